@@ -1,0 +1,1 @@
+//! DICOM encoding without I/O: scanner, identity, character sets, JSON, frame tables.

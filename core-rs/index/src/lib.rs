@@ -1,0 +1,1 @@
+//! Resources, matching and changes: SQLite behind one trait.

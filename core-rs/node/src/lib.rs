@@ -1,0 +1,1 @@
+//! The data plane: sockets, ingest, group commit.

@@ -1,0 +1,1 @@
+//! `vna._core`: converts types, detaches, maps errors.

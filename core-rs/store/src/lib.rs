@@ -1,0 +1,1 @@
+//! The log: segments, packs and large blobs.
