@@ -1,1 +1,60 @@
 //! DICOM encoding without I/O: scanner, identity, character sets, JSON, frame tables.
+//!
+//! Everything here takes bytes and gives values; no sockets, no files, no clock. All input is hostile: a length
+//! in it is a claim until it is checked against the bytes at hand, no allocation is sized by one, and what
+//! grows with the input has a budget below.
+
+#![forbid(unsafe_code)]
+
+mod dictionary;
+mod error;
+mod header;
+mod instance;
+mod level;
+mod meta;
+mod public_id;
+mod syntax;
+mod tag;
+mod vr;
+
+pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
+pub use error::{Budget, DicomError, FrameProblem};
+pub use header::{HeaderReader, Progress, read_instance};
+pub use instance::{Identity, Instance, PixelData};
+pub use level::{Level, main_tags};
+pub use meta::{FileMeta, FileMetaFields, read_file_meta, write_file_meta};
+pub use public_id::{ParsePublicIdError, PublicId};
+pub use syntax::{
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
+    Encoding, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax,
+};
+pub use tag::{Tag, tags};
+pub use vr::Vr;
+
+/// Deepest nesting of sequences. Structured reports reach about 20; each level costs a few words of state, so
+/// the number only has to stop inputs that are nothing but nesting.
+pub const MAX_DEPTH: usize = 128;
+
+/// Most elements and items of one data set. Enhanced multi-frame objects of 50,000 frames have about
+/// 3,000,000; a table of this many takes 256 MB, and a header holds far fewer.
+pub const MAX_ELEMENTS: usize = 8_000_000;
+
+/// Longest value that the index takes. PS3.5 §6.2 allows 10,240 characters in LT, the longest of the indexed
+/// VRs, of up to four bytes each.
+pub const MAX_INDEXED_VALUE_BYTES: usize = 40_960;
+
+/// Most bytes of File Meta Information. It holds UIDs, AE titles and, rarely, private information; without a
+/// bound a stream could send group 2 for ever.
+pub const MAX_META_BYTES: usize = 1 << 20;
+
+/// Most bytes that a deflated data set may inflate to. The largest that are sent deflated are
+/// structured reports and structure sets of some ten MB; pixel data has its own compressions.
+pub const MAX_INFLATED_BYTES: u64 = 1 << 30;
+
+/// Most inflated bytes for each deflated one, after a first MiB. Deflate reaches 1032 on zeros alone; black image
+/// borders and empty masks stay below 500 with any header at all.
+pub const MAX_INFLATE_RATIO: u64 = 600;
+
+/// Most frames of one instance. Number of Frames is an IS of up to 2^31 - 1; whole slide levels reach about
+/// 1,000,000 tiles.
+pub const MAX_FRAMES: usize = 4_000_000;

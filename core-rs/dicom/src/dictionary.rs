@@ -1,0 +1,181 @@
+//! The data dictionary (PS3.6) in a form for one look-up an element.
+//!
+//! The table is made at compile time, so it costs no start-up time and no private memory.
+
+use crate::{Tag, Vr};
+use std::sync::OnceLock;
+
+/// What PS3.6 says of a data element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The element, with 00 for the digits `xx` of a repeating group.
+    pub tag: Tag,
+    /// Its VR; of two that the standard allows, the one that an implicit VR data set is read with (PS3.5 §A.1).
+    pub vr: Vr,
+    /// Which further elements share the entry.
+    pub repeats: Repeats,
+    /// Its keyword.
+    pub keyword: &'static str,
+}
+
+/// Which elements one entry of PS3.6 describes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repeats {
+    /// One.
+    One,
+    /// That element of every even group `ggxx`, such as overlays in 6000-60FE (PS3.5 §7.6).
+    Groups,
+    /// All elements `eexx` of that group.
+    Elements,
+}
+
+/// The keyword of a standard data element, such as `PatientName`; `None` for private and unknown ones.
+#[must_use]
+pub fn keyword(tag: Tag) -> Option<&'static str> {
+    entry(tag).map(|entry| entry.keyword)
+}
+
+/// The element of a keyword; the inverse of [`keyword`] but for repeating groups, which give their first.
+#[must_use]
+pub fn tag_for_keyword(keyword: &str) -> Option<Tag> {
+    static BY_KEYWORD: OnceLock<Vec<&'static Entry>> = OnceLock::new();
+    let sorted = BY_KEYWORD.get_or_init(|| {
+        let mut entries: Vec<_> = ENTRIES.iter().collect();
+        entries.sort_by_key(|entry| (entry.keyword, entry.tag));
+        entries
+    });
+    let first = sorted.partition_point(|entry| entry.keyword < keyword);
+    sorted
+        .get(first)
+        .filter(|entry| entry.keyword == keyword)
+        .map(|entry| entry.tag)
+}
+
+/// The VR of a standard data element; `UN` for unknown ones, `LO` for private creators, `UL` for group lengths.
+#[must_use]
+pub fn dictionary_vr(tag: Tag) -> Vr {
+    match entry(tag) {
+        Some(entry) => entry.vr,
+        None if tag.is_group_length() => Vr::UL,
+        None if tag.is_private_creator() => Vr::LO,
+        None => Vr::UN,
+    }
+}
+
+/// The entry of a standard data element, repeating groups included.
+#[must_use]
+pub fn entry(tag: Tag) -> Option<&'static Entry> {
+    if tag.is_private() {
+        return None;
+    }
+    exact(tag)
+        .or_else(|| {
+            exact(Tag(tag.0 & 0xFF00, tag.1)).filter(|entry| entry.repeats == Repeats::Groups)
+        })
+        .or_else(|| {
+            exact(Tag(tag.0, tag.1 & 0xFF00)).filter(|entry| entry.repeats == Repeats::Elements)
+        })
+}
+
+fn exact(tag: Tag) -> Option<&'static Entry> {
+    let mut at = slot(tag);
+    loop {
+        let entry = ENTRIES.get(usize::from(BY_TAG[at]))?; // an empty slot is past the end
+        if entry.tag == tag {
+            return Some(entry);
+        }
+        at = (at + 1) % SLOTS;
+    }
+}
+
+// Open addressing at a third of its capacity: one multiplication and, nearly always, one probe.
+const SLOTS: usize = 1 << 14;
+const EMPTY: u16 = u16::MAX;
+static BY_TAG: [u16; SLOTS] = by_tag();
+
+const fn slot(tag: Tag) -> usize {
+    // Fibonacci hashing: the upper bits are the well mixed ones.
+    (tag.to_u32().wrapping_mul(0x9E37_79B1) >> 18) as usize
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the table has fewer than 65535 entries, asserted"
+)]
+const fn by_tag() -> [u16; SLOTS] {
+    assert!(ENTRIES.len() < SLOTS / 2);
+    let mut slots = [EMPTY; SLOTS];
+    let mut i = 0;
+    while i < ENTRIES.len() {
+        let mut at = slot(ENTRIES[i].tag);
+        while slots[at] != EMPTY {
+            at = (at + 1) % SLOTS;
+        }
+        slots[at] = i as u16;
+        i += 1;
+    }
+    slots
+}
+
+macro_rules! table {
+    ($($group:literal $element:literal $vr:ident $repeats:ident $keyword:ident)*) => {
+        const COUNT: usize = [$($element as u16),*].len();
+        static ENTRIES: [Entry; COUNT] = [$(Entry {
+            tag: Tag($group, $element),
+            vr: Vr::$vr,
+            repeats: Repeats::$repeats,
+            keyword: stringify!($keyword),
+        }),*];
+    };
+}
+
+include!("dictionary_table.rs");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+    use dicom_dictionary_std::StandardDataDictionary;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_agrees_with_the_crate_that_it_is_made_from() {
+        let groups: BTreeSet<u16> = ENTRIES.iter().map(|entry| entry.tag.0).collect();
+        assert!(ENTRIES.len() > 5000 && groups.len() > 30);
+        // Beside every group of the table also members of repeating groups and groups that nobody defined.
+        for group in groups
+            .into_iter()
+            .chain([0x6002, 0x60FE, 0x5010, 0x5002, 0x0006, 0x4FFE])
+        {
+            for element in 0..=u16::MAX {
+                let tag = Tag(group, element);
+                let theirs = StandardDataDictionary
+                    .by_tag(dicom_core::Tag(group, element))
+                    .map(|entry| entry.alias())
+                    .filter(|alias| !alias.starts_with("Generic"));
+                assert_eq!(keyword(tag), theirs, "{tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn keywords_lead_back_to_their_tags() {
+        for entry in &ENTRIES {
+            let found = tag_for_keyword(entry.keyword).expect("every keyword is found");
+            assert_eq!(keyword(found), Some(entry.keyword));
+        }
+        assert_eq!(tag_for_keyword("PatientName"), Some(Tag(0x0010, 0x0010)));
+        assert_eq!(tag_for_keyword("patientname"), None);
+        assert_eq!(tag_for_keyword(""), None);
+    }
+
+    #[test]
+    fn elements_outside_the_dictionary_have_a_vr_all_the_same() {
+        assert_eq!(dictionary_vr(Tag(0x0009, 0x0010)), Vr::LO);
+        assert_eq!(dictionary_vr(Tag(0x0009, 0x1001)), Vr::UN);
+        assert_eq!(dictionary_vr(Tag(0x0008, 0x0000)), Vr::UL);
+        assert_eq!(dictionary_vr(Tag(0x6002, 0x3000)), Vr::OW);
+        assert_eq!(dictionary_vr(Tag(0x0020, 0x31AB)), Vr::CS);
+        assert_eq!(dictionary_vr(Tag(0x7FE0, 0x0010)), Vr::OW);
+    }
+}

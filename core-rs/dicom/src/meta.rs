@@ -1,0 +1,254 @@
+//! File Meta Information (PS3.10 §7.1): the preamble, `DICM`, and group 0002 in Explicit VR Little Endian.
+
+use crate::public_id::strip;
+use crate::{DicomError, Tag, Vr};
+
+/// Our Implementation Class UID: the decimal form of a fixed UUID below 2.25 (PS3.5 §B.2).
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.213674772765781714871466525626911378437";
+/// Our Implementation Version Name.
+pub const IMPLEMENTATION_VERSION_NAME: &str = "VNA_0.1";
+
+/// What the File Meta Information of a file says. Texts are stripped of padding, empty if absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FileMeta {
+    /// (0002,0010).
+    pub transfer_syntax_uid: String,
+    /// (0002,0002).
+    pub media_storage_sop_class_uid: String,
+    /// (0002,0003).
+    pub media_storage_sop_instance_uid: String,
+    /// (0002,0012).
+    pub implementation_class_uid: String,
+    /// (0002,0013).
+    pub implementation_version_name: String,
+    /// (0002,0016).
+    pub source_application_entity_title: String,
+    /// Where group 0002 begins: 132, or 0 in a file that lacks the preamble.
+    pub meta_offset: u64,
+    /// Where the data set begins.
+    pub data_set_offset: u64,
+}
+
+/// What [`write_file_meta`] needs to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileMetaFields<'a> {
+    /// (0002,0002); as in the data set.
+    pub media_storage_sop_class_uid: &'a str,
+    /// (0002,0003); as in the data set.
+    pub media_storage_sop_instance_uid: &'a str,
+    /// (0002,0010); how the data set that follows is encoded.
+    pub transfer_syntax_uid: &'a str,
+    /// (0002,0016); left out if empty.
+    pub source_application_entity_title: &'a str,
+}
+
+/// Reads the File Meta Information of a whole file; `None` if it has none.
+///
+/// # Errors
+///
+/// As [`crate::read_instance`], but for what lies behind the File Meta Information.
+pub fn read_file_meta(file: &[u8]) -> Result<Option<FileMeta>, DicomError> {
+    match parse(file, true)? {
+        Parsed::NeedMore(_) | Parsed::Absent => Ok(None),
+        Parsed::Meta(meta) => Ok(Some(meta)),
+    }
+}
+
+/// What the beginning of an input turned out to be.
+pub(crate) enum Parsed {
+    /// At least this many bytes are needed to say.
+    NeedMore(usize),
+    /// A bare data set begins at byte 0.
+    Absent,
+    /// File Meta Information.
+    Meta(FileMeta),
+}
+
+const PREAMBLE: usize = 128;
+const MAGIC: &[u8; 4] = b"DICM";
+
+/// Reads the File Meta Information at the beginning of `data`. `complete`: nothing follows `data`.
+///
+/// Elements of group 2 are read one by one and (0002,0000) is not relied on: files exist where it lies.
+pub(crate) fn parse(data: &[u8], complete: bool) -> Result<Parsed, DicomError> {
+    let start = match data.get(PREAMBLE..PREAMBLE + 4) {
+        Some(magic) if magic == MAGIC => PREAMBLE + 4,
+        Some(_) => 0,
+        None if complete => 0,
+        None => return Ok(Parsed::NeedMore(PREAMBLE + 4)),
+    };
+    // Without a preamble the file may begin with `DICM` or with group 2 itself.
+    let start = if start == 0 && data.starts_with(MAGIC) {
+        4
+    } else {
+        start
+    };
+    let mut meta = FileMeta {
+        meta_offset: start as u64,
+        ..FileMeta::default()
+    };
+    let mut at = start;
+    loop {
+        let Some(header) = data.get(at..at + 8) else {
+            if !complete {
+                return Ok(Parsed::NeedMore(at + 8));
+            }
+            if at == data.len() && at > start {
+                break; // a file of meta information alone
+            }
+            if at == 0 {
+                return Ok(Parsed::Absent);
+            }
+            return Err(truncated(at, 8, data.len()));
+        };
+        let tag = Tag(
+            u16::from_le_bytes([header[0], header[1]]),
+            u16::from_le_bytes([header[2], header[3]]),
+        );
+        if tag.0 != 0x0002 {
+            break;
+        }
+        let vr = Vr([header[4], header[5]]);
+        let (value_at, length) = if vr.has_short_length() {
+            (
+                at + 8,
+                u32::from(u16::from_le_bytes([header[6], header[7]])),
+            )
+        } else if vr.is_known() {
+            let Some(long) = data.get(at + 8..at + 12) else {
+                if complete {
+                    return Err(truncated(at, 12, data.len()));
+                }
+                return Ok(Parsed::NeedMore(at + 12));
+            };
+            (
+                at + 12,
+                u32::from_le_bytes([long[0], long[1], long[2], long[3]]),
+            )
+        } else {
+            // Some writers encode group 2 with implicit VR (against PS3.10 §7.1).
+            (
+                at + 8,
+                u32::from_le_bytes([header[4], header[5], header[6], header[7]]),
+            )
+        };
+        if length as usize > crate::MAX_META_BYTES || value_at - start > crate::MAX_META_BYTES {
+            return Err(DicomError::Budget {
+                budget: crate::Budget::Meta,
+                offset: at as u64,
+            });
+        }
+        let end = value_at + length as usize;
+        let Some(value) = data.get(value_at..end) else {
+            if complete {
+                return Err(truncated(at, end - at, data.len()));
+            }
+            return Ok(Parsed::NeedMore(end));
+        };
+        if let Some(field) = field(&mut meta, tag) {
+            // All of group 2 is in the default repertoire; other bytes become U+FFFD rather than a refusal.
+            *field = strip(&String::from_utf8_lossy(value)).to_owned();
+        }
+        at = end;
+    }
+    if at == start && start == 0 {
+        return Ok(Parsed::Absent);
+    }
+    meta.data_set_offset = at as u64;
+    Ok(Parsed::Meta(meta))
+}
+
+fn field(meta: &mut FileMeta, tag: Tag) -> Option<&mut String> {
+    Some(match tag.1 {
+        0x0002 => &mut meta.media_storage_sop_class_uid,
+        0x0003 => &mut meta.media_storage_sop_instance_uid,
+        0x0010 => &mut meta.transfer_syntax_uid,
+        0x0012 => &mut meta.implementation_class_uid,
+        0x0013 => &mut meta.implementation_version_name,
+        0x0016 => &mut meta.source_application_entity_title,
+        _ => return None,
+    })
+}
+
+fn truncated(offset: usize, needed: usize, length: usize) -> DicomError {
+    DicomError::Truncated {
+        what: "file meta information",
+        offset: offset as u64,
+        needed: needed as u64,
+        available: (length - offset.min(length)) as u64,
+    }
+}
+
+/// Writes preamble, `DICM` and File Meta Information; the data set follows it.
+///
+/// UIDs of odd length are padded with NUL, the AE title with a space (PS3.5 §6.2).
+#[must_use]
+pub fn write_file_meta(fields: &FileMetaFields<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(384);
+    out.resize(PREAMBLE, 0);
+    out.extend_from_slice(MAGIC);
+    push(&mut out, 0x0000, b"UL", &[0; 4], 0);
+    let body = out.len();
+    out.extend_from_slice(b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01");
+    push(
+        &mut out,
+        0x0002,
+        b"UI",
+        fields.media_storage_sop_class_uid.as_bytes(),
+        0,
+    );
+    push(
+        &mut out,
+        0x0003,
+        b"UI",
+        fields.media_storage_sop_instance_uid.as_bytes(),
+        0,
+    );
+    push(
+        &mut out,
+        0x0010,
+        b"UI",
+        fields.transfer_syntax_uid.as_bytes(),
+        0,
+    );
+    push(
+        &mut out,
+        0x0012,
+        b"UI",
+        IMPLEMENTATION_CLASS_UID.as_bytes(),
+        0,
+    );
+    push(
+        &mut out,
+        0x0013,
+        b"SH",
+        IMPLEMENTATION_VERSION_NAME.as_bytes(),
+        b' ',
+    );
+    if !fields.source_application_entity_title.is_empty() {
+        push(
+            &mut out,
+            0x0016,
+            b"AE",
+            fields.source_application_entity_title.as_bytes(),
+            b' ',
+        );
+    }
+    let length = u32::try_from(out.len() - body).unwrap_or(u32::MAX);
+    out[body - 4..body].copy_from_slice(&length.to_le_bytes());
+    out
+}
+
+/// Appends an element of group 2 with a 16-bit length. What a UI, SH or AE may hold is far shorter than that.
+fn push(out: &mut Vec<u8>, element: u16, vr: &[u8; 2], value: &[u8], pad: u8) {
+    let value = &value[..value.len().min(usize::from(u16::MAX) - 1)];
+    let length = u16::try_from(value.len() + value.len() % 2).unwrap_or(u16::MAX - 1);
+    out.extend_from_slice(&[2, 0]);
+    out.extend_from_slice(&element.to_le_bytes());
+    out.extend_from_slice(vr);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(value);
+    if value.len() % 2 == 1 {
+        out.push(pad);
+    }
+}
