@@ -1,0 +1,82 @@
+# Bare `make` lists the targets. `make setup` is all a fresh clone needs; every other target calls it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+# The first interpreter that is new enough makes the environment.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+# What maturin tells PyO3's build script. Said here too, so that cargo and maturin share one build of
+# it: a variable that differs compiles PyO3 again at each change of the caller.
+export PYO3_PYTHON := $(PY)
+export PYO3_BUILD_EXTENSION_MODULE := 1
+CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d.%d-%dbit" % (sys.implementation.name, *sys.version_info[:2], 8 * struct.calcsize("P")))') cargo
+
+RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
+SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
+
+.PHONY: help setup serve test test-rust test-python test-crash lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.built ## .venv with the release build: .venv/bin/vna runs
+
+$(VENV)/.prerequisites: ext/prerequisites.sh
+	@bash ext/prerequisites.sh build
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/.packages: requirements-dev.txt | $(VENV)/.prerequisites
+	@test -n "$(PYTHON)$(wildcard $(PY))" || { echo "vna needs Python 3.11 or newer; say make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(VENV)/.built: $(SOURCES) $(VENV)/.packages
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+serve: setup ## run the archive: HTTP on 127.0.0.1:8042, DICOM on port 4242, data in ./vna-data
+	$(VENV)/bin/vna serve
+
+test: test-rust test-python ## all tests
+
+# vna-py is a Python extension: its tests are the Python ones. The folder, profile and features are
+# those of the wheel, so that dependencies compile once.
+test-rust: setup
+	$(CARGO) test --release --workspace --exclude vna-py
+
+test-python: setup $(VENV)/.test-tools
+	$(PY) -m pytest
+
+$(VENV)/.test-tools: ext/prerequisites.sh | $(VENV)/.packages
+	@bash ext/prerequisites.sh test
+	@touch $@
+
+test-crash: setup $(VENV)/.test-tools ## kill -9 under load, many rounds (ROUNDS=50)
+	VNA_CRASH_ROUNDS=$(or $(ROUNDS),50) $(PY) -m pytest -m crash tests/e2e
+
+lint: setup ## formatters, linters, types, stubs, import direction
+	cargo fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest vna._core vna._elements
+	$(PY) ext/lint/imports.py
+
+format: setup ## rewrite sources the way lint wants them
+	cargo fmt --all
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: setup ## benchmarks; the results are kept in bench/RESULTS.md
+	$(CARGO) build --release --workspace --exclude vna-py
+	$(PY) -m bench
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist target vna/*.so

@@ -1,0 +1,1 @@
+"""A vendor neutral archive: Python decides, Rust moves. ``ARCHITECTURE.md`` tells how."""

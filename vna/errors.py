@@ -1,0 +1,219 @@
+"""Every error of the archive, declared once: Python raises these, Rust imports them.
+
+Each class carries what the ways in answer with, so that they cannot drift: a stable dotted `code`
+for programs, the HTTP status, the DIMSE status (PS3.7 Annex C, PS3.4 Annex B), the gRPC code and the
+number and wording that clients written for Orthanc look at.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VnaError(Exception):
+    """The root of them all; raised itself only where nothing nearer says what happened.
+
+    Parameters
+    ----------
+    message : str
+        What was found, where, and what would have been right.
+    code : str, optional
+        A nearer code than the class's own, such as `header.truncated`.
+    offset : int, optional
+        Byte offset in the data that the message speaks of.
+    """
+
+    code: str = "internal"
+    http_status: ClassVar[int] = 500
+    dimse_status: ClassVar[int] = 0x0110  # processing failure
+    grpc_code: ClassVar[str] = "INTERNAL"
+    orthanc_error: ClassVar[int] = -1
+    orthanc_status: ClassVar[str] = "Internal error"
+
+    def __init__(self, message: str = "", code: str | None = None, offset: int | None = None):
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadRequest(VnaError):
+    """The request contradicts itself or the interface: a parameter that is no number, say."""
+
+    code = "request.bad"
+    http_status = 400
+    dimse_status = 0x0106  # invalid attribute value
+    grpc_code = "INVALID_ARGUMENT"
+    orthanc_error = 8
+    orthanc_status = "Bad request"
+
+
+class EncodingError(VnaError):
+    """Bytes that are no DICOM, or none that we can vouch for."""
+
+    code = "encoding"
+    http_status = 400
+    dimse_status = 0xC000  # cannot understand
+    grpc_code = "INVALID_ARGUMENT"
+    orthanc_error = 15
+    orthanc_status = "Bad file format"
+
+
+class SopClassMismatch(EncodingError):
+    """The data set's UIDs differ from those of the C-STORE command (PS3.4 §B.2.3)."""
+
+    code = "sop_class.mismatch"
+    dimse_status = 0xA900
+
+
+class NotFound(VnaError):
+    """Neither live nor kept: there is no such resource, attachment or route."""
+
+    code = "not_found"
+    http_status = 404
+    dimse_status = 0x0112  # no such SOP Instance
+    grpc_code = "NOT_FOUND"
+    orthanc_error = 17
+    orthanc_status = "Unknown resource"
+
+
+class NotAllowed(VnaError):
+    """The caller is known, but may not do this."""
+
+    code = "not_allowed"
+    http_status = 403
+    dimse_status = 0x0124  # refused: not authorized
+    grpc_code = "PERMISSION_DENIED"
+    orthanc_error = 45
+    orthanc_status = "Forbidden access to the resource"
+
+
+class Unauthenticated(VnaError):
+    """Nobody has said who is asking, or not convincingly."""
+
+    code = "unauthenticated"
+    http_status = 401
+    dimse_status = 0x0124
+    grpc_code = "UNAUTHENTICATED"
+    orthanc_error = 29
+    orthanc_status = "Unauthorized access"
+
+
+class Conflict(VnaError):
+    """The state moved on since the caller looked, or the change contradicts it."""
+
+    code = "conflict"
+    http_status = 409
+    dimse_status = 0x0110
+    grpc_code = "ABORTED"
+    orthanc_error = 43
+    orthanc_status = "Conflict with the current state of the resource"
+
+
+class TooLarge(VnaError):
+    """A body over the configured limit; decided on its announced length where there is one."""
+
+    code = "request.too_large"
+    http_status = 413
+    dimse_status = 0xA700
+    grpc_code = "RESOURCE_EXHAUSTED"
+    orthanc_error = 8
+    orthanc_status = "Request body too large"
+
+
+class UnsupportedMediaType(VnaError):
+    """A body of a kind that this route does not read, or cannot show."""
+
+    code = "media_type.unsupported"
+    http_status = 415
+    dimse_status = 0x0122  # SOP class not supported
+    grpc_code = "INVALID_ARGUMENT"
+    orthanc_error = 3000
+    orthanc_status = "Unsupported media type"
+
+
+class RangeNotSatisfiable(VnaError):
+    """A Range that starts beyond the end (RFC 9110 §15.5.17)."""
+
+    code = "range.not_satisfiable"
+    http_status = 416
+    dimse_status = 0x0106
+    grpc_code = "OUT_OF_RANGE"
+    orthanc_error = 41
+    orthanc_status = "Invalid range"
+
+
+class OutOfStorage(VnaError):
+    """No room for the bytes. Nothing was stored; the sender may try again later."""
+
+    code = "storage.full"
+    http_status = 507
+    dimse_status = 0xA700  # refused: out of resources
+    grpc_code = "RESOURCE_EXHAUSTED"
+    orthanc_error = 11
+    orthanc_status = "The storage area is full"
+
+
+class StorageFailed(VnaError):
+    """The disk refused a write or a sync, or stored bytes do not have the sum they had."""
+
+    code = "storage.failed"
+    http_status = 500
+    dimse_status = 0xA700
+    grpc_code = "DATA_LOSS"
+    orthanc_error = 14
+    orthanc_status = "Cannot write to the storage area"
+
+
+class Busy(VnaError):
+    """A budget in bytes or places is used up for now; asking again soon is right."""
+
+    code = "busy"
+    http_status = 503
+    dimse_status = 0xA700
+    grpc_code = "UNAVAILABLE"
+    orthanc_error = 36
+    orthanc_status = "The server is busy"
+
+
+class DeadlineExceeded(VnaError):
+    """No answer within the time that the caller or the configuration set."""
+
+    code = "deadline"
+    http_status = 500
+    dimse_status = 0x0110
+    grpc_code = "DEADLINE_EXCEEDED"
+    orthanc_error = 16
+    orthanc_status = "Timeout"
+
+
+class NotImplementedYet(VnaError):
+    """A request that the interface knows and this version does not serve."""
+
+    code = "not_implemented"
+    http_status = 501
+    dimse_status = 0x0122
+    grpc_code = "UNIMPLEMENTED"
+    orthanc_error = 2
+    orthanc_status = "Not implemented"
+
+
+class AlreadyOpen(VnaError):
+    """Another process holds the lock of this storage folder."""
+
+    code = "storage.locked"
+    http_status = 503
+    grpc_code = "UNAVAILABLE"
+
+
+class SettingsError(VnaError):
+    """A configuration that would not do what its author meant."""
+
+    code = "settings"
+    grpc_code = "FAILED_PRECONDITION"
+    orthanc_error = 5
+    orthanc_status = "Bad configuration"
