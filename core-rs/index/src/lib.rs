@@ -1,1 +1,170 @@
 //! Resources, matching and changes: SQLite behind one trait.
+//!
+//! The index is derived: the log of the store is the archive's one durable record, and the index can be
+//! rebuilt from it. What this crate promises:
+//!
+//! 1. Entries are applied in the order of their log positions, a transaction each group, and the position
+//!    that the index covers is part of the same transaction.
+//! 2. What becomes of an entry depends on the entry and on the rows alone, never on the clock or on chance,
+//!    so that replaying a tail gives the rows and change numbers that were lost.
+//! 3. A change's `seq` follows from the log position of what caused it, so it is never reused, not even by
+//!    an index that was rebuilt from a log that has since been compacted.
+//! 4. A deleted resource is hidden by the transaction that takes its deletion; its rows go later, in slices.
+//! 5. Readers see one transaction's end, never its middle, and never hold up the writer.
+
+#![deny(unsafe_code)]
+
+mod error;
+mod query;
+mod types;
+
+pub use error::IndexError;
+pub use query::{
+    Answer, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs, OrderBy, Query, Wanted,
+};
+pub use types::{
+    Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry,
+    Event, FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation,
+    Statistics, View,
+};
+
+use std::time::Duration;
+use vna_dicom::{Level, PublicId};
+
+/// The index of an archive.
+///
+/// `apply`, `maintain`, `expire_versions`, `relocate` and `checkpoint` write, and wait for each other; the
+/// rest reads, and waits for nobody.
+pub trait Index: Send + Sync {
+    /// Takes the next entries of the log, in one transaction, and says what became of each.
+    ///
+    /// The transaction is consistent after a power cut but not synced: the log has the entries, and a tail
+    /// that was lost is replayed from `covered_lsn() + 1`.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::LsnOrder`] if an entry is not behind all before it; nothing is applied then.
+    fn apply(&self, entries: &[Entry]) -> Result<Vec<Outcome>, IndexError>;
+
+    /// The position of the last entry that was applied; 0 for an empty index.
+    fn covered_lsn(&self) -> Lsn;
+
+    /// Makes all that was applied durable and gives the position up to which it is; afterwards no power cut
+    /// takes the index back behind it.
+    fn checkpoint(&self) -> Result<Lsn, IndexError>;
+
+    /// Does work that was put off (rows of deleted resources, search keys) for about `budget`.
+    ///
+    /// The caller calls it when idle, and again soon as long as it says `more`.
+    fn maintain(&self, budget: Duration) -> Result<Maintenance, IndexError>;
+
+    /// Forgets kept versions whose time has come, at most `limit` of them; gives their blobs.
+    fn expire_versions(&self, now_us: i64, limit: u64) -> Result<Vec<FreedBlob>, IndexError>;
+
+    /// Points rows at the new places of blobs and commits with a sync. A blob that is not where `from` says,
+    /// or has another key, is left alone. Gives how many rows were changed.
+    fn relocate(&self, moves: &[Relocation]) -> Result<u64, IndexError>;
+
+    /// The blobs in one unit of a store (segment, pack) that rows point at, in the order of their places.
+    fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError>;
+
+    /// What a tenant's archive holds; takes the same short time however much that is.
+    fn statistics(&self, tenant: i64) -> Result<Statistics, IndexError>;
+
+    /// The statistics as `GET /statistics` answers them.
+    fn statistics_json(&self, tenant: i64) -> Result<Vec<u8>, IndexError>;
+
+    /// The statistics of one resource as `GET /{level}/{id}/statistics` answers them.
+    fn resource_statistics_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<u8>>, IndexError>;
+
+    /// A resource as `GET /{level}/{id}` answers it; `None` if there is none.
+    fn resource_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        view: View,
+    ) -> Result<Option<Vec<u8>>, IndexError>;
+
+    /// The resources of a level as `GET /{level}` answers them: ids, or whole objects with `expand`.
+    fn list_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        page: Page,
+        expand: bool,
+        view: View,
+    ) -> Result<Vec<u8>, IndexError>;
+
+    /// The resources of `related` level above or below a resource: above, one object; below, a list of
+    /// ids or, with `expand`, of objects. `None` if the resource is not there.
+    fn related_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        related: Level,
+        expand: bool,
+        view: View,
+    ) -> Result<Option<Vec<u8>>, IndexError>;
+
+    /// The metadata of a resource by name, as `GET /{level}/{id}/metadata?expand` answers them.
+    fn metadata_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<u8>>, IndexError>;
+
+    /// The change feed as `GET /changes` answers it.
+    fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError>;
+
+    /// The resources that have this identifier, as `POST /tools/lookup` answers them.
+    fn lookup_json(&self, tenant: i64, identifier: &str) -> Result<Vec<u8>, IndexError>;
+
+    /// Where the bytes of a live instance are.
+    fn locate(&self, tenant: i64, instance: &PublicId) -> Result<Option<Located>, IndexError>;
+
+    /// Where the bytes of the live instances below a resource are, in the order of arrival; `None` if the
+    /// resource is not there.
+    fn locate_below(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        page: Page,
+    ) -> Result<Option<Vec<Located>>, IndexError>;
+
+    /// Answers a query, a page of it.
+    fn query(&self, query: &Query) -> Result<Answer, IndexError>;
+
+    /// How many resources match, and the keys that the index could not check.
+    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError>;
+
+    /// A page of a query with each match as `GET /{level}/{id}` shows it, or as id alone; the second value is
+    /// [`Answer::needs_headers`], with which the bytes are not the answer yet.
+    fn query_json(
+        &self,
+        query: &Query,
+        expand: bool,
+        view: View,
+    ) -> Result<(Vec<u8>, Vec<Key>), IndexError>;
+}
+
+/// The answer of `DELETE /{level}/{id}` for an [`Outcome::Deleted`].
+#[must_use]
+pub fn deletion_json(remaining_ancestor: Option<(Level, PublicId)>) -> Vec<u8> {
+    let text = match remaining_ancestor {
+        None => "{\n   \"RemainingAncestor\" : null\n}\n".to_owned(),
+        Some((level, id)) => format!(
+            "{{\n   \"RemainingAncestor\" : {{\n      \"ID\" : \"{id}\",\n      \"Path\" : \"/{}/{id}\",\n      \"Type\" : \"{level}\"\n   }}\n}}\n",
+            level.plural()
+        ),
+    };
+    text.into_bytes()
+}

@@ -1,0 +1,431 @@
+//! What goes into the index: entries of the log, and what became of each.
+
+use crate::IndexError;
+use vna_dicom::{Instance, Level, PublicId};
+
+/// The position of a record in the log: it grows by one or more, and is never used twice. The first is 1;
+/// 0 means "nothing yet".
+pub type Lsn = u64;
+
+/// The tenant of an archive that has not been divided.
+pub const DEFAULT_TENANT: i64 = 1;
+
+/// What an arrival does where an instance with its identifiers is already there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DuplicatePolicy {
+    /// The first stays; other bytes are kept beside it for a while as a version that is not live.
+    #[default]
+    Never,
+    /// The new one takes the place of the old one, even if the bytes are the same.
+    Always,
+    /// The new one takes the place of the old one if the bytes differ.
+    IfChanged,
+}
+
+/// Where the bytes of an instance lie: what the archive knows of a blob.
+///
+/// Plain numbers, so that the index knows nothing of the store; `place_a` and `place_b` are the store's own
+/// two numbers, such as segment and offset. A negative `place_a` says that the blob is a file of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BlobRow {
+    /// Which store of the archive.
+    pub store: i64,
+    /// The random key.
+    pub key: [u8; 16],
+    /// The larger unit that holds it, such as the segment; negative: a file of its own.
+    pub place_a: i64,
+    /// The position in that unit.
+    pub place_b: i64,
+    /// Bytes that it takes in the store.
+    pub stored_size: u64,
+    /// Bytes that it has when read.
+    pub plain_size: u64,
+    /// How the stored bytes make the plain ones; 0: they are the same.
+    pub encoding: i64,
+    /// Digest of the plain bytes.
+    pub digest: [u8; 16],
+    /// 0: at hand.
+    pub availability: i64,
+}
+
+/// How an instance arrived. Equal origins share one row.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Origin {
+    /// The protocol, in the words of the REST interface: `DicomProtocol`, `RestApi`, `WebDav`, ...
+    pub way_in: String,
+    /// AE title of who sent it.
+    pub calling_ae_title: String,
+    /// AE title that it was sent to.
+    pub called_ae_title: String,
+    /// Address of who sent it.
+    pub address: String,
+    /// User that was logged in.
+    pub user: String,
+}
+
+/// An instance arrived; its bytes are in the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arrival {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// Whose archive.
+    pub tenant: i64,
+    /// What was read from its head.
+    pub instance: Instance,
+    /// Bytes of the DICOM file that a client gets.
+    pub file_size: u64,
+    /// Where its bytes are.
+    pub blob: BlobRow,
+    /// How it came.
+    pub origin: Origin,
+    /// When it came, in microseconds of UTC.
+    pub received_us: i64,
+    /// What to do with a duplicate.
+    pub policy: DuplicatePolicy,
+    /// How long a version that is not live is kept, in microseconds.
+    pub keep_versions_us: i64,
+}
+
+/// A resource and all below it is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deletion {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// Whose archive.
+    pub tenant: i64,
+    /// The level of the resource.
+    pub level: Level,
+    /// The resource.
+    pub public_id: PublicId,
+    /// When, in microseconds of UTC.
+    pub at_us: i64,
+}
+
+/// Something happened to a resource that its change feed tells, such as that a study went quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// Whose archive.
+    pub tenant: i64,
+    /// What happened.
+    pub change: ChangeType,
+    /// The level of the resource.
+    pub level: Level,
+    /// The resource.
+    pub public_id: PublicId,
+    /// When, in microseconds of UTC.
+    pub at_us: i64,
+}
+
+/// One record of the log, as the index takes it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry {
+    /// An instance arrived.
+    Arrival(Box<Arrival>),
+    /// A resource is deleted.
+    Deletion(Deletion),
+    /// A change to tell.
+    Event(Event),
+}
+
+impl Entry {
+    /// Its position in the log.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        match self {
+            Entry::Arrival(arrival) => arrival.lsn,
+            Entry::Deletion(deletion) => deletion.lsn,
+            Entry::Event(event) => event.lsn,
+        }
+    }
+}
+
+/// The public ids of an instance and of all above it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids {
+    /// The patient.
+    pub patient: PublicId,
+    /// The study.
+    pub study: PublicId,
+    /// The series.
+    pub series: PublicId,
+    /// The instance.
+    pub instance: PublicId,
+}
+
+/// A blob that no row needs any more; its bytes may go once [`crate::Index::checkpoint`] has returned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FreedBlob {
+    /// Which store of the archive.
+    pub store: i64,
+    /// The random key.
+    pub key: [u8; 16],
+    /// See [`BlobRow::place_a`].
+    pub place_a: i64,
+    /// See [`BlobRow::place_b`].
+    pub place_b: i64,
+    /// Bytes that it takes in the store.
+    pub stored_size: u64,
+}
+
+impl From<&BlobRow> for FreedBlob {
+    fn from(blob: &BlobRow) -> Self {
+        let BlobRow {
+            store,
+            key,
+            place_a,
+            place_b,
+            stored_size,
+            ..
+        } = *blob;
+        FreedBlob {
+            store,
+            key,
+            place_a,
+            place_b,
+            stored_size,
+        }
+    }
+}
+
+/// What became of an [`Entry`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// A new instance is live.
+    Stored {
+        /// Where.
+        ids: Ids,
+        /// Its SOP, series or study instance UID is also live below another parent.
+        conflict: bool,
+    },
+    /// The same bytes were there before; the new blob is not needed.
+    AlreadyStored {
+        /// Where.
+        ids: Ids,
+        /// The blob that just arrived.
+        freed: FreedBlob,
+    },
+    /// Other bytes for a live instance: kept beside it as a version that is not live.
+    KeptAsVersion {
+        /// Where the live one is.
+        ids: Ids,
+        /// The number of the kept version.
+        version: i64,
+        /// When it goes, in microseconds of UTC.
+        expires_us: i64,
+    },
+    /// The new instance took the place of the live one.
+    Superseded {
+        /// Where.
+        ids: Ids,
+        /// The number of the version that is live now.
+        version: i64,
+        /// Its SOP, series or study instance UID is also live below another parent.
+        conflict: bool,
+        /// The former blob, if the bytes were the same; else it is kept as a version for a while.
+        freed: Option<FreedBlob>,
+    },
+    /// The resource is hidden; [`crate::Index::maintain`] removes its rows and tells its blobs.
+    Deleted {
+        /// The nearest resource above that still exists.
+        remaining_ancestor: Option<(Level, PublicId)>,
+        /// Instances that were live below it.
+        instances: u64,
+    },
+    /// The change was written.
+    Recorded,
+    /// The resource of a deletion or event is not there (any more).
+    NotFound,
+}
+
+/// The types of the change feed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the names are those of the REST interface")]
+pub enum ChangeType {
+    NewInstance,
+    NewSeries,
+    NewStudy,
+    NewPatient,
+    StablePatient,
+    StableStudy,
+    StableSeries,
+    CompletedSeries,
+    ModifiedPatient,
+    ModifiedStudy,
+    ModifiedSeries,
+    AnonymizedPatient,
+    AnonymizedStudy,
+    AnonymizedSeries,
+    UpdatedAttachment,
+    UpdatedMetadata,
+}
+
+impl ChangeType {
+    /// All types, by their stored number.
+    pub const ALL: [ChangeType; 16] = [
+        ChangeType::NewInstance,
+        ChangeType::NewSeries,
+        ChangeType::NewStudy,
+        ChangeType::NewPatient,
+        ChangeType::StablePatient,
+        ChangeType::StableStudy,
+        ChangeType::StableSeries,
+        ChangeType::CompletedSeries,
+        ChangeType::ModifiedPatient,
+        ChangeType::ModifiedStudy,
+        ChangeType::ModifiedSeries,
+        ChangeType::AnonymizedPatient,
+        ChangeType::AnonymizedStudy,
+        ChangeType::AnonymizedSeries,
+        ChangeType::UpdatedAttachment,
+        ChangeType::UpdatedMetadata,
+    ];
+
+    /// The name that the REST interface uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ChangeType::NewInstance => "NewInstance",
+            ChangeType::NewSeries => "NewSeries",
+            ChangeType::NewStudy => "NewStudy",
+            ChangeType::NewPatient => "NewPatient",
+            ChangeType::StablePatient => "StablePatient",
+            ChangeType::StableStudy => "StableStudy",
+            ChangeType::StableSeries => "StableSeries",
+            ChangeType::CompletedSeries => "CompletedSeries",
+            ChangeType::ModifiedPatient => "ModifiedPatient",
+            ChangeType::ModifiedStudy => "ModifiedStudy",
+            ChangeType::ModifiedSeries => "ModifiedSeries",
+            ChangeType::AnonymizedPatient => "AnonymizedPatient",
+            ChangeType::AnonymizedStudy => "AnonymizedStudy",
+            ChangeType::AnonymizedSeries => "AnonymizedSeries",
+            ChangeType::UpdatedAttachment => "UpdatedAttachment",
+            ChangeType::UpdatedMetadata => "UpdatedMetadata",
+        }
+    }
+
+    /// The type of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<ChangeType> {
+        Self::ALL.into_iter().find(|change| change.as_str() == name)
+    }
+
+    /// The number that the index stores.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+
+    pub(crate) fn from_number(number: i64) -> Result<ChangeType, IndexError> {
+        usize::try_from(number)
+            .ok()
+            .and_then(|at| Self::ALL.get(at).copied())
+            .ok_or(IndexError::BadRow {
+                table: "change",
+                column: "type",
+                found: number.to_string(),
+            })
+    }
+}
+
+/// What the archive holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Patients.
+    pub patients: u64,
+    /// Studies.
+    pub studies: u64,
+    /// Series.
+    pub series: u64,
+    /// Live instances.
+    pub instances: u64,
+    /// Bytes that the live instances take in the store.
+    pub stored_bytes: u64,
+    /// Bytes of the live instances when read.
+    pub plain_bytes: u64,
+    /// Versions that are kept but not live.
+    pub versions: u64,
+    /// Bytes that those take in the store.
+    pub version_bytes: u64,
+}
+
+/// Where the bytes of a live instance are, and what a reader needs to serve them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Located {
+    /// Its public id.
+    pub instance: PublicId,
+    /// Its blob.
+    pub blob: BlobRow,
+    /// Bytes of the DICOM file.
+    pub file_size: u64,
+    /// (0008,0018).
+    pub sop_instance_uid: String,
+    /// (0008,0016).
+    pub sop_class_uid: String,
+    /// (0002,0010).
+    pub transfer_syntax_uid: String,
+    /// Where the data set begins in the plain bytes.
+    pub data_set_offset: u64,
+    /// Where the pixel data element begins in the plain bytes, if there is one.
+    pub pixel_data_offset: Option<u64>,
+    /// (0028,0008), 1 if absent.
+    pub number_of_frames: u32,
+    /// When it was received, in microseconds of UTC.
+    pub received_us: i64,
+}
+
+/// Where a reader of resources stands in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct View {
+    /// Now, in microseconds of UTC.
+    pub now_us: i64,
+    /// How long a resource must be quiet to be stable, in microseconds.
+    pub stable_age_us: i64,
+}
+
+/// A part of a list. `limit` 0: no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// How many to leave out first.
+    pub since: u64,
+    /// How many to give; 0: all.
+    pub limit: u64,
+}
+
+/// What to tell of the change feed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ChangesRequest {
+    /// After this `seq`.
+    pub since: Option<i64>,
+    /// Up to and with this `seq`; without `since`, newest first.
+    pub to: Option<i64>,
+    /// How many at most; 0: all.
+    pub limit: u64,
+    /// Only of these types; empty: of all.
+    pub types: Vec<ChangeType>,
+    /// Only the last one.
+    pub last: bool,
+}
+
+/// A blob moved within its store: compaction rewrote what held it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relocation {
+    /// Which store of the archive.
+    pub store: i64,
+    /// The random key.
+    pub key: [u8; 16],
+    /// Old `place_a` and `place_b`.
+    pub from: (i64, i64),
+    /// New `place_a` and `place_b`.
+    pub to: (i64, i64),
+}
+
+/// What one call of [`crate::Index::maintain`] did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Maintenance {
+    /// Work is left; call again soon.
+    pub more: bool,
+    /// Blobs whose last row went.
+    pub freed: Vec<FreedBlob>,
+}
