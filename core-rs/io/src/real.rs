@@ -1,0 +1,213 @@
+//! The operating system's files.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+
+use crate::{Disk, DiskFile, Open, SyncSite};
+
+/// Slices that one `pwritev` takes (`IOV_MAX` of Linux and the BSDs).
+const MAX_SLICES: usize = 1024;
+
+/// What was tried on which file, and what the system answered. It travels inside an
+/// [`io::Error`] of the same kind.
+#[derive(Debug)]
+pub struct PathError {
+    /// What was tried, such as "write 3200 bytes at 8192 to".
+    pub operation: String,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The system's answer.
+    pub source: io::Error,
+}
+
+impl std::fmt::Display for PathError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let PathError {
+            operation,
+            path,
+            source,
+        } = self;
+        write!(f, "cannot {operation} {}: {source}", path.display())
+    }
+}
+
+impl std::error::Error for PathError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Adds operation and path to an error. The operation is a closure: it is formatted on error only.
+fn explain(source: io::Error, operation: impl FnOnce() -> String, path: &Path) -> io::Error {
+    let kind = source.kind();
+    let (operation, path) = (operation(), path.to_path_buf());
+    io::Error::new(
+        kind,
+        PathError {
+            operation,
+            path,
+            source,
+        },
+    )
+}
+
+/// The disk of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new(); // std sets O_CLOEXEC
+        options.read(true);
+        match how {
+            Open::Read => &mut options,
+            Open::Write => options.write(true),
+            Open::CreateNew => options.write(true).create_new(true),
+            Open::Create => options.write(true).create(true).truncate(false),
+        };
+        let file = options
+            .open(path)
+            .map_err(|e| explain(e, || "open".into(), path))?;
+        Ok(Arc::new(RealFile {
+            file,
+            path: path.to_path_buf(),
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+            .map_err(|e| explain(e, || format!("rename {} to", from.display()), to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path).map_err(|e| explain(e, || "remove".into(), path))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path).map_err(|e| explain(e, || "make folder".into(), path))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let list = || -> io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in std::fs::read_dir(folder)? {
+                // Every name that the archive gives is ASCII; what is not is not ours.
+                if let Ok(name) = entry?.file_name().into_string() {
+                    names.push(name);
+                }
+            }
+            Ok(names)
+        };
+        list().map_err(|e| explain(e, || "list".into(), folder))
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+            .map_err(|e| explain(e, || "look for".into(), path))
+    }
+
+    fn sync_dir(&self, folder: &Path, site: SyncSite) -> io::Result<()> {
+        File::open(folder)
+            .and_then(|file| file.sync_all())
+            .map_err(|e| explain(e, || format!("sync ({site}) folder"), folder))
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)
+            .map_err(|e| explain(e.into(), || "ask for free space below".into(), path))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+struct RealFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl RealFile {
+    fn write_slices(&self, parts: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        if let [part] = parts {
+            return self.file.write_all_at(part, offset);
+        }
+        let mut owned = parts.to_vec();
+        let mut left = &mut owned[..];
+        IoSlice::advance_slices(&mut left, 0); // drops empty slices in front
+        while !left.is_empty() {
+            let batch = &left[..left.len().min(MAX_SLICES)];
+            match rustix::io::pwritev(&self.file, batch, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut left, written);
+                    offset += written as u64;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let what = || format!("read {} bytes at {offset} of", buffer.len());
+                    return Err(explain(error, what, &self.path));
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        self.write_slices(parts, offset).map_err(|e| {
+            let bytes: usize = parts.iter().map(|part| part.len()).sum();
+            explain(
+                e,
+                || format!("write {bytes} bytes at {offset} to"),
+                &self.path,
+            )
+        })
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let metadata = self.file.metadata();
+        Ok(metadata
+            .map_err(|e| explain(e, || "get the length of".into(), &self.path))?
+            .len())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let what = || format!("set the length to {length} of");
+        self.file
+            .set_len(length)
+            .map_err(|e| explain(e, what, &self.path))
+    }
+
+    fn sync_data(&self, site: SyncSite) -> io::Result<()> {
+        self.file
+            .sync_data()
+            .map_err(|e| explain(e, || format!("sync ({site})"), &self.path))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        // flock belongs to the open file, so a second opener is refused within one process too,
+        // and the lock of a killed process is gone with it.
+        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(explain(error.into(), || "lock".into(), &self.path)),
+        }
+    }
+}
