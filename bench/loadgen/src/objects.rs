@@ -126,8 +126,8 @@ impl Source {
         }
     }
 
-    /// An image whose values all have a fixed length, so that all heads are equally long and share
-    /// one framed tail.
+    /// An image. All values but two have a fixed length, so that heads differ little in length and
+    /// few framed tails serve all of them.
     fn image(&self, index: u64, sop_class_uid: &'static str, side: u16) -> Object {
         let identity = self.identity(index);
         let number = index % self.shape.instances_per_series + 1;
@@ -139,9 +139,9 @@ impl Source {
         set.text((0x0020, 0x000D), "UI", &identity.study_instance_uid)
             .text((0x0020, 0x000E), "UI", &identity.series_instance_uid)
             .text((0x0020, 0x0010), "SH", "4711")
-            .text((0x0020, 0x0011), "IS", &format!("{series:<4}"))
+            .text((0x0020, 0x0011), "IS", &series.to_string())
             .text((0x0020, 0x0012), "IS", "1")
-            .text((0x0020, 0x0013), "IS", &format!("{number:<6}"))
+            .text((0x0020, 0x0013), "IS", &number.to_string())
             .text(
                 (0x0020, 0x0032),
                 "DS",
@@ -335,7 +335,7 @@ mod tests {
     };
 
     #[test]
-    fn heads_of_images_are_equally_long_and_their_tags_ascend() {
+    fn heads_of_images_have_few_lengths_and_their_tags_ascend() {
         for (source, bytes) in [
             (Source::ct(1, SHAPE), 520_000..530_000),
             (Source::small(1, SHAPE), 2_900..4_000),
@@ -354,7 +354,7 @@ mod tests {
                 assert!(tags.is_sorted(), "{tags:X?}");
                 assert_eq!(tags.last(), Some(&(0x7FE0, 0x0010)));
             });
-            assert_eq!(lengths.len(), 1);
+            assert!(lengths.len() <= 2, "{lengths:?}");
         }
     }
 

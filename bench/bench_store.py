@@ -1,0 +1,202 @@
+"""C-STORE: what a server takes in, against Orthanc in turn in the same run.
+
+Feeds in CT images of 512x512x16 bit (0.53 MB) over 1 and 4 associations and images of about 3 KB
+over 1, 4 and 16, from a load generator that frames all requests before the clock starts and, on
+each association, waits for an answer before it sends the next. Each run starts on empty storage and
+ends when the server is idle; a CT run writes more than four of VNA's segments.
+
+The figures: `per s` is instances per second from the first request until nothing was left to do;
+`CPU/1000` the server's processor seconds for 1,000 instances, background work included; `PSS` its
+memory, the highest sample; `x` VNA's rate over Orthanc's, the median of the rounds. `disk` is the
+rate over that of 4 threads writing the same objects as files, each synced, on the same disk.
+
+Before a figure counts, the server must list as many instances as were sent, and an instance picked
+at random must come back with the very bytes of its data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servers import (
+    MemorySampler,
+    Orthanc,
+    Server,
+    Vna,
+    loadgen,
+    loadgen_program,
+    machine,
+    send,
+    storage_parent,
+)
+
+DISK_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Load:
+    kind: str
+    associations: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} x{self.associations}"
+
+
+def loads(scale: float) -> list[Load]:
+    """Return the loads; at scale 1 CT ones write 2.1 GB and small ones last several seconds."""
+    counts = [("ct", 1, 4_000), ("ct", 4, 4_000)]
+    counts += [("small", 1, 6_000), ("small", 4, 12_000), ("small", 16, 24_000)]
+    return [Load(kind, associations, int(count * scale)) for kind, associations, count in counts]
+
+
+def make_server(name: str, load: Load) -> Server:
+    return Vna() if name == "vna" else Orthanc(threads=load.associations)
+
+
+def check(program: Path, server: Server, load: Load, seed: int) -> None:
+    """Fail unless the server holds what it was sent."""
+    stored = server.instances()
+    assert stored == load.count, f"{server.name} lists {stored} instances, {load.count} were sent"
+    number = random.randrange(load.count)
+    with tempfile.NamedTemporaryFile() as out:
+        identity = loadgen(program, "dump", kind=load.kind, seed=seed, first=number, out=out.name)
+        expected = out.read()
+    got = server.data_set(identity)
+    assert got == expected, f"{server.name}: data set of instance {number} of {load} differs"
+
+
+def run(program: Path, name: str, load: Load, seed: int) -> dict[str, Any]:
+    with make_server(name, load) as server:
+        server.settle()
+        idle_bytes = server.pss_bytes()
+        with MemorySampler(server) as memory:
+            report = send(
+                program,
+                server,
+                kind=load.kind,
+                associations=load.associations,
+                count=load.count,
+                seed=seed,
+            )
+        check(program, server, load, seed)
+        facts: dict[str, Any] = {
+            "server": server.name,
+            "version": server.version(),
+            "settings": server.settings(),
+            "load": str(load),
+            "start_seconds": server.start_s,
+            "idle_pss_bytes": idle_bytes,
+            "max_pss_bytes": memory.max_bytes,
+            "cpu_seconds_per_1000": report["cpu_seconds"] / load.count * 1000,
+        }
+        return report | facts
+
+
+def disk_rate(program: Path, load: Load, seed: int) -> float:
+    """Files per second that the disk takes, 4 threads syncing each."""
+    directory = tempfile.mkdtemp(prefix="bench-files-", dir=storage_parent())
+    try:
+        report = loadgen(
+            program,
+            "files",
+            kind=load.kind,
+            count=min(load.count, 4_000),
+            seed=seed,
+            threads=DISK_THREADS,
+            directory=directory,
+        )
+    finally:
+        shutil.rmtree(directory)
+    return float(report["per_second"])
+
+
+def median(runs: list[dict[str, Any]], key: str) -> float:
+    return statistics.median(float(run[key]) for run in runs)
+
+
+def summary(runs: list[dict[str, Any]], disk: dict[str, float]) -> str:
+    """Return the Markdown table over all loads and servers."""
+    lines = [
+        "| load | server | per s | MB/s | p50 ms | p99 ms | CPU/1000 s | PSS MB | idle PSS MB "
+        "| x | CPU x | disk |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for load in dict.fromkeys(run["load"] for run in runs):
+        of_load = [run for run in runs if run["load"] == load]
+        peers = [run for run in of_load if run["server"] == "orthanc"]
+        for name in dict.fromkeys(run["server"] for run in of_load):
+            mine = [run for run in of_load if run["server"] == name]
+            rate = median(mine, "settled_per_second")
+            cpu = median(mine, "cpu_seconds_per_1000")
+            latency = [run["latency_ms"] for run in mine]
+            megabytes = rate * mine[0]["data_set_bytes"] / mine[0]["stored"] / 1e6
+            ratios = ["", ""]
+            if peers and name != "orthanc":
+                ratios = [
+                    f"{rate / median(peers, 'settled_per_second'):.2f}",
+                    f"{cpu / median(peers, 'cpu_seconds_per_1000'):.2f}",
+                ]
+            cells = [
+                load, name, f"{rate:,.0f}", f"{megabytes:,.0f}",
+                f"{median(latency, 'p50'):.2f}", f"{median(latency, 'p99'):.2f}", f"{cpu:.2f}",
+                f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
+                f"{median(mine, 'idle_pss_bytes') / 1e6:.0f}", *ratios,
+                f"{rate / disk[load]:.2f}",
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--servers", default="orthanc,vna", help="which, in turn (%(default)s)")
+    parser.add_argument("--loads", default="", help="such as 'ct x1,small x16'; all if empty")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each (%(default)s)")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the instances sent")
+    parser.add_argument("--json", type=Path, help="write all reports to this file")
+    arguments = parser.parse_args()
+    program = loadgen_program()
+    wanted = [name.strip() for name in arguments.loads.split(",") if name.strip()]
+    chosen = [load for load in loads(arguments.scale) if not wanted or str(load) in wanted]
+    if not chosen:
+        parser.error(f"--loads {arguments.loads}: one of {', '.join(map(str, loads(1)))}")
+    facts = machine()
+    print("; ".join(f"{name}: {value}" for name, value in facts.items()), flush=True)
+    runs, disk = [], {}
+    for load in chosen:
+        rates = []
+        for number in range(arguments.rounds):
+            rates.append(disk_rate(program, load, seed=number))
+            for name in arguments.servers.split(","):
+                runs.append(run(program, name, load, seed=number))
+                last = runs[-1]
+                print(
+                    f"{load} {name} {last['version']}: {last['settled_per_second']:,.0f}/s "
+                    f"(answered {last['per_second']:,.0f}/s), "
+                    f"CPU {last['cpu_seconds_per_1000']:.2f} s per 1,000, "
+                    f"PSS {last['max_pss_bytes'] / 1e6:.0f} MB, PDU {last['max_pdu_bytes']}, "
+                    f"disk {rates[-1]:,.0f} files/s",
+                    flush=True,
+                )
+        disk[str(load)] = statistics.median(rates)
+    print()
+    for name in dict.fromkeys(run["server"] for run in runs):
+        last = next(run for run in reversed(runs) if run["server"] == name)
+        print(f"{name} {last['version']}, settings {json.dumps(last['settings'])}")
+    print("\n" + summary(runs, disk))
+    if arguments.json:
+        report = {"machine": facts, "disk_files_per_second": disk, "runs": runs}
+        arguments.json.write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
