@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod charset;
+mod deflate;
 mod dictionary;
 mod error;
+mod head;
 mod header;
 mod instance;
 mod level;
@@ -15,11 +18,14 @@ mod meta;
 mod public_id;
 mod syntax;
 mod tag;
+mod text;
 mod vr;
+mod walk;
 
+pub use charset::CharacterSet;
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use error::{Budget, DicomError, FrameProblem};
-pub use header::{HeaderReader, Progress, read_instance};
+pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
 pub use level::{Level, main_tags};
 pub use meta::{FileMeta, FileMetaFields, read_file_meta, write_file_meta};
@@ -30,6 +36,7 @@ pub use syntax::{
 };
 pub use tag::{Tag, tags};
 pub use vr::Vr;
+pub use walk::{Element, Step};
 
 /// Deepest nesting of sequences. Structured reports reach about 20; each level costs a few words of state, so
 /// the number only has to stop inputs that are nothing but nesting.

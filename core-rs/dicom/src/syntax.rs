@@ -1,5 +1,7 @@
 //! Transfer syntaxes: how a data set is encoded, as far as reading its elements goes (PS3.5 §10, PS3.6 A).
 
+use crate::{DicomError, Tag, Vr};
+
 /// Implicit VR Little Endian, the default transfer syntax of DICOM.
 pub const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 /// Explicit VR Little Endian.
@@ -49,4 +51,50 @@ impl TransferSyntax {
         };
         TransferSyntax { encoding, deflated }
     }
+}
+
+/// The transfer syntax that the first 8 bytes of a data set show.
+///
+/// `after_meta`: File Meta Information stands before it, so that this is DICOM is known. Else the first element has
+/// to be one that PS3.6 defines, with a length that such an element may have, or the input is refused: a text or
+/// an image must not be taken for a data set.
+pub(crate) fn guess(first: &[u8], after_meta: bool) -> Result<&'static str, DicomError> {
+    let group = [first[0], first[1]];
+    let element = [first[2], first[3]];
+    let vr = Vr([first[4], first[5]]);
+    let little = Tag(u16::from_le_bytes(group), u16::from_le_bytes(element));
+    let big = Tag(u16::from_be_bytes(group), u16::from_be_bytes(element));
+    // A data set begins with group 0008 (rarely a later one below 0400); with the bytes swapped, 0800.
+    if vr.is_known() {
+        for (tag, uid) in [
+            (little, EXPLICIT_VR_LITTLE_ENDIAN),
+            (big, EXPLICIT_VR_BIG_ENDIAN),
+        ] {
+            if plausible_first(tag) {
+                return Ok(uid);
+            }
+        }
+    }
+    let length = u32::from_le_bytes([first[4], first[5], first[6], first[7]]);
+    if plausible_first(little) && length <= MAX_FIRST_VALUE_BYTES {
+        return Ok(IMPLICIT_VR_LITTLE_ENDIAN);
+    }
+    if after_meta {
+        // PS3.10 §7.1 wants the syntax named; the default one is the best reading of its absence.
+        return Ok(if vr.is_known() {
+            EXPLICIT_VR_LITTLE_ENDIAN
+        } else {
+            IMPLICIT_VR_LITTLE_ENDIAN
+        });
+    }
+    Err(DicomError::NotDicom {
+        found: "neither 'DICM' nor a data element that may come first",
+    })
+}
+
+/// The elements that come first (group length, character set, image type, UIDs, dates) hold far less.
+const MAX_FIRST_VALUE_BYTES: u32 = 1024;
+
+fn plausible_first(tag: Tag) -> bool {
+    (0x0008..0x0400).contains(&tag.0) && (tag.is_group_length() || crate::entry(tag).is_some())
 }

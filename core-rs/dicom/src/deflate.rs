@@ -1,0 +1,134 @@
+//! Inflates a deflated data set piece by piece (PS3.5 §A.5): a raw deflate stream, RFC 1951.
+//!
+//! (1) Never more is inflated than the reader of the elements asks for, plus one piece.
+//! (2) Inflated bytes are bounded in number and in relation to the deflated ones.
+
+use crate::walk::{Outcome, Sink, Walker, Window};
+use crate::{Budget, DicomError, MAX_INFLATE_RATIO, MAX_INFLATED_BYTES};
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Bytes inflated at once.
+const PIECE: usize = 64 << 10;
+
+/// So many bytes may come of any input: a few elements with padding deflate very well.
+const FREE_BYTES: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Inflater {
+    stream: Decompress,
+    /// How much of the input is used up.
+    input_offset: u64,
+    deflated_bytes: u64,
+    /// Inflated bytes that are still needed.
+    window: Vec<u8>,
+    /// What `window` begins with, counted from the first inflated byte.
+    base: u64,
+    finished: bool,
+    /// Whether passed bytes stay in `window`.
+    keep: bool,
+}
+
+impl Inflater {
+    /// For a stream that begins at byte `input_offset` of the input.
+    pub fn new(input_offset: u64) -> Self {
+        Inflater {
+            stream: Decompress::new(false),
+            input_offset,
+            deflated_bytes: 0,
+            window: Vec::new(),
+            base: 0,
+            finished: false,
+            keep: false,
+        }
+    }
+
+    /// The same, keeping all that was inflated for [`Inflater::into_inflated`].
+    pub fn keeping(input_offset: u64) -> Self {
+        Inflater {
+            keep: true,
+            ..Inflater::new(input_offset)
+        }
+    }
+
+    /// What was inflated.
+    pub fn into_inflated(self) -> Vec<u8> {
+        self.window
+    }
+
+    /// Walks on as far as `prefix` allows; it begins at byte 0 of the input, as in [`crate::HeaderReader`].
+    pub fn run<S: Sink>(
+        &mut self,
+        walker: &mut Walker,
+        prefix: &[u8],
+        complete: bool,
+        sink: &mut S,
+    ) -> Result<Outcome, DicomError> {
+        loop {
+            let window = Window {
+                bytes: &self.window,
+                base: self.base,
+                complete: self.finished,
+            };
+            match walker.run(window, sink)? {
+                Outcome::NeedMore(_) => {}
+                end => return Ok(end),
+            }
+            self.discard(walker.position());
+            if !self.inflate(prefix)? {
+                if !complete {
+                    return Ok(Outcome::NeedMore(prefix.len() as u64 + 1));
+                }
+                // A stream without an end: the elements tell whether anything is missing.
+                self.finished = true;
+            }
+        }
+    }
+
+    /// Drops what lies before `position`.
+    fn discard(&mut self, position: u64) {
+        if self.keep {
+            return;
+        }
+        let passed = position
+            .saturating_sub(self.base)
+            .min(self.window.len() as u64);
+        self.window
+            .drain(..usize::try_from(passed).unwrap_or(usize::MAX));
+        self.base += passed;
+    }
+
+    /// Inflates one piece; false if the input has nothing more to give.
+    fn inflate(&mut self, prefix: &[u8]) -> Result<bool, DicomError> {
+        let input = usize::try_from(self.input_offset)
+            .ok()
+            .and_then(|at| prefix.get(at..))
+            .unwrap_or_default();
+        let (used, made) = (self.stream.total_in(), self.stream.total_out());
+        self.window.reserve(PIECE);
+        let status = self
+            .stream
+            .decompress_vec(input, &mut self.window, FlushDecompress::None)
+            .map_err(|_| DicomError::Inflate { offset: made })?;
+        let used = self.stream.total_in() - used;
+        self.input_offset += used;
+        self.deflated_bytes += used;
+        self.finished |= status == Status::StreamEnd;
+        self.check_budgets()?;
+        Ok(self.finished || used > 0 || self.stream.total_out() > made)
+    }
+
+    fn check_budgets(&self) -> Result<(), DicomError> {
+        let inflated = self.stream.total_out();
+        let budget = if inflated > MAX_INFLATED_BYTES {
+            Budget::Inflated
+        } else if inflated > FREE_BYTES + self.deflated_bytes * MAX_INFLATE_RATIO {
+            Budget::InflateRatio
+        } else {
+            return Ok(());
+        };
+        Err(DicomError::Budget {
+            budget,
+            offset: inflated,
+        })
+    }
+}
