@@ -2,8 +2,8 @@
 
 maturin builds Rust alone. So the kernels of ``ext/*.pyx`` are compiled into ``vna/`` before it
 runs, and maturin packs them like any other file of the package (``tool.maturin.include``). The
-wheel's tag comes from the Rust side: ``vna._core`` is not abi3, so the tag names one Python version,
-which is what the kernels need too.
+wheel's tag comes from the Rust side: ``vna._core`` is not abi3, so the tag names one Python
+version, which is what the kernels need too.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def compile_kernels() -> list[Path]:
             )
             for source in sources
         ]
-        modules = cythonize(extensions, build_dir=str(BUILD / "cython"), quiet=True)
+        compiler: Any = cythonize  # untyped
+        modules = compiler(extensions, build_dir=str(BUILD / "cython"), quiet=True)
         distribution = Distribution({"name": "vna", "packages": ["vna"], "ext_modules": modules})
         command = build_ext(distribution)
         command.inplace = True
@@ -89,7 +90,9 @@ def get_requires_for_build_sdist(config_settings: Config = None) -> list[str]:
     return []
 
 
-def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Config = None) -> str:
+def prepare_metadata_for_build_wheel(
+    metadata_directory: str, config_settings: Config = None
+) -> str:
     """Write the metadata; needs no compiler."""
     return str(maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 
-
 ROW = struct.Struct("<I2sHQQ")
 ROW_BYTES = ROW.size
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF

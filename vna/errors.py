@@ -1,8 +1,8 @@
 """Every error of the archive, declared once: Python raises these, Rust imports them.
 
 Each class carries what the ways in answer with, so that they cannot drift: a stable dotted `code`
-for programs, the HTTP status, the DIMSE status (PS3.7 Annex C, PS3.4 Annex B), the gRPC code and the
-number and wording that clients written for Orthanc look at.
+for programs, the HTTP status, the DIMSE status (PS3.7 Annex C, PS3.4 Annex B), the gRPC code and
+the number and wording that clients written for Orthanc look at.
 """
 
 from __future__ import annotations
@@ -50,6 +50,14 @@ class BadRequest(VnaError):
     grpc_code = "INVALID_ARGUMENT"
     orthanc_error = 8
     orthanc_status = "Bad request"
+
+
+class BadParameter(BadRequest):
+    """A parameter of the request that cannot be read as what it has to be."""
+
+    code = "request.bad_parameter"
+    orthanc_error = 5
+    orthanc_status = "Bad type for a parameter"
 
 
 class EncodingError(VnaError):
@@ -114,6 +122,16 @@ class Conflict(VnaError):
     orthanc_status = "Conflict with the current state of the resource"
 
 
+class NotAcceptable(VnaError):
+    """None of the forms that the client asks for is one that we can give."""
+
+    code = "not_acceptable"
+    http_status = 406
+    grpc_code = "INVALID_ARGUMENT"
+    orthanc_error = 34
+    orthanc_status = "The requested format is not acceptable"
+
+
 class TooLarge(VnaError):
     """A body over the configured limit; decided on its announced length where there is one."""
 
@@ -154,7 +172,7 @@ class OutOfStorage(VnaError):
     http_status = 507
     dimse_status = 0xA700  # refused: out of resources
     grpc_code = "RESOURCE_EXHAUSTED"
-    orthanc_error = 11
+    orthanc_error = 19
     orthanc_status = "The storage area is full"
 
 
@@ -215,5 +233,3 @@ class SettingsError(VnaError):
 
     code = "settings"
     grpc_code = "FAILED_PRECONDITION"
-    orthanc_error = 5
-    orthanc_status = "Bad configuration"

@@ -1,7 +1,8 @@
 """Check that imports run one way, in Python and in Rust.
 
-Python: ways in (``cli dimse rest dicomweb rpc``) -> ``services`` -> ``_core``, with ``settings`` and
-``errors`` below all of them. Rust: ``py`` -> ``node`` -> ``ul store index`` -> ``dicom``, ``io``.
+Python: ways in (``cli dimse rest dicomweb rpc``) -> ``services`` -> ``_core``, with ``settings``
+and ``errors`` below all of them. Rust: ``py`` -> ``node`` -> ``ul store index`` -> ``dicom``, ``io``.
+
 Fails on an import against the direction, on a module that has no layer yet, and if it looked at
 nothing, since a check whose path is wrong would otherwise pass for ever.
 """
@@ -22,7 +23,9 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "_elements_twin": frozenset(),
     "settings": frozenset({"errors"}),
     "log": frozenset({"settings"}),
-    "services": frozenset({"_core", "_elements", "_elements_twin", "errors", "settings", "version"}),
+    "services": frozenset(
+        {"_core", "_elements", "_elements_twin", "errors", "settings", "version"}
+    ),
     "dimse": frozenset({"services", "errors", "settings"}),
     "rest": frozenset({"services", "errors", "settings", "version"}),
     "dicomweb": frozenset({"services", "errors", "settings"}),
@@ -93,7 +96,9 @@ def check_rust(crates: Path) -> tuple[list[str], int]:
                 continue
             looked_at += 1
             if dependency not in RUST_LAYERS[name]:
-                complaints.append(f"{manifest}: {name} depends on {dependency}, against the direction")
+                complaints.append(
+                    f"{manifest}: {name} depends on {dependency}, against the direction"
+                )
     return complaints, looked_at
 
 

@@ -1,0 +1,1 @@
+"""The command line: `vna serve` and the commands that work on an archive's folder."""

@@ -1,0 +1,1 @@
+"""The HTTP way in: routes that clients written for Orthanc know, health and metrics."""

@@ -1,0 +1,208 @@
+"""The ASGI application: hot routes first, then the table; every error in one form.
+
+Around each request, in this order: headers that every answer carries, spoofed methods, the guard
+against other sites' pages, and the translation of errors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vna.errors import NotAllowed, NotFound, VnaError
+from vna.rest import resources
+from vna.rest.errors import error_response
+from vna.rest.requests import BodyBudget, Call, Handler
+from vna.rest.routes import table
+from vna.services.archive import Archive
+from vna.settings import is_loopback
+
+logger = logging.getLogger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SPOOFED = frozenset({"PUT", "DELETE"})
+
+
+class Application:
+    """The HTTP way in of one archive."""
+
+    def __init__(self, archive: Archive):
+        self.archive = archive
+        self.budget = BodyBudget(archive.settings.limits.http_body_bytes)
+        http = archive.settings.http
+        # None: any. Who listens wider is called by names that we cannot know.
+        wide = not is_loopback(http.host) or "*" in http.allowed_hosts
+        self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
+        self.router = Router(self._routes(), redirect_slashes=False, default=self._unknown)
+
+    def _routes(self) -> list[Route]:
+        by_path: dict[str, dict[str, Handler]] = {}
+        for entry in table():
+            by_path.setdefault(entry.path, {})[entry.method] = entry.handler
+        return [Route(path, Methods(self, handlers)) for path, handlers in by_path.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"no {scope['type']} here")
+        secure = harden(send)
+        try:
+            if self.known_hosts is not None:
+                refuse_other_hosts(scope, self.known_hosts)
+            scope = spoof_method(scope)
+            if scope["method"] not in SAFE_METHODS:
+                refuse_other_sites(scope)
+            if not await self._hot(scope, receive, secure):
+                await self.router(scope, receive, secure)
+        except VnaError as error:
+            if error.http_status >= 500:
+                logger.error(
+                    "request failed",
+                    extra={"uri": scope["path"], "code": error.code, "reason": str(error)},
+                )
+            answer = error_response(error, scope["method"], scope["path"])
+            await answer(scope, receive, secure)
+        except Exception:
+            logger.exception("request failed", extra={"uri": scope["path"]})
+            unforeseen = VnaError("see the server's log")
+            await error_response(unforeseen, scope["method"], scope["path"])(scope, receive, secure)
+
+    async def _hot(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer the routes that carry bytes without walking the table; False if it is none."""
+        parts = scope["path"].split("/")
+        if len(parts) < 2 or parts[1] != "instances":
+            return False
+        if len(parts) == 2 and scope["method"] == "POST":
+            handler: Handler = resources.upload
+        elif (
+            len(parts) == 4
+            and parts[3] == "file"
+            and scope["method"] in {"GET", "HEAD"}
+            and parts[2]
+        ):
+            scope["path_params"] = {"id": parts[2]}
+            handler = resources.file
+        else:
+            return False
+        await self.run(handler, scope, receive, send)
+        return True
+
+    async def run(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let `handler` answer."""
+        request = Request(scope, receive)
+        answer = await handler(Call(request, self.archive, self.budget))
+        await answer(scope, receive, send)
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotFound(f"there is no {scope['path']}", "route.unknown")
+
+
+class Methods:
+    """The operations of one path."""
+
+    def __init__(self, application: Application, handlers: Mapping[str, Handler]):
+        self.application = application
+        self.handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the handler of the method; HEAD is GET without its body."""
+        method = scope["method"]
+        handler = self.handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            allowed = sorted(self.handlers)
+            refusal = Response(None, 405, headers={"Allow": ",".join(allowed)})
+            await refusal(scope, receive, send)
+            return
+        await self.application.run(
+            handler, scope, receive, bodiless(send) if method == "HEAD" else send
+        )
+
+
+def harden(send: Send) -> Send:
+    """Return `send` with the headers that every answer carries."""
+
+    async def secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *message.get("headers", ()),
+                (b"x-content-type-options", b"nosniff"),
+            ]
+        await send(message)
+
+    return secured
+
+
+def bodiless(send: Send) -> Send:
+    """Return `send` without bodies; the headers still tell their length."""
+
+    async def silent(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            if message.get("more_body"):
+                return
+            message = {**message, "body": b""}
+        await send(message)
+
+    return silent
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a header of the request, or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
+def spoof_method(scope: Scope) -> Scope:
+    """Return the scope with the method meant: some clients can say only GET and POST."""
+    wanted: str | None = None
+    if scope["method"] == "GET" and b"_method=" in scope["query_string"]:
+        wanted = parse_qs(scope["query_string"].decode("latin-1")).get("_method", [""])[-1]
+    elif scope["method"] == "POST":
+        wanted = header(scope, b"x-http-method-override")
+    if wanted and wanted.upper() in SPOOFED:
+        return {**scope, "method": wanted.upper()}
+    return scope
+
+
+def refuse_other_sites(scope: Scope) -> None:
+    """Raise NotAllowed if the page of another site made a browser send this.
+
+    Such a request reaches us on loopback without any password, so `evil.example` could delete
+    studies of whoever visits it. Programs other than browsers send neither header.
+    """
+    site = header(scope, b"sec-fetch-site")
+    origin = header(scope, b"origin")
+    foreign = site in {"cross-site", "same-site"}
+    if site is None and origin is not None:
+        foreign = urlsplit(origin).netloc != header(scope, b"host")
+    if foreign:
+        raise NotAllowed(f"a page of another site ({origin or site}) may not change the archive")
+
+
+def refuse_other_hosts(scope: Scope, known: frozenset[str]) -> None:
+    """Raise NotAllowed if the request calls us by a name that is not ours.
+
+    A page of `evil.example` whose name was pointed at 127.0.0.1 after it was loaded counts as ours
+    to the browser; only the Host header still tells.
+    """
+    host = header(scope, b"host")
+    if not host:
+        return
+    name = host.lower().rsplit(":", 1)[0] if not host.endswith("]") else host.lower()
+    if name not in known and not is_loopback(name):
+        raise NotAllowed(
+            f"the request calls this server {name!r}, which listens on loopback only; "
+            f"if a proxy sends it, add the name to http.allowed_hosts"
+        )
+
+
+def create(archive: Archive) -> ASGIApp:
+    """Return the application of `archive`."""
+    return Application(archive)

@@ -1,0 +1,33 @@
+"""Errors as clients written for Orthanc read them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.responses import Response
+
+from vna.errors import VnaError
+
+
+def error_response(error: VnaError, method: str, uri: str) -> Response:
+    """Return the answer for `error`: its status, and a JSON object that says why.
+
+    `Details` is our message; `Code` is the stable code, which Orthanc has not.
+    """
+    status = error.http_status
+    body = {
+        "Code": error.code,
+        "Details": str(error),
+        "HttpError": HTTPStatus(status).phrase,
+        "HttpStatus": status,
+        "Message": error.orthanc_status,
+        "Method": method,
+        "OrthancError": error.orthanc_status,
+        "OrthancStatus": error.orthanc_error,
+        "Uri": uri,
+    }
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return Response(
+        msgspec.json.encode(body), status, headers=headers, media_type="application/json"
+    )

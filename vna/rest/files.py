@@ -1,0 +1,73 @@
+"""Stored files as answers: whole, by range, only if changed, with back-pressure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from starlette.responses import Response, StreamingResponse
+
+from vna.errors import RangeNotSatisfiable
+from vna.rest.errors import error_response
+from vna.rest.requests import Call, parse_range
+from vna.services.archive import CHUNK_BYTES, StoredFile
+
+# Up to here one read and one message; above, the client's pace decides how much is in memory.
+WHOLE_BYTES = 2 * CHUNK_BYTES
+UNQUOTABLE = re.compile(r'[^ -~]|["\\]')
+
+
+def content_disposition(name: str) -> str:
+    """Return the header for a file name; what could end the quoted string is left out."""
+    return f'filename="{UNQUOTABLE.sub("", name)}"'
+
+
+def matches(condition: str, etag: str) -> bool:
+    """Whether an If-None-Match or If-Match header names `etag` (RFC 9110 §13.1, weakly)."""
+    named = [part.strip().removeprefix("W/") for part in condition.split(",")]
+    return "*" in named or etag in named
+
+
+async def file_response(call: Call, file: StoredFile, media_type: str, name: str) -> Response:
+    """Return the answer to a GET or HEAD of a stored file."""
+    headers = call.request.headers
+    etag = f'"{file.digest}"'
+    answer = {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": content_disposition(name),
+        "ETag": etag,
+    }
+    condition = headers.get("if-none-match")
+    if condition is not None and matches(condition, etag):
+        return Response(None, 304, headers=answer)
+
+    first, end, status = 0, file.size, 200
+    # If-Range: a range of what the client has already, or the whole of what is there now.
+    if headers.get("if-range", etag) == etag:
+        try:
+            part = parse_range(headers.get("range"), file.size)
+        except RangeNotSatisfiable as error:
+            refusal = error_response(error, call.request.method, call.request.url.path)
+            refusal.headers["Content-Range"] = f"bytes */{file.size}"
+            return refusal
+        if part is not None:
+            first, end = part
+            status = 206
+            answer["Content-Range"] = f"bytes {first}-{end - 1}/{file.size}"
+
+    length = end - first
+    answer["Content-Length"] = str(length)
+    if call.request.method == "HEAD":
+        return Response(None, status, headers=answer, media_type=media_type)
+    if length <= WHOLE_BYTES:
+        body = await file.read(first, length)
+        return Response(body, status, headers=answer, media_type=media_type)
+    return StreamingResponse(
+        pieces(file, first, end), status, headers=answer, media_type=media_type
+    )
+
+
+async def pieces(file: StoredFile, first: int, end: int) -> AsyncIterator[bytes]:
+    """Yield bytes `first` to `end`. The next piece is read when the server took the last one."""
+    for offset in range(first, end, CHUNK_BYTES):
+        yield await file.read(offset, min(CHUNK_BYTES, end - offset))

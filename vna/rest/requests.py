@@ -1,0 +1,207 @@
+"""Reading requests: parameters, and bodies within their budgets."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+
+from vna.errors import (
+    BadParameter,
+    BadRequest,
+    Busy,
+    RangeNotSatisfiable,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from vna.services.caller import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.responses import Response
+
+    from vna.services.archive import Archive
+
+# Output of one inflate step: bounds what a small input can make of itself before it is counted.
+INFLATE_STEP_BYTES = 1 << 20
+
+
+class BodyBudget:
+    """Bytes of request bodies in memory, all connections together (invariant 6 of the design)."""
+
+    def __init__(self, total: int):
+        self.total = total
+        self.used = 0
+
+    @contextmanager
+    def account(self) -> Iterator[Account]:
+        """Lend bytes to one request for as long as it runs."""
+        account = Account(self)
+        try:
+            yield account
+        finally:
+            self.used -= account.held
+
+
+class Account:
+    """What one request holds of the budget."""
+
+    def __init__(self, budget: BodyBudget):
+        self._budget = budget
+        self.held = 0
+
+    def hold(self, count: int) -> None:
+        """Take `count` bytes; raises Busy if others hold them."""
+        if self._budget.used + count > self._budget.total:
+            raise Busy(
+                f"request bodies hold {self._budget.used} of {self._budget.total} bytes "
+                "(limits.http_body_bytes); send this one again later"
+            )
+        self._budget.used += count
+        self.held += count
+
+
+class Call:
+    """One request on its way to a handler."""
+
+    def __init__(self, request: Request, archive: Archive, budget: BodyBudget):
+        self.request = request
+        self.archive = archive
+        self.budget = budget
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        client = self.request.client
+        return Caller(way_in="rest", address=client.host if client else "")
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return str(self.request.path_params[name])
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a switch of the query: there, or `true`, `1`; `false` and `0` switch it off."""
+        text = self.request.query_params.get(name)
+        if text is None:
+            return default
+        if text.lower() in {"", "1", "true", "yes"}:
+            return True
+        if text.lower() in {"0", "false", "no"}:
+            return False
+        raise BadParameter(f"parameter {name} is {text!r}; it takes true or false")
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """Return a number of the query that is 0 or more."""
+        text = self.request.query_params.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+            raise BadParameter(f"parameter {name} is {text!r}; it takes a number from 0 on")
+        return int(text)
+
+    async def body(self, account: Account) -> bytes:
+        """Return the whole body, inflated if it is gzip.
+
+        Raises TooLarge before anything is read if the announced length says so, and as soon as the
+        limit is passed if it was not announced or is another one inflated.
+        """
+        limit = self.archive.settings.http.max_body_bytes
+        check_announced_length(self.request, limit)
+        encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in decoded(self.request.stream(), encoding):
+                size += len(part)
+                if size > limit:
+                    raise TooLarge(f"body is over {limit} bytes (http.max_body_bytes)")
+                account.hold(len(part))
+                parts.append(part)
+        except ClientDisconnect:
+            raise BadRequest(f"the client went away after {size} bytes of the body") from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+Handler = Callable[[Call], Awaitable["Response"]]
+
+
+def check_announced_length(request: Request, limit: int) -> None:
+    """Refuse a body by the length that it announces, before it is read."""
+    announced = request.headers.get("content-length")
+    if announced is None:
+        return
+    if not (announced.isascii() and announced.isdecimal()):
+        raise BadRequest(f"Content-Length is {announced!r}, no number")
+    if len(announced) > 18 or int(announced) > limit:
+        raise TooLarge(f"body of {announced} bytes is over {limit} (http.max_body_bytes)")
+
+
+async def decoded(stream: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """Yield a body as it was before its Content-Encoding."""
+    if encoding in {"", "identity"}:
+        async for chunk in stream:
+            if chunk:
+                yield chunk
+    elif encoding in {"gzip", "x-gzip"}:
+        async for part in inflated(stream):
+            yield part
+    else:
+        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not read; gzip is")
+
+
+async def inflated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what a gzip stream of one or more members holds, a bounded piece at a time."""
+    member = zlib.decompressobj(wbits=31)
+    begun = False
+    offset = 0
+    async for chunk in stream:
+        data = chunk
+        while data:
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            begun = True
+            try:
+                part = member.decompress(data, INFLATE_STEP_BYTES)
+            except zlib.error as error:
+                raise BadRequest(
+                    f"body is no gzip near byte {offset} of what was sent: {error}"
+                ) from None
+            data = member.unused_data if member.eof else member.unconsumed_tail
+            if part:
+                yield part
+            # A bomb must not keep the loop from others.
+            await asyncio.sleep(0)
+        offset += len(chunk)
+    if begun and not member.eof:
+        raise BadRequest(f"gzip body ends early, after {offset} bytes")
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return (first, end) of a single byte range, or None for the whole (RFC 9110 §14.2).
+
+    Several ranges, other units and malformed ones are ignored, as the RFC allows. Raises
+    RangeNotSatisfiable if the range starts beyond the end.
+    """
+    if header is None or not header.startswith("bytes=") or "," in header:
+        return None
+    first_text, dash, last_text = header.removeprefix("bytes=").strip().partition("-")
+    numbers = [text for text in (first_text, last_text) if text]
+    if not dash or not numbers or not all(text.isascii() and text.isdecimal() for text in numbers):
+        return None
+    if not first_text:  # the last N bytes
+        count = min(int(last_text), size)
+        if count == 0:
+            raise RangeNotSatisfiable(f"range {header} of {size} bytes is empty")
+        return size - count, size
+    first = int(first_text)
+    end = min(int(last_text) + 1, size) if last_text else size
+    if last_text and int(last_text) < first:
+        return None
+    if first >= size:
+        raise RangeNotSatisfiable(f"range {header} starts beyond the {size} bytes there are")
+    return first, end

@@ -1,0 +1,128 @@
+"""The four levels: lists, one resource, its parents and children; upload, file, tags, deletion."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from vna.errors import (
+    BadRequest,
+    EncodingError,
+    NotAcceptable,
+    NotImplementedYet,
+    UnsupportedMediaType,
+)
+from vna.rest.files import file_response
+from vna.rest.requests import Call, Handler
+
+JSON = "application/json"
+DICOM = "application/dicom"
+
+# The core speaks of one resource, paths of many.
+SINGULAR = {"patients": "patient", "studies": "study", "series": "series", "instances": "instance"}
+
+
+def json_response(body: bytes) -> Response:
+    """Return finished JSON."""
+    return Response(body, media_type=JSON)
+
+
+def lister(level: str) -> Handler:
+    """Return the handler that lists a level."""
+
+    async def handle(call: Call) -> Response:
+        since, limit = call.number("since"), call.number("limit")
+        if (since is None) != (limit is None):
+            missing = "since" if since is None else "limit"
+            raise BadRequest(f"parameter {missing} is missing: a page needs since and limit")
+        expand = call.flag("expand")
+        body = await call.archive.resources(SINGULAR[level], since or 0, limit or 0, expand)
+        return json_response(body)
+
+    return handle
+
+
+def getter(level: str) -> Handler:
+    """Return the handler that shows one resource."""
+
+    async def handle(call: Call) -> Response:
+        return json_response(call.archive.resource(SINGULAR[level], call.path("id")))
+
+    return handle
+
+
+def deleter(level: str) -> Handler:
+    """Return the handler that deletes a resource and all below it."""
+
+    async def handle(call: Call) -> Response:
+        body = await call.archive.delete(SINGULAR[level], call.path("id"), call.caller)
+        return json_response(body)
+
+    return handle
+
+
+def parent(level: str, parent_level: str) -> Handler:
+    """Return the handler that shows the resource of `parent_level` that one is in."""
+
+    async def handle(call: Call) -> Response:
+        return json_response(call.archive.parent(SINGULAR[level], call.path("id"), parent_level))
+
+    return handle
+
+
+def children(level: str, child_level: str) -> Handler:
+    """Return the handler that shows what is below a resource; whole unless `expand=false`."""
+
+    async def handle(call: Call) -> Response:
+        body = await call.archive.children(
+            SINGULAR[level], call.path("id"), SINGULAR[child_level], call.flag("expand", True)
+        )
+        return json_response(body)
+
+    return handle
+
+
+async def upload(call: Call) -> Response:
+    """Store the DICOM file in the body."""
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        raise UnsupportedMediaType(
+            "a multipart form is not read here; send the DICOM file itself as the body"
+        )
+    with call.budget.account() as account:
+        data = await call.body(account)
+        if not data:
+            raise EncodingError("the body is empty; it takes a DICOM file", "body.empty", 0)
+        if data[:4] == b"PK\x03\x04":
+            raise UnsupportedMediaType(
+                "a ZIP archive is not unpacked here; send its DICOM files one by one"
+            )
+        return json_response(await call.archive.store(data, call.caller))
+
+
+async def file(call: Call) -> Response:
+    """Return the file of an instance, bit for bit as it was received."""
+    if "transcode" in call.request.query_params:
+        raise NotImplementedYet("transcode: files are given in the transfer syntax they came in")
+    check_accept(call.request.headers.get("accept", "*/*"))
+    public_id = call.path("id")
+    name = call.request.query_params.get("filename") or f"{public_id}.dcm"
+    return await file_response(call, call.archive.open_file(public_id), DICOM, name)
+
+
+def check_accept(accept: str) -> None:
+    """Raise NotAcceptable if every form that the client takes is one of DICOMweb's others."""
+    forms = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    others = {"application/dicom+json", "application/dicom+xml"}
+    if forms and all(form in others for form in forms):
+        raise NotAcceptable(f"Accept: {accept}; the file is given as {DICOM}")
+
+
+async def tags(call: Call) -> Response:
+    """Return the tags of an instance, by number with name and type, or as the query says."""
+    form = "simple" if call.flag("simplify") else "short" if call.flag("short") else "full"
+    return json_response(await call.archive.tags(call.path("id"), form))
+
+
+async def simple(call: Call) -> Response:
+    """Return the tags of an instance by name."""
+    return json_response(await call.archive.tags(call.path("id"), "simple"))

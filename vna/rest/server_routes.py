@@ -1,0 +1,107 @@
+"""The server as a whole: what it is, what it counts, how it is."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from starlette.responses import Response
+
+from vna.rest.requests import Call
+from vna.rest.resources import json_response
+from vna.version import version
+
+# The interface that clients written for Orthanc may expect of us; they decide by these two.
+ORTHANC_VERSION = "1.12.11"
+ORTHANC_API_VERSION = 30
+
+DEFAULT_CHANGES = 100
+
+# The tags that the index keeps of each level.
+MAIN_DICOM_TAGS = {
+    "Patient": "0010,0010;0010,0020;0010,0030;0010,0040;0010,1000",
+    "Study": "0008,0020;0008,0030;0008,0050;0008,0080;0008,0090;0008,0201;0008,1030;0020,000d;"
+    "0020,0010;0032,1032;0032,1060",
+    "Series": "0008,0021;0008,0031;0008,0060;0008,0070;0008,0201;0008,1010;0008,103e;0008,1070;"
+    "0018,0010;0018,0015;0018,0024;0018,1030;0018,1090;0018,1400;0020,000e;0020,0011;0020,0037;"
+    "0020,0105;0020,1002;0040,0244;0040,0245;0040,0254;0040,0275;0054,0081;0054,0101;0054,1000",
+    "Instance": "0008,0012;0008,0013;0008,0018;0020,0012;0020,0013;0020,0032;0020,0037;0020,0100;"
+    "0020,4000;0028,0008;0054,1330",
+}
+
+
+async def system(call: Call) -> Response:
+    """Return what this server is and can do."""
+    settings = call.archive.settings
+    overwrite = {"never": "Never", "always": "Always", "if-changed": "IfChanged"}
+    body = {
+        "ApiVersion": ORTHANC_API_VERSION,
+        "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": False},
+        "CheckRevisions": False,
+        "DatabaseBackendPlugin": None,
+        "DefaultRetrieveMethod": "C-MOVE",
+        "DicomAet": settings.dicom.aet,
+        "DicomPort": settings.dicom.port,
+        "HasLabels": False,
+        "HttpPort": settings.http.port,
+        "IngestTranscoding": "",
+        "IsHttpServerSecure": not settings.http.allow_remote_unauthenticated,
+        "MainDicomTags": MAIN_DICOM_TAGS,
+        "MaximumPatientCount": 0,
+        "MaximumStorageMode": "Reject",
+        "MaximumStorageSize": 0,
+        "Name": settings.dicom.aet,
+        "OverwriteInstances": settings.storage.duplicates != "never",
+        "OverwriteInstancesMode": overwrite[settings.storage.duplicates],
+        "PluginsEnabled": False,
+        "ReadOnly": False,
+        "StorageAreaPlugin": None,
+        "StorageCompression": False,
+        "UserMetadata": {},
+        "Version": ORTHANC_VERSION,
+        "VnaVersion": version(),
+    }
+    return json_response(msgspec.json.encode(body))
+
+
+async def statistics(call: Call) -> Response:
+    """Return counts and sizes."""
+    return json_response(call.archive.statistics())
+
+
+async def changes(call: Call) -> Response:
+    """Return a page of the change feed."""
+    types = [name for name in call.request.query_params.get("type", "").split(";") if name]
+    limit = call.number("limit", DEFAULT_CHANGES)
+    body = await call.archive.changes(
+        call.number("since"), call.number("to"), limit or 0, types, call.flag("last")
+    )
+    return json_response(body)
+
+
+async def live(call: Call) -> Response:
+    """Answer, which is all that it takes to be alive."""
+    return json_response(b'{"live":true}')
+
+
+async def ready(call: Call) -> Response:
+    """Return 200 if instances can be stored and read, else 503, and the reason."""
+    health = call.archive.health()
+    return Response(
+        health, 200 if json.loads(health)["ready"] else 503, media_type="application/json"
+    )
+
+
+async def metrics(call: Call) -> Response:
+    """Return the core's metrics and those of this way in."""
+    budget = call.budget
+    own = (
+        "# HELP vna_http_body_bytes Request bodies in memory.\n"
+        "# TYPE vna_http_body_bytes gauge\n"
+        f"vna_http_body_bytes {budget.used}\n"
+        "# HELP vna_http_body_limit_bytes Bound of vna_http_body_bytes.\n"
+        "# TYPE vna_http_body_limit_bytes gauge\n"
+        f"vna_http_body_limit_bytes {budget.total}\n"
+    )
+    text = call.archive.metrics() + own.encode()
+    return Response(text, media_type="text/plain; version=0.0.4")

@@ -1,0 +1,1 @@
+"""The rules of the archive, the same for every way in."""

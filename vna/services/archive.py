@@ -1,0 +1,156 @@
+"""The archive as the ways in use it: awaitable calls over the core.
+
+No Rust thread ever waits for the GIL. A call that may take longer than about 200 us returns a
+handle at once; its result waits in the core's queue, and an eventfd tells the loop to fetch all
+that wait in one go. Look-ups by key are answered inline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TypeVar, cast
+
+from vna import _core
+from vna.errors import NotFound
+from vna.services.caller import Caller
+from vna.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# One read of a streamed object: large enough that the way through the queue does not show, small
+# enough that a slow client holds little.
+CHUNK_BYTES = 1 << 20
+
+
+class Archive:
+    """One open archive, bound to the running loop.
+
+    Construction opens the folder, recovers and starts the core's threads. It raises AlreadyOpen if
+    another process has the folder.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.core = _core.Archive(settings.to_json())
+        self._waiting: dict[int, asyncio.Future[object]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self) -> None:
+        """Let the running loop fetch results; once, before the first awaited call."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.core.completion_fd(), self._drain)
+
+    def _drain(self) -> None:
+        for handle, ok, value in self.core.drain():
+            future = self._waiting.pop(handle, None)
+            if future is None or future.done():
+                continue  # whoever asked has gone away
+            if ok:
+                future.set_result(value)
+            else:
+                future.set_exception(cast(BaseException, value))
+
+    async def _result(self, handle: int) -> object:
+        """Wait for the call that `handle` stands for."""
+        if self._loop is None:
+            raise RuntimeError("the archive is not attached to a loop")
+        future = self._loop.create_future()
+        self._waiting[handle] = future
+        return await future
+
+    async def _json(self, handle: int) -> bytes:
+        return cast(bytes, await self._result(handle))
+
+    def listen(self, policy_json: bytes) -> tuple[str, int]:
+        """Start the DICOM listener and return where it listens."""
+        return self.core.listen(policy_json)
+
+    async def store(self, data: bytes, caller: Caller) -> bytes:
+        """Store one instance (PS3.10 file) and return the upload answer once it is safe.
+
+        Raises EncodingError if `data` is no DICOM, OutOfStorage if there is no room.
+        """
+        return await self._json(self.core.store(data, caller.to_json()))
+
+    def open_file(self, public_id: str) -> StoredFile:
+        """Open the file of an instance; what it is now is what will be read."""
+        return StoredFile(self, _found(self.core.open_file(public_id), "instances", public_id))
+
+    async def tags(self, public_id: str, form: str) -> bytes:
+        """Return the tags of an instance: `full`, `short` or `simple`."""
+        return await self._json(self.core.tags(public_id, form))
+
+    def resource(self, level: str, public_id: str) -> bytes:
+        """Return one resource."""
+        return _found(self.core.resource(level, public_id), level, public_id)
+
+    async def resources(self, level: str, since: int, limit: int, expand: bool) -> bytes:
+        """Return a page of a level, ids or whole; a `limit` of 0 means all."""
+        return await self._json(self.core.list(level, since, limit, expand))
+
+    async def children(self, level: str, public_id: str, child_level: str, expand: bool) -> bytes:
+        """Return what of `child_level` is below a resource."""
+        return await self._json(self.core.children(level, public_id, child_level, expand))
+
+    def parent(self, level: str, public_id: str, parent_level: str) -> bytes:
+        """Return the resource of `parent_level` that this one is in."""
+        return _found(self.core.parent(level, public_id, parent_level), level, public_id)
+
+    async def delete(self, level: str, public_id: str, caller: Caller) -> bytes:
+        """Delete a resource with all below it; parents that it leaves empty go too."""
+        answer = await self._json(self.core.delete(level, public_id))
+        logger.info(
+            "resource deleted",
+            extra={"level": level, "id": public_id, "way_in": caller.way_in, "user": caller.user},
+        )
+        return answer
+
+    async def changes(
+        self, since: int | None, to: int | None, limit: int, types: list[str], last: bool
+    ) -> bytes:
+        """Return a page of the change feed: after `since`, up to and with `to`."""
+        return await self._json(self.core.changes(since, to, limit, types, last))
+
+    def statistics(self) -> bytes:
+        """Return counts and sizes."""
+        return self.core.statistics()
+
+    def metrics(self) -> bytes:
+        """Return the core's metrics in Prometheus' text form."""
+        return self.core.metrics()
+
+    def health(self) -> bytes:
+        """Return what the core says of itself, as JSON with `ready`."""
+        return self.core.health()
+
+    async def stop(self) -> None:
+        """Finish what was accepted, refuse new, end the core's threads."""
+        loop = asyncio.get_running_loop()
+        # Blocking and long: on a thread of its own, so that results still reach who waits for them.
+        await loop.run_in_executor(None, self.core.stop, self.settings.limits.shutdown_s)
+        if self._loop is not None:
+            self._drain()
+            self._loop.remove_reader(self.core.completion_fd())
+
+
+class StoredFile:
+    """The file of one instance, read in pieces."""
+
+    def __init__(self, archive: Archive, file: _core.File):
+        self._archive = archive
+        self._file = file
+        self.size = file.size
+        self.digest = file.digest
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes `offset` to `offset + length`."""
+        return cast(bytes, await self._archive._result(self._file.read(offset, length)))
+
+
+def _found(value: T | None, level: str, public_id: str) -> T:
+    if value is None:
+        raise NotFound(f"{level} has no {public_id}")
+    return value

@@ -1,0 +1,362 @@
+"""The configuration: one typed schema, read from ``vna.toml`` < environment < flags.
+
+A key has one name everywhere: ``dicom.aet`` is ``aet`` under ``[dicom]`` in the file,
+``VNA__DICOM__AET`` in the environment and ``--set dicom.aet=...`` on the command line. A key that
+the schema does not know is an error, since a setting that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from vna.errors import SettingsError
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+ENVIRONMENT_PREFIX = "VNA__"
+CONFIG_FILE = "vna.toml"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+# PS3.5 §6.2: at most 16 characters of the default repertoire, no backslash, no control characters,
+# not only spaces.
+AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$")]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One table of ``vna.toml``."""
+
+
+class Storage(Section, frozen=True, kw_only=True):
+    """Where the archive keeps what it received, and for how long."""
+
+    root: Annotated[str, Meta(min_length=1, description="Folder of the log, blobs and index")] = (
+        "./vna-data"
+    )
+    segment_bytes: Annotated[
+        int, Meta(ge=MIB, le=16 * GIB, description="Size at which a segment is sealed into a pack")
+    ] = 256 * MIB
+    large_object_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="Objects above this get a file of their own")
+    ] = 8 * MIB
+    duplicates: Annotated[
+        Literal["never", "always", "if-changed"],
+        Meta(
+            description="Whether an instance that is received again replaces the one stored: "
+            "never, always, or only if its bytes differ"
+        ),
+    ] = "never"
+    duplicate_retention_days: Annotated[
+        int, Meta(ge=0, le=36500, description="How long the version that is not current is kept")
+    ] = 30
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """The HTTP way in."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 8042
+    server: Annotated[
+        Literal["granian", "uvicorn"],
+        Meta(description="HTTP server inside the process; uvicorn needs vna[uvicorn]"),
+    ] = "granian"
+    allow_remote_unauthenticated: Annotated[
+        bool, Meta(description="Listen beyond loopback although nobody is asked who he is")
+    ] = False
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Names besides loopback ones that requests may call us by while we listen "
+            "on loopback, such as that of a proxy; * stands for any"
+        ),
+    ] = []
+    max_body_bytes: Annotated[
+        int, Meta(ge=KIB, description="Largest request body, as sent and as inflated")
+    ] = 2 * GIB
+
+
+class Dicom(Section, frozen=True, kw_only=True):
+    """The DICOM way in."""
+
+    enabled: Annotated[bool, Meta(description="Whether to listen for associations")] = True
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "0.0.0.0"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 4242
+    aet: Annotated[AeTitle, Meta(description="AE title of this archive")] = "VNA"
+    check_called_aet: Annotated[
+        bool, Meta(description="Reject associations that call another AE title")
+    ] = False
+    calling_aets: Annotated[
+        list[AeTitle],
+        Meta(description="AE titles that may associate; empty admits all"),
+    ] = []
+    accept_private_sop_classes: Annotated[
+        bool, Meta(description="Store SOP classes that the standard does not name")
+    ] = False
+    max_pdu_bytes: Annotated[
+        int, Meta(ge=4 * KIB, le=MIB, description="Largest PDU that we tell peers to send")
+    ] = MIB
+    max_associations: Annotated[int, Meta(ge=1, description="Associations at a time")] = 256
+    max_associations_per_peer: Annotated[
+        int, Meta(ge=1, description="Associations at a time from one address")
+    ] = 64
+    artim_timeout_s: Annotated[
+        Seconds, Meta(description="Time for the association request and for closing (PS3.8 §9.1.5)")
+    ] = 30.0
+    idle_timeout_s: Annotated[
+        Seconds, Meta(description="Time without a message after which we abort")
+    ] = 300.0
+    message_timeout_s: Annotated[
+        Seconds, Meta(description="Time within which a started message must go on")
+    ] = 60.0
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """Bounds of what is held in memory, in bytes."""
+
+    spool_bytes: Annotated[
+        int, Meta(ge=MIB, description="Data sets that arrive over DICOM, all associations together")
+    ] = 64 * MIB
+    index_cache_bytes: Annotated[
+        int, Meta(ge=MIB, description="Pages of the index, all its connections together")
+    ] = 32 * MIB
+    http_body_bytes: Annotated[
+        int, Meta(ge=MIB, description="Request bodies of all connections together")
+    ] = 2 * GIB
+    shutdown_s: Annotated[
+        Seconds, Meta(description="Time to finish what was accepted when told to stop")
+    ] = 20.0
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the server says of itself, on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is shown")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people or for programs")
+    ] = "text"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration; every key has a default that is safe to run."""
+
+    storage: Storage = Storage()
+    http: Http = Http()
+    dicom: Dicom = Dicom()
+    limits: Limits = Limits()
+    log: Log = Log()
+
+    def to_json(self) -> bytes:
+        """Return the settings as the core reads them."""
+        return msgspec.json.encode(self)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "storage": Storage,
+    "http": Http,
+    "dicom": Dicom,
+    "limits": Limits,
+    "log": Log,
+}
+
+
+class Key(NamedTuple):
+    """One key of the schema."""
+
+    name: str
+    type: Any
+    default: Any
+    description: str
+
+
+class Given(NamedTuple):
+    """A value that someone set, and where, for the message if it is wrong."""
+
+    name: str
+    value: Any
+    source: str
+    is_text: bool  # from the environment or a flag: still to be read as the key's type
+
+
+def schema() -> Iterator[Key]:
+    """Yield every key; reference, JSON schema and ``vna config --explain`` come from here."""
+    for section, struct in SECTIONS.items():
+        for field in msgspec.structs.fields(struct):
+            default = (
+                field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+            )
+            description = _description(field.type)
+            yield Key(f"{section}.{field.name}", field.type, default, description)
+
+
+def _description(declared: Any) -> str:
+    metas = [meta for meta in getattr(declared, "__metadata__", ()) if isinstance(meta, Meta)]
+    return next((meta.description for meta in reversed(metas) if meta.description), "")
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    file : Path, optional
+        The file to read, which must exist. Without it `vna.toml` of the current folder is read if
+        there is one.
+    environment : Mapping, optional
+        Where ``VNA__SECTION__KEY`` is looked for; the process's own if None.
+    flags : Mapping, optional
+        Dotted key to text, from the command line.
+
+    Raises
+    ------
+    SettingsError
+        Naming every wrong key at once, each with its place and what would have been right.
+    """
+    given: dict[str, Given] = {}
+    layers = (
+        _from_file(file),
+        _from_environment(os.environ if environment is None else environment),
+        (Given(name, text, f"flag {name}", True) for name, text in (flags or {}).items()),
+    )
+    for layer in layers:
+        given.update((each.name, each) for each in layer)
+    return build(given.values())
+
+
+def build(given: Iterable[Given]) -> Settings:
+    """Check `given` against the schema and return the settings with all else at its default."""
+    keys = {key.name: key for key in schema()}
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    problems: list[str] = []
+    for each in given:
+        key = keys.get(each.name)
+        if key is None:
+            problems.append(
+                f"{each.name} ({each.source}): unknown key{_suggestion(each.name, keys)}"
+            )
+            continue
+        section, _, field = each.name.partition(".")
+        try:
+            values[section][field] = _read(each, key.type)
+        except msgspec.ValidationError as error:
+            problems.append(
+                f"{each.name} ({each.source}): {_wording(error, key)}, not {each.value!r}"
+            )
+    if not problems:
+        # Conversion checks the constraints once more, on what will be used.
+        settings = msgspec.convert(values, Settings)
+        problems = list(_contradictions(settings))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _from_file(file: Path | None) -> Iterator[Given]:
+    path = Path(CONFIG_FILE) if file is None else file
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if file is None:
+            return
+        raise SettingsError(
+            f"{path}: no such file; leave out --config to run on defaults"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    for section, table in tables.items():
+        if isinstance(table, dict):
+            for field, value in table.items():
+                yield Given(f"{section}.{field}", value, str(path), False)
+        else:
+            yield Given(section, table, str(path), False)
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[Given]:
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            yield Given(name, text, variable, True)
+
+
+def _read(given: Given, declared: Any) -> Any:
+    if not given.is_text:
+        return msgspec.convert(given.value, declared)
+    text = given.value.strip()
+    if get_origin(_bare(declared)) is list:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return msgspec.convert(parts, declared, strict=False)
+    return msgspec.convert(text, declared, strict=False)
+
+
+def _bare(declared: Any) -> Any:
+    """Return the type without its constraints and description."""
+    return declared.__origin__ if hasattr(declared, "__metadata__") else declared
+
+
+def _wording(error: msgspec.ValidationError, key: Key) -> str:
+    if "matching regex" in str(error) and key.name.endswith("aet"):
+        return "expected an AE title: 1 to 16 printable ASCII characters without backslash"
+    if get_origin(_bare(key.type)) is Literal:
+        return "expected one of " + ", ".join(repr(value) for value in get_args(_bare(key.type)))
+    wording = str(error).partition(" - at ")[0].partition(", got ")[0]
+    return wording[:1].lower() + wording[1:]
+
+
+def _suggestion(name: str, keys: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only a mistake pays for it
+
+    section, _, field = name.partition(".")
+    known = [key.partition(".")[2] for key in keys if key.startswith(f"{section}.")]
+    if known:
+        near = [f"{section}.{other}" for other in get_close_matches(field, known, n=1)]
+    else:
+        near = get_close_matches(name, keys, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    if known:
+        return f"; [{section}] has {', '.join(known)}"
+    return f"; sections are {', '.join(SECTIONS)}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change, so it counts as wide
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    http, dicom = settings.http, settings.dicom
+    if not is_loopback(http.host) and not http.allow_remote_unauthenticated:
+        yield (
+            f"http.host: {http.host} can be reached from other machines and no authentication is "
+            "configured; listen on 127.0.0.1 behind a proxy that authenticates, or set "
+            "http.allow_remote_unauthenticated = true"
+        )
+    if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
+        yield f"dicom.port: {dicom.port} is http.port too; they need one each"
+    if dicom.max_associations_per_peer > dicom.max_associations:
+        yield (
+            f"dicom.max_associations_per_peer: {dicom.max_associations_per_peer} is more than "
+            f"dicom.max_associations, {dicom.max_associations}"
+        )
+    if settings.storage.large_object_bytes > settings.storage.segment_bytes:
+        yield (
+            f"storage.large_object_bytes: {settings.storage.large_object_bytes} does not fit "
+            f"into a segment of storage.segment_bytes, {settings.storage.segment_bytes}"
+        )
