@@ -1,1 +1,17 @@
 //! `vna._core`: converts types, detaches, maps errors.
+
+mod archive;
+mod completions;
+mod dicom;
+mod errors;
+
+use pyo3::prelude::*;
+
+/// The core of the archive. `vna/_core.pyi` describes it.
+#[pymodule]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("DEBUG", cfg!(debug_assertions))?;
+    m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    dicom::register(m)?;
+    archive::register(m)
+}

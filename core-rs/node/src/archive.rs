@@ -1,0 +1,169 @@
+//! One open archive: log, index and the committer between them.
+//!
+//! Cites the invariants of ARCHITECTURE.md:
+//! (1) answered after the sync and the commit, kept by the committer;
+//! (2) bytes go after a synced commit of the rows' end, kept by `housekeeping`;
+//! (4) the tail of the log that the index does not cover is replayed at open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vna_dicom::{Instance, Level, PublicId, read_instance};
+use vna_index::{FreedBlob, Index, Located, Origin, Outcome, SqliteIndex};
+use vna_io::{Disk, DiskFile, Open};
+use vna_store::{BlobReader, Body, FinishedBlob, Log};
+
+use crate::arrival::{ArrivalHeader, DeletionHeader, now_us};
+use crate::committer::{CommitCounters, Committer, Reply, Work};
+use crate::error::ArchiveError;
+use crate::housekeeping::Housekeeping;
+use crate::replay::{Replayed, replay_tail};
+use crate::settings::Settings;
+
+/// The tenant of an archive that has not been divided.
+pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
+
+const US_PER_DAY: i64 = 24 * 3600 * 1_000_000;
+
+/// An open archive. Dropping it without [`Archive::stop`] loses nothing that was answered.
+pub struct Archive {
+    settings: Settings,
+    log: Arc<Log>,
+    index: Arc<dyn Index>,
+    committer: Committer,
+    housekeeping: Housekeeping,
+    replayed: Replayed,
+    /// Holds the lock that refuses a second opener.
+    _lock: Arc<dyn DiskFile>,
+}
+
+impl Archive {
+    /// Opens the archive in `settings.storage.root`, which is made if missing, and lets the index catch
+    /// up with the log.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Locked`] if another process has it open; else what log or index say.
+    pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self, ArchiveError> {
+        let root = settings.storage.root.clone();
+        let lock = lock(&*disk, &root)?;
+        let index: Arc<dyn Index> = Arc::new(open_index(&disk, &settings)?);
+        let log = Arc::new(open_log(&disk, &settings, index.covered_lsn())?);
+        let replayed = replay_tail(&log, &*index)?;
+        let committer = Committer::start(Arc::clone(&log), Arc::clone(&index))
+            .map_err(|source| ArchiveError::Io { doing: "starting the committer", source })?;
+        let housekeeping = Housekeeping::start(Arc::clone(&log), Arc::clone(&index))
+            .map_err(|source| ArchiveError::Io { doing: "starting the housekeeping", source })?;
+        Ok(Self { settings, log, index, committer, housekeeping, replayed, _lock: lock })
+    }
+
+    /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
+    pub fn store_file(&self, file: Vec<u8>, tenant: i64, origin: Origin, reply: Reply) {
+        match read_instance(&file) {
+            Ok(instance) => self.store(instance, Body::bytes(file), tenant, origin, reply),
+            Err(error) => reply(Err(Arc::new(error.into()))),
+        }
+    }
+
+    /// Stores an instance whose head is known and whose file was streamed to the store.
+    pub fn store_large(
+        &self,
+        instance: Instance,
+        blob: FinishedBlob,
+        tenant: i64,
+        origin: Origin,
+        reply: Reply,
+    ) {
+        self.store(instance, Body::File(blob), tenant, origin, reply);
+    }
+
+    /// Stores an instance whose head is known. `body` is its PS3.10 file.
+    pub fn store(
+        &self,
+        instance: Instance,
+        body: Body,
+        tenant: i64,
+        origin: Origin,
+        reply: Reply,
+    ) {
+        let storage = &self.settings.storage;
+        let header = ArrivalHeader {
+            tenant,
+            at_us: now_us(),
+            origin,
+            duplicates: storage.duplicates,
+            keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
+        };
+        self.committer.submit(Work::Store { header, instance: Box::new(instance), body, reply });
+    }
+
+    /// Deletes a resource and all below it.
+    pub fn delete(&self, tenant: i64, level: Level, public_id: PublicId, reply: Reply) {
+        let header = DeletionHeader {
+            tenant,
+            at_us: now_us(),
+            level: level.as_str().to_owned(),
+            public_id: public_id.to_string(),
+        };
+        self.committer.submit(Work::Delete { header, level, public_id, reply });
+    }
+
+    /// Opens the file of a live instance: what it is now is what the reader gives, whatever happens to
+    /// the instance meanwhile. `None` if there is no such instance.
+    pub fn open_file(
+        &self,
+        tenant: i64,
+        public_id: &PublicId,
+    ) -> Result<Option<(Located, BlobReader)>, ArchiveError> {
+        // A compaction may move the bytes between the two steps; the row then says where to.
+        for _ in 0..3 {
+            let Some(located) = self.index.locate(tenant, public_id)? else { return Ok(None) };
+            match self.log.open_blob(&blob_ref(&located.blob)?) {
+                Ok(reader) => return Ok(Some((located, reader))),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(located) = self.index.locate(tenant, public_id)? else { return Ok(None) };
+        let reader = self.log.open_blob(&blob_ref(&located.blob)?)?;
+        Ok(Some((located, reader)))
+    }
+
+    /// The index, for reading.
+    pub fn index(&self) -> &dyn Index {
+        &*self.index
+    }
+
+    /// The log, for reading and for large blobs.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The settings that it was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the index had to catch up with when it was opened.
+    pub fn replayed(&self) -> &Replayed {
+        &self.replayed
+    }
+
+    /// Whether arrivals can be stored.
+    pub fn is_ready(&self) -> bool {
+        !self.committer.is_behind()
+    }
+
+    /// Counters of the group commit.
+    pub fn commits(&self) -> &CommitCounters {
+        self.committer.counters()
+    }
+
+    /// Finishes what was handed over, makes the index durable, and ends the threads.
+    pub fn stop(&self) -> Result<(), ArchiveError> {
+        self.housekeeping.stop();
+        self.committer.stop();
+        self.index.checkpoint()?;
+        Ok(())
+    }
+}

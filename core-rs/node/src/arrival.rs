@@ -1,0 +1,103 @@
+//! How an instance arrived: what the log keeps beside its bytes, so that the index can be rebuilt
+//! from the log alone (invariant 4).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use vna_dicom::{Level, PublicId};
+use vna_index::{DuplicatePolicy, Origin};
+
+use crate::find::level_named;
+
+/// Who brought an instance, and by which way in: [`vna_index::Origin`] as the log spells it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Origin")]
+struct OriginFields {
+    #[serde(default)]
+    way_in: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    calling_ae_title: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    called_ae_title: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    address: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    user: String,
+}
+
+/// The header of a log record. JSON, because a record must stay readable for as long as the
+/// images it describes, by programs that know fewer or more of its fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+pub enum RecordHeader {
+    /// An instance arrived; the record's body is its file (PS3.10).
+    Arrival(ArrivalHeader),
+    /// A resource was deleted, with all that is below it.
+    Deletion(DeletionHeader),
+}
+
+/// See [`RecordHeader::Arrival`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalHeader {
+    /// Whose archive it came to.
+    pub tenant: i64,
+    /// UTC, microseconds since 1970.
+    pub at_us: i64,
+    /// Who brought it.
+    #[serde(with = "OriginFields")]
+    pub origin: Origin,
+    /// The duplicate policy in force: the decision is a function of it and of what came before, so
+    /// a replay decides alike even after the configuration changed.
+    pub duplicates: Duplicates,
+    /// How long the losing version of a duplicate is kept, in microseconds.
+    pub keep_versions_us: i64,
+}
+
+/// What happens to an instance whose identity is here already, as settings and log spell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// The first one stays.
+    Never,
+    /// The last one stays.
+    Always,
+    /// The last one stays if its bytes differ.
+    IfChanged,
+}
+
+/// See [`RecordHeader::Deletion`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionHeader {
+    /// Whose archive it was in.
+    pub tenant: i64,
+    /// UTC, microseconds since 1970.
+    pub at_us: i64,
+    /// `patient`, `study`, `series` or `instance`.
+    pub level: String,
+    /// The resource's public id.
+    pub public_id: String,
+}
+
+impl From<Duplicates> for DuplicatePolicy {
+    fn from(duplicates: Duplicates) -> Self {
+        match duplicates {
+            Duplicates::Never => DuplicatePolicy::Never,
+            Duplicates::Always => DuplicatePolicy::Always,
+            Duplicates::IfChanged => DuplicatePolicy::IfChanged,
+        }
+    }
+}
+
+impl DeletionHeader {
+    /// The resource that was deleted, or `None` if the header does not name one.
+    pub fn resource(&self) -> Option<(Level, PublicId)> {
+        Some((level_named(&self.level)?, self.public_id.parse().ok()?))
+    }
+}
+
+/// UTC now, in microseconds since 1970.
+pub fn now_us() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,133 @@
+//! Why the archive refused or failed.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use vna_dicom::{DicomError, Level, PublicId};
+use vna_index::IndexError;
+use vna_store::StoreError;
+
+/// Why the archive did not do what it was asked for.
+#[derive(Debug)]
+pub enum ArchiveError {
+    /// The bytes are no DICOM that we can vouch for.
+    Dicom(DicomError),
+    /// The log or a blob failed.
+    Store(StoreError),
+    /// The index failed.
+    Index(IndexError),
+    /// The file system failed.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has the archive open.
+    Locked {
+        /// The archive's folder.
+        root: PathBuf,
+    },
+    /// There is no such resource.
+    NotFound {
+        /// The level that was asked.
+        level: Level,
+        /// The id that was asked for.
+        public_id: PublicId,
+    },
+    /// The data set is not the one that the C-STORE request names (PS3.7 §9.1.1).
+    UidMismatch {
+        /// Which UID differs.
+        attribute: &'static str,
+        /// What the command says.
+        command: String,
+        /// What the data set says.
+        data_set: String,
+    },
+    /// A log record cannot be read back as what it says it is.
+    Record {
+        /// Its position.
+        lsn: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The index could not follow the log; it catches up at the next start.
+    Behind,
+    /// The archive is stopping.
+    Stopped,
+}
+
+impl ArchiveError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Dicom(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Index(error) => error.code(),
+            Self::Io { .. } => "archive.io",
+            Self::Locked { .. } => "storage.locked",
+            Self::NotFound { .. } => "not_found",
+            Self::UidMismatch { .. } => "sop_class.mismatch",
+            Self::Record { .. } => "log.record",
+            Self::Behind => "index.behind",
+            Self::Stopped => "archive.stopped",
+        }
+    }
+}
+
+impl fmt::Display for ArchiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dicom(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Index(error) => error.fmt(f),
+            Self::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Locked { root } => write!(
+                f,
+                "{} is open in another process; stop that one, or point storage.root elsewhere",
+                root.display()
+            ),
+            Self::NotFound { level, public_id } => write!(f, "no {level} has the id {public_id}"),
+            Self::UidMismatch { attribute, command, data_set } => write!(
+                f,
+                "the command says {attribute} {command}, the data set says {data_set}"
+            ),
+            Self::Record { lsn, problem } => write!(f, "log record {lsn}: {problem}"),
+            Self::Behind => f.write_str(
+                "the index failed and is behind the log; restart to let it catch up",
+            ),
+            Self::Stopped => f.write_str("the archive is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for ArchiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Dicom(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Index(error) => Some(error),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<DicomError> for ArchiveError {
+    fn from(error: DicomError) -> Self {
+        Self::Dicom(error)
+    }
+}
+
+impl From<StoreError> for ArchiveError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<IndexError> for ArchiveError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}

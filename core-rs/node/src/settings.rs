@@ -1,0 +1,40 @@
+//! What the control plane decided, as the data plane needs it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::arrival::Duplicates;
+
+/// The settings of an archive's data plane; `vna/settings.py` documents each key.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Settings {
+    /// Where the bytes are and how they are kept.
+    pub storage: StorageSettings,
+    /// Bounds in bytes (invariant 6).
+    pub limits: LimitSettings,
+}
+
+/// `[storage]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct StorageSettings {
+    /// The archive's folder.
+    pub root: PathBuf,
+    /// A log segment is sealed at this length.
+    pub segment_bytes: u64,
+    /// Objects from this length on get a file of their own.
+    pub large_object_bytes: u64,
+    /// What happens to an instance that is here already.
+    pub duplicates: Duplicates,
+    /// How long the bytes that a duplicate lost against are kept.
+    pub duplicate_retention_days: u32,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct LimitSettings {
+    /// Received bytes that may wait in memory for their sync, over all ways in.
+    pub spool_bytes: u64,
+    /// SQLite's page cache, over all connections.
+    pub index_cache_bytes: u64,
+}

@@ -1,0 +1,328 @@
+//! `vna._core.Archive`: one open archive and the threads that serve it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyList};
+use tokio::runtime::Runtime;
+use vna_dicom::{Level, PublicId};
+use vna_index::{ChangeType, ChangesRequest, Index, Page, View};
+use vna_io::RealDisk;
+use vna_node::dimse::Server;
+use vna_node::{Archive, ArchiveError, Caller, DEFAULT_TENANT, Settings, TagsForm, now_us};
+
+use crate::completions::{Completions, Outcome, Value};
+use crate::errors::BoundaryError;
+
+/// How long a resource must be quiet to be stable, in microseconds.
+const STABLE_AGE_US: i64 = 60_000_000;
+
+/// Threads that may wait for the disk on behalf of Python at a time.
+const MAX_BLOCKING_THREADS: usize = 16;
+
+/// Adds the class and the offline commands to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<CoreArchive>()?;
+    m.add_class::<CoreFile>()?;
+    m.add_function(wrap_pyfunction!(check, m)?)?;
+    m.add_function(wrap_pyfunction!(reindex, m)?)
+}
+
+#[pyclass(frozen, name = "Archive", module = "vna._core")]
+struct CoreArchive {
+    archive: Arc<Archive>,
+    completions: Arc<Completions>,
+    /// `None` once stopped.
+    runtime: Mutex<Option<Runtime>>,
+    handle: tokio::runtime::Handle,
+    server: Mutex<Option<Server>>,
+}
+
+#[pymethods]
+impl CoreArchive {
+    #[new]
+    fn new(py: Python<'_>, settings_json: PyBackedBytes) -> PyResult<Self> {
+        let completions = Completions::new()?;
+        let opened = py.detach(|| -> Result<_, BoundaryError> {
+            let settings = parse_settings(&settings_json)?;
+            let runtime = runtime(settings.limits.network_threads)?;
+            let archive = Arc::new(Archive::open(Arc::new(RealDisk), settings)?);
+            Ok((archive, runtime))
+        });
+        let (archive, runtime) = opened?;
+        let handle = runtime.handle().clone();
+        Ok(Self {
+            archive,
+            completions,
+            runtime: Mutex::new(Some(runtime)),
+            handle,
+            server: Mutex::new(None),
+        })
+    }
+
+    fn completion_fd(&self) -> i32 {
+        self.completions.fd()
+    }
+
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.completions.drain(py)
+    }
+
+    fn store(&self, py: Python<'_>, data: PyBackedBytes, origin_json: PyBackedBytes) -> PyResult<u64> {
+        let caller: Caller = parse(&origin_json, "origin_json")?;
+        let (handle, promise) = self.completions.promise();
+        let file = py.detach(|| data.to_vec());
+        let archive = Arc::clone(&self.archive);
+        self.handle.spawn_blocking(move || {
+            let reply = move |answer| {
+                promise.keep(match answer {
+                    Ok(outcome) => Ok(Value::Bytes(vna_node::upload_json(&outcome))),
+                    Err(error) => Err(BoundaryError::Archive(error)),
+                });
+            };
+            archive.store_file(file, caller.tenant, caller.origin, Box::new(reply));
+        });
+        Ok(handle)
+    }
+
+    fn open_file(&self, py: Python<'_>, public_id: &str) -> PyResult<Option<CoreFile>> {
+        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
+        let opened = py.detach(|| self.archive.open_file(DEFAULT_TENANT, &id));
+        Ok(opened.map_err(BoundaryError::from)?.map(|(located, reader)| CoreFile {
+            reader: Arc::new(reader),
+            size: located.file_size,
+            digest: hex(&located.blob.digest),
+            completions: Arc::clone(&self.completions),
+            handle: self.handle.clone(),
+        }))
+    }
+
+    fn tags(&self, public_id: &str, form: &str) -> PyResult<u64> {
+        let form: TagsForm = match form {
+            "full" => TagsForm::Full,
+            "short" => TagsForm::Short,
+            "simple" => TagsForm::Simple,
+            other => return Err(argument("form", other, "full, short or simple")),
+        };
+        let id = public_id.to_owned();
+        Ok(self.spawn(move |archive| {
+            let id = found(Level::Instance, &id)?;
+            let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
+                return Err(not_found(Level::Instance, id));
+            };
+            Ok(Value::Bytes(vna_node::tags_json(&located, &reader, form)?))
+        }))
+    }
+
+    fn resource<'py>(
+        &self,
+        py: Python<'py>,
+        level: &str,
+        public_id: &str,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let level = level_of(level)?;
+        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
+        let json = py.detach(|| self.archive.index().resource_json(DEFAULT_TENANT, level, &id, view()));
+        inline(py, json)
+    }
+
+    fn list(&self, level: &str, since: u64, limit: u64, expand: bool) -> PyResult<u64> {
+        let level = level_of(level)?;
+        let page = Page { since, limit };
+        Ok(self.spawn(move |archive| {
+            let json = archive.index().list_json(DEFAULT_TENANT, level, page, expand, view());
+            Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
+        }))
+    }
+
+    fn children(&self, level: &str, public_id: &str, child_level: &str, expand: bool) -> PyResult<u64> {
+        let (level, child_level) = (level_of(level)?, level_of(child_level)?);
+        let id = public_id.to_owned();
+        Ok(self.spawn(move |archive| {
+            let id = found(level, &id)?;
+            let json = archive
+                .index()
+                .related_json(DEFAULT_TENANT, level, &id, child_level, expand, view())
+                .map_err(ArchiveError::from)?;
+            json.map(Value::Bytes).ok_or_else(|| not_found(level, id))
+        }))
+    }
+
+    fn parent<'py>(
+        &self,
+        py: Python<'py>,
+        level: &str,
+        public_id: &str,
+        parent_level: &str,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let (level, parent_level) = (level_of(level)?, level_of(parent_level)?);
+        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
+        let json = py.detach(|| {
+            let index = self.archive.index();
+            index.related_json(DEFAULT_TENANT, level, &id, parent_level, true, view())
+        });
+        inline(py, json)
+    }
+
+    fn delete(&self, level: &str, public_id: &str) -> PyResult<u64> {
+        let level = level_of(level)?;
+        let (handle, promise) = self.completions.promise();
+        match public_id.parse::<PublicId>() {
+            Err(_) => promise.keep(Err(unknown(level, public_id))),
+            Ok(id) => {
+                let reply = move |answer| {
+                    promise.keep(match answer {
+                        Ok(outcome) => deletion(level, id, &outcome),
+                        Err(error) => Err(BoundaryError::Archive(error)),
+                    });
+                };
+                self.archive.delete(DEFAULT_TENANT, level, id, Box::new(reply));
+            }
+        }
+        Ok(handle)
+    }
+
+    #[pyo3(signature = (since, to, limit, types, last))]
+    fn changes(
+        &self,
+        since: Option<i64>,
+        to: Option<i64>,
+        limit: u64,
+        types: Vec<String>,
+        last: bool,
+    ) -> PyResult<u64> {
+        let types = types
+            .iter()
+            .map(|name| {
+                ChangeType::from_name(name)
+                    .ok_or_else(|| argument("type", name, "a change type, such as NewInstance"))
+            })
+            .collect::<PyResult<_>>()?;
+        let request = ChangesRequest { since, to, limit, types, last };
+        Ok(self.spawn(move |archive| {
+            let json = archive.index().changes_json(DEFAULT_TENANT, &request);
+            Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
+        }))
+    }
+
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let json = py.detach(|| self.archive.index().statistics_json(DEFAULT_TENANT));
+        let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
+        let query = parse::<vna_node::QueryRequest>(&query_json, "query_json")?;
+        Ok(self.spawn(move |archive| {
+            let json = vna_node::query_json(archive.index(), DEFAULT_TENANT, &query, view())?;
+            Ok(Value::Bytes(json))
+        }))
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let server = self.server.lock();
+        let counters = server.as_ref().map(Server::counters);
+        let text = vna_node::metrics_text(&self.archive, counters);
+        PyBytes::new(py, text.as_bytes())
+    }
+
+    fn health<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let listening = self.server.lock().is_some();
+        PyBytes::new(py, &vna_node::health_json(&self.archive, listening))
+    }
+
+    fn listen(&self, py: Python<'_>, policy_json: PyBackedBytes) -> PyResult<(String, u16)> {
+        let mut server = self.server.lock();
+        if server.is_some() {
+            return Err(argument("listen", "a second call", "one listener an archive"));
+        }
+        let started = py.detach(|| vna_node::listen(&self.handle, &self.archive, &policy_json))?;
+        let address = started.local_addr();
+        *server = Some(started);
+        Ok((address.ip().to_string(), address.port()))
+    }
+
+    fn set_policy(&self, policy_json: PyBackedBytes) -> PyResult<()> {
+        let policy = vna_node::parse_policy(&policy_json)?;
+        if let Some(server) = &*self.server.lock() {
+            server.set_policy(policy);
+        }
+        Ok(())
+    }
+
+    /// Refuses new associations, finishes what was accepted, ends the threads. Again: does nothing.
+    fn stop(&self, py: Python<'_>, deadline_s: f64) -> PyResult<()> {
+        let deadline = std::time::Duration::try_from_secs_f64(deadline_s)
+            .map_err(|_| argument("deadline_s", &deadline_s.to_string(), "seconds, not negative"))?;
+        let server = self.server.lock().take();
+        let runtime = self.runtime.lock().take();
+        py.detach(|| -> Result<(), BoundaryError> {
+            let Some(runtime) = runtime else { return Ok(()) };
+            if let Some(server) = server {
+                runtime.block_on(server.stop(deadline));
+            }
+            let stopped = self.archive.stop();
+            runtime.shutdown_timeout(deadline);
+            Ok(stopped?)
+        })?;
+        Ok(())
+    }
+}
+
+impl CoreArchive {
+    /// Runs `work` on a thread that may wait for the disk; its result completes the handle.
+    fn spawn(&self, work: impl FnOnce(&Archive) -> Outcome + Send + 'static) -> u64 {
+        let (handle, promise) = self.completions.promise();
+        let archive = Arc::clone(&self.archive);
+        self.handle.spawn_blocking(move || promise.keep(work(&archive)));
+        handle
+    }
+}
+
+/// `vna._core.File`: a stored object, held open.
+#[pyclass(frozen, name = "File", module = "vna._core")]
+struct CoreFile {
+    reader: Arc<vna_store::BlobReader>,
+    #[pyo3(get)]
+    size: u64,
+    #[pyo3(get)]
+    digest: String,
+    completions: Arc<Completions>,
+    handle: tokio::runtime::Handle,
+}
+
+#[pymethods]
+impl CoreFile {
+    fn read(&self, offset: u64, length: usize) -> u64 {
+        let (handle, promise) = self.completions.promise();
+        let reader = Arc::clone(&self.reader);
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        self.handle.spawn_blocking(move || {
+            let mut buffer = vec![0; length.min(left)];
+            let read = reader.read_exact_at(&mut buffer, offset);
+            promise.keep(match read {
+                Ok(()) => Ok(Value::Bytes(buffer)),
+                Err(error) => Err(ArchiveError::from(error).into()),
+            });
+        });
+        handle
+    }
+}
+
+/// Reads every stored object and holds it against its digest and the index.
+#[pyfunction]
+fn check<'py>(py: Python<'py>, settings_json: PyBackedBytes, progress: Py<PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let settings = parse_settings(&settings_json)?;
+    let report = py.detach(|| vna_node::check(Arc::new(RealDisk), settings, &mut |done, all| report_progress(&progress, done, all)));
+    Ok(PyBytes::new(py, &report.map_err(BoundaryError::from)?))
+}
+
+/// Builds the index anew from the log alone.
+#[pyfunction]
+fn reindex<'py>(py: Python<'py>, settings_json: PyBackedBytes, progress: Py<PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let settings = parse_settings(&settings_json)?;
+    let report = py.detach(|| vna_node::reindex(Arc::new(RealDisk), settings, &mut |done, all| report_progress(&progress, done, all)));
+    Ok(PyBytes::new(py, &report.map_err(BoundaryError::from)?))
+}

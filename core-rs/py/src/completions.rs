@@ -1,0 +1,120 @@
+//! The way back to Python: results wait in a queue, and an eventfd tells the loop to fetch them.
+//!
+//! No Rust thread ever waits for the GIL: attaching from a foreign thread costs milliseconds beside
+//! busy Python threads, so a worker leaves its result here and goes on, and the asyncio loop, which
+//! holds the GIL anyway, drains a batch at a time.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::errors::BoundaryError;
+
+/// What a finished call gives to Python.
+pub enum Value {
+    /// `None`.
+    Nothing,
+    /// `bytes`.
+    Bytes(Vec<u8>),
+}
+
+/// A result, as a worker thread leaves it.
+pub type Outcome = Result<Value, BoundaryError>;
+
+/// The queue and its eventfd.
+pub struct Completions {
+    fd: OwnedFd,
+    finished: Mutex<Vec<(u64, Outcome)>>,
+    next_handle: AtomicU64,
+}
+
+/// A promise to finish one call: dropped unfinished, it still answers, with an error.
+pub struct Promise {
+    completions: Arc<Completions>,
+    handle: u64,
+    kept: bool,
+}
+
+impl Completions {
+    /// An empty queue.
+    pub fn new() -> PyResult<Arc<Self>> {
+        let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|error| PyOSError::new_err(format!("cannot make an eventfd: {error}")))?;
+        Ok(Arc::new(Self {
+            fd,
+            finished: Mutex::new(Vec::new()),
+            next_handle: AtomicU64::new(1),
+        }))
+    }
+
+    /// The descriptor that is readable while results wait.
+    pub fn fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// A promise and the handle that Python knows it by.
+    pub fn promise(self: &Arc<Self>) -> (u64, Promise) {
+        let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
+        let promise = Promise {
+            completions: Arc::clone(self),
+            handle,
+            kept: false,
+        };
+        (handle, promise)
+    }
+
+    /// All results that wait, as `(handle, ok, value or exception)`.
+    pub fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let mut count = [0_u8; 8];
+        // Read before the queue is taken: a result that comes in between rings again.
+        let _ = rustix::io::read(&self.fd, &mut count);
+        let finished = std::mem::take(&mut *self.finished.lock());
+        let list = PyList::empty(py);
+        for (handle, outcome) in finished {
+            let (ok, value) = match outcome {
+                Ok(Value::Nothing) => (true, py.None().into_bound(py)),
+                Ok(Value::Bytes(bytes)) => (true, PyBytes::new(py, &bytes).into_any()),
+                Err(error) => (false, PyErr::from(error).into_value(py).into_bound(py).into_any()),
+            };
+            let handle = handle.into_pyobject(py)?.into_any();
+            let ok = ok.into_pyobject(py)?.to_owned().into_any();
+            list.append(PyTuple::new(py, [handle, ok, value])?)?;
+        }
+        Ok(list)
+    }
+
+    fn finish(&self, handle: u64, outcome: Outcome) {
+        let first = {
+            let mut finished = self.finished.lock();
+            finished.push((handle, outcome));
+            finished.len() == 1
+        };
+        if first {
+            // Fails only when the counter is at its maximum: then the loop is awake anyway.
+            let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Promise {
+    /// Leaves the result for Python.
+    pub fn keep(mut self, outcome: Outcome) {
+        self.kept = true;
+        self.completions.finish(self.handle, outcome);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.completions
+                .finish(self.handle, Err(BoundaryError::Stopped));
+        }
+    }
+}
