@@ -180,13 +180,7 @@ impl Head {
 
     fn pixel_data(&mut self, element: &Element) -> Step {
         if self.pixel_data.is_none() {
-            self.pixel_data = Some(PixelData {
-                tag: element.tag,
-                vr: element.vr,
-                element_offset: element.offset(),
-                value_offset: element.value_offset,
-                length: element.length(),
-            });
+            self.pixel_data = Some(PixelData::of(element));
         }
         // Tags of a data set are sorted (PS3.5 §7.1), so all that matters has passed; if not, look further.
         let complete = [
@@ -278,6 +272,16 @@ impl Head {
 }
 
 impl PixelData {
+    pub(crate) fn of(element: &Element) -> Self {
+        PixelData {
+            tag: element.tag,
+            vr: element.vr,
+            element_offset: element.offset(),
+            value_offset: element.value_offset,
+            length: element.length(),
+        }
+    }
+
     /// Checks that a value of `length` bytes ends before `end`.
     pub(crate) fn require(&self, length: u64, end: u64) -> Result<(), DicomError> {
         if self.value_offset + length <= end {

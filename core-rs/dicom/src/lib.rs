@@ -10,12 +10,14 @@ mod charset;
 mod deflate;
 mod dictionary;
 mod error;
+mod frames;
 mod head;
 mod header;
 mod instance;
 mod level;
 mod meta;
 mod public_id;
+mod scan;
 mod syntax;
 mod tag;
 mod text;
@@ -25,11 +27,13 @@ mod walk;
 pub use charset::CharacterSet;
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use error::{Budget, DicomError, FrameProblem};
+pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
 pub use level::{Level, main_tags};
 pub use meta::{FileMeta, FileMetaFields, read_file_meta, write_file_meta};
 pub use public_id::{ParsePublicIdError, PublicId};
+pub use scan::{Extent, Scan, scan, scan_data_set};
 pub use syntax::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
     Encoding, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax,
