@@ -184,7 +184,8 @@ def main() -> None:
                     f"(answered {last['per_second']:,.0f}/s), "
                     f"CPU {last['cpu_seconds_per_1000']:.2f} s per 1,000, "
                     f"PSS {last['max_pss_bytes'] / 1e6:.0f} MB, PDU {last['max_pdu_bytes']}, "
-                    f"disk {rates[-1]:,.0f} files/s",
+                    f"disk {rates[-1]:,.0f} files/s, "
+                    f"others used {last['foreign_processors']:.2f} processors",
                     flush=True,
                 )
         disk[str(load)] = statistics.median(rates)
