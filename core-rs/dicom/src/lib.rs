@@ -14,6 +14,7 @@ mod frames;
 mod head;
 mod header;
 mod instance;
+mod json;
 mod level;
 mod meta;
 mod public_id;
@@ -30,8 +31,12 @@ pub use error::{Budget, DicomError, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
+pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, scan_json, tags_json};
 pub use level::{Level, main_tags};
-pub use meta::{FileMeta, FileMetaFields, read_file_meta, write_file_meta};
+pub use meta::{
+    FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME,
+    read_file_meta, write_file_meta,
+};
 pub use public_id::{ParsePublicIdError, PublicId};
 pub use scan::{Extent, Scan, scan, scan_data_set};
 pub use syntax::{
