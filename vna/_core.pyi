@@ -2,8 +2,10 @@
 
 import builtins
 from collections.abc import Callable
+from typing import Final
 
-__version__: str
+DEBUG: Final[bool]
+VERSION: Final[str]
 
 class File:
     """A stored object, held open: what it was when it was opened is what `read` gives."""

@@ -111,6 +111,16 @@ class Unauthenticated(VnaError):
     orthanc_status = "Unauthorized access"
 
 
+class RequestTimeout(VnaError):
+    """The client began a request and did not go on with it."""
+
+    code = "request.timeout"
+    http_status = 408
+    grpc_code = "DEADLINE_EXCEEDED"
+    orthanc_error = 16
+    orthanc_status = "Timeout"
+
+
 class Conflict(VnaError):
     """The state moved on since the caller looked, or the change contradicts it."""
 

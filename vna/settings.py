@@ -79,7 +79,10 @@ class Http(Section, frozen=True, kw_only=True):
     ] = []
     max_body_bytes: Annotated[
         int, Meta(ge=KIB, description="Largest request body, as sent and as inflated")
-    ] = 2 * GIB
+    ] = GIB
+    body_timeout_s: Annotated[
+        Seconds, Meta(description="Time within which a started request body must go on")
+    ] = 60.0
 
 
 class Dicom(Section, frozen=True, kw_only=True):
@@ -128,7 +131,7 @@ class Limits(Section, frozen=True, kw_only=True):
     ] = 32 * MIB
     http_body_bytes: Annotated[
         int, Meta(ge=MIB, description="Request bodies of all connections together")
-    ] = 2 * GIB
+    ] = GIB
     shutdown_s: Annotated[
         Seconds, Meta(description="Time to finish what was accepted when told to stop")
     ] = 20.0
@@ -350,6 +353,11 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
+    if http.max_body_bytes > settings.limits.http_body_bytes:
+        yield (
+            f"http.max_body_bytes: {http.max_body_bytes} is more than limits.http_body_bytes, "
+            f"{settings.limits.http_body_bytes}, which holds all bodies"
+        )
     if dicom.max_associations_per_peer > dicom.max_associations:
         yield (
             f"dicom.max_associations_per_peer: {dicom.max_associations_per_peer} is more than "

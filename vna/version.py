@@ -1,14 +1,10 @@
-"""The version of the installed package."""
+"""The version of the package: that of the core, which the wheel takes it from."""
 
 from __future__ import annotations
 
-from functools import cache
+from vna import _core
 
 
-@cache
 def version() -> str:
-    """Return the version that the wheel was built with, such as `0.1.0`."""
-    # Reading metadata imports the mail parser: at first use, not at start.
-    from importlib.metadata import version as installed
-
-    return installed("vna")
+    """Return the version, such as `0.1.0`."""
+    return _core.VERSION

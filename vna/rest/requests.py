@@ -15,6 +15,7 @@ from vna.errors import (
     BadRequest,
     Busy,
     RangeNotSatisfiable,
+    RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -110,13 +111,15 @@ class Call:
         Raises TooLarge before anything is read if the announced length says so, and as soon as the
         limit is passed if it was not announced or is another one inflated.
         """
-        limit = self.archive.settings.http.max_body_bytes
+        http = self.archive.settings.http
+        limit = http.max_body_bytes
         check_announced_length(self.request, limit)
         encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in decoded(self.request.stream(), encoding):
+            stream = paced(self.request.stream(), http.body_timeout_s)
+            async for part in decoded(stream, encoding):
                 size += len(part)
                 if size > limit:
                     raise TooLarge(f"body is over {limit} bytes (http.max_body_bytes)")
@@ -139,6 +142,20 @@ def check_announced_length(request: Request, limit: int) -> None:
         raise BadRequest(f"Content-Length is {announced!r}, no number")
     if len(announced) > 18 or int(announced) > limit:
         raise TooLarge(f"body of {announced} bytes is over {limit} (http.max_body_bytes)")
+
+
+async def paced(stream: AsyncIterator[bytes], timeout_s: float) -> AsyncIterator[bytes]:
+    """Yield what `stream` yields; who stops in between must not hold his bytes for ever."""
+    chunks = aiter(stream)
+    while True:
+        try:
+            async with asyncio.timeout(timeout_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise RequestTimeout(f"nothing more of the body came for {timeout_s:g} s") from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def decoded(stream: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:

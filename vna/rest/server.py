@@ -67,9 +67,9 @@ class GranianServer:
     """granian in this process: its I/O in Rust threads, our application on the running loop."""
 
     def __init__(self, application: Any, listener: socket.socket):
+        from granian import net
         from granian.constants import Interfaces
         from granian.http import HTTP1Settings
-        from granian import net
         from granian.server.embed import Server
 
         logging.getLogger("_granian").setLevel(logging.ERROR)  # says that embedding is experimental
@@ -88,7 +88,7 @@ class GranianServer:
         # The one thing its interface lacks: a socket that is there already.
         holder: Any = net.SocketHolder  # type: ignore[attr-defined]
         self._server._shd = holder(listener.detach(), False, BACKLOG)
-        self._server._init_shared_socket = lambda: None
+        self._server._init_shared_socket = lambda: None  # type: ignore[method-assign]
 
     async def serve(self) -> None:
         """Serve until stopped."""

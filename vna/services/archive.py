@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from typing import TypeVar, cast
 
 from vna import _core
@@ -23,6 +24,14 @@ T = TypeVar("T")
 # One read of a streamed object: large enough that the way through the queue does not show, small
 # enough that a slow client holds little.
 CHUNK_BYTES = 1 << 20
+
+
+if _core.DEBUG:
+    warnings.warn(
+        "vna._core is a debug build: slow, and no figure measured with it means anything",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 class Archive:
@@ -77,7 +86,7 @@ class Archive:
 
     def open_file(self, public_id: str) -> StoredFile:
         """Open the file of an instance; what it is now is what will be read."""
-        return StoredFile(self, _found(self.core.open_file(public_id), "instances", public_id))
+        return StoredFile(self, _found(self.core.open_file(public_id), "instance", public_id))
 
     async def tags(self, public_id: str, form: str) -> bytes:
         """Return the tags of an instance: `full`, `short` or `simple`."""
@@ -152,5 +161,5 @@ class StoredFile:
 
 def _found(value: T | None, level: str, public_id: str) -> T:
     if value is None:
-        raise NotFound(f"{level} has no {public_id}")
+        raise NotFound(f"there is no {level} {public_id}")
     return value

@@ -1,0 +1,80 @@
+"""An archive in memory with the calls of `vna.services.archive.Archive`: for tests of a way in."""
+
+import hashlib
+import json
+
+from vna.errors import NotFound
+from vna.settings import Settings
+
+
+class FakeFile:
+    def __init__(self, data):
+        self.data = data
+        self.size = len(data)
+        self.digest = hashlib.sha256(data).hexdigest()
+        self.reads = []
+
+    async def read(self, offset, length):
+        self.reads.append((offset, length))
+        return self.data[offset : offset + length]
+
+
+class FakeArchive:
+    def __init__(self, settings=None):
+        self.settings = settings or Settings()
+        self.files = {}
+        self.callers = []
+        self.asked = []
+        self.is_ready = True
+        self.opened = []
+
+    async def store(self, data, caller):
+        public_id = hashlib.sha1(data).hexdigest()
+        status = "AlreadyStored" if public_id in self.files else "Success"
+        self.files[public_id] = data
+        self.callers.append(caller)
+        return json.dumps({"ID": public_id, "Status": status}).encode()
+
+    def open_file(self, public_id):
+        self.resource("instance", public_id)
+        self.opened.append(FakeFile(self.files[public_id]))
+        return self.opened[-1]
+
+    def resource(self, level, public_id):
+        if level != "instance" or public_id not in self.files:
+            raise NotFound(f"there is no {level} {public_id}")
+        return json.dumps({"ID": public_id, "Type": "Instance"}).encode()
+
+    async def delete(self, level, public_id, caller):
+        self.resource(level, public_id)
+        del self.files[public_id]
+        return b'{"RemainingAncestor":null}'
+
+    async def _recorded(self, *call):
+        self.asked.append(call)
+        return b"[]"
+
+    async def tags(self, public_id, form):
+        return await self._recorded("tags", public_id, form)
+
+    async def resources(self, level, since, limit, expand):
+        return await self._recorded("resources", level, since, limit, expand)
+
+    async def children(self, level, public_id, child_level, expand):
+        return await self._recorded("children", level, public_id, child_level, expand)
+
+    def parent(self, level, public_id, parent_level):
+        self.asked.append(("parent", level, public_id, parent_level))
+        return b"{}"
+
+    async def changes(self, since, to, limit, types, last):
+        return await self._recorded("changes", since, to, limit, types, last)
+
+    def statistics(self):
+        raise RuntimeError("a defect, not a refusal")
+
+    def metrics(self):
+        return b"vna_instances 0\n"
+
+    def health(self):
+        return json.dumps({"ready": self.is_ready}).encode()

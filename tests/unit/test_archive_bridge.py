@@ -1,0 +1,108 @@
+"""The way back from the core: one descriptor, results by handle."""
+
+import asyncio
+import contextlib
+import os
+import threading
+
+import pytest
+
+from vna.errors import NotFound, OutOfStorage
+from vna.services import archive as module
+from vna.services.archive import Archive
+from vna.services.caller import Caller
+from vna.settings import Settings
+
+
+class Core:
+    """Answers when told to, from another thread, as the core does."""
+
+    def __init__(self, settings_json):
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.finished = []
+        self.handles = 0
+        self.drains = 0
+        self.stopped_with = None
+
+    def completion_fd(self):
+        return self.fd
+
+    def drain(self):
+        self.drains += 1
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+        finished, self.finished = self.finished, []
+        return finished
+
+    def store(self, data, origin_json):
+        self.handles += 1
+        return self.handles
+
+    def open_file(self, public_id):
+        return None
+
+    def stop(self, deadline_s):
+        self.stopped_with = deadline_s
+        self.finish((1, True, b"late"))
+
+    def finish(self, *results):
+        def work():
+            self.finished += results
+            os.eventfd_write(self.fd, 1)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+
+@pytest.fixture
+async def archive(monkeypatch):
+    monkeypatch.setattr(module._core, "Archive", Core)
+    opened = Archive(Settings())
+    opened.attach()
+    yield opened
+    asyncio.get_running_loop().remove_reader(opened.core.fd)
+    os.close(opened.core.fd)
+
+
+def store(archive):
+    return asyncio.create_task(archive.store(b"", Caller(way_in="cli")))
+
+
+async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
+    tasks = [store(archive) for _ in range(3)]
+    await asyncio.sleep(0)
+    archive.core.finish((3, True, b"third"), (1, True, b"first"), (2, True, b"second"))
+    assert await asyncio.gather(*tasks) == [b"first", b"second", b"third"]
+    assert archive.core.drains == 1
+
+
+async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):
+    task = store(archive)
+    await asyncio.sleep(0)
+    archive.core.finish((1, False, OutOfStorage("no room")))
+    with pytest.raises(OutOfStorage, match="no room"):
+        await task
+
+
+async def test_a_caller_who_went_away_disturbs_nobody(archive):
+    gone, stays = store(archive), store(archive)
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    archive.core.finish((1, True, b"unwanted"), (2, True, b"wanted"))
+    assert await stays == b"wanted"
+    assert not archive._waiting
+
+
+async def test_stopping_answers_what_was_accepted(archive):
+    task = store(archive)
+    await asyncio.sleep(0)
+    await archive.stop()
+    assert await task == b"late"
+    assert archive.core.stopped_with == Settings().limits.shutdown_s
+
+
+async def test_a_file_that_is_not_there_is_not_found(archive):
+    with pytest.raises(NotFound, match="there is no instance x"):
+        archive.open_file("x")

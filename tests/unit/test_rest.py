@@ -1,0 +1,389 @@
+"""The HTTP way in over an archive in memory: status codes, headers, bodies, limits."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+
+import httpx
+import msgspec
+import pytest
+from fakes import FakeArchive
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vna.errors import RangeNotSatisfiable
+from vna.rest.app import Application
+from vna.rest.requests import parse_range
+from vna.rest.routes import table
+from vna.settings import Http, Limits, Settings
+
+DATA = bytes(range(256)) * 40
+DATA_ID = hashlib.sha1(DATA).hexdigest()
+
+
+@pytest.fixture
+def archive():
+    return FakeArchive()
+
+
+@pytest.fixture
+def client(archive):
+    return connect(archive)
+
+
+def connect(archive):
+    transport = httpx.ASGITransport(Application(archive))
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8042")
+
+
+async def test_an_upload_comes_back_bit_for_bit(client, archive):
+    answer = await client.post("/instances", content=DATA)
+    assert (answer.status_code, answer.json()["Status"]) == (200, "Success")
+    assert answer.headers["content-type"] == "application/json"
+    file = await client.get(f"/instances/{DATA_ID}/file")
+    assert file.content == DATA
+    assert file.headers["content-type"] == "application/dicom"
+    assert file.headers["content-disposition"] == f'filename="{DATA_ID}.dcm"'
+    assert archive.callers[0].way_in == "rest"
+
+
+async def test_a_large_file_is_read_in_pieces_that_the_client_paces(client, archive):
+    data = bytes(5_000_000)
+    public_id = (await client.post("/instances", content=data)).json()["ID"]
+    answer = await client.get(f"/instances/{public_id}/file")
+    assert answer.content == data
+    reads = archive.opened[-1].reads
+    assert [offset for offset, _ in reads] == [0, 1 << 20, 2 << 20, 3 << 20, 4 << 20]
+    assert max(length for _, length in reads) == 1 << 20
+
+
+async def test_gzip_bodies_are_inflated_also_of_several_members(client, archive):
+    body = gzip.compress(DATA[:100]) + gzip.compress(DATA[100:])
+    answer = await client.post("/instances", content=body, headers={"Content-Encoding": "gzip"})
+    assert answer.json()["ID"] == DATA_ID
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"", {}, 400, "body.empty"),
+        (b"PK\x03\x04rest", {}, 415, "media_type.unsupported"),
+        (b"x", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "media_type.unsupported"),
+        (b"x", {"Content-Encoding": "br"}, 415, "media_type.unsupported"),
+        (b"no gzip", {"Content-Encoding": "gzip"}, 400, "request.bad"),
+        (gzip.compress(DATA)[:-9], {"Content-Encoding": "gzip"}, 400, "request.bad"),
+        (b"x", {"Content-Length": "-1"}, 400, "request.bad"),
+        (b"x", {"Content-Length": "9" * 30}, 413, "request.too_large"),
+    ],
+)
+async def test_bodies_that_cannot_be_stored_are_named(client, archive, body, headers, status, code):
+    answer = await client.post("/instances", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["Code"]) == (status, code)
+    assert not archive.files
+
+
+async def test_an_announced_length_over_the_limit_is_refused_before_the_body_is_read():
+    settings = Settings(http=Http(max_body_bytes=1000))
+    application = Application(FakeArchive(settings))
+    sent = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/instances",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-length", b"1001")],
+        "client": ("127.0.0.1", 1),
+    }
+    await application(scope, receive, send)
+    assert sent[0]["status"] == 413
+
+
+async def test_the_limit_holds_for_the_inflated_size_and_frees_its_budget():
+    archive = FakeArchive(Settings(http=Http(max_body_bytes=1_000_000)))
+    application = Application(archive)
+    bomb = gzip.compress(bytes(50_000_000))
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post("/instances", content=bomb, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 413
+    assert application.budget.used == 0
+
+
+async def test_bodies_over_the_common_budget_are_told_to_come_again():
+    limits = Limits(http_body_bytes=1 << 20)
+    archive = FakeArchive(Settings(http=Http(max_body_bytes=1 << 20), limits=limits))
+    application = Application(archive)
+    transport = httpx.ASGITransport(application)
+    application.budget.used = (1 << 20) - 10
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post("/instances", content=DATA)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        application.budget.used = 0
+        assert (await client.post("/instances", content=DATA)).status_code == 200
+    assert application.budget.used == 0
+
+
+async def test_a_sender_that_stops_gives_its_bytes_back():
+    archive = FakeArchive(Settings(http=Http(body_timeout_s=0.05)))
+    application = Application(archive)
+    sent = []
+    messages = [{"type": "http.request", "body": b"half", "more_body": True}]
+
+    async def receive():
+        return messages.pop() if messages else await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/instances",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
+    await application(scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert application.budget.used == 0
+
+
+async def test_errors_are_described_as_clients_of_orthanc_expect(client):
+    answer = await client.get("/instances/none")
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "Code": "not_found",
+        "Details": "there is no instance none",
+        "HttpError": "Not Found",
+        "HttpStatus": 404,
+        "Message": "Unknown resource",
+        "Method": "GET",
+        "OrthancError": "Unknown resource",
+        "OrthancStatus": 17,
+        "Uri": "/instances/none",
+    }
+
+
+async def test_an_unknown_route_is_404_with_a_body(client):
+    answer = await client.get("/nothing/here")
+    assert (answer.status_code, answer.json()["Uri"]) == (404, "/nothing/here")
+
+
+async def test_a_method_that_a_path_lacks_is_405_without_a_body(client):
+    answer = await client.put("/instances")
+    assert (answer.status_code, answer.content) == (405, b"")
+    assert answer.headers["allow"] == "GET,POST"
+    assert "content-type" not in answer.headers
+
+
+async def test_a_defect_is_500_and_tells_nothing_of_the_inside(client):
+    answer = await client.get("/statistics")
+    assert answer.status_code == 500
+    assert "defect" not in answer.text
+
+
+async def test_every_answer_forbids_guessing_its_type(client):
+    await client.post("/instances", content=DATA)
+    for path in ("/system", "/nothing", f"/instances/{DATA_ID}/file", "/statistics"):
+        assert (await client.get(path)).headers["x-content-type-options"] == "nosniff"
+    assert (await client.put("/system")).headers["x-content-type-options"] == "nosniff"
+
+
+async def test_methods_can_be_spoofed_in_both_ways(client, archive):
+    for spoof in (
+        lambda: client.get(f"/instances/{DATA_ID}?_method=DELETE"),
+        lambda: client.post(f"/instances/{DATA_ID}", headers={"X-HTTP-Method-Override": "DELETE"}),
+    ):
+        await client.post("/instances", content=DATA)
+        assert (await spoof()).json() == {"RemainingAncestor": None}
+        assert not archive.files
+
+
+async def test_pages_of_other_sites_change_nothing(client, archive):
+    await client.post("/instances", content=DATA)
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:9"},
+    ):
+        answer = await client.delete(f"/instances/{DATA_ID}", headers=headers)
+        assert answer.status_code == 403
+        answer = await client.get(f"/instances/{DATA_ID}?_method=DELETE", headers=headers)
+        assert answer.status_code == 403
+    assert archive.files
+    own = {"Origin": "http://127.0.0.1:8042", "Sec-Fetch-Site": "same-origin"}
+    assert (await client.delete(f"/instances/{DATA_ID}", headers=own)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 403),
+        ("evil.example:8042", 403),
+        ("localhost:8042", 200),
+        ("[::1]:8042", 200),
+        ("[::1]", 200),
+        ("pacs.example", 200),
+        ("PACS.example:80", 200),
+    ],
+)
+async def test_only_names_of_ours_are_answered_on_loopback(host, status):
+    client = connect(FakeArchive(Settings(http=Http(allowed_hosts=["pacs.example"]))))
+    assert (await client.get("/system", headers={"Host": host})).status_code == status
+
+
+async def test_head_is_get_without_its_body(client):
+    await client.post("/instances", content=DATA)
+    for path in ("/system", f"/instances/{DATA_ID}", f"/instances/{DATA_ID}/file"):
+        head, get = await client.head(path), await client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(get.content))
+
+
+async def test_ranges_and_conditions_of_a_file(client):
+    await client.post("/instances", content=DATA)
+    path = f"/instances/{DATA_ID}/file"
+    etag = (await client.get(path)).headers["etag"]
+
+    part = await client.get(path, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, DATA[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(DATA)}"
+
+    beyond = await client.get(path, headers={"Range": f"bytes={len(DATA)}-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == f"bytes */{len(DATA)}"
+    assert beyond.json()["OrthancStatus"] == 41
+
+    same = await client.get(path, headers={"If-None-Match": f'"x", W/{etag}'})
+    assert (same.status_code, same.content) == (304, b"")
+
+    stale = await client.get(path, headers={"Range": "bytes=0-1", "If-Range": '"old"'})
+    assert (stale.status_code, stale.content) == (200, DATA)
+
+
+async def test_a_file_name_cannot_leave_its_header(client):
+    await client.post("/instances", content=DATA)
+    path = f"/instances/{DATA_ID}/file"
+    answer = await client.get(path, params={"filename": 'a"\r\nSet-Cookie: b\\\u00e9.dcm'})
+    assert answer.headers["content-disposition"] == 'filename="aSet-Cookie: b.dcm"'
+    assert "set-cookie" not in answer.headers
+
+
+async def test_forms_of_a_file_that_we_do_not_give_are_refused_not_ignored(client):
+    await client.post("/instances", content=DATA)
+    path = f"/instances/{DATA_ID}/file"
+    accept = {"Accept": "application/dicom+json"}
+    assert (await client.get(path, headers=accept)).status_code == 406
+    assert (await client.get(path, params={"transcode": "1.2"})).status_code == 501
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/patients", ("resources", "patient", 0, 0, False)),
+        ("/studies?expand", ("resources", "study", 0, 0, True)),
+        ("/series?expand=false", ("resources", "series", 0, 0, False)),
+        ("/instances?since=2&limit=5", ("resources", "instance", 2, 5, False)),
+        ("/patients/P/instances", ("children", "patient", "P", "instance", True)),
+        ("/studies/S/series?expand=0", ("children", "study", "S", "series", False)),
+        ("/instances/I/patient", ("parent", "instance", "I", "patient")),
+        ("/series/S/study", ("parent", "series", "S", "study")),
+        ("/instances/I/tags", ("tags", "I", "full")),
+        ("/instances/I/tags?short", ("tags", "I", "short")),
+        ("/instances/I/tags?simplify", ("tags", "I", "simple")),
+        ("/instances/I/simplified-tags", ("tags", "I", "simple")),
+        ("/changes", ("changes", None, None, 100, [], False)),
+        (
+            "/changes?since=4&to=9&limit=2&type=NewStudy;NewSeries&last",
+            ("changes", 4, 9, 2, ["NewStudy", "NewSeries"], True),
+        ),
+    ],
+)
+async def test_parameters_reach_the_archive(client, archive, path, asked):
+    assert (await client.get(path)).status_code == 200
+    assert archive.asked == [asked]
+
+
+@pytest.mark.parametrize(
+    ("path", "orthanc_error"),
+    [
+        ("/instances?since=1", 8),
+        ("/instances?limit=1", 8),
+        ("/instances?since=x&limit=1", 5),
+        ("/instances?since=-1&limit=1", 5),
+        ("/instances?expand=perhaps", 5),
+        ("/changes?limit=%C2%B2", 5),
+        ("/changes?since=" + "9" * 30, 5),
+    ],
+)
+async def test_parameters_that_cannot_be_read_are_400(client, path, orthanc_error):
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["OrthancStatus"]) == (400, orthanc_error)
+
+
+async def test_health_tells_life_from_readiness(client, archive):
+    archive.is_ready = False
+    assert (await client.get("/health/live")).status_code == 200
+    assert (await client.get("/health/ready")).status_code == 503
+    archive.is_ready = True
+    assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_metrics_are_those_of_the_core_and_of_this_way_in(client):
+    text = (await client.get("/metrics")).text
+    assert "vna_instances 0\n" in text
+    assert "vna_http_body_limit_bytes 1073741824\n" in text
+
+
+async def test_system_tells_what_clients_decide_by(client, archive):
+    found = (await client.get("/system")).json()
+    assert found["ApiVersion"] == 30
+    assert found["DicomAet"] == "VNA"
+    assert found["OverwriteInstances"] is False
+    dicom = msgspec.structs.replace(archive.settings.dicom, aet="OTHER")
+    archive.settings = msgspec.structs.replace(archive.settings, dicom=dicom)
+    assert (await client.get("/system")).json()["DicomAet"] == "OTHER"
+
+
+def test_no_operation_is_in_the_table_twice():
+    operations = [(entry.method, entry.path) for entry in table()]
+    assert len(operations) == len(set(operations)) > 30
+
+
+@given(st.text(max_size=12), st.integers(0, 50))
+def test_any_range_header_is_a_range_of_the_bytes_or_none(text, size):
+    try:
+        found = parse_range(f"bytes={text}", size)
+    except RangeNotSatisfiable:
+        return
+    if found is not None:
+        first, end = found
+        assert 0 <= first < end <= size
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 50))
+def test_ranges_mean_what_the_rfc_says(first, last, size):
+    whole = bytes(range(size))
+    if first < size and first <= last:
+        start, end = parse_range(f"bytes={first}-{last}", size)
+        assert whole[start:end] == whole[first : last + 1]
+    if last:
+        start, end = parse_range(f"bytes=-{last}", size)
+        assert whole[start:end] == whole[-last:]
+
+
+def test_errors_are_json_that_any_parser_reads():
+    from vna.errors import BadRequest
+    from vna.rest.errors import error_response
+
+    body = error_response(BadRequest('quote " and \u00e9'), "GET", "/\ud7ff").body
+    assert json.loads(body)["Details"] == 'quote " and \u00e9'
