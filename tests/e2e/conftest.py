@@ -1,0 +1,45 @@
+"""Fixtures of servers and tools."""
+
+import contextlib
+import shutil
+import subprocess
+
+import pytest
+from support import Server
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory):
+    """Start servers that the session ends; each on a folder of its own unless one is given."""
+    started = []
+
+    def start(*flags, root=None, environment=None):
+        folder = root or tmp_path_factory.mktemp("archive") / "data"
+        server = Server(folder, *flags, environment=environment)
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+        with contextlib.suppress(OSError):
+            server.log_file.close()
+
+
+@pytest.fixture(scope="module")
+def server(start_server):
+    return start_server()
+
+
+@pytest.fixture(scope="session")
+def dcmtk():
+    """Run a DCMTK tool; `make test` installs them."""
+
+    def run(tool, *arguments):
+        path = shutil.which(tool)
+        assert path, f"{tool} is missing: install dcmtk, as make test does"
+        return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=120)
+
+    return run

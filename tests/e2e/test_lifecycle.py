@@ -1,0 +1,137 @@
+"""Starting, stopping, being killed; the index lost; the folder taken."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from pydicom.uid import generate_uid
+from support import VNA, make_instance
+
+
+def vna(*arguments):
+    return subprocess.run([VNA, *arguments], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_in_order(start_server, signal_):
+    server = start_server()
+    one = server.upload(data := make_instance())["ID"]
+    server.process.send_signal(signal_)
+    assert server.process.wait(20) == 0, server.output()
+    assert not (server.root / "server.json").exists()
+    server.start()
+    assert server.file(one) == data
+
+
+def test_an_idle_connection_does_not_hold_up_the_end(start_server):
+    server = start_server()
+    server.get("/system")  # the client keeps its connection
+    started = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - started < 5
+
+
+def test_what_was_answered_is_there_after_kill_9(start_server):
+    server = start_server()
+    files = {}
+    for number in range(20):
+        data = make_instance(number=number, size=20_000)
+        files[server.upload(data)["ID"]] = data
+    gone = next(iter(files))
+    assert server.http.delete(f"/instances/{gone}").status_code == 200
+    del files[gone]
+    changes = server.get("/changes?limit=0")
+    server.kill()
+    server.start()
+    for one, data in files.items():
+        assert server.file(one) == data
+    assert server.http.get(f"/instances/{gone}").status_code == 404
+    assert server.get("/changes?limit=0") == changes
+
+
+def test_the_index_can_be_lost_and_deletions_stay(start_server):
+    server = start_server()
+    study = generate_uid()
+    kept = make_instance(study, patient="KEEP")
+    one = server.upload(kept)["ID"]
+    gone = server.upload(make_instance(study, patient="KEEP"))["ID"]
+    assert server.http.delete(f"/instances/{gone}").status_code == 200
+    before = {path: server.get(path) for path in ("/instances", "/statistics", "/patients?expand")}
+    assert server.stop() == 0
+
+    indexes = [path for path in server.root.iterdir() if path.name.startswith("index")]
+    assert indexes
+    for path in indexes:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done = vna("reindex", f"--root={server.root}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = vna("check", f"--root={server.root}")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    server.start()
+    after = {path: server.get(path) for path in before}
+    for patients in (before["/patients?expand"], after["/patients?expand"]):
+        for patient in patients:
+            patient.pop("IsStable", None)
+    assert after == before
+    assert server.file(one) == kept
+    assert server.http.get(f"/instances/{gone}").status_code == 404
+
+
+def test_a_second_opener_of_the_folder_is_refused(start_server):
+    server = start_server()
+    for command in ("serve", "reindex", "check"):
+        flags = ["--http-port=0", "--dicom-port=0"] if command == "serve" else []
+        done = vna(command, f"--root={server.root}", *flags)
+        assert done.returncode == 1, (command, done.stdout, done.stderr)
+        assert done.stderr.startswith("vna: ")
+        assert "Traceback" not in done.stderr
+    assert server.get("/health/ready")["ready"] is True
+
+
+def test_a_port_that_is_taken_is_told_before_the_archive_is_opened(start_server, tmp_path):
+    server = start_server()
+    port = server.url.rpartition(":")[2]
+    done = vna("serve", f"--root={tmp_path / 'other'}", f"--http-port={port}")
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_wrong_setting_is_one_message(tmp_path):
+    done = vna("serve", f"--root={tmp_path}", "--set=dicom.aett=X")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "vna: dicom.aett (flag dicom.aett): unknown key; did you mean dicom.aet?\n"
+    )
+
+
+def test_http_beyond_loopback_needs_permission(tmp_path):
+    done = vna("serve", f"--root={tmp_path}", "--http-host=0.0.0.0")
+    assert done.returncode == 1
+    assert "no authentication is configured" in done.stderr
+
+
+def test_the_printed_configuration_is_one_that_is_read(tmp_path):
+    printed = vna("config", "--explain", "--set=dicom.aet=PRINTED")
+    assert printed.returncode == 0
+    file = tmp_path / "vna.toml"
+    file.write_text(printed.stdout)
+    again = vna("config", "--explain", f"--config={file}")
+    assert again.stdout == printed.stdout
+    assert 'aet = "PRINTED"' in again.stdout
+
+
+def test_logs_name_no_patient(start_server):
+    server = start_server("--set=log.level=debug", "--set=log.format=json")
+    server.upload(make_instance(patient="SECRET-4711", PatientName="Secret^Name"))
+    server.http.post("/instances", content=make_instance(patient="SECRET-4711")[:700])
+    assert server.stop() == 0
+    output = server.output()
+    assert "SECRET-4711" not in output
+    assert "Secret" not in output
+    for line in output.splitlines():
+        assert json.loads(line)["message"]
