@@ -7,7 +7,7 @@ use crate::charset::CharacterSet;
 use crate::dictionary::keyword;
 use crate::scan::{Extent, Scan, scan};
 use crate::syntax::Encoding;
-use crate::text::{effective_vr, push_numbers, text};
+use crate::text::{effective_vr, push_numbers, whole_text};
 use crate::{DicomError, Element, Tag, Vr, tags};
 use std::collections::HashSet;
 use std::io::Write;
@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
             let name = name(element.tag);
             let named_twice =
                 self.options.form == TagsForm::Simplified && !written.names.insert(name);
-            if element.tag.is_group_length() || !written.insert(element.tag) || named_twice {
+            if !written.insert(element.tag) || named_twice {
                 self.skip_items(depth);
                 continue;
             }
@@ -191,7 +191,7 @@ impl<'a> Writer<'a> {
             .iter()
             .rev()
             .find(|(creator, _)| *creator == block)?;
-        let name = text(Vr::LO, self.scan.value(element), charset).into_owned();
+        let name = whole_text(Vr::LO, self.scan.value(element), charset).into_owned();
         (!name.is_empty()).then_some(name)
     }
 
@@ -272,13 +272,13 @@ impl<'a> Writer<'a> {
             if too_long(value.len() / 4) {
                 return self.scalar("TooLong", None);
             }
-            let text = text(vr, value, charset);
+            let text = whole_text(vr, value, charset);
             let shown = (!too_long(text.len())).then_some(text.as_ref());
             return self.scalar(if shown.is_some() { "String" } else { "TooLong" }, shown);
         }
-        // The shortest number takes a digit and a separator.
-        let numbers = value.len() / vr.unit().unwrap_or(1) * 2;
-        if vr.unit().is_some() && too_long(numbers) {
+        // The shortest number takes a digit and a separator, so a value this long need not be printed.
+        let unit = vr.unit().filter(|_| vr.is_number());
+        if unit.is_some_and(|unit| too_long(value.len() / unit * 2)) {
             return self.scalar("TooLong", None);
         }
         let mut number = std::mem::take(&mut self.number);
@@ -339,6 +339,8 @@ fn name(tag: Tag) -> &'static str {
     match keyword(tag) {
         Some(keyword) => keyword,
         None if tag.is_private_creator() => "PrivateCreator",
+        None if tag.is_group_length() && tag.is_private() => "PrivateGroupLength",
+        None if tag.is_group_length() => "GenericGroupLength",
         None => "Unknown Tag & Data",
     }
 }

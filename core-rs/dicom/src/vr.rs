@@ -85,6 +85,15 @@ impl Vr {
         self.is_text() && !matches!(&self.0, b"LT" | b"ST" | b"UT" | b"UR")
     }
 
+    /// Whether values are binary numbers, other than bulk data.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        matches!(
+            &self.0,
+            b"AT" | b"FD" | b"FL" | b"SL" | b"SS" | b"SV" | b"UL" | b"US" | b"UV"
+        )
+    }
+
     /// Bytes of one number in a binary VR; `None` for texts, sequences and unknown.
     #[must_use]
     pub const fn unit(self) -> Option<usize> {
