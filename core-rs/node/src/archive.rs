@@ -11,10 +11,11 @@ use std::sync::Arc;
 use vna_dicom::{Instance, Level, PublicId, read_instance};
 use vna_index::{FreedBlob, Index, Located, Origin, Outcome, SqliteIndex};
 use vna_io::{Disk, DiskFile, Open};
-use vna_store::{BlobReader, Body, FinishedBlob, Log};
+use vna_store::{BlobReader, FinishedBlob, Log, LogOptions};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, now_us};
-use crate::committer::{CommitCounters, Committer, Reply, Work};
+use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
+use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::housekeeping::Housekeeping;
 use crate::replay::{Replayed, replay_tail};
@@ -60,7 +61,7 @@ impl Archive {
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
     pub fn store_file(&self, file: Vec<u8>, tenant: i64, origin: Origin, reply: Reply) {
         match read_instance(&file) {
-            Ok(instance) => self.store(instance, Body::bytes(file), tenant, origin, reply),
+            Ok(instance) => self.store(instance, File::in_memory(file), tenant, origin, reply),
             Err(error) => reply(Err(Arc::new(error.into()))),
         }
     }
@@ -74,14 +75,14 @@ impl Archive {
         origin: Origin,
         reply: Reply,
     ) {
-        self.store(instance, Body::File(blob), tenant, origin, reply);
+        self.store(instance, File::Large(blob), tenant, origin, reply);
     }
 
-    /// Stores an instance whose head is known. `body` is its PS3.10 file.
+    /// Stores an instance whose head is known. `file` is its PS3.10 file.
     pub fn store(
         &self,
         instance: Instance,
-        body: Body,
+        file: File,
         tenant: i64,
         origin: Origin,
         reply: Reply,
@@ -94,7 +95,8 @@ impl Archive {
             duplicates: storage.duplicates,
             keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
         };
-        self.committer.submit(Work::Store { header, instance: Box::new(instance), body, reply });
+        let deed = Deed::Arrival { header, instance: Box::new(instance), file };
+        self.committer.submit(Work { deed, reply });
     }
 
     /// Deletes a resource and all below it.
@@ -105,7 +107,8 @@ impl Archive {
             level: level.as_str().to_owned(),
             public_id: public_id.to_string(),
         };
-        self.committer.submit(Work::Delete { header, level, public_id, reply });
+        let deed = Deed::Deletion { header, level, public_id };
+        self.committer.submit(Work { deed, reply });
     }
 
     /// Opens the file of a live instance: what it is now is what the reader gives, whatever happens to

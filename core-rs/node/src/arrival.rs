@@ -25,18 +25,8 @@ struct OriginFields {
     user: String,
 }
 
-/// The header of a log record. JSON, because a record must stay readable for as long as the
-/// images it describes, by programs that know fewer or more of its fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "record", rename_all = "kebab-case")]
-pub enum RecordHeader {
-    /// An instance arrived; the record's body is its file (PS3.10).
-    Arrival(ArrivalHeader),
-    /// A resource was deleted, with all that is below it.
-    Deletion(DeletionHeader),
-}
-
-/// See [`RecordHeader::Arrival`].
+/// The header of an arrival's log record; the record's blob is the PS3.10 file. JSON, because a record must
+/// stay readable for as long as the images it describes, by programs that know fewer or more of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArrivalHeader {
     /// Whose archive it came to.
@@ -65,7 +55,7 @@ pub enum Duplicates {
     IfChanged,
 }
 
-/// See [`RecordHeader::Deletion`].
+/// The header of a deletion's log record: a resource was deleted, with all below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionHeader {
     /// Whose archive it was in.
@@ -88,7 +78,19 @@ impl From<Duplicates> for DuplicatePolicy {
     }
 }
 
+impl ArrivalHeader {
+    /// The bytes that the log keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and strings have a JSON form")
+    }
+}
+
 impl DeletionHeader {
+    /// The bytes that the log keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and strings have a JSON form")
+    }
+
     /// The resource that was deleted, or `None` if the header does not name one.
     pub fn resource(&self) -> Option<(Level, PublicId)> {
         Some((level_named(&self.level)?, self.public_id.parse().ok()?))

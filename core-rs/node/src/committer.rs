@@ -16,11 +16,10 @@ use std::thread::JoinHandle;
 
 use vna_dicom::{Instance, Level, PublicId};
 use vna_index::{Arrival, Deletion, Entry, Index, Outcome};
-use vna_store::{Body, Log, NewRecord, RecordKind, StoreError};
+use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind, StoreError};
 
-use crate::archive::release;
-use crate::arrival::{ArrivalHeader, DeletionHeader, RecordHeader};
-use crate::blob_row;
+use crate::arrival::{ArrivalHeader, DeletionHeader};
+use crate::entries::{arrival_entry, release};
 use crate::error::ArchiveError;
 
 /// A group is cut here, so that the first of it does not wait for the last.
@@ -35,69 +34,91 @@ pub type Answer = Result<Outcome, Arc<ArchiveError>>;
 /// Called once with what became of a piece of work, on a committer thread: it must be quick.
 pub type Reply = Box<dyn FnOnce(Answer) + Send>;
 
+/// A PS3.10 file on its way into the log.
+pub enum File {
+    /// Whole in memory.
+    Memory {
+        /// Its bytes, let go once they are in the log.
+        bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
+        /// Their digest, computed by whoever received them: the committer is one thread for all.
+        digest: Digest,
+    },
+    /// Streamed to a file of its own, and synced.
+    Large(FinishedBlob),
+}
+
+impl File {
+    /// A file that is whole in memory.
+    pub fn in_memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        let digest = Digest::of(bytes.as_ref());
+        Self::Memory { bytes: Box::new(bytes), digest }
+    }
+
+    fn buffered_bytes(&self) -> u64 {
+        match self {
+            File::Memory { bytes, .. } => (**bytes).as_ref().len() as u64,
+            File::Large(_) => 0,
+        }
+    }
+}
+
 /// What the log takes.
-pub(crate) enum Work {
-    /// An instance and its file.
-    Store {
+pub(crate) struct Work {
+    pub(crate) deed: Deed,
+    pub(crate) reply: Reply,
+}
+
+/// What is to be recorded.
+pub(crate) enum Deed {
+    /// An instance arrived.
+    Arrival {
         header: ArrivalHeader,
         instance: Box<Instance>,
-        body: Body,
-        reply: Reply,
+        file: File,
     },
-    /// The end of a resource.
-    Delete {
+    /// A resource ends.
+    Deletion {
         header: DeletionHeader,
         level: Level,
         public_id: PublicId,
-        reply: Reply,
     },
 }
 
-impl Work {
-    fn bytes(&self) -> u64 {
+impl Deed {
+    fn buffered_bytes(&self) -> u64 {
         match self {
-            Work::Store { body, .. } => body.buffered_bytes(),
-            Work::Delete { .. } => 0,
+            Deed::Arrival { file, .. } => file.buffered_bytes(),
+            Deed::Deletion { .. } => 0,
         }
     }
 
-    fn record(self) -> (RecordKind, Vec<u8>, Body, Pending) {
+    fn kind(&self) -> RecordKind {
         match self {
-            Work::Store { header, instance, body, reply } => {
-                let text = RecordHeader::Arrival(header.clone()).to_bytes();
-                (RecordKind::Arrival, text, body, Pending::Store { header, instance, reply })
-            }
-            Work::Delete { header, level, public_id, reply } => {
-                let at_us = header.at_us;
-                let tenant = header.tenant;
-                let text = RecordHeader::Deletion(header).to_bytes();
-                let pending = Pending::Delete { tenant, at_us, level, public_id, reply };
-                (RecordKind::Deletion, text, Body::None, pending)
-            }
+            Deed::Arrival { .. } => RecordKind::ARRIVAL,
+            Deed::Deletion { .. } => RecordKind::DELETE,
         }
     }
-}
 
-/// Work whose record is in the log, or on its way there.
-enum Pending {
-    Store {
-        header: ArrivalHeader,
-        instance: Box<Instance>,
-        reply: Reply,
-    },
-    Delete {
-        tenant: i64,
-        at_us: i64,
-        level: Level,
-        public_id: PublicId,
-        reply: Reply,
-    },
-}
-
-impl Pending {
-    fn reply(self, answer: Answer) {
+    fn header(&self) -> Vec<u8> {
         match self {
-            Pending::Store { reply, .. } | Pending::Delete { reply, .. } => reply(answer),
+            Deed::Arrival { header, .. } => header.to_bytes(),
+            Deed::Deletion { header, .. } => header.to_bytes(),
+        }
+    }
+
+    /// What the index is told, once the record has its position. The file's bytes are let go.
+    fn into_entry(self, appended: &Appended) -> Entry {
+        match self {
+            Deed::Arrival { header, instance, .. } => {
+                arrival_entry(appended.lsn, header, *instance, appended.blob.as_ref())
+            }
+            Deed::Deletion { header, level, public_id } => Entry::Deletion(Deletion {
+                lsn: appended.lsn,
+                tenant: header.tenant,
+                level,
+                public_id,
+                at_us: header.at_us,
+            }),
         }
     }
 }
@@ -164,8 +185,7 @@ impl Committer {
         };
         drop(queue);
         if let Some(work) = refused {
-            let (_, _, _, pending) = work.record();
-            pending.reply(Err(Arc::new(ArchiveError::Stopped)));
+            (work.reply)(Err(Arc::new(ArchiveError::Stopped)));
         }
     }
 
@@ -192,11 +212,11 @@ impl Committer {
 /// What waits now, up to a group's bounds; `None` when nobody can hand over work any more.
 fn next_group(work: &Receiver<Work>) -> Option<Vec<Work>> {
     let first = work.recv().ok()?;
-    let mut bytes = first.bytes();
+    let mut bytes = first.deed.buffered_bytes();
     let mut group = vec![first];
     while group.len() < MAX_GROUP_RECORDS && bytes < MAX_GROUP_BYTES {
         let Ok(next) = work.try_recv() else { break };
-        bytes += next.bytes();
+        bytes += next.deed.buffered_bytes();
         group.push(next);
     }
     Some(group)
@@ -210,62 +230,61 @@ fn append_groups(
     counters: &CommitCounters,
 ) {
     while let Some(group) = next_group(work) {
-        let mut headers = Vec::with_capacity(group.len());
-        let mut pending = Vec::with_capacity(group.len());
-        for work in group {
-            let (kind, header, body, waiting) = work.record();
-            headers.push((kind, header, body));
-            pending.push(waiting);
-        }
-        if behind.load(Ordering::Acquire) {
-            fail(pending, ArchiveError::Behind, counters); // (2)
-            continue;
-        }
-        let records: Vec<NewRecord<'_>> = headers
-            .iter_mut()
-            .map(|(kind, header, body)| NewRecord {
-                kind: *kind,
-                header,
-                body: std::mem::replace(body, Body::None),
-            })
-            .collect();
-        match append(log, records) {
+        let (deeds, replies): (Vec<Deed>, Vec<Reply>) =
+            group.into_iter().map(|work| (work.deed, work.reply)).unzip();
+        let appended = if behind.load(Ordering::Acquire) {
+            Err(ArchiveError::Behind) // (2)
+        } else {
+            append(log, &deeds).map_err(ArchiveError::from)
+        };
+        match appended {
             Ok(appended) => {
                 counters.groups.fetch_add(1, Ordering::Relaxed);
                 counters.records.fetch_add(appended.len() as u64, Ordering::Relaxed);
-                let group = pending
-                    .into_iter()
-                    .zip(appended)
-                    .map(|(pending, appended)| entry(pending, &appended))
-                    .unzip();
-                let (entries, replies) = group;
+                let deeds = deeds.into_iter().zip(&appended);
+                let entries = deeds.map(|(deed, at)| deed.into_entry(at)).collect();
                 if groups.send(Group { entries, replies }).is_err() {
                     return; // the index thread is gone, and with it every reply of the group
                 }
             }
-            Err(error) => fail(pending, error.into(), counters),
+            Err(error) => fail(replies, error, counters),
         }
     }
 }
 
-fn entry(pending: Pending, appended: &Appended) -> (Entry, Reply) {
-    match pending {
-        Pending::Store { header, instance, reply } => {
-            let entry = arrival_entry(appended.lsn, header, *instance, appended.blob.as_ref());
-            (entry, reply)
-        }
-        Pending::Delete { tenant, at_us, level, public_id, reply } => {
-            let lsn = appended.lsn;
-            (Entry::Deletion(Deletion { lsn, tenant, level, public_id, at_us }), reply)
-        }
-    }
+fn append(log: &Log, deeds: &[Deed]) -> Result<Vec<Appended>, StoreError> {
+    let headers: Vec<Vec<u8>> = deeds.iter().map(Deed::header).collect();
+    let parts: Vec<[&[u8]; 1]> = deeds
+        .iter()
+        .map(|deed| match deed {
+            Deed::Arrival { file: File::Memory { bytes, .. }, .. } => [(**bytes).as_ref()],
+            _ => [[].as_slice()],
+        })
+        .collect();
+    let records: Vec<NewRecord<'_>> = deeds
+        .iter()
+        .zip(&headers)
+        .zip(&parts)
+        .map(|((deed, header), parts)| NewRecord {
+            kind: deed.kind(),
+            header,
+            body: match deed {
+                Deed::Arrival { file: File::Memory { digest, .. }, .. } => {
+                    Body::Bytes { parts, digest: *digest }
+                }
+                Deed::Arrival { file: File::Large(blob), .. } => Body::File(blob),
+                Deed::Deletion { .. } => Body::None,
+            },
+        })
+        .collect();
+    log.append(&records)
 }
 
-fn fail(pending: Vec<Pending>, error: ArchiveError, counters: &CommitCounters) {
-    counters.failed.fetch_add(pending.len() as u64, Ordering::Relaxed);
+fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
+    counters.failed.fetch_add(replies.len() as u64, Ordering::Relaxed);
     let error = Arc::new(error);
-    for pending in pending {
-        pending.reply(Err(Arc::clone(&error)));
+    for reply in replies {
+        reply(Err(Arc::clone(&error)));
     }
 }
 
@@ -291,11 +310,7 @@ fn apply_groups(
             }
             Err(error) => {
                 behind.store(true, Ordering::Release);
-                counters.failed.fetch_add(entries.len() as u64, Ordering::Relaxed);
-                let error = Arc::new(error);
-                for reply in replies {
-                    reply(Err(Arc::clone(&error)));
-                }
+                fail(replies, error, counters);
             }
         }
     }

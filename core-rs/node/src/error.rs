@@ -44,6 +44,16 @@ pub enum ArchiveError {
         /// What the data set says.
         data_set: String,
     },
+    /// The part of a streamed object that precedes its pixel data is too large to hold.
+    HeadTooLarge {
+        /// The most that is held, in bytes.
+        limit: usize,
+    },
+    /// A row points at a place that the store does not know.
+    Row {
+        /// The row's two numbers.
+        place: (i64, i64),
+    },
     /// A log record cannot be read back as what it says it is.
     Record {
         /// Its position.
@@ -69,6 +79,8 @@ impl ArchiveError {
             Self::Locked { .. } => "storage.locked",
             Self::NotFound { .. } => "not_found",
             Self::UidMismatch { .. } => "sop_class.mismatch",
+            Self::HeadTooLarge { .. } => "instance.head_too_large",
+            Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
             Self::Stopped => "archive.stopped",
@@ -93,6 +105,13 @@ impl fmt::Display for ArchiveError {
                 f,
                 "the command says {attribute} {command}, the data set says {data_set}"
             ),
+            Self::HeadTooLarge { limit } => write!(
+                f,
+                "the elements before the pixel data take more than {limit} bytes"
+            ),
+            Self::Row { place: (a, b) } => {
+                write!(f, "the index points at place {a}, {b}, which no store has; run vna reindex")
+            }
             Self::Record { lsn, problem } => write!(f, "log record {lsn}: {problem}"),
             Self::Behind => f.write_str(
                 "the index failed and is behind the log; restart to let it catch up",

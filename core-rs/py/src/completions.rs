@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::errors::BoundaryError;
@@ -69,7 +69,7 @@ impl Completions {
         (handle, promise)
     }
 
-    /// All results that wait, as `(handle, ok, value or exception)`.
+    /// All results that wait, as `(handle, ok, value or exception)`; log lines have handle 0.
     pub fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut count = [0_u8; 8];
         // Read before the queue is taken: a result that comes in between rings again.
@@ -82,9 +82,10 @@ impl Completions {
                 Ok(Value::Bytes(bytes)) => (true, PyBytes::new(py, &bytes).into_any()),
                 Err(error) => (false, PyErr::from(error).into_value(py).into_bound(py).into_any()),
             };
-            let handle = handle.into_pyobject(py)?.into_any();
-            let ok = ok.into_pyobject(py)?.to_owned().into_any();
-            list.append(PyTuple::new(py, [handle, ok, value])?)?;
+            list.append((handle, ok, value))?;
+        }
+        for line in crate::log::take() {
+            list.append((0_u64, true, PyBytes::new(py, &line)))?;
         }
         Ok(list)
     }
@@ -96,9 +97,14 @@ impl Completions {
             finished.len() == 1
         };
         if first {
-            // Fails only when the counter is at its maximum: then the loop is awake anyway.
-            let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+            self.ring();
         }
+    }
+
+    /// Wakes the loop.
+    pub fn ring(&self) {
+        // Fails only when the counter is at its maximum: then the loop is awake anyway.
+        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
     }
 }
 

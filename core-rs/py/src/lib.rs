@@ -4,6 +4,7 @@ mod archive;
 mod completions;
 mod dicom;
 mod errors;
+mod log;
 
 use pyo3::prelude::*;
 

@@ -1,0 +1,57 @@
+//! From log records to index entries and back: the store's words and the index's.
+
+use vna_dicom::Instance;
+use vna_index::{Arrival, BlobRow, Entry, FreedBlob, Outcome};
+use vna_store::{BlobKey, BlobRef, Digest, Log, Lsn, Place};
+
+use crate::arrival::ArrivalHeader;
+use crate::error::ArchiveError;
+
+/// The store of a single-node archive.
+const LOCAL_STORE: i64 = 0;
+
+/// The entry of an arrival whose record has its position.
+pub(crate) fn arrival_entry(
+    lsn: Lsn,
+    header: ArrivalHeader,
+    instance: Instance,
+    blob: &BlobRef,
+) -> Entry {
+    Entry::Arrival(Box::new(Arrival {
+        lsn,
+        tenant: header.tenant,
+        instance,
+        file_size: blob.size,
+        blob: blob_row(blob),
+        origin: header.origin,
+        received_us: header.at_us,
+        policy: header.duplicates.into(),
+        keep_versions_us: header.keep_versions_us,
+    }))
+}
+
+fn blob_row(blob: &BlobRef) -> BlobRow {
+    let (place_a, place_b) = blob.place.to_columns();
+    BlobRow {
+        store: LOCAL_STORE,
+        key: blob.key.0,
+        place_a,
+        place_b,
+        stored_size: blob.size,
+        plain_size: blob.size,
+        encoding: 0,
+        digest: blob.digest.0,
+        availability: 0,
+    }
+}
+
+/// Where the store has the blob of a row.
+///
+/// # Errors
+///
+/// [`ArchiveError::Row`] if the row's place is none that the store writes.
+pub(crate) fn blob_ref(row: &BlobRow) -> Result<BlobRef, ArchiveError> {
+    let place = Place::from_columns(row.place_a, row.place_b)
+        .ok_or(ArchiveError::Row { place: (row.place_a, row.place_b) })?;
+    Ok(BlobRef { key: BlobKey(row.key), place, size: row.stored_size, digest: Digest(row.digest) })
+}
