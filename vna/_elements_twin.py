@@ -1,4 +1,4 @@
-"""The packed element table of the scanner as Python tuples: the twin of ``ext/elements.pyx``.
+"""The element table of `vna._core.scan` as Python tuples: the twin of ``ext/elements.pyx``.
 
 Says in Python what the kernel does in C, for machines without it and for the suite that holds
 both to the same answers. The row is described there.
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import struct
 
-ROW = struct.Struct("<I2sHQQ")
+ROW = struct.Struct("<I2sHQIBBxx")
 ROW_BYTES = ROW.size
-UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF
+UNDEFINED = 0xFFFF_FFFF
 
-Element = tuple[int, str, int, int, int | None]
+Element = tuple[int, str, int, int, int | None, int, int]
 
 
-def unpack_elements(table: bytes | bytearray | memoryview, /) -> list[Element]:
-    """Return ``[(tag, vr, depth, offset, length), ...]`` of a packed table.
+def unpack_elements(table: bytes | bytearray | memoryview) -> list[Element]:
+    """Return ``[(tag, vr, depth, offset, length, header_length, encoding), ...]`` of a table.
 
-    ``length`` is None where it is undefined. Raises ValueError if the table is no whole number of
-    rows.
+    ``vr`` is empty for items and delimiters, ``length`` None where it is undefined. Raises
+    ValueError if the table is no whole number of rows.
     """
     size = memoryview(table).nbytes
     if size % ROW_BYTES:
@@ -28,6 +28,14 @@ def unpack_elements(table: bytes | bytearray | memoryview, /) -> list[Element]:
             f"{ROW_BYTES}-byte rows"
         )
     return [
-        (tag, vr.decode("latin-1"), depth, offset, None if length == UNDEFINED else length)
-        for tag, vr, depth, offset, length in ROW.iter_unpack(table)
+        (
+            tag,
+            "" if vr == b"\0\0" else vr.decode("latin-1"),
+            depth,
+            offset,
+            None if length == UNDEFINED else length,
+            header_length,
+            encoding,
+        )
+        for tag, vr, depth, offset, length, header_length, encoding in ROW.iter_unpack(table)
     ]

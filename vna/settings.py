@@ -99,6 +99,12 @@ class Dicom(Section, frozen=True, kw_only=True):
         list[AeTitle],
         Meta(description="AE titles that may associate; empty admits all"),
     ] = []
+    calling_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Addresses or networks (10.1.0.0/16) that may associate; empty admits all"
+        ),
+    ] = []
     accept_private_sop_classes: Annotated[
         bool, Meta(description="Store SOP classes that the standard does not name")
     ] = False
@@ -351,6 +357,11 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "configured; listen on 127.0.0.1 behind a proxy that authenticates, or set "
             "http.allow_remote_unauthenticated = true"
         )
+    for network in dicom.calling_hosts:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            yield f"dicom.calling_hosts: {error}"
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
     if http.max_body_bytes > settings.limits.http_body_bytes:

@@ -115,6 +115,7 @@ def test_loopback_needs_no_permission(host):
     [
         ({"http.port": "4242", "http.host": "127.0.0.1", "dicom.host": "127.0.0.1"}, "one each"),
         ({"http.max_body_bytes": "9999999999"}, "which holds all bodies"),
+        ({"dicom.calling_hosts": "10.0.0.1/8"}, "has host bits set"),
         ({"dicom.max_associations": "2"}, "dicom.max_associations_per_peer: 64 is more than"),
         ({"storage.segment_bytes": "1048576"}, "does not fit into a segment"),
     ],

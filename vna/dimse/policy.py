@@ -12,5 +12,21 @@ from vna.settings import Dicom
 
 
 def compile_policy(dicom: Dicom) -> bytes:
-    """Return the policy table for `dicom` as the core reads it."""
-    return msgspec.json.encode(dicom)
+    """Return where to listen and the policy table of `dicom`, as the core reads them."""
+    return msgspec.json.encode(
+        {
+            "host": dicom.host,
+            "port": dicom.port,
+            "ae_title": dicom.aet,
+            "check_called_ae_title": dicom.check_called_aet,
+            "calling_ae_titles": dicom.calling_aets,
+            "hosts": dicom.calling_hosts,
+            "accept_private_sop_classes": dicom.accept_private_sop_classes,
+            "max_pdu_bytes": dicom.max_pdu_bytes,
+            "max_associations": dicom.max_associations,
+            "max_associations_per_peer": dicom.max_associations_per_peer,
+            "artim_timeout_s": dicom.artim_timeout_s,
+            "idle_timeout_s": dicom.idle_timeout_s,
+            "message_timeout_s": dicom.message_timeout_s,
+        }
+    )
