@@ -6,13 +6,14 @@ Feeds in headers without pixel data by C-STORE: 50,000 patients, 80,000 studies,
 one make-up (see loadgen/src/population.rs), so that blocks differ only in what they find stored.
 
 The figures: `batch s` is the time for a block of 5,000 over 4 associations until nothing was left
-to do, `CPU s` the server's processor time for it, both the median of three blocks at 10,000, 100,000
-and 1,000,000 stored; the ratio of the last to the first is the growth. The restart is the time from
-spawning the process to /health/ready after a kill -9 in the middle of a load at 1,000,000; what had
-been answered must still be listed. Queries: a study by PatientID, a page of 100 of a month of study
-dates, a page of 100 of an inner wildcard name, Latin and ideographic; p95 in milliseconds in a
-process without the server. Warm: asked once before. Cold: archive opened anew and its files dropped
-from the page cache before each. Answers are compared with what the generator knows it sent.
+to do, `CPU s` the server's processor time for it, both the median of three blocks at 10,000,
+100,000 and 1,000,000 stored; the ratio of the last to the first is the growth. The restart is the
+time from spawning the process to /health/ready after a kill -9 in the middle of a load at
+1,000,000; what had been answered must still be listed. Queries: a study by PatientID, a page of 100
+of a month of study dates, a page of 100 of an inner wildcard name, Latin and ideographic; p95 in
+milliseconds in a process without the server. Warm: asked once before. Cold: archive opened anew and
+its files dropped from the page cache before each. Answers are compared with what the generator
+knows it sent.
 """
 
 from __future__ import annotations

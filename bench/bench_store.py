@@ -191,8 +191,9 @@ def main() -> None:
         disk[str(load)] = statistics.median(rates)
     print()
     for name in dict.fromkeys(run["server"] for run in runs):
-        last = next(run for run in reversed(runs) if run["server"] == name)
-        print(f"{name} {last['version']}, settings {json.dumps(last['settings'])}")
+        mine = [run for run in runs if run["server"] == name]
+        settings = " | ".join(dict.fromkeys(json.dumps(run["settings"]) for run in mine))
+        print(f"{name} {mine[-1]['version']}, settings {settings}")
     print("\n" + summary(runs, disk))
     if arguments.json:
         report = {"machine": facts, "disk_files_per_second": disk, "runs": runs}

@@ -17,13 +17,13 @@ struct Prepared {
     prefixes: Vec<u8>,
     messages: Vec<Message>,
     tails: Vec<Vec<u8>>,
-    data_set_bytes: u64,
 }
 
 struct Message {
     prefix: Range<usize>,
     tail: Option<usize>,
     id: u16,
+    data_set_bytes: u64,
 }
 
 /// What one association did.
@@ -67,6 +67,7 @@ pub fn echo(args: &Args) -> Result<Value, String> {
                 prefix,
                 tail: None,
                 id,
+                data_set_bytes: 0,
             });
         }
         Ok(prepared)
@@ -134,7 +135,6 @@ impl Prepared {
             prefixes,
             messages,
             tails,
-            data_set_bytes: 0,
         }
     }
 }
@@ -178,8 +178,13 @@ fn prepare(
                 })
         });
         let prefix = start..prepared.prefixes.len();
-        prepared.data_set_bytes += (object.head.len() + tail_bytes) as u64;
-        prepared.messages.push(Message { prefix, tail, id });
+        let data_set_bytes = (object.head.len() + tail_bytes) as u64;
+        prepared.messages.push(Message {
+            prefix,
+            tail,
+            id,
+            data_set_bytes,
+        });
     });
     failed.map_or(Ok(prepared), Err)
 }
@@ -188,7 +193,6 @@ fn transmit(mut association: Association, prepared: &Prepared, limit: Duration) 
     let started = Instant::now();
     let mut outcome = Outcome {
         latencies: Vec::with_capacity(prepared.messages.len()),
-        data_set_bytes: prepared.data_set_bytes,
         ..Outcome::default()
     };
     let mut now = started;
@@ -204,7 +208,10 @@ fn transmit(mut association: Association, prepared: &Prepared, limit: Duration) 
             .and_then(|()| association.receive_status(message.id));
         let answered = Instant::now();
         match answer {
-            Ok(status) => *outcome.statuses.entry(status).or_default() += 1,
+            Ok(status) => {
+                *outcome.statuses.entry(status).or_default() += 1;
+                outcome.data_set_bytes += message.data_set_bytes;
+            }
             Err(error) => {
                 outcome.error = Some(error.to_string());
                 break;

@@ -8,6 +8,13 @@ use std::fmt;
 /// own; the bound keeps a broken one from overflowing the stack.
 const DEEPEST_NESTING: usize = 32;
 const UNDEFINED: u32 = u32::MAX;
+/// Explicit VR Big Endian, and those whose whole data set is deflated.
+const DEFLATED_OR_BIG_ENDIAN: [&str; 4] = [
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.95",
+    "1.2.840.10008.1.2.4.205",
+];
 
 /// Why a file cannot be a template.
 #[derive(Debug)]
@@ -71,10 +78,7 @@ impl Template {
                 .ok_or_else(|| error(format!("no (0002,{number:04X}) in the meta header")))
         };
         let transfer_syntax_uid = meta_uid(0x0010)?;
-        if matches!(
-            transfer_syntax_uid,
-            "1.2.840.10008.1.2.2" | "1.2.840.10008.1.2.1.99"
-        ) {
+        if DEFLATED_OR_BIG_ENDIAN.contains(&transfer_syntax_uid) {
             return Err(error(format!(
                 "{transfer_syntax_uid}: only little endian, not deflated"
             )));
