@@ -10,9 +10,25 @@ use crate::pdata::{self, Part};
 use crate::pdu::{Abort, AbortSource, AssociateRj, PduKind, write_short_pdu};
 use crate::state::{Action, Event, Impossible, Machine, Role, State, Step};
 
-/// What came from the peer, for the owner to act on.
+/// What came from the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Indication<'a> {
+pub enum Received<'a> {
+    /// Something to act on.
+    Indication(Indication),
+    /// The next bytes of the data set that the last command announced.
+    Data {
+        /// Presentation context.
+        context_id: u8,
+        /// Bytes of the input.
+        bytes: &'a [u8],
+        /// The data set is complete.
+        last: bool,
+    },
+}
+
+/// What the owner is to act on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Indication {
     /// An association is requested: [`Association::accept`] or [`Association::reject`] it.
     Associate(Box<AssociateRq>),
     /// An association was requested that the upper layer refused by itself; the answer is in the output.
@@ -27,15 +43,6 @@ pub enum Indication<'a> {
         context_id: u8,
         /// The command set.
         command: CommandSet,
-    },
-    /// The next bytes of the data set that the last command announced.
-    Data {
-        /// Presentation context.
-        context_id: u8,
-        /// Bytes of the input.
-        bytes: &'a [u8],
-        /// The data set is complete.
-        last: bool,
     },
     /// The peer wants to release: answer with [`Association::respond_release`].
     Release,
@@ -152,16 +159,14 @@ impl Association {
 
     /// Takes bytes from the peer. Returns how many were used up and what they meant; `None` means that all of
     /// `input` was used and more is needed. Errors become [`Indication::ProviderAborted`].
-    pub fn receive<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Indication<'a>>) {
+    pub fn receive<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Received<'a>>) {
         let mut used = 0;
         while !self.lost {
             match self.receive_one(&input[used..]) {
-                Ok((more, Progress::Indicate(indication))) => {
-                    return (used + more, Some(indication));
-                }
+                Ok((more, Progress::Received(received))) => return (used + more, Some(received)),
                 Ok((more, Progress::Go)) => used += more,
                 Ok((_, Progress::NeedInput)) => return (input.len(), None),
-                Err(error) => return (input.len(), self.fail(error)),
+                Err(error) => return (input.len(), self.fail(error).map(Received::Indication)),
             }
         }
         (input.len(), None)
@@ -179,7 +184,7 @@ impl Association {
 
     /// `count` bytes that [`Association::direct_bytes`] announced were read. Says whether the data set is complete,
     /// or what is wrong behind them.
-    pub fn took_direct(&mut self, count: usize) -> Option<Indication<'static>> {
+    pub fn took_direct(&mut self, count: usize) -> Option<Received<'static>> {
         let taken = self
             .decoder
             .took_direct(count)
@@ -188,9 +193,9 @@ impl Association {
                 None => Ok(Progress::Go),
             });
         match taken {
-            Ok(Progress::Indicate(indication)) => Some(indication),
+            Ok(Progress::Received(received)) => Some(received),
             Ok(_) => None,
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(error).map(Received::Indication),
         }
     }
 
@@ -370,7 +375,7 @@ impl Association {
     ///
     /// In Sta2 the table has AA-1, "service-user source". There is no service user yet, and source 0 has no reason
     /// field, so the peer would not learn what is wrong: the A-ABORT names us and the reason there too.
-    fn fail(&mut self, error: UlError) -> Option<Indication<'static>> {
+    fn fail(&mut self, error: UlError) -> Option<Indication> {
         self.lost = true;
         let abort = error.abort();
         let event = match abort.source {
@@ -423,7 +428,7 @@ impl Association {
             MessagePart::Command {
                 context_id,
                 command,
-            } => Progress::Indicate(Indication::Command {
+            } => Progress::indicate(Indication::Command {
                 context_id,
                 command,
             }),
@@ -431,7 +436,7 @@ impl Association {
                 context_id,
                 bytes,
                 last,
-            } => Progress::Indicate(Indication::Data {
+            } => Progress::Received(Received::Data {
                 context_id,
                 bytes,
                 last,
@@ -448,7 +453,7 @@ impl Association {
                 if let Ok(steps) = self.machine.refuse_request() {
                     self.run(steps, |out| AssociateRj::PROTOCOL_VERSION.write(out));
                 }
-                return Ok(Progress::Indicate(Indication::Refused(
+                return Ok(Progress::indicate(Indication::Refused(
                     AssociateRj::PROTOCOL_VERSION,
                 )));
             }
@@ -463,7 +468,7 @@ impl Association {
         if matches!(action, Action::Aa6 | Action::Aa7) {
             return Ok(Progress::Go);
         }
-        Ok(Progress::Indicate(match body {
+        Ok(Progress::indicate(match body {
             Body::AssociateRq(request) => {
                 self.peer_max_pdu_bytes = request.user.max_pdu_bytes;
                 Indication::Associate(request)
@@ -490,7 +495,13 @@ impl Association {
 enum Progress<'a> {
     NeedInput,
     Go,
-    Indicate(Indication<'a>),
+    Received(Received<'a>),
+}
+
+impl<'a> Progress<'a> {
+    fn indicate(indication: Indication) -> Progress<'a> {
+        Progress::Received(Received::Indication(indication))
+    }
 }
 
 /// A PDU other than P-DATA-TF, decoded.

@@ -37,7 +37,7 @@ pub use associate::{
     AssociateAc, AssociateRq, ContextAnswer, ContextProposal, ContextResult,
     DICOM_APPLICATION_CONTEXT,
 };
-pub use association::{ArtimRequest, Association, Indication};
+pub use association::{ArtimRequest, Association, Indication, Received};
 pub use command::{CommandField, CommandSet, StoreRequest};
 pub use error::{UlError, UlErrorKind};
 pub use pdu::{Abort, AbortSource, AssociateRj, PduKind};

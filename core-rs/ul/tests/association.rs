@@ -6,8 +6,8 @@ use common::*;
 use vna_ul::command::{NO_DATA_SET, element};
 use vna_ul::pdata::{self, Part};
 use vna_ul::{
-    Abort, ArtimRequest, AssociateRj, Association, CommandField, CommandSet, Indication, State,
-    StoreRequest,
+    Abort, ArtimRequest, AssociateRj, Association, CommandField, CommandSet, Indication, Received,
+    State, StoreRequest,
 };
 
 fn store_request() -> StoreRequest {
@@ -98,7 +98,7 @@ fn bytes_of_the_data_set_are_slices_of_the_input() {
     requestor.send_data_set(3, &[9; 1000]).unwrap();
     let input = requestor.output().to_vec();
     let (used, indication) = acceptor.receive(&input);
-    let Some(Indication::Data {
+    let Some(Received::Data {
         bytes, last: true, ..
     }) = indication
     else {
@@ -124,7 +124,7 @@ fn a_fragment_can_be_read_past_the_association() {
     assert_eq!(acceptor.direct_bytes(), 990);
     assert_eq!(
         acceptor.took_direct(500),
-        Some(Indication::Data {
+        Some(Received::Data {
             context_id: 3,
             bytes: &[],
             last: false
@@ -133,7 +133,7 @@ fn a_fragment_can_be_read_past_the_association() {
     assert_eq!(acceptor.direct_bytes(), 490);
     assert_eq!(
         acceptor.took_direct(490),
-        Some(Indication::Data {
+        Some(Received::Data {
             context_id: 3,
             bytes: &[],
             last: true

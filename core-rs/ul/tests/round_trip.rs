@@ -9,8 +9,8 @@ use vna_ul::decoder::{Decoded, Decoder};
 use vna_ul::pdata::{self, Part};
 use vna_ul::{
     AssociateAc, AssociateRq, Association, CommandField, CommandSet, CommonExtendedNegotiation,
-    ContextAnswer, ContextProposal, ContextResult, ExtendedNegotiation, Indication, RoleSelection,
-    UserIdentity, UserInformation,
+    ContextAnswer, ContextProposal, ContextResult, ExtendedNegotiation, Indication, Received,
+    RoleSelection, UserIdentity, UserInformation,
 };
 
 fn uid() -> impl Strategy<Value = String> {
@@ -291,14 +291,14 @@ fn play_acceptor(bytes: &[u8], piece: usize) -> usize {
             "nothing is indicated after the end: {indication:?}"
         );
         match indication {
-            Some(Indication::Associate(request)) => {
+            Some(Received::Indication(Indication::Associate(request))) => {
                 let accepted = acceptor.accept(&answer(&request, 4096));
                 accepted
                     .or_else(|_| acceptor.reject(vna_ul::AssociateRj::REFUSED))
                     .unwrap();
             }
-            Some(Indication::Release) => acceptor.respond_release().unwrap(),
-            Some(Indication::ProviderAborted(error)) => {
+            Some(Received::Indication(Indication::Release)) => acceptor.respond_release().unwrap(),
+            Some(Received::Indication(Indication::ProviderAborted(error))) => {
                 assert!(!error.to_string().is_empty() && error.code().contains('.'));
                 over = true;
             }

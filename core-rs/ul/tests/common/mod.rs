@@ -3,7 +3,7 @@
 
 use vna_ul::{
     AssociateAc, AssociateRq, Association, ContextAnswer, ContextProposal, ContextResult,
-    DICOM_APPLICATION_CONTEXT, Indication, UserInformation,
+    DICOM_APPLICATION_CONTEXT, Indication, Received, UserInformation,
 };
 
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -75,7 +75,7 @@ pub enum Seen {
         bytes: Vec<u8>,
         last: bool,
     },
-    Other(Indication<'static>),
+    Other(Indication),
 }
 
 pub fn feed(to: &mut Association, bytes: &[u8], piece: usize) -> Vec<Seen> {
@@ -83,11 +83,11 @@ pub fn feed(to: &mut Association, bytes: &[u8], piece: usize) -> Vec<Seen> {
     for piece in bytes.chunks(piece.max(1)) {
         let mut at = 0;
         loop {
-            let (used, indication) = to.receive(&piece[at..]);
+            let (used, received) = to.receive(&piece[at..]);
             at += used;
-            match indication {
+            match received {
                 None => break,
-                Some(Indication::Data {
+                Some(Received::Data {
                     context_id,
                     bytes,
                     last,
@@ -98,34 +98,12 @@ pub fn feed(to: &mut Association, bytes: &[u8], piece: usize) -> Vec<Seen> {
                         last,
                     });
                 }
-                Some(other) => seen.push(Seen::Other(owned(other))),
+                Some(Received::Indication(indication)) => seen.push(Seen::Other(indication)),
             }
         }
         assert_eq!(at, piece.len(), "all input is used");
     }
     seen
-}
-
-fn owned(indication: Indication<'_>) -> Indication<'static> {
-    use Indication::*;
-    match indication {
-        Associate(x) => Associate(x),
-        Refused(x) => Refused(x),
-        Accepted(x) => Accepted(x),
-        Rejected(x) => Rejected(x),
-        Command {
-            context_id,
-            command,
-        } => Command {
-            context_id,
-            command,
-        },
-        Data { .. } => unreachable!("handled by the caller"),
-        Release => Release,
-        ReleaseConfirmed => ReleaseConfirmed,
-        Aborted(x) => Aborted(x),
-        ProviderAborted(x) => ProviderAborted(x),
-    }
 }
 
 /// A requestor and an acceptor with an association between them.
