@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -32,6 +33,38 @@ def test_an_idle_connection_does_not_hold_up_the_end(start_server):
     started = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("kind", ["granian", "uvicorn"])
+def test_an_upload_that_hangs_is_refused_at_the_end_of_its_time(start_server, kind):
+    server = start_server("--set=limits.shutdown_s=1", f"--set=http.server={kind}")
+    with half_an_upload(server) as sender:
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert 0.9 < time.monotonic() - started < 5
+        assert b" 503 " in sender.recv(1000)
+    assert "Traceback" not in server.output()
+
+
+def test_a_second_signal_ends_at_once(start_server):
+    server = start_server()
+    with half_an_upload(server):
+        server.process.send_signal(signal.SIGTERM)
+        while "told to stop" not in server.output():
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(2) == 130
+    assert not (server.root / "server.json").exists()
+
+
+def half_an_upload(server):
+    """Return a connection that has announced more than it sends."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    sender = socket.create_connection((host, int(port)))
+    sender.sendall(b"POST /instances HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx")
+    while "vna_http_body_bytes 1\n" not in server.http.get("/metrics").text:
+        time.sleep(0.01)
+    return sender
 
 
 def test_what_was_answered_is_there_after_kill_9(start_server):

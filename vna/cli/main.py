@@ -134,7 +134,7 @@ def main() -> None:
     """Run the command line; a foreseen error is one message and status 1, no traceback."""
     try:
         app()
-    except VnaError as error:
+    except (VnaError, OSError) as error:
         print(f"vna: {error}", file=sys.stderr)
         sys.exit(1)
 

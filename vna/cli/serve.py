@@ -16,8 +16,8 @@ import msgspec
 from vna import log
 from vna.cli import running
 from vna.dimse.policy import compile_policy
-from vna.rest import app as rest
 from vna.rest import server as http_server
+from vna.rest.app import Application
 from vna.services.archive import Archive
 from vna.settings import Settings
 
@@ -50,7 +50,8 @@ async def run(settings: Settings) -> None:
             )
         )
         archive.attach()
-        http = http_server.create(settings.http.server, rest.create(archive), listener)
+        application = Application(archive)
+        http = http_server.create(settings.http.server, application, listener)
         serving = asyncio.create_task(http.serve())
         announced: Path | None = None
         try:
@@ -64,7 +65,7 @@ async def run(settings: Settings) -> None:
             logger.info("stopping")
             if announced:
                 announced.unlink(missing_ok=True)
-            await stop(http, serving, archive)
+            await stop(http, serving, application)
     logger.info("stopped")
 
 
@@ -79,15 +80,18 @@ def listen_dicom(archive: Archive) -> tuple[str, int] | None:
     return host, port
 
 
-async def stop(http: http_server.HttpServer, serving: asyncio.Task[None], archive: Archive) -> None:
+async def stop(
+    http: http_server.HttpServer, serving: asyncio.Task[None], application: Application
+) -> None:
     """Refuse new requests, let the running ones end, then end the data plane."""
+    archive = application.archive
     http.stop()
-    try:
-        await asyncio.wait_for(serving, archive.settings.limits.shutdown_s)
-    except TimeoutError:
-        logger.warning("HTTP requests did not end in time")
-    finally:
-        await archive.stop()
+    _, late = await asyncio.wait({serving}, timeout=archive.settings.limits.shutdown_s)
+    if late:
+        logger.warning("HTTP requests did not end in time and are refused")
+        application.end_requests()
+        await asyncio.wait({serving}, timeout=1.0)
+    await archive.stop()
 
 
 async def wait_for_either(event: asyncio.Event, task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ against other sites' pages, and the translation of errors.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
@@ -13,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from vna.errors import NotAllowed, NotFound, VnaError
+from vna.errors import Busy, NotAllowed, NotFound, VnaError
 from vna.rest import resources
 from vna.rest.errors import error_response
 from vna.rest.requests import BodyBudget, Call, Handler
@@ -34,6 +35,8 @@ class Application:
 
     def __init__(self, archive: Archive):
         self.archive = archive
+        self._running: set[asyncio.Task[object]] = set()
+        self._ending = False
         self.budget = BodyBudget(archive.settings.limits.http_body_bytes)
         http = archive.settings.http
         # None: any. Who listens wider is called by names that we cannot know.
@@ -52,6 +55,28 @@ class Application:
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
         secure = harden(send)
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+        try:
+            await self._answer(scope, receive, secure)
+        except asyncio.CancelledError:
+            if not self._ending:
+                raise
+            await error_response(Busy("the server is stopping"), scope["method"], scope["path"])(
+                scope, receive, secure
+            )
+        finally:
+            if task is not None:
+                self._running.discard(task)
+
+    def end_requests(self) -> None:
+        """Answer what still runs with 503; for the end of the time that it has to finish."""
+        self._ending = True
+        for task in self._running:
+            task.cancel()
+
+    async def _answer(self, scope: Scope, receive: Receive, secure: Send) -> None:
         try:
             if self.known_hosts is not None:
                 refuse_other_hosts(scope, self.known_hosts)
@@ -201,8 +226,3 @@ def refuse_other_hosts(scope: Scope, known: frozenset[str]) -> None:
             f"the request calls this server {name!r}, which listens on loopback only; "
             f"if a proxy sends it, add the name to http.allowed_hosts"
         )
-
-
-def create(archive: Archive) -> ASGIApp:
-    """Return the application of `archive`."""
-    return Application(archive)

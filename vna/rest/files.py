@@ -13,7 +13,7 @@ from vna.rest.requests import Call, parse_range
 from vna.services.archive import CHUNK_BYTES, StoredFile
 
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
-WHOLE_BYTES = 2 * CHUNK_BYTES
+WHOLE_BYTES = 4 * CHUNK_BYTES
 UNQUOTABLE = re.compile(r'[^ -~]|["\\]')
 
 

@@ -110,6 +110,7 @@ class UvicornServer:
                 "http.server: uvicorn is not installed; pip install 'vna[uvicorn]' or use granian"
             ) from None
 
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # start and end are told by us
         self._listener = listener
         config = uvicorn.Config(
             application,

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # One read of a streamed object: large enough that the way through the queue does not show, small
-# enough that a slow client holds little.
-CHUNK_BYTES = 1 << 20
+# enough that a slow client holds little. (The HTTP server holds some seven of them for each.)
+CHUNK_BYTES = 256 << 10
 
 
 if _core.DEBUG:
