@@ -1,6 +1,7 @@
 //! File Meta Information (PS3.10 §7.1): the preamble, `DICM`, and group 0002 in Explicit VR Little Endian.
 
 use crate::public_id::strip;
+use crate::syntax;
 use crate::{DicomError, Tag, Vr};
 
 /// Our Implementation Class UID: the decimal form of a fixed UUID below 2.25 (PS3.5 §B.2).
@@ -76,6 +77,13 @@ pub(crate) fn parse(data: &[u8], complete: bool) -> Result<Parsed, DicomError> {
         Some(_) => 0,
         None if complete => 0,
         None => return Ok(Parsed::NeedMore(PREAMBLE + 4)),
+    };
+    // `DICM` may stand there by chance, in a data set without preamble: then group 2 does not follow.
+    let start = match data.get(start..start + 2) {
+        Some([2, 0]) => start,
+        Some(_) if start > 0 && data.len() >= 8 && syntax::guess(&data[..8], false).is_ok() => 0,
+        None if !complete => return Ok(Parsed::NeedMore(start + 8)),
+        _ => start,
     };
     // Without a preamble the file may begin with `DICM` or with group 2 itself.
     let start = if start == 0 && data.starts_with(MAGIC) {

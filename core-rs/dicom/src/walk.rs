@@ -271,6 +271,13 @@ impl Walker {
                 self.pop();
                 return Ok(None);
             }
+            // Closed twice; there is nothing else that it could mean.
+            Header::Delimiter(tags::SEQUENCE_DELIMITATION_ITEM)
+                if self.stack.len() == 1 && rest[4..8] == [0; 4] =>
+            {
+                self.position += 8;
+                return Ok(None);
+            }
             Header::Delimiter(tag) => {
                 return Err(DicomError::UnexpectedItem {
                     tag,
