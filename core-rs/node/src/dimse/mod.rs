@@ -1,0 +1,37 @@
+//! The DIMSE server: C-ECHO and C-STORE, entirely in Rust.
+//!
+//! A task per association reads its socket, drives [`vna_ul::Association`] and hands finished data sets to an
+//! [`InstanceSink`]. Data set bytes go from the socket to their place in a [`Spool`] with one copy less: once the
+//! header of a fragment is known, the rest of it is read there directly. The spool begins with what the sink wants
+//! before the data set, so that the finished buffer is the file.
+//!
+//! Invariants, cited by number in the code of this module:
+//!
+//! 1. Memory is bounded: data sets by the shared spool budget, everything else by the number of connections, each with
+//!    one read buffer and what [`vna_ul::limits`] allows.
+//! 2. An association that cannot get its part of the budget does not read its socket. A peer that stalls while others
+//!    wait has its part handed on to the sink.
+//! 3. A C-STORE is answered with what the sink says, after it said so; never before.
+//! 4. Every connection ends: ARTIM, idle and message timeouts cover all its states.
+
+mod association;
+mod counters;
+mod incoming;
+mod policy;
+mod registry;
+mod server;
+mod sink;
+mod socket;
+mod spool;
+mod storage_sop_classes;
+mod transfer_syntaxes;
+
+pub use counters::{Snapshot, Totals};
+pub use policy::{AcceptedContext, AddressRange, InvalidAddressRange, Policy, VERIFICATION};
+pub use server::{Server, ServerSettings};
+pub use sink::{
+    AssociationSummary, InstanceSink, InstanceStream, Origin, ReceivedDataSet, ReceivedHeader, status,
+};
+pub use spool::{Spool, SpoolPool};
+pub use storage_sop_classes::{STORAGE_SOP_CLASSES, is_storage_sop_class};
+pub use transfer_syntaxes::TRANSFER_SYNTAXES;

@@ -1,0 +1,108 @@
+//! Reading a connection: into one buffer that is reused, or past it straight to where a data set belongs.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use vna_ul::Association;
+
+/// Bytes of the read buffer. A request of a small object comes in one read; larger ones are read past it.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// From this many bytes on that are known to belong to the data set, only [`LOOKAHEAD_BYTES`] are read behind them:
+/// what lands in the buffer must be copied, which soon costs more than another call for the next PDU.
+const LARGE_DIRECT_BYTES: usize = 32 << 10;
+
+/// Enough for the headers of the next PDU, and for a short last one.
+const LOOKAHEAD_BYTES: usize = 4 << 10;
+
+/// A connection and what was read ahead from it.
+pub(super) struct Socket {
+    stream: TcpStream,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    received: u64,
+}
+
+/// What a read brought.
+pub(super) enum Read {
+    /// So many bytes went to the caller's place; what followed is in the buffer.
+    Direct(usize),
+    /// Nothing is there now.
+    Empty,
+    /// The peer has closed the connection, or it broke.
+    Closed,
+}
+
+/// Why an answer could not be sent.
+pub(super) enum WriteError {
+    Closed,
+    TimedOut,
+}
+
+impl Socket {
+    pub fn new(stream: TcpStream) -> Socket {
+        Socket { stream, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, received: 0 }
+    }
+
+    /// What was read and not consumed.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    pub fn consume(&mut self, count: usize) {
+        self.start = self.end.min(self.start + count);
+    }
+
+    /// Bytes received since the connection was opened.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Reads what is there: first to `direct`, then to the buffer, which must have been consumed.
+    pub fn try_read(&mut self, direct: &mut [u8]) -> Read {
+        let read = if direct.is_empty() {
+            self.stream.try_read(&mut self.buffer)
+        } else {
+            let ahead = if direct.len() >= LARGE_DIRECT_BYTES { LOOKAHEAD_BYTES } else { BUFFER_BYTES };
+            let mut slices = [IoSliceMut::new(direct), IoSliceMut::new(&mut self.buffer[..ahead])];
+            self.stream.try_read_vectored(&mut slices)
+        };
+        match read {
+            Ok(0) => Read::Closed,
+            Ok(count) => {
+                let taken = count.min(direct.len());
+                (self.start, self.end) = (0, count - taken);
+                self.received += count as u64;
+                Read::Direct(taken)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Read::Empty,
+            Err(_) => Read::Closed,
+        }
+    }
+
+    /// Waits until there is something to read, or the connection is closed.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
+    /// Sends all output of the association, usually in one call.
+    pub async fn send_output(&self, association: &mut Association, patience: Duration) -> Result<(), WriteError> {
+        while !association.output().is_empty() {
+            match self.stream.try_write(association.output()) {
+                Ok(count) => association.output_sent(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match timeout(patience, self.stream.writable()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Err(WriteError::Closed),
+                        Err(_) => return Err(WriteError::TimedOut),
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(WriteError::Closed),
+            }
+        }
+        Ok(())
+    }
+}
