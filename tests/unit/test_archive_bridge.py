@@ -103,6 +103,19 @@ async def test_stopping_answers_what_was_accepted(archive):
     assert archive.core.stopped_with == Settings().limits.shutdown_s
 
 
+async def test_lines_of_the_core_reach_the_log_with_their_fields(archive, caplog):
+    line = (
+        b'{"level":"warning","target":"vna_node::dimse","message":"100 % full","association":7,'
+        b'"name":"x"}'
+    )
+    with caplog.at_level("INFO"):
+        archive.core.finish((0, True, line))
+        await asyncio.sleep(0.01)
+    (record,) = [one for one in caplog.records if one.name == "vna_node.dimse"]
+    assert (record.levelname, record.getMessage()) == ("WARNING", "100 % full")
+    assert (record.association, record.name_) == (7, "x")
+
+
 async def test_a_file_that_is_not_there_is_not_found(archive):
     with pytest.raises(NotFound, match="there is no instance x"):
         archive.open_file("x")

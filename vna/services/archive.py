@@ -8,9 +8,10 @@ that wait in one go. Look-ups by key are answered inline.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import warnings
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from vna import _core
 from vna.errors import NotFound
@@ -20,6 +21,10 @@ from vna.settings import Settings
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# The handle of what is no result but a line for the log.
+LOG_LINE = 0
+RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # One read of a streamed object: large enough that the way through the queue does not show, small
 # enough that a slow client holds little. (The HTTP server holds some seven of them for each.)
@@ -54,6 +59,9 @@ class Archive:
 
     def _drain(self) -> None:
         for handle, ok, value in self.core.drain():
+            if handle == LOG_LINE:
+                log_core_line(cast(bytes, value))
+                continue
             future = self._waiting.pop(handle, None)
             if future is None or future.done():
                 continue  # whoever asked has gone away
@@ -157,6 +165,17 @@ class StoredFile:
     async def read(self, offset: int, length: int) -> bytes:
         """Return bytes `offset` to `offset + length`."""
         return cast(bytes, await self._archive._result(self._file.read(offset, length)))
+
+
+def log_core_line(line: bytes) -> None:
+    """Log what a thread of the core said: an object with level, target, message and fields."""
+    event: dict[str, Any] = json.loads(line)
+    level = logging.getLevelNamesMapping()[event.pop("level").upper()]
+    target = event.pop("target").replace("::", ".")
+    message = event.pop("message", "")
+    # Names that a log record has itself may not be given to it again.
+    fields = {f"{key}_" if key in RECORD_ATTRIBUTES else key: v for key, v in event.items()}
+    logging.getLogger(target).log(level, "%s", message, extra=fields)
 
 
 def _found(value: T | None, level: str, public_id: str) -> T:
