@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub struct CharacterSet {
     /// The sets at the beginning of a value and behind every delimiter.
     initial: State,
-    /// The first multi-byte set declared for G1. Some writers designate it once a value, or never.
+    /// The first set declared for G1. Some writers designate it once a value, or never.
     declared_g1: Option<G1>,
     /// UTF-8, GB18030 or GBK: no code extensions, one decoder for all of the value.
     whole: Option<&'static Encoding>,
@@ -82,8 +82,11 @@ impl CharacterSet {
         let first = terms.next().unwrap_or(Term::Default);
         let others = || terms.clone();
         let g1_of = |term| match term {
+            Term::Latin1 => Some(G1::Latin1),
+            Term::Katakana => Some(G1::Katakana),
+            Term::Single(encoding) => Some(G1::Single(encoding)),
             Term::Double(encoding) => Some(G1::Double(encoding)),
-            _ => None,
+            Term::Default | Term::G0 | Term::Whole(_) => None,
         };
         let declared_g1 = g1_of(first).or_else(|| others().find_map(g1_of));
         let initial = match first {
@@ -94,25 +97,13 @@ impl CharacterSet {
                 };
             }
             Term::Default if others().next().is_none() => return CharacterSet::default(),
-            Term::Default | Term::G0 => State {
-                g0: G0::Ascii,
-                g1: None,
-            },
-            Term::Double(encoding) => State {
-                g0: G0::Ascii,
-                g1: Some(G1::Double(encoding)),
-            },
-            Term::Latin1 => State {
-                g0: G0::Ascii,
-                g1: Some(G1::Latin1),
-            },
             Term::Katakana => State {
                 g0: G0::Romaji,
-                g1: Some(G1::Katakana),
+                g1: g1_of(first),
             },
-            Term::Single(encoding) => State {
+            Term::Default | Term::G0 | Term::Latin1 | Term::Single(_) | Term::Double(_) => State {
                 g0: G0::Ascii,
-                g1: Some(G1::Single(encoding)),
+                g1: g1_of(first),
             },
         };
         CharacterSet {
@@ -272,8 +263,8 @@ impl<'a> Decoder<'a> {
     fn upper(&mut self, rest: &[u8]) -> usize {
         let byte = rest[0];
         match self.state.g1.or(self.last_g1) {
-            None => self.out.push(char::REPLACEMENT_CHARACTER),
-            Some(G1::Latin1) => self.out.push(char::from(byte)),
+            // No set is declared at all: as in the default repertoire.
+            None | Some(G1::Latin1) => self.out.push(char::from(byte)),
             Some(G1::Katakana) => self.out.push(match byte {
                 0xA1..=0xDF => char::from_u32(0xFF61 + u32::from(byte) - 0xA1).unwrap_or_default(),
                 _ => char::REPLACEMENT_CHARACTER,
