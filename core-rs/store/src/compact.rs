@@ -1,0 +1,356 @@
+//! Compaction: a pack is written again without what is dead.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use vna_io::{DiskFile, Open};
+
+use crate::append::Writer;
+use crate::error::{DamageKind, StoreError};
+use crate::format::{Entry, Footer, Holds, SegmentHeader, encode_index};
+use crate::reclaim::{self, Sorting};
+use crate::replay::{damage_of, load_entries};
+use crate::scan::Reader;
+use crate::segments::{Contents, LiveCount, Segment, count_blobs};
+use crate::shared::{Counters, Shared, is_full};
+use crate::sites;
+use crate::types::{BlobKey, Digester, Lsn, Place};
+
+/// What is copied at once, in bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Blobs that `relocate` is told of at once.
+const BATCH: usize = 1000;
+
+/// A blob whose record has another place now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The blob.
+    pub key: BlobKey,
+    /// Where it was.
+    pub from: Place,
+    /// Where it is.
+    pub to: Place,
+}
+
+/// What a compaction has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// The pack that replaces the old one; `None` if nothing was left of it.
+    pub pack: Option<u64>,
+    /// Records in the new pack.
+    pub records: u64,
+    /// Length of the old pack's records in bytes.
+    pub bytes_before: u64,
+    /// Length of the new pack's records in bytes.
+    pub bytes_after: u64,
+}
+
+pub fn compact<E: From<StoreError>>(
+    shared: &Shared,
+    writer: &Mutex<Writer>,
+    id: u64,
+    settled: Lsn,
+    is_live: &dyn Fn(&BlobKey) -> bool,
+    relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
+) -> Result<Compaction, E> {
+    let not_a_pack = StoreError::NotAPack { segment: id };
+    let Some(old) = shared.segments.get(id) else {
+        return Err(not_a_pack.into());
+    };
+    let new = match shared.segments.replacement_of(id) {
+        Some(new) => new,
+        None => match build(shared, writer, &old, settled, is_live)? {
+            Some(new) => new,
+            None => {
+                return Ok(Compaction {
+                    bytes_before: old.end(),
+                    ..Compaction::default()
+                });
+            }
+        },
+    };
+    let (entries, damages) = load_entries(shared, &new)?;
+    if let Some(damage) = damages.first() {
+        return Err(StoreError::Damaged(*damage).into()); // the old one may still be whole
+    }
+    for batch in moves(shared, &old, &new, &entries)?.chunks(BATCH) {
+        relocate(batch)?;
+    }
+    shared.moved.lock().insert(id, new.id());
+    reclaim::remove_segment(shared, &old)?;
+    Ok(Compaction {
+        pack: Some(new.id()),
+        records: entries.len() as u64,
+        bytes_before: old.end(),
+        bytes_after: new.end(),
+    })
+}
+
+/// Where the blobs of `new` were in `old`.
+fn moves(
+    shared: &Shared,
+    old: &Segment,
+    new: &Segment,
+    entries: &[Entry],
+) -> Result<Vec<Moved>, StoreError> {
+    let (before, _) = load_entries(shared, old)?;
+    let before: HashMap<Lsn, u64> = before.iter().map(|e| (e.lsn, e.offset)).collect();
+    let place = |segment: &Segment, holds, offset| {
+        let segment = segment.id();
+        match holds {
+            Holds::File => Place::File { segment, offset },
+            Holds::Blob | Holds::Nothing => Place::Segment { segment, offset },
+        }
+    };
+    let moved = |entry: &Entry| {
+        let from = place(old, entry.holds, *before.get(&entry.lsn)?);
+        Some(Moved {
+            key: entry.key,
+            from,
+            to: place(new, entry.holds, entry.offset),
+        })
+    };
+    Ok(entries
+        .iter()
+        .filter(|e| e.holds != Holds::Nothing)
+        .filter_map(moved)
+        .collect())
+}
+
+/// Writes the new pack and takes it into the log; removes the old one at once if nothing is left.
+fn build(
+    shared: &Shared,
+    writer: &Mutex<Writer>,
+    old: &Arc<Segment>,
+    settled: Lsn,
+    is_live: &dyn Fn(&BlobKey) -> bool,
+) -> Result<Option<Arc<Segment>>, StoreError> {
+    if old.footer().is_none() || writer.lock().tail.is_none() {
+        return Err(StoreError::NotAPack { segment: old.id() });
+    }
+    let (entries, damages) = load_entries(shared, old)?;
+    if let Some(damage) = damages.first() {
+        return Err(StoreError::Damaged(*damage));
+    }
+    let sorting = reclaim::sort(shared, old, entries, settled, is_live);
+    if sorting.kept.is_empty() && reclaim::may_go(shared, writer, old) {
+        reclaim::prepare_loss(shared, writer, &sorting)?;
+        reclaim::remove_segment(shared, old)?;
+        return Ok(None);
+    }
+    reclaim::prepare_loss(shared, writer, &sorting)?;
+    let id = shared.take_segment_id();
+    let incoming = shared.paths.incoming_segment(id);
+    let pack = match write_pack(shared, old, id, &sorting) {
+        Ok(pack) => pack,
+        Err(error) => {
+            drop(shared.disk.remove(&incoming));
+            return Err(error);
+        }
+    };
+    shared.disk.rename(&incoming, &pack.path)?;
+    shared
+        .disk
+        .sync_dir(&shared.paths.segments(), sites::PACK_NAME)?; // (10)
+    // Whoever marks a blob dead holds the old pack's count, sees the new pack or is seen here.
+    let live = old.live.lock();
+    if live.is_some() {
+        *pack.live.lock() = *live;
+    }
+    shared.segments.insert(Arc::clone(&pack));
+    drop(live);
+    Counters::add(&shared.counters.compacted_bytes, pack.end());
+    Ok(Some(pack))
+}
+
+fn write_pack(
+    shared: &Shared,
+    old: &Segment,
+    id: u64,
+    sorting: &Sorting,
+) -> Result<Arc<Segment>, StoreError> {
+    let header = SegmentHeader {
+        id,
+        salt: shared.keys.make(),
+        replaces: old.id(),
+        horizon: shared.horizon(),
+        ..old.header.clone()
+    };
+    let room: u64 = sorting
+        .kept
+        .iter()
+        .map(|entry| entry.body_bytes_inline())
+        .sum();
+    shared.check_room(room)?;
+    let source = shared.segment_file(old)?;
+    let file = shared
+        .disk
+        .open(&shared.paths.incoming_segment(id), Open::CreateNew)?;
+    let mut copy = Copy {
+        old,
+        header: &header,
+        reader: Reader::new(&*source),
+        out: Output {
+            file: &*file,
+            buffer: Vec::new(),
+            at: 0,
+        },
+        throttle: Throttle::new(shared.options.compaction_bytes_per_s),
+        entries: Vec::with_capacity(sorting.kept.len()),
+    };
+    let footer = copy.run(&sorting.kept).map_err(|error| match error {
+        StoreError::Io(error) if is_full(&error) => shared.full(room),
+        error => error,
+    })?;
+    file.sync_data(sites::PACK_BYTES)?; // (10)
+    let live = LiveCount {
+        records: count_blobs(&sorting.kept),
+        bytes: sorting.kept.iter().map(Entry::body_bytes_inline).sum(),
+    };
+    Ok(Arc::new(Segment {
+        path: shared.paths.segment(id),
+        contents: RwLock::new(Contents::Sealed(footer)),
+        live: Mutex::new(old.live.lock().map(|_| live)),
+        header,
+    }))
+}
+
+struct Copy<'a> {
+    old: &'a Segment,
+    header: &'a SegmentHeader,
+    reader: Reader<'a>,
+    out: Output<'a>,
+    throttle: Throttle,
+    entries: Vec<Entry>,
+}
+
+impl Copy<'_> {
+    fn run(&mut self, kept: &[Entry]) -> Result<Footer, StoreError> {
+        self.out.put(&self.header.encode())?;
+        for entry in kept {
+            self.record(entry)?;
+        }
+        let index_at = self.out.end();
+        let (index, index_digest) = encode_index(&self.entries);
+        let footer = Footer {
+            index_at,
+            records: self.entries.len() as u64,
+            last_lsn: self
+                .entries
+                .last()
+                .map_or(self.header.first_lsn.saturating_sub(1), |entry| entry.lsn),
+            blobs: count_blobs(&self.entries),
+            horizon: self.header.horizon,
+            index_digest,
+        };
+        self.out.put(&index)?;
+        self.out.put(&footer.encode(&self.header.salt))?;
+        self.out.flush()?;
+        Ok(footer)
+    }
+
+    /// Copies one record; what does not match its checksums is not copied but reported.
+    fn record(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let damaged = |kind| StoreError::Damaged(damage_of(self.old, entry, kind));
+        let salt = &self.old.header.salt;
+        let record = self.reader.record(salt, entry.offset, CHUNK_BYTES)?;
+        let found = record.ok().filter(|(header, _)| header.lsn == entry.lsn);
+        let Some((header, caller)) = found else {
+            return Err(damaged(DamageKind::Header));
+        };
+        let offset = self.out.end();
+        let mut head = Vec::new();
+        header.encode(caller, &self.header.salt, offset, &mut head);
+        self.out.put(&head)?;
+        if header.holds == Holds::Blob {
+            let start = entry.offset + header.body_at();
+            let mut digester = Digester::new();
+            let mut done = 0;
+            while done < header.body_bytes {
+                let left = header.body_bytes - done;
+                let wanted = usize::try_from(left)
+                    .unwrap_or(CHUNK_BYTES)
+                    .min(CHUNK_BYTES);
+                let bytes = self.reader.bytes(start + done, wanted, wanted)?;
+                if bytes.len() < wanted {
+                    return Err(damaged(DamageKind::Truncated));
+                }
+                digester.update(bytes);
+                self.out.put(bytes)?;
+                self.throttle.moved(wanted);
+                done += wanted as u64;
+            }
+            if digester.finish() != header.digest {
+                return Err(damaged(DamageKind::Body));
+            }
+        }
+        let padding = header.record_bytes() - (self.out.end() - offset);
+        self.out
+            .put(&[0; 8][..usize::try_from(padding).unwrap_or(0)])?;
+        self.throttle.moved(head.len());
+        self.entries.push(Entry { offset, ..*entry });
+        Ok(())
+    }
+}
+
+/// Collects small writes.
+struct Output<'a> {
+    file: &'a dyn DiskFile,
+    buffer: Vec<u8>,
+    /// Where the buffer goes, in bytes.
+    at: u64,
+}
+
+impl Output<'_> {
+    fn end(&self) -> u64 {
+        self.at + self.buffer.len() as u64
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= CHUNK_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file
+            .write_all_at(&[IoSlice::new(&self.buffer)], self.at)?;
+        self.at = self.end();
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Slows the copying down to a rate.
+struct Throttle {
+    bytes_per_s: Option<u64>,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Throttle {
+    fn new(bytes_per_s: Option<u64>) -> Throttle {
+        let bytes_per_s = bytes_per_s.map(|rate| rate.max(1));
+        Throttle {
+            bytes_per_s,
+            since: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        let Some(rate) = self.bytes_per_s else { return };
+        self.bytes += bytes as u64;
+        let due = Duration::from_micros(self.bytes.saturating_mul(1_000_000) / rate);
+        let ahead = due.saturating_sub(self.since.elapsed());
+        if ahead > Duration::from_millis(2) {
+            std::thread::sleep(ahead);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Reading blobs: the same for an open segment, a pack and a file of its own.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use vna_io::DiskFile;
+
+use crate::error::{Damage, DamageKind, StoreError};
+use crate::format::{Holds, RecordHeader};
+use crate::handles::FileId;
+use crate::scan::Reader;
+use crate::shared::Shared;
+use crate::types::{BlobRef, Place};
+
+/// How much of a record is read to know its header, in bytes.
+const HEADER_AHEAD_BYTES: usize = 512;
+
+/// Reads one blob. It keeps its file open: what is reclaimed meanwhile can still be read.
+pub struct BlobReader {
+    file: Arc<dyn DiskFile>,
+    start: u64,
+    blob: BlobRef,
+}
+
+impl BlobReader {
+    pub(crate) fn open(shared: &Shared, blob: &BlobRef) -> Result<BlobReader, StoreError> {
+        match blob.place {
+            Place::Segment { segment, offset } => Self::in_segment(shared, blob, segment, offset),
+            Place::File { segment, offset } => Self::in_file(shared, blob, segment, offset),
+        }
+    }
+
+    fn in_segment(
+        shared: &Shared,
+        blob: &BlobRef,
+        segment_id: u64,
+        offset: u64,
+    ) -> Result<BlobReader, StoreError> {
+        let gone = StoreError::Gone {
+            key: blob.key,
+            segment: segment_id,
+        };
+        let Some(segment) = shared.segments.get(segment_id) else {
+            return Err(gone);
+        };
+        let file = match shared.segment_file(&segment) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone),
+            file => file?,
+        };
+        let damage = |kind| {
+            let (lsn, key) = (None, Some(blob.key));
+            StoreError::Damaged(Damage {
+                segment: segment_id,
+                offset,
+                lsn,
+                key,
+                kind,
+            })
+        };
+        let mut reader = Reader::new(&*file);
+        let record = reader.record(&segment.header.salt, offset, HEADER_AHEAD_BYTES)?;
+        let Ok((header, _)) = record else {
+            return Err(damage(DamageKind::Header));
+        };
+        check_key(blob, &header)?; // (5)
+        if header.holds != Holds::Blob || header.body_bytes != blob.size {
+            return Err(damage(DamageKind::Header));
+        }
+        let start = offset + header.body_at();
+        Ok(BlobReader {
+            file,
+            start,
+            blob: *blob,
+        })
+    }
+
+    /// A blob's own file has its key as name, and keys are not used twice, so the record need not
+    /// be asked.
+    fn in_file(
+        shared: &Shared,
+        blob: &BlobRef,
+        segment: u64,
+        offset: u64,
+    ) -> Result<BlobReader, StoreError> {
+        let path = shared.paths.blob(&blob.key);
+        let file = match shared
+            .handles
+            .get(&*shared.disk, FileId::Blob(blob.key), &path)
+        {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(StoreError::Gone {
+                    key: blob.key,
+                    segment,
+                });
+            }
+            file => file?,
+        };
+        if file.len()? < blob.size {
+            let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Truncated);
+            return Err(StoreError::Damaged(Damage {
+                segment,
+                offset,
+                lsn,
+                key,
+                kind,
+            }));
+        }
+        Ok(BlobReader {
+            file,
+            start: 0,
+            blob: *blob,
+        })
+    }
+
+    /// Length of the blob in bytes.
+    pub fn size(&self) -> u64 {
+        self.blob.size
+    }
+
+    /// What is read.
+    pub fn blob(&self) -> &BlobRef {
+        &self.blob
+    }
+
+    /// Reads at `offset` of the blob; fewer bytes than asked only at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`DamageKind::Truncated`] if the file ends before the blob does, or the system's refusal.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
+        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let read = match wanted {
+            0 => 0,
+            _ => self
+                .file
+                .read_at(&mut buffer[..wanted], self.start + offset)?,
+        };
+        if read < wanted {
+            return Err(self.damaged(DamageKind::Truncated));
+        }
+        Ok(read)
+    }
+
+    /// The whole blob. For blobs known to be small; its length is that of the reference.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](BlobReader::read_at); [`io::ErrorKind::OutOfMemory`] if there is not so
+    /// much memory.
+    pub fn read_all(&self) -> Result<Vec<u8>, StoreError> {
+        let size = usize::try_from(self.blob.size).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(size)
+            .map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
+        bytes.resize(size, 0);
+        self.read_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Compares the blob with its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`DamageKind::Body`] or [`DamageKind::Truncated`], or the system's refusal.
+    pub fn verify(&self) -> Result<(), StoreError> {
+        match Reader::new(&*self.file).digest(self.start, self.blob.size)? {
+            None => Err(self.damaged(DamageKind::Truncated)),
+            Some(digest) if digest != self.blob.digest => Err(self.damaged(DamageKind::Body)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn damaged(&self, kind: DamageKind) -> StoreError {
+        let (segment, offset) = (self.blob.place.segment(), self.blob.place.offset());
+        StoreError::Damaged(Damage {
+            segment,
+            offset,
+            lsn: None,
+            key: Some(self.blob.key),
+            kind,
+        })
+    }
+}
+
+fn check_key(blob: &BlobRef, header: &RecordHeader) -> Result<(), StoreError> {
+    if header.key == blob.key && header.digest == blob.digest {
+        return Ok(());
+    }
+    Err(StoreError::OtherBlob {
+        wanted: blob.key,
+        found: header.key,
+        segment: blob.place.segment(),
+        offset: blob.place.offset(),
+    })
+}

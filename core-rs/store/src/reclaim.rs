@@ -1,0 +1,223 @@
+//! Giving space back: which packs hold what nobody wants, and dropping those that hold nothing else.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+
+use crate::append::{Writer, append_horizon};
+use crate::blobs::{Sweep, remove_files};
+use crate::error::StoreError;
+use crate::format::{Entry, Holds};
+use crate::handles::FileId;
+use crate::horizon;
+use crate::paths::Paths;
+use crate::replay::load_entries;
+use crate::segments::{LiveCount, Segment};
+use crate::shared::{Counters, Shared};
+use crate::sites;
+use crate::types::{BlobKey, BlobRef, Lsn, Place};
+
+/// What is live, by segment.
+pub type LiveCounts = HashMap<u64, LiveCount>;
+
+pub fn set_live(shared: &Shared, counts: &LiveCounts) {
+    for segment in shared.segments.all() {
+        let live = counts.get(&segment.id()).copied().unwrap_or_default();
+        *segment.live.lock() = Some(live);
+    }
+}
+
+pub fn mark_dead(shared: &Shared, blobs: &[BlobRef]) {
+    for blob in blobs {
+        let id = shared.current_segment(blob.place.segment());
+        let Some(segment) = shared.segments.get(id) else {
+            continue;
+        };
+        // While it is compacted, both packs count: the one may yet become the other.
+        let mut live = segment.live.lock();
+        take_off(&mut live, blob);
+        if let Some(replacement) = shared.segments.replacement_of(id) {
+            take_off(&mut replacement.live.lock(), blob);
+        }
+    }
+}
+
+fn take_off(live: &mut Option<LiveCount>, blob: &BlobRef) {
+    if let Some(live) = live {
+        live.records = live.records.saturating_sub(1);
+        if matches!(blob.place, Place::Segment { .. }) {
+            live.bytes = live.bytes.saturating_sub(blob.size);
+        }
+    }
+}
+
+/// Whether the deed at `lsn` can go with its segment `own`: the index has done all that it asks for,
+/// and no older record is left that it would have to kill again when the index is built anew.
+fn is_settled(shared: &Shared, own: &Segment, lsn: Lsn, settled: Lsn) -> bool {
+    lsn <= settled
+        && !shared.segments.all().iter().any(|other| {
+            let is_older = other.id() != own.id() && other.header.first_lsn < lsn;
+            is_older && other.may_hold_dead()
+        })
+}
+
+/// Whether an entry is a deed: a record without a blob, and not one of the store's own.
+fn is_deed(entry: &Entry) -> bool {
+    entry.holds == Holds::Nothing && entry.kind != horizon::KIND
+}
+
+/// What of a pack goes and what stays.
+pub struct Sorting {
+    pub kept: Vec<Entry>,
+    /// Large blobs whose record goes.
+    pub files: Vec<BlobKey>,
+    /// The last deed that goes; 0 if none does.
+    pub last_deed: Lsn,
+}
+
+pub fn sort(
+    shared: &Shared,
+    segment: &Segment,
+    entries: Vec<Entry>,
+    settled: Lsn,
+    is_live: &dyn Fn(&BlobKey) -> bool,
+) -> Sorting {
+    let mut sorting = Sorting {
+        kept: Vec::new(),
+        files: Vec::new(),
+        last_deed: 0,
+    };
+    for entry in entries {
+        if is_deed(&entry) {
+            if is_settled(shared, segment, entry.lsn, settled) {
+                sorting.last_deed = entry.lsn;
+            } else {
+                sorting.kept.push(entry);
+            }
+        } else if entry.holds != Holds::Nothing && is_live(&entry.key) {
+            sorting.kept.push(entry);
+        } else if entry.holds == Holds::File {
+            sorting.files.push(entry.key);
+        }
+    }
+    sorting
+}
+
+/// Prepares for the loss of deeds and of the records of large blobs: (8), (9).
+pub fn prepare_loss(
+    shared: &Shared,
+    writer: &Mutex<Writer>,
+    sorting: &Sorting,
+) -> Result<(), StoreError> {
+    if sorting.last_deed > shared.horizon() {
+        append_horizon(&mut writer.lock(), shared, sorting.last_deed)?;
+    }
+    remove_files(shared, &sorting.files)?;
+    Ok(())
+}
+
+pub fn drop_dead(
+    shared: &Shared,
+    writer: &Mutex<Writer>,
+    settled: Lsn,
+) -> Result<Vec<u64>, StoreError> {
+    let mut dropped = Vec::new();
+    for segment in shared.segments.in_order() {
+        let is_dead = segment.live.lock().is_some_and(|live| live.records == 0);
+        if !is_dead || !may_go(shared, writer, &segment) {
+            continue;
+        }
+        let (entries, damages) = load_entries(shared, &segment)?;
+        let sorting = sort(shared, &segment, entries, settled, &|_| false);
+        if sorting.kept.is_empty() && damages.is_empty() {
+            prepare_loss(shared, writer, &sorting)?;
+            remove_segment(shared, &segment)?;
+            dropped.push(segment.id());
+        }
+    }
+    Ok(dropped)
+}
+
+/// Whether the log can do without this segment: it is a pack, the open segment carries on its
+/// positions and the horizon, and no segment that lacks its end relies on it to know where that is.
+pub fn may_go(shared: &Shared, writer: &Mutex<Writer>, segment: &Segment) -> bool {
+    let before = shared.segments.get(segment.header.previous_segment);
+    segment.footer().is_some()
+        && writer.lock().tail.is_some()
+        && shared.segments.replacement_of(segment.id()).is_none()
+        && before.is_none_or(|before| before.footer().is_some())
+}
+
+/// Removes a pack, durably. Readers that have it open read on.
+pub fn remove_segment(shared: &Shared, segment: &Segment) -> Result<(), StoreError> {
+    shared.segments.remove(segment.id());
+    shared.handles.forget(FileId::Segment(segment.id()));
+    shared.disk.remove(&segment.path)?;
+    shared
+        .disk
+        .sync_dir(&shared.paths.segments(), sites::PACK_REMOVED)?;
+    Counters::add(&shared.counters.reclaimed_bytes, segment.end());
+    Ok(())
+}
+
+pub fn sweep(shared: &Shared, is_live: &dyn Fn(&BlobKey) -> bool) -> Result<Sweep, StoreError> {
+    let mut sweep = Sweep::default();
+    let is_fresh = |key: &BlobKey| {
+        // None: it has run before, and would not know which blobs are on their way.
+        shared
+            .fresh_blobs
+            .lock()
+            .as_ref()
+            .is_none_or(|fresh| fresh.contains(key))
+    };
+    let mut unwanted = Vec::new();
+    for folder in shared.disk.list(&shared.paths.blobs())? {
+        let is_ours = folder.len() == 2 && folder.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_ours {
+            continue;
+        }
+        for name in shared.disk.list(&shared.paths.blobs().join(folder))? {
+            let Some(key) = Paths::parse_blob(&name) else {
+                continue;
+            };
+            sweep.files += 1;
+            // In this order: a blob may become live, but not fresh, meanwhile.
+            if !is_fresh(&key) && !is_live(&key) {
+                unwanted.push(key);
+            }
+        }
+    }
+    if !unwanted.is_empty() {
+        let known = keys_of_files(shared)?;
+        let (dead, strange): (Vec<_>, Vec<_>) =
+            unwanted.into_iter().partition(|key| known.contains(key));
+        remove_files(shared, &dead)?;
+        sweep.removed = dead;
+        for key in strange {
+            shared.disk.create_dir_all(&shared.paths.quarantine())?;
+            let name = format!("{key}.blob");
+            shared.disk.rename(
+                &shared.paths.blob(&key),
+                &shared.paths.quarantine().join(&name),
+            )?;
+            sweep.quarantined.push(name);
+        }
+    }
+    *shared.fresh_blobs.lock() = None;
+    Ok(sweep)
+}
+
+/// The keys of all large blobs that the log knows.
+fn keys_of_files(shared: &Shared) -> Result<HashSet<BlobKey>, StoreError> {
+    let mut keys = HashSet::new();
+    for segment in shared.segments.all() {
+        let (entries, _) = load_entries(shared, &segment)?;
+        keys.extend(
+            entries
+                .iter()
+                .filter(|e| e.holds == Holds::File)
+                .map(|e| e.key),
+        );
+    }
+    Ok(keys)
+}
