@@ -15,13 +15,20 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod identity;
+mod json;
+mod normal;
 mod query;
+mod sqlite;
+mod time;
 mod types;
 
 pub use error::IndexError;
+pub use identity::public_ids;
 pub use query::{
     Answer, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs, OrderBy, Query, Wanted,
 };
+pub use sqlite::{Options, SqliteIndex};
 pub use types::{
     Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry,
     Event, FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation,
@@ -139,32 +146,25 @@ pub trait Index: Send + Sync {
         id: &PublicId,
         page: Page,
     ) -> Result<Option<Vec<Located>>, IndexError>;
-
-    /// Answers a query, a page of it.
-    fn query(&self, query: &Query) -> Result<Answer, IndexError>;
-
-    /// How many resources match, and the keys that the index could not check.
-    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError>;
-
-    /// A page of a query with each match as `GET /{level}/{id}` shows it, or as id alone; the second value is
-    /// [`Answer::needs_headers`], with which the bytes are not the answer yet.
-    fn query_json(
-        &self,
-        query: &Query,
-        expand: bool,
-        view: View,
-    ) -> Result<(Vec<u8>, Vec<Key>), IndexError>;
 }
 
 /// The answer of `DELETE /{level}/{id}` for an [`Outcome::Deleted`].
 #[must_use]
 pub fn deletion_json(remaining_ancestor: Option<(Level, PublicId)>) -> Vec<u8> {
-    let text = match remaining_ancestor {
-        None => "{\n   \"RemainingAncestor\" : null\n}\n".to_owned(),
-        Some((level, id)) => format!(
-            "{{\n   \"RemainingAncestor\" : {{\n      \"ID\" : \"{id}\",\n      \"Path\" : \"/{}/{id}\",\n      \"Type\" : \"{level}\"\n   }}\n}}\n",
-            level.plural()
-        ),
-    };
-    text.into_bytes()
+    let mut json = json::Json::new();
+    json.open(b'{');
+    json.name("RemainingAncestor");
+    match remaining_ancestor {
+        None => json.null(),
+        Some((level, id)) => {
+            json.open(b'{');
+            json.name("ID").display(id);
+            json.name("Path")
+                .display(format_args!("/{}/{id}", level.plural()));
+            json.name("Type").text(level.as_str());
+            json.close(b'}');
+        }
+    }
+    json.close(b'}');
+    json.finish()
 }

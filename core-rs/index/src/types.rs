@@ -214,6 +214,8 @@ pub enum Outcome {
         version: i64,
         /// When it goes, in microseconds of UTC.
         expires_us: i64,
+        /// The blob that just arrived, if the same bytes were kept before.
+        freed: Option<FreedBlob>,
     },
     /// The new instance took the place of the live one.
     Superseded {

@@ -1,0 +1,153 @@
+//! The change feed.
+//!
+//! A change's `seq` follows from the log position of its cause (`writer::first_seq`), so it grows with the order of
+//! commits, has holes, and is the same after any replay. A row counts while its resource is live.
+
+use super::read::Snapshot;
+use super::resource;
+use crate::error::Doing;
+use crate::json::Json;
+use crate::{ChangeType, ChangesRequest, IndexError};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params, params_from_iter};
+use vna_dicom::{Level, PublicId};
+
+struct Change {
+    seq: i64,
+    change: ChangeType,
+    level: Level,
+    public_id: PublicId,
+    at_us: i64,
+}
+
+pub(crate) fn json(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    request: &ChangesRequest,
+) -> Result<Vec<u8>, IndexError> {
+    // Without a lower end, an upper end means "the newest up to it".
+    let backwards = request.last || (request.to.is_some() && request.since.is_none());
+    let limit = if request.last {
+        1
+    } else {
+        usize::try_from(request.limit).unwrap_or(usize::MAX)
+    };
+    let (mut changes, mut done) = collect(snapshot, tenant, request, backwards, limit)?;
+    if request.last {
+        done = true;
+    }
+    if backwards {
+        changes.reverse();
+    }
+    let mut json = Json::new();
+    json.open(b'{');
+    json.name("Changes").open(b'[');
+    for change in &changes {
+        json.open(b'{');
+        json.name("ChangeType").text(change.change.as_str());
+        json.name("Date").moment(change.at_us);
+        json.name("ID").display(change.public_id);
+        json.name("Path").display(format_args!(
+            "/{}/{}",
+            change.level.plural(),
+            change.public_id
+        ));
+        json.name("ResourceType").text(change.level.as_str());
+        json.name("Seq").number(change.seq);
+        json.close(b'}');
+    }
+    json.close(b']');
+    json.name("Done").bool(done);
+    match (changes.first(), changes.last()) {
+        (Some(first), Some(last)) => {
+            json.name("First").number(first.seq);
+            json.name("Last").number(last.seq);
+        }
+        _ => json.name("Last").number(last_seq(snapshot, tenant)?),
+    }
+    json.close(b'}');
+    Ok(json.finish())
+}
+
+/// The last number that was given out, whether its resource is still there or not.
+fn last_seq(snapshot: &Snapshot<'_>, tenant: i64) -> Result<i64, IndexError> {
+    let last: Option<i64> = snapshot
+        .connection
+        .prepare_cached("SELECT last_seq FROM tenant WHERE id = ?1")
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![tenant], |row| row.get(0))
+                .optional()
+        })
+        .doing("reading the last change number")?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Up to `limit` changes, and whether there are no more.
+fn collect(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    request: &ChangesRequest,
+    backwards: bool,
+    limit: usize,
+) -> Result<(Vec<Change>, bool), IndexError> {
+    const DOING: &str = "reading changes";
+    let mut sql = String::from(
+        "SELECT seq, type, level, resource, at_us FROM change WHERE tenant = ? AND seq > ? AND seq <= ?",
+    );
+    let (since, to) = if request.last {
+        (i64::MIN, i64::MAX)
+    } else {
+        (
+            request.since.unwrap_or(i64::MIN),
+            request.to.unwrap_or(i64::MAX),
+        )
+    };
+    let mut values = vec![Value::from(tenant), Value::from(since), Value::from(to)];
+    if !request.types.is_empty() {
+        // Known to be of the partial index, so that SQLite may use it.
+        if !request.types.contains(&ChangeType::NewInstance) {
+            sql.push_str(" AND type > 0");
+        }
+        sql.push_str(" AND type IN (");
+        for (i, change) in request.types.iter().enumerate() {
+            sql.push_str(if i == 0 { "?" } else { ", ?" });
+            values.push(Value::from(change.number()));
+        }
+        sql.push(')');
+    }
+    sql.push_str(if backwards {
+        " ORDER BY seq DESC"
+    } else {
+        " ORDER BY seq"
+    });
+    let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
+    let mut rows = statement.query(params_from_iter(values)).doing(DOING)?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next().doing(DOING)? {
+        let level: i64 = row.get(2).doing(DOING)?;
+        let level = usize::try_from(level)
+            .ok()
+            .and_then(|at| Level::ALL.get(at).copied())
+            .ok_or_else(|| IndexError::BadRow {
+                table: "change",
+                column: "level",
+                found: level.to_string(),
+            })?;
+        let Some((_, found)) = resource::row(snapshot.connection, level, row.get(3).doing(DOING)?)?
+        else {
+            continue; // deleted
+        };
+        if changes.len() >= limit {
+            return Ok((changes, false));
+        }
+        changes.push(Change {
+            seq: row.get(0).doing(DOING)?,
+            change: ChangeType::from_number(row.get(1).doing(DOING)?)?,
+            level,
+            public_id: found.public_id,
+            at_us: row.get(4).doing(DOING)?,
+        });
+    }
+    Ok((changes, true))
+}

@@ -1,0 +1,157 @@
+//! Opening connections: the file's settings, its schema, what is wrong with it.
+
+use crate::IndexError;
+use crate::error::Doing;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+/// Migrations, oldest first. A database has applied the first `user_version` of them.
+const MIGRATIONS: [&str; 1] = [include_str!("../../schema/0001_initial.sql")];
+
+/// "VNAi" in the file's header (offset 68), so that `file` and people know what it is.
+const APPLICATION_ID: i64 = 0x564E_4169;
+
+/// Prepared statements that a connection keeps. There are about 80 in the writer.
+const STATEMENTS: usize = 160;
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// To write; the file must exist.
+    Write,
+    /// To write; the file is made, and nobody else uses it until it is complete: no journal, no sync.
+    Bulk,
+    /// To write; the file is made if there is none.
+    Create,
+    /// To read.
+    Read,
+}
+
+/// Opens a connection and brings the schema up to date if it is to write.
+pub(crate) fn open(
+    path: &Path,
+    vfs: Option<&str>,
+    mode: Mode,
+    cache_bytes: u64,
+) -> Result<Connection, IndexError> {
+    const DOING: &str = "opening the index";
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | match mode {
+            Mode::Read | Mode::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Mode::Bulk | Mode::Create => {
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+            }
+        };
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    };
+    let connection = connection.map_err(|source| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::CannotOpen) => IndexError::Missing {
+            path: path.display().to_string(),
+        },
+        _ => IndexError::Engine {
+            doing: DOING,
+            source,
+        },
+    })?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .busy_timeout(std::time::Duration::from_secs(10))
+        .doing(DOING)?;
+    let kibibytes = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
+    connection
+        .pragma_update(None, "cache_size", -kibibytes)
+        .doing(DOING)?;
+    match mode {
+        Mode::Read => {
+            connection
+                .pragma_update(None, "query_only", true)
+                .doing(DOING)?;
+            super::functions::register(&connection).doing(DOING)?;
+        }
+        Mode::Write | Mode::Create => {
+            migrate(&connection, mode)?;
+            journal(&connection, "WAL")?;
+            set_synced(&connection, false)?;
+            // Checkpoints are made by a thread of their own; see checkpoint.rs.
+            connection
+                .pragma_update(None, "wal_autocheckpoint", 0)
+                .doing(DOING)?;
+        }
+        Mode::Bulk => {
+            connection
+                .pragma_update(None, "locking_mode", "EXCLUSIVE")
+                .doing(DOING)?;
+            journal(&connection, "MEMORY")?;
+            connection
+                .pragma_update(None, "synchronous", "OFF")
+                .doing(DOING)?;
+            migrate(&connection, mode)?;
+        }
+    }
+    Ok(connection)
+}
+
+/// Whether commits wait for a sync.
+pub(crate) fn set_synced(connection: &Connection, synced: bool) -> Result<(), IndexError> {
+    connection
+        .pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })
+        .doing("setting how commits are synced")
+}
+
+fn journal(connection: &Connection, wanted: &str) -> Result<(), IndexError> {
+    let got: String = connection
+        .query_row(&format!("PRAGMA journal_mode = {wanted}"), [], |row| {
+            row.get(0)
+        })
+        .doing("setting the journal mode")?;
+    if got.eq_ignore_ascii_case(wanted) {
+        Ok(())
+    } else {
+        let found = format!("journal mode is {got} and cannot be made {wanted}");
+        Err(IndexError::Corrupt { found })
+    }
+}
+
+fn migrate(connection: &Connection, mode: Mode) -> Result<(), IndexError> {
+    const DOING: &str = "bringing the schema up to date";
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .doing("reading the schema version")?;
+    let application: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .doing("reading the application id")?;
+    let objects: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .doing("reading the schema")?;
+    if objects > 0 && application != APPLICATION_ID {
+        let found = format!("application id {application:#x}, should be {APPLICATION_ID:#x}");
+        return Err(IndexError::Corrupt { found });
+    }
+    if objects == 0 && mode == Mode::Write {
+        return Err(IndexError::Corrupt {
+            found: "an empty database".into(),
+        });
+    }
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version > known {
+        return Err(IndexError::SchemaTooNew {
+            found: version,
+            known,
+        });
+    }
+    for (i, migration) in MIGRATIONS
+        .iter()
+        .enumerate()
+        .skip(usize::try_from(version).unwrap_or(0))
+    {
+        connection
+            .execute_batch(&format!(
+                "BEGIN IMMEDIATE;\n{migration}\nPRAGMA user_version = {};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;",
+                i + 1
+            ))
+            .doing(DOING)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Work that was put off.
+
+use super::writer::Transaction;
+use super::{delete, terms};
+use crate::{IndexError, Maintenance};
+use std::time::{Duration, Instant};
+
+/// A slice of work, so that ingest never waits long behind it.
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
+
+/// The share of each ingest transaction in the work that was put off.
+pub(crate) fn keep_up(transaction: &mut Transaction<'_>) -> Result<(), IndexError> {
+    terms::keep_up(transaction)
+}
+
+/// One slice: deleted rows first, they hold bytes that the disk may need; then texts to search by.
+pub(crate) fn slice(
+    transaction: &mut Transaction<'_>,
+    deadline: Instant,
+) -> Result<Maintenance, IndexError> {
+    let mut done = Maintenance::default();
+    done.more = delete::purge(transaction, deadline, &mut done.freed)?;
+    while !done.more && Instant::now() < deadline {
+        if !terms::step(transaction)? {
+            return Ok(done);
+        }
+    }
+    done.more = true;
+    Ok(done)
+}

@@ -1,0 +1,318 @@
+//! The SQLite engine.
+
+mod answers;
+mod cache;
+mod changes;
+mod checkpoint;
+mod connection;
+mod delete;
+mod functions;
+mod keys;
+mod maintain;
+mod place;
+mod read;
+mod resource;
+mod tags;
+mod terms;
+mod writer;
+
+use crate::error::Doing;
+use crate::{
+    BlobRow, ChangesRequest, Entry, FreedBlob, Index, IndexError, Located, Lsn, Maintenance,
+    Outcome, Page, Relocation, Statistics, View,
+};
+use checkpoint::Checkpointer;
+use connection::Mode;
+use keys::Tail;
+use parking_lot::Mutex;
+use read::Readers;
+use rusqlite::params;
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use vna_dicom::{Level, PublicId};
+use writer::Writer;
+
+/// How much memory and disk an index may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Pages that the writer keeps in memory, in bytes.
+    pub writer_cache_bytes: u64,
+    /// Pages that each reader keeps in memory, in bytes.
+    pub reader_cache_bytes: u64,
+    /// Reading connections that are kept open; more are opened while more readers read at once.
+    pub readers: usize,
+    /// How long the write-ahead log may grow before the writer itself shortens it, in bytes.
+    pub wal_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            writer_cache_bytes: 24 << 20,
+            reader_cache_bytes: 4 << 20,
+            readers: 4,
+            wal_bytes: 16 << 20,
+        }
+    }
+}
+
+/// An index in a SQLite file.
+pub struct SqliteIndex {
+    // Dropped in this order: the thread and the readers let go before the writer closes the file.
+    checkpointer: Option<Checkpointer>,
+    readers: Readers,
+    writer: Mutex<Writer>,
+    covered: AtomicU64,
+}
+
+thread_local! {
+    /// Pages in the write-ahead log after the last commit of this thread.
+    static WAL_PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+impl SqliteIndex {
+    /// Opens an index that exists.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Missing`] and [`IndexError::Corrupt`] say that it has to be rebuilt from the log.
+    pub fn open(path: &Path, options: Options) -> Result<SqliteIndex, IndexError> {
+        Self::open_with(path, None, options, Mode::Write)
+    }
+
+    /// Opens an index, or makes an empty one where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Corrupt`] if what is there cannot be used.
+    pub fn open_or_create(path: &Path, options: Options) -> Result<SqliteIndex, IndexError> {
+        Self::open_with(path, None, options, Mode::Create)
+    }
+
+    fn open_with(
+        path: &Path,
+        vfs: Option<&str>,
+        options: Options,
+        mode: Mode,
+    ) -> Result<SqliteIndex, IndexError> {
+        let connection = connection::open(path, vfs, mode, options.writer_cache_bytes)?;
+        connection.wal_hook(Some(|_, pages| {
+            WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        let tail = Arc::new(Tail::default());
+        let bulk = mode == Mode::Bulk;
+        let run_keys = if bulk {
+            keys::RUN_KEYS * 8
+        } else {
+            keys::RUN_KEYS
+        };
+        let writer = Writer::open(connection, Arc::clone(&tail), run_keys)?;
+        let checkpointer = match bulk {
+            true => None,
+            false => Some(Checkpointer::start(path, vfs, options.wal_bytes)?),
+        };
+        let readers = Readers::new(
+            path.to_owned(),
+            vfs.map(str::to_owned),
+            options.reader_cache_bytes,
+            options.readers,
+            tail,
+            writer.hasher,
+        );
+        let covered = AtomicU64::new(writer.meta.covered);
+        Ok(SqliteIndex {
+            checkpointer,
+            readers,
+            writer: Mutex::new(writer),
+            covered,
+        })
+    }
+
+    /// Runs `work` on the writer, then sees to the write-ahead log.
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let mut writer = self.writer.lock();
+        WAL_PAGES.set(0);
+        let value = work(&mut writer)?;
+        self.covered.store(writer.meta.covered, Ordering::Release);
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.committed(&writer.connection, WAL_PAGES.get() * PAGE_BYTES);
+        }
+        Ok(value)
+    }
+}
+
+impl Index for SqliteIndex {
+    fn apply(&self, entries: &[Entry]) -> Result<Vec<Outcome>, IndexError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|writer| writer.apply(entries))
+    }
+
+    fn covered_lsn(&self) -> Lsn {
+        self.covered.load(Ordering::Acquire)
+    }
+
+    fn checkpoint(&self) -> Result<Lsn, IndexError> {
+        self.write(Writer::sync)
+    }
+
+    fn maintain(&self, budget: Duration) -> Result<Maintenance, IndexError> {
+        let end = Instant::now() + budget;
+        let mut done = Maintenance::default();
+        loop {
+            let deadline = end.min(Instant::now() + maintain::SLICE);
+            let slice = self.write(|writer| {
+                writer.transaction(|transaction| maintain::slice(transaction, deadline))
+            })?;
+            done.freed.extend(slice.freed);
+            done.more = slice.more;
+            if !done.more || Instant::now() >= end {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn expire_versions(&self, now_us: i64, limit: u64) -> Result<Vec<FreedBlob>, IndexError> {
+        self.write(|writer| {
+            writer.transaction(|transaction| delete::expire(transaction, now_us, limit))
+        })
+    }
+
+    fn relocate(&self, moves: &[Relocation]) -> Result<u64, IndexError> {
+        self.write(|writer| {
+            connection::set_synced(&writer.connection, true)?;
+            let result = writer.transaction(|transaction| {
+                let mut statement = transaction
+                    .connection
+                    .prepare_cached(
+                        "UPDATE blob SET place_a = ?5, place_b = ?6
+                         WHERE store = ?1 AND place_a = ?2 AND place_b = ?3 AND key = ?4",
+                    )
+                    .doing("relocating blobs")?;
+                let mut changed = 0u64;
+                for Relocation {
+                    store,
+                    key,
+                    from,
+                    to,
+                } in moves
+                {
+                    let rows = statement
+                        .execute(params![store, from.0, from.1, key, to.0, to.1])
+                        .doing("relocating blobs")?;
+                    changed += u64::try_from(rows).unwrap_or(0);
+                }
+                Ok(changed)
+            });
+            connection::set_synced(&writer.connection, false)?;
+            result
+        })
+    }
+
+    fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::blobs_in(snapshot, store, place_a))
+    }
+
+    fn statistics(&self, tenant: i64) -> Result<Statistics, IndexError> {
+        self.readers
+            .read(|snapshot| answers::statistics(snapshot, tenant))
+    }
+
+    fn statistics_json(&self, tenant: i64) -> Result<Vec<u8>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::statistics_json(snapshot, tenant))
+    }
+
+    fn resource_statistics_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<u8>>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::resource_statistics(snapshot, tenant, level, id))
+    }
+
+    fn resource_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        view: View,
+    ) -> Result<Option<Vec<u8>>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::single(snapshot, tenant, level, id, view))
+    }
+
+    fn list_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        page: Page,
+        expand: bool,
+        view: View,
+    ) -> Result<Vec<u8>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::list(snapshot, tenant, level, page, expand.then_some(view)))
+    }
+
+    fn related_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        related: Level,
+        expand: bool,
+        view: View,
+    ) -> Result<Option<Vec<u8>>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::related(snapshot, tenant, level, id, related, expand, view))
+    }
+
+    fn metadata_json(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<u8>>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::metadata(snapshot, tenant, level, id))
+    }
+
+    fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError> {
+        self.readers
+            .read(|snapshot| changes::json(snapshot, tenant, request))
+    }
+
+    fn lookup_json(&self, tenant: i64, identifier: &str) -> Result<Vec<u8>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::lookup(snapshot, tenant, identifier))
+    }
+
+    fn locate(&self, tenant: i64, instance: &PublicId) -> Result<Option<Located>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::locate(snapshot, tenant, instance))
+    }
+
+    fn locate_below(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        page: Page,
+    ) -> Result<Option<Vec<Located>>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::locate_below(snapshot, tenant, level, id, page))
+    }
+}

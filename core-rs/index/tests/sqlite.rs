@@ -1,0 +1,81 @@
+//! The suite on the SQLite engine.
+
+mod suite;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use vna_index::{Index, Options, SqliteIndex};
+
+/// A folder that goes when it is dropped.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "vna-index-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a folder for the test");
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub struct Held {
+    index: SqliteIndex,
+    _folder: Folder,
+}
+
+impl Held {
+    fn index(&self) -> &dyn Index {
+        &self.index
+    }
+}
+
+fn empty() -> Held {
+    let folder = Folder::new();
+    let index =
+        SqliteIndex::open_or_create(&folder.0.join("index.db"), Options::default()).expect("opens");
+    Held {
+        index,
+        _folder: folder,
+    }
+}
+
+suite::conformance! { crate::empty:
+    ingest {
+        a_new_instance_is_seen_at_all_levels,
+        counters_follow_arrivals,
+        the_same_bytes_again_change_nothing,
+        other_bytes_are_kept_as_a_version_until_they_expire,
+        a_superseding_instance_takes_the_place_of_the_old_one,
+        always_replaces_even_the_same_bytes,
+        a_uid_below_a_second_parent_is_stored_and_flagged,
+        issuers_and_tenants_keep_patients_apart,
+        an_entry_out_of_order_is_refused_and_changes_nothing,
+        the_status_of_a_series_follows_its_numbers,
+        a_resource_is_stable_when_it_was_quiet_for_long_enough,
+    }
+    changes {
+        a_new_instance_is_told_from_below_each_level_once,
+        pages_are_cut_by_since_to_limit_and_type,
+        changes_of_deleted_resources_disappear_and_numbers_are_not_reused,
+        events_are_told_of_live_resources,
+    }
+    deletion {
+        a_deleted_resource_is_gone_at_every_level_at_once,
+        deletion_keeps_counters_and_tells_the_remaining_ancestor,
+        what_was_deleted_can_arrive_again_before_the_rows_are_gone,
+        an_instance_goes_with_its_versions,
+        versions_below_a_deleted_series_are_counted_off,
+        a_large_purge_is_done_in_slices,
+    }
+}
