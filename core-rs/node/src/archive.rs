@@ -5,20 +5,20 @@
 //! (2) bytes go after a synced commit of the rows' end, kept by `housekeeping`;
 //! (4) the tail of the log that the index does not cover is replayed at open.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use vna_dicom::{Instance, Level, PublicId, read_instance};
-use vna_index::{FreedBlob, Index, Located, Origin, Outcome, SqliteIndex};
-use vna_io::{Disk, DiskFile, Open};
-use vna_store::{BlobReader, FinishedBlob, Log, LogOptions};
+use vna_index::{Index, Located, Origin};
+use vna_io::{Disk, DiskFile};
+use vna_store::{BlobReader, FinishedBlob, Log, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, now_us};
 use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
+use crate::ground::Ground;
 use crate::housekeeping::Housekeeping;
-use crate::replay::{Replayed, replay_tail};
+use crate::replay::Replayed;
 use crate::settings::Settings;
 
 /// The tenant of an archive that has not been divided.
@@ -46,15 +46,15 @@ impl Archive {
     ///
     /// [`ArchiveError::Locked`] if another process has it open; else what log or index say.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self, ArchiveError> {
-        let root = settings.storage.root.clone();
-        let lock = lock(&*disk, &root)?;
-        let index: Arc<dyn Index> = Arc::new(open_index(&disk, &settings)?);
-        let log = Arc::new(open_log(&disk, &settings, index.covered_lsn())?);
-        let replayed = replay_tail(&log, &*index)?;
-        let committer = Committer::start(Arc::clone(&log), Arc::clone(&index))
-            .map_err(|source| ArchiveError::Io { doing: "starting the committer", source })?;
-        let housekeeping = Housekeeping::start(Arc::clone(&log), Arc::clone(&index))
-            .map_err(|source| ArchiveError::Io { doing: "starting the housekeeping", source })?;
+        let ground = Ground::open(&disk, &settings)?;
+        let replayed = ground.catch_up(&mut |_| {})?;
+        let Ground { lock, index, log, trash, .. } = ground;
+        let started = |doing| move |source| ArchiveError::Io { doing, source };
+        let committer =
+            Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
+                .map_err(started("starting the committer"))?;
+        let housekeeping = Housekeeping::start(Arc::clone(&log), Arc::clone(&index), trash)
+            .map_err(started("starting the housekeeping"))?;
         Ok(Self { settings, log, index, committer, housekeeping, replayed, _lock: lock })
     }
 
@@ -123,7 +123,7 @@ impl Archive {
             let Some(located) = self.index.locate(tenant, public_id)? else { return Ok(None) };
             match self.log.open_blob(&blob_ref(&located.blob)?) {
                 Ok(reader) => return Ok(Some((located, reader))),
-                Err(error) if error.is_missing() => {}
+                Err(StoreError::Gone { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

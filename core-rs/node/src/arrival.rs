@@ -43,6 +43,21 @@ pub struct ArrivalHeader {
     pub keep_versions_us: i64,
 }
 
+/// Who asks, as the control plane writes it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Caller {
+    /// Whose archive.
+    #[serde(default = "default_tenant")]
+    pub tenant: i64,
+    /// By which way, and who.
+    #[serde(flatten, with = "OriginFields")]
+    pub origin: Origin,
+}
+
+fn default_tenant() -> i64 {
+    vna_index::DEFAULT_TENANT
+}
+
 /// What happens to an instance whose identity is here already, as settings and log spell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

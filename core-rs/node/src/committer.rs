@@ -15,12 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use vna_dicom::{Instance, Level, PublicId};
-use vna_index::{Arrival, Deletion, Entry, Index, Outcome};
-use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind, StoreError};
+use vna_index::{Deletion, Entry, Index, Outcome};
+use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader};
-use crate::entries::{arrival_entry, release};
+use crate::entries::{arrival_entry, freed_by};
 use crate::error::ArchiveError;
+use crate::housekeeping::Trash;
 
 /// A group is cut here, so that the first of it does not wait for the last.
 const MAX_GROUP_BYTES: u64 = 32 << 20;
@@ -107,18 +108,23 @@ impl Deed {
     }
 
     /// What the index is told, once the record has its position. The file's bytes are let go.
-    fn into_entry(self, appended: &Appended) -> Entry {
+    fn into_entry(self, appended: &Appended) -> Result<Entry, ArchiveError> {
+        let lsn = appended.lsn;
         match self {
             Deed::Arrival { header, instance, .. } => {
-                arrival_entry(appended.lsn, header, *instance, appended.blob.as_ref())
+                let blob = appended.blob.as_ref().ok_or_else(|| ArchiveError::Record {
+                    lsn,
+                    problem: "the log gave an arrival no blob".into(),
+                })?;
+                Ok(arrival_entry(lsn, header, *instance, blob))
             }
-            Deed::Deletion { header, level, public_id } => Entry::Deletion(Deletion {
-                lsn: appended.lsn,
+            Deed::Deletion { header, level, public_id } => Ok(Entry::Deletion(Deletion {
+                lsn,
                 tenant: header.tenant,
                 level,
                 public_id,
                 at_us: header.at_us,
-            }),
+            })),
         }
     }
 }
@@ -150,14 +156,18 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Starts both threads.
-    pub(crate) fn start(log: Arc<Log>, index: Arc<dyn Index>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        log: Arc<Log>,
+        index: Arc<dyn Index>,
+        trash: Arc<Trash>,
+    ) -> std::io::Result<Self> {
         let behind = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(CommitCounters::default());
         let (queue, work) = mpsc::channel();
         // One group waits while one is applied: more would only put off the answers.
         let (groups, synced) = mpsc::sync_channel(1);
         let appending = {
-            let (log, behind, counters) = (Arc::clone(&log), Arc::clone(&behind), Arc::clone(&counters));
+            let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
             std::thread::Builder::new()
                 .name("vna-log".into())
                 .spawn(move || append_groups(&log, &work, &groups, &behind, &counters))?
@@ -166,7 +176,7 @@ impl Committer {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
             std::thread::Builder::new()
                 .name("vna-index".into())
-                .spawn(move || apply_groups(&log, &*index, &synced, &behind, &counters))?
+                .spawn(move || apply_groups(&*index, &trash, &synced, &behind, &counters))?
         };
         Ok(Self {
             queue: Mutex::new(Some(queue)),
@@ -235,14 +245,12 @@ fn append_groups(
         let appended = if behind.load(Ordering::Acquire) {
             Err(ArchiveError::Behind) // (2)
         } else {
-            append(log, &deeds).map_err(ArchiveError::from)
+            append(log, deeds)
         };
         match appended {
-            Ok(appended) => {
+            Ok(entries) => {
                 counters.groups.fetch_add(1, Ordering::Relaxed);
-                counters.records.fetch_add(appended.len() as u64, Ordering::Relaxed);
-                let deeds = deeds.into_iter().zip(&appended);
-                let entries = deeds.map(|(deed, at)| deed.into_entry(at)).collect();
+                counters.records.fetch_add(entries.len() as u64, Ordering::Relaxed);
                 if groups.send(Group { entries, replies }).is_err() {
                     return; // the index thread is gone, and with it every reply of the group
                 }
@@ -252,7 +260,7 @@ fn append_groups(
     }
 }
 
-fn append(log: &Log, deeds: &[Deed]) -> Result<Vec<Appended>, StoreError> {
+fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
     let headers: Vec<Vec<u8>> = deeds.iter().map(Deed::header).collect();
     let parts: Vec<[&[u8]; 1]> = deeds
         .iter()
@@ -277,7 +285,8 @@ fn append(log: &Log, deeds: &[Deed]) -> Result<Vec<Appended>, StoreError> {
             },
         })
         .collect();
-    log.append(&records)
+    let appended = log.append(&records)?;
+    deeds.into_iter().zip(&appended).map(|(deed, at)| deed.into_entry(at)).collect()
 }
 
 fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
@@ -289,8 +298,8 @@ fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
 }
 
 fn apply_groups(
-    log: &Log,
     index: &dyn Index,
+    trash: &Trash,
     synced: &Receiver<Group>,
     behind: &AtomicBool,
     counters: &CommitCounters,
@@ -304,7 +313,7 @@ fn apply_groups(
         match outcomes {
             Ok(outcomes) => {
                 for (outcome, reply) in outcomes.into_iter().zip(replies) {
-                    release(log, &outcome);
+                    trash.put(freed_by(&outcome));
                     reply(Ok(outcome));
                 }
             }

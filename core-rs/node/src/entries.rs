@@ -2,13 +2,23 @@
 
 use vna_dicom::Instance;
 use vna_index::{Arrival, BlobRow, Entry, FreedBlob, Outcome};
-use vna_store::{BlobKey, BlobRef, Digest, Log, Lsn, Place};
+use vna_store::{BlobKey, BlobRef, Digest, Lsn, Place};
 
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
 
 /// The store of a single-node archive.
-const LOCAL_STORE: i64 = 0;
+pub(crate) const LOCAL_STORE: i64 = 0;
+
+/// The column by which the index finds the blobs that are in a segment.
+pub(crate) fn inline_column(segment: u64) -> i64 {
+    Place::Segment { segment, offset: 0 }.to_columns().0
+}
+
+/// The column by which the index finds the blobs that have files of their own and their records in a segment.
+pub(crate) fn file_column(segment: u64) -> i64 {
+    Place::File { segment, offset: 0 }.to_columns().0
+}
 
 /// The entry of an arrival whose record has its position.
 pub(crate) fn arrival_entry(
@@ -54,4 +64,33 @@ pub(crate) fn blob_ref(row: &BlobRow) -> Result<BlobRef, ArchiveError> {
     let place = Place::from_columns(row.place_a, row.place_b)
         .ok_or(ArchiveError::Row { place: (row.place_a, row.place_b) })?;
     Ok(BlobRef { key: BlobKey(row.key), place, size: row.stored_size, digest: Digest(row.digest) })
+}
+
+/// A blob that no row needs, as the store knows it.
+///
+/// # Errors
+///
+/// As [`blob_ref`].
+pub(crate) fn freed_ref(freed: &FreedBlob) -> Result<BlobRef, ArchiveError> {
+    blob_ref(&BlobRow {
+        store: freed.store,
+        key: freed.key,
+        place_a: freed.place_a,
+        place_b: freed.place_b,
+        stored_size: freed.stored_size,
+        ..BlobRow::default()
+    })
+}
+
+/// The blob that an outcome leaves without a row.
+pub(crate) fn freed_by(outcome: &Outcome) -> Option<FreedBlob> {
+    match outcome {
+        Outcome::AlreadyStored { freed, .. } => Some(freed.clone()),
+        Outcome::Superseded { freed, .. } => freed.clone(),
+        Outcome::Stored { .. }
+        | Outcome::KeptAsVersion { .. }
+        | Outcome::Deleted { .. }
+        | Outcome::Recorded
+        | Outcome::NotFound => None,
+    }
 }

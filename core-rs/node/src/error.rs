@@ -28,6 +28,20 @@ pub enum ArchiveError {
         /// The archive's folder.
         root: PathBuf,
     },
+    /// The log ends before what the index covers: acknowledged records are missing.
+    LogTooShort {
+        /// The first position that is missing.
+        lost_from: u64,
+        /// What the index covers.
+        covered: u64,
+    },
+    /// The index is a copy from before deletions that the log does not hold any more.
+    IndexTooOld {
+        /// What the index covers.
+        covered: u64,
+        /// What it would have to cover.
+        horizon: u64,
+    },
     /// There is no such resource.
     NotFound {
         /// The level that was asked.
@@ -63,6 +77,11 @@ pub enum ArchiveError {
     },
     /// The index could not follow the log; it catches up at the next start.
     Behind,
+    /// The policy table is not one.
+    Policy {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The archive is stopping.
     Stopped,
 }
@@ -77,12 +96,15 @@ impl ArchiveError {
             Self::Index(error) => error.code(),
             Self::Io { .. } => "archive.io",
             Self::Locked { .. } => "storage.locked",
+            Self::LogTooShort { .. } => "log.too_short",
+            Self::IndexTooOld { .. } => "index.too_old",
             Self::NotFound { .. } => "not_found",
             Self::UidMismatch { .. } => "sop_class.mismatch",
             Self::HeadTooLarge { .. } => "instance.head_too_large",
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
+            Self::Policy { .. } => "policy",
             Self::Stopped => "archive.stopped",
         }
     }
@@ -100,6 +122,15 @@ impl fmt::Display for ArchiveError {
                 "{} is open in another process; stop that one, or point storage.root elsewhere",
                 root.display()
             ),
+            Self::LogTooShort { lost_from, covered } => write!(
+                f,
+                "the index covers the log up to record {covered}, but records from {lost_from} on are missing: \
+                 bring back the log that belongs to it, or run vna reindex to go on without them"
+            ),
+            Self::IndexTooOld { covered, horizon } => write!(
+                f,
+                "the index covers the log up to record {covered} and would have to cover {horizon}: run vna reindex"
+            ),
             Self::NotFound { level, public_id } => write!(f, "no {level} has the id {public_id}"),
             Self::UidMismatch { attribute, command, data_set } => write!(
                 f,
@@ -116,6 +147,7 @@ impl fmt::Display for ArchiveError {
             Self::Behind => f.write_str(
                 "the index failed and is behind the log; restart to let it catch up",
             ),
+            Self::Policy { problem } => write!(f, "policy table: {problem}"),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }

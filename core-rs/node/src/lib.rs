@@ -1,1 +1,33 @@
 //! The data plane: sockets, ingest, group commit.
+
+mod answers;
+mod archive;
+mod arrival;
+mod committer;
+pub mod dimse;
+mod entries;
+mod error;
+mod find;
+mod ground;
+mod housekeeping;
+mod offline;
+mod policy;
+mod replay;
+mod settings;
+mod sink;
+mod status;
+mod tags;
+
+pub use answers::upload_json;
+pub use archive::{Archive, DEFAULT_TENANT};
+pub use arrival::{Caller, Duplicates, now_us};
+pub use committer::{Answer, CommitCounters, File, Reply};
+pub use error::ArchiveError;
+pub use find::level_named;
+pub use offline::{CheckReport, ReindexReport, check, reindex};
+pub use policy::{listen, parse_policy};
+pub use replay::{Replayed, Skipped};
+pub use settings::{LimitSettings, Settings, StorageSettings};
+pub use sink::ArchiveSink;
+pub use status::{health_json, metrics_text};
+pub use tags::stored_tags_json;

@@ -2,11 +2,12 @@
 
 use vna_dicom::{HeaderReader, Instance, Progress};
 use vna_index::{Deletion, Entry, Index};
-use vna_store::{BlobReader, BlobRef, Log, Record, RecordKind};
+use vna_store::{BlobReader, BlobRef, Log, Record, RecordKind, Replayed as FromLog, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader};
-use crate::entries::{arrival_entry, release};
+use crate::entries::{arrival_entry, freed_by};
 use crate::error::ArchiveError;
+use crate::housekeeping::Trash;
 
 /// Heads end well before this in nearly all objects, so that one read does.
 const HEAD_BYTES: usize = 64 << 10;
@@ -43,33 +44,44 @@ pub struct Skipped {
 pub fn replay_tail(
     log: &Log,
     index: &dyn Index,
+    trash: &Trash,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Replayed, ArchiveError> {
     let mut replayed = Replayed::default();
     let mut group = Vec::with_capacity(GROUP_RECORDS);
     let from = index.covered_lsn() + 1;
-    log.replay(from, &mut |record| -> Result<(), ArchiveError> {
+    log.replay(from, |item| -> Result<(), ArchiveError> {
+        let record = match item {
+            FromLog::Record(record) => record,
+            FromLog::Damaged(damage) => {
+                let lsn = damage.lsn.unwrap_or(0);
+                replayed.skipped.push(Skipped { lsn, reason: damage.to_string() });
+                return Ok(());
+            }
+        };
         match entry_of(log, &record) {
             Ok(Some(entry)) => group.push(entry),
             Ok(None) => {}
+            // Compaction or a deletion took the bytes; the deed that killed them follows.
+            Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
             Err(error) => {
                 let reason = error.to_string();
                 replayed.skipped.push(Skipped { lsn: record.lsn, reason });
             }
         }
         if group.len() == GROUP_RECORDS {
-            apply(log, index, &mut group, &mut replayed)?;
+            apply(index, trash, &mut group, &mut replayed)?;
             progress(record.lsn);
         }
         Ok(())
     })?;
-    apply(log, index, &mut group, &mut replayed)?;
+    apply(index, trash, &mut group, &mut replayed)?;
     Ok(replayed)
 }
 
 fn apply(
-    log: &Log,
     index: &dyn Index,
+    trash: &Trash,
     group: &mut Vec<Entry>,
     replayed: &mut Replayed,
 ) -> Result<(), ArchiveError> {
@@ -77,7 +89,7 @@ fn apply(
         return Ok(());
     }
     for outcome in index.apply(group)? {
-        release(log, &outcome);
+        trash.put(freed_by(&outcome));
     }
     replayed.records += group.len() as u64;
     group.clear();
@@ -125,8 +137,9 @@ pub(crate) fn read_head_of(reader: &BlobReader, size: u64) -> Result<Instance, A
     loop {
         let start = prefix.len();
         prefix.resize(wanted.min(size), 0);
-        reader.read_exact_at(&mut prefix[start..], start as u64)?;
-        match head.advance(&prefix, prefix.len() == size)? {
+        let read = reader.read_at(&mut prefix[start..], start as u64)?;
+        prefix.truncate(start + read); // shorter than its record says: the reader of the head tells where
+        match head.advance(&prefix, prefix.len() < wanted.min(size) || prefix.len() == size)? {
             Progress::Done(instance) => return Ok(instance),
             Progress::NeedMore { at_least } => wanted = at_least.max(prefix.len() * 2),
         }

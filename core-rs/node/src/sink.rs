@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use vna_dicom::{
-    DicomError, FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta,
+    FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta,
 };
 use vna_index::Origin;
 use vna_store::{LargeBlobWriter, StoreError};

@@ -7,17 +7,21 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
-use vna_dicom::{Level, PublicId};
-use vna_index::{ChangeType, ChangesRequest, Index, Page, View};
-use vna_io::RealDisk;
+use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
+use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page, View};
+use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
-use vna_node::{Archive, ArchiveError, Caller, DEFAULT_TENANT, Settings, TagsForm, now_us};
+use vna_node::{Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, Settings, now_us};
 
 use crate::completions::{Completions, Outcome, Value};
 use crate::errors::BoundaryError;
 
 /// How long a resource must be quiet to be stable, in microseconds.
 const STABLE_AGE_US: i64 = 60_000_000;
+
+/// Threads of the data plane. Associations wait for the disk most of the time; two keep a network of ten
+/// gigabits busy, and each costs memory on a small machine.
+const NETWORK_THREADS: usize = 2;
 
 /// Threads that may wait for the disk on behalf of Python at a time.
 const MAX_BLOCKING_THREADS: usize = 16;
@@ -45,9 +49,10 @@ impl CoreArchive {
     #[new]
     fn new(py: Python<'_>, settings_json: PyBackedBytes) -> PyResult<Self> {
         let completions = Completions::new()?;
+        crate::log::install(&completions);
         let opened = py.detach(|| -> Result<_, BoundaryError> {
             let settings = parse_settings(&settings_json)?;
-            let runtime = runtime(settings.limits.network_threads)?;
+            let runtime = runtime()?;
             let archive = Arc::new(Archive::open(Arc::new(RealDisk), settings)?);
             Ok((archive, runtime))
         });
@@ -76,11 +81,8 @@ impl CoreArchive {
         let file = py.detach(|| data.to_vec());
         let archive = Arc::clone(&self.archive);
         self.handle.spawn_blocking(move || {
-            let reply = move |answer| {
-                promise.keep(match answer {
-                    Ok(outcome) => Ok(Value::Bytes(vna_node::upload_json(&outcome))),
-                    Err(error) => Err(BoundaryError::Archive(error)),
-                });
+            let reply = move |answer: Answer| {
+                promise.keep(answer.map_err(BoundaryError::from).and_then(|outcome| uploaded(&outcome)));
             };
             archive.store_file(file, caller.tenant, caller.origin, Box::new(reply));
         });
@@ -103,16 +105,17 @@ impl CoreArchive {
         let form: TagsForm = match form {
             "full" => TagsForm::Full,
             "short" => TagsForm::Short,
-            "simple" => TagsForm::Simple,
-            other => return Err(argument("form", other, "full, short or simple")),
+            "simplified" => TagsForm::Simplified,
+            other => return Err(argument("form", other, "full, short or simplified").into()),
         };
         let id = public_id.to_owned();
         Ok(self.spawn(move |archive| {
-            let id = found(Level::Instance, &id)?;
+            let id = id_of(Level::Instance, &id)?;
             let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
                 return Err(not_found(Level::Instance, id));
             };
-            Ok(Value::Bytes(vna_node::tags_json(&located, &reader, form)?))
+            let options = TagsOptions { form, ..TagsOptions::default() };
+            Ok(Value::Bytes(vna_node::stored_tags_json(&located, &reader, &options)?))
         }))
     }
 
@@ -141,7 +144,7 @@ impl CoreArchive {
         let (level, child_level) = (level_of(level)?, level_of(child_level)?);
         let id = public_id.to_owned();
         Ok(self.spawn(move |archive| {
-            let id = found(level, &id)?;
+            let id = id_of(level, &id)?;
             let json = archive
                 .index()
                 .related_json(DEFAULT_TENANT, level, &id, child_level, expand, view())
@@ -170,13 +173,11 @@ impl CoreArchive {
         let level = level_of(level)?;
         let (handle, promise) = self.completions.promise();
         match public_id.parse::<PublicId>() {
-            Err(_) => promise.keep(Err(unknown(level, public_id))),
+            Err(_) => promise.keep(Err(no_id(level, public_id))),
             Ok(id) => {
-                let reply = move |answer| {
-                    promise.keep(match answer {
-                        Ok(outcome) => deletion(level, id, &outcome),
-                        Err(error) => Err(BoundaryError::Archive(error)),
-                    });
+                let reply = move |answer: Answer| {
+                    let deleted = |outcome| deletion(level, id, &outcome);
+                    promise.keep(answer.map_err(BoundaryError::from).and_then(deleted));
                 };
                 self.archive.delete(DEFAULT_TENANT, level, id, Box::new(reply));
             }
@@ -197,7 +198,7 @@ impl CoreArchive {
             .iter()
             .map(|name| {
                 ChangeType::from_name(name)
-                    .ok_or_else(|| argument("type", name, "a change type, such as NewInstance"))
+                    .ok_or_else(|| argument("type", name, "a change type, such as NewInstance").into())
             })
             .collect::<PyResult<_>>()?;
         let request = ChangesRequest { since, to, limit, types, last };
@@ -213,39 +214,39 @@ impl CoreArchive {
         Ok(PyBytes::new(py, &json))
     }
 
-    fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
-        let query = parse::<vna_node::QueryRequest>(&query_json, "query_json")?;
-        Ok(self.spawn(move |archive| {
-            let json = vna_node::query_json(archive.index(), DEFAULT_TENANT, &query, view())?;
-            Ok(Value::Bytes(json))
-        }))
-    }
-
-    fn metrics<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let server = self.server.lock();
-        let counters = server.as_ref().map(Server::counters);
-        let text = vna_node::metrics_text(&self.archive, counters);
-        PyBytes::new(py, text.as_bytes())
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let text = py.detach(|| {
+            let counters = self.server.lock().as_ref().map(Server::counters);
+            vna_node::metrics_text(&self.archive, counters.as_ref())
+        });
+        Ok(PyBytes::new(py, text.map_err(BoundaryError::from)?.as_bytes()))
     }
 
     fn health<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let listening = self.server.lock().is_some();
-        PyBytes::new(py, &vna_node::health_json(&self.archive, listening))
+        let json = py.detach(|| {
+            let listening = self.server.lock().is_some();
+            vna_node::health_json(&self.archive, listening)
+        });
+        PyBytes::new(py, &json)
     }
 
     fn listen(&self, py: Python<'_>, policy_json: PyBackedBytes) -> PyResult<(String, u16)> {
-        let mut server = self.server.lock();
-        if server.is_some() {
-            return Err(argument("listen", "a second call", "one listener an archive"));
-        }
-        let started = py.detach(|| vna_node::listen(&self.handle, &self.archive, &policy_json))?;
-        let address = started.local_addr();
-        *server = Some(started);
+        let started = py.detach(|| -> Result<_, BoundaryError> {
+            let mut server = self.server.lock();
+            if server.is_some() {
+                return Err(argument("listen", "a second call", "one listener an archive"));
+            }
+            let started = vna_node::listen(&self.handle, &self.archive, &policy_json)?;
+            let address = started.local_addr();
+            *server = Some(started);
+            Ok(address)
+        });
+        let address = started?;
         Ok((address.ip().to_string(), address.port()))
     }
 
     fn set_policy(&self, policy_json: PyBackedBytes) -> PyResult<()> {
-        let policy = vna_node::parse_policy(&policy_json)?;
+        let policy = vna_node::parse_policy(&policy_json).map_err(BoundaryError::from)?;
         if let Some(server) = &*self.server.lock() {
             server.set_policy(policy);
         }
@@ -256,9 +257,8 @@ impl CoreArchive {
     fn stop(&self, py: Python<'_>, deadline_s: f64) -> PyResult<()> {
         let deadline = std::time::Duration::try_from_secs_f64(deadline_s)
             .map_err(|_| argument("deadline_s", &deadline_s.to_string(), "seconds, not negative"))?;
-        let server = self.server.lock().take();
-        let runtime = self.runtime.lock().take();
         py.detach(|| -> Result<(), BoundaryError> {
+            let (server, runtime) = (self.server.lock().take(), self.runtime.lock().take());
             let Some(runtime) = runtime else { return Ok(()) };
             if let Some(server) = server {
                 runtime.block_on(server.stop(deadline));
@@ -301,9 +301,11 @@ impl CoreFile {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         self.handle.spawn_blocking(move || {
             let mut buffer = vec![0; length.min(left)];
-            let read = reader.read_exact_at(&mut buffer, offset);
-            promise.keep(match read {
-                Ok(()) => Ok(Value::Bytes(buffer)),
+            promise.keep(match reader.read_at(&mut buffer, offset) {
+                Ok(read) => {
+                    buffer.truncate(read);
+                    Ok(Value::Bytes(buffer))
+                }
                 Err(error) => Err(ArchiveError::from(error).into()),
             });
         });
@@ -313,16 +315,130 @@ impl CoreFile {
 
 /// Reads every stored object and holds it against its digest and the index.
 #[pyfunction]
-fn check<'py>(py: Python<'py>, settings_json: PyBackedBytes, progress: Py<PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+fn check<'py>(
+    py: Python<'py>,
+    settings_json: PyBackedBytes,
+    progress: Py<PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
-    let report = py.detach(|| vna_node::check(Arc::new(RealDisk), settings, &mut |done, all| report_progress(&progress, done, all)));
-    Ok(PyBytes::new(py, &report.map_err(BoundaryError::from)?))
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut failed = None;
+    let report = py.detach(|| {
+        vna_node::check(&disk, &settings, &mut |done, all| tell(&progress, done, all, &mut failed))
+    });
+    answer(py, report, failed)
 }
 
 /// Builds the index anew from the log alone.
 #[pyfunction]
-fn reindex<'py>(py: Python<'py>, settings_json: PyBackedBytes, progress: Py<PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+fn reindex<'py>(
+    py: Python<'py>,
+    settings_json: PyBackedBytes,
+    progress: Py<PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
-    let report = py.detach(|| vna_node::reindex(Arc::new(RealDisk), settings, &mut |done, all| report_progress(&progress, done, all)));
-    Ok(PyBytes::new(py, &report.map_err(BoundaryError::from)?))
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut failed = None;
+    let report = py.detach(|| {
+        vna_node::reindex(&disk, &settings, &mut |done, all| tell(&progress, done, all, &mut failed))
+    });
+    answer(py, report, failed)
+}
+
+/// Calls `progress`; what it raises is kept for the end, since the work itself goes on.
+fn tell(progress: &Py<PyAny>, done: u64, all: u64, failed: &mut Option<PyErr>) {
+    if failed.is_none() {
+        *failed = Python::attach(|py| progress.call1(py, (done, all)).err());
+    }
+}
+
+fn answer<'py>(
+    py: Python<'py>,
+    report: Result<impl serde::Serialize, ArchiveError>,
+    failed: Option<PyErr>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let report = report.map_err(BoundaryError::from)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let json = serde_json::to_vec(&report)
+        .map_err(|error| BoundaryError::Argument(format!("a report without JSON form: {error}")))?;
+    Ok(PyBytes::new(py, &json))
+}
+
+fn runtime() -> Result<Runtime, BoundaryError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_name("vna-node")
+        .enable_all()
+        .build()
+        .map_err(|source| ArchiveError::Io { doing: "starting the data plane's threads", source }.into())
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &[u8], name: &str) -> Result<T, BoundaryError> {
+    serde_json::from_slice(json).map_err(|error| BoundaryError::Argument(format!("{name}: {error}")))
+}
+
+fn parse_settings(json: &[u8]) -> Result<Settings, BoundaryError> {
+    parse(json, "settings_json")
+}
+
+fn argument(name: &str, found: &str, right: &str) -> BoundaryError {
+    BoundaryError::Argument(format!("{name} is {found:?}; it must be {right}"))
+}
+
+fn level_of(name: &str) -> Result<Level, BoundaryError> {
+    vna_node::level_named(name)
+        .ok_or_else(|| argument("level", name, "patients, studies, series or instances"))
+}
+
+fn id_of(level: Level, public_id: &str) -> Result<PublicId, BoundaryError> {
+    public_id.parse().map_err(|_| no_id(level, public_id))
+}
+
+/// What cannot be a public id names no resource: that is the same answer for a client.
+fn no_id(level: Level, public_id: &str) -> BoundaryError {
+    BoundaryError::NoSuchId { level, text: public_id.chars().take(64).collect() }
+}
+
+fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
+    ArchiveError::NotFound { level, public_id }.into()
+}
+
+fn view() -> View {
+    View { now_us: now_us(), stable_age_us: STABLE_AGE_US }
+}
+
+/// The answer of a look-up that was made inline.
+fn inline<'py>(
+    py: Python<'py>,
+    json: Result<Option<Vec<u8>>, IndexError>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
+    Ok(json.map(|json| PyBytes::new(py, &json)))
+}
+
+fn uploaded(outcome: &Became) -> Outcome {
+    vna_node::upload_json(outcome)
+        .map(Value::Bytes)
+        .ok_or_else(|| BoundaryError::Argument(format!("an upload became {outcome:?}")))
+}
+
+fn deletion(level: Level, id: PublicId, outcome: &Became) -> Outcome {
+    match outcome {
+        Became::Deleted { remaining_ancestor, .. } => {
+            Ok(Value::Bytes(vna_index::deletion_json(*remaining_ancestor)))
+        }
+        _ => Err(not_found(level, id)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,8 +1,10 @@
 //! Errors of the core as the exceptions of `vna/errors.py`, where each is declared once.
 
 use pyo3::PyErr;
-use vna_dicom::DicomError;
+use vna_dicom::{DicomError, Level};
+use vna_index::IndexError;
 use vna_node::ArchiveError;
+use vna_store::StoreError;
 
 pyo3::import_exception!(vna.errors, AlreadyOpen);
 pyo3::import_exception!(vna.errors, BadRequest);
@@ -19,6 +21,15 @@ pyo3::import_exception!(vna.errors, StorageFailed);
 pub enum BoundaryError {
     /// The archive refused or failed.
     Archive(ArchiveError),
+    /// The same, for all of a group.
+    Shared(std::sync::Arc<ArchiveError>),
+    /// A text that is asked for as a public id, and is none.
+    NoSuchId {
+        /// The level that was asked.
+        level: Level,
+        /// The beginning of the text.
+        text: String,
+    },
     /// An argument is not what the signature says.
     Argument(String),
     /// The archive stopped before it answered.
@@ -34,5 +45,86 @@ impl From<ArchiveError> for BoundaryError {
 impl From<DicomError> for BoundaryError {
     fn from(error: DicomError) -> Self {
         Self::Archive(error.into())
+    }
+}
+
+impl From<std::sync::Arc<ArchiveError>> for BoundaryError {
+    fn from(error: std::sync::Arc<ArchiveError>) -> Self {
+        Self::Shared(error)
+    }
+}
+
+impl From<BoundaryError> for PyErr {
+    fn from(error: BoundaryError) -> PyErr {
+        match error {
+            BoundaryError::Archive(error) => archive_error(&error),
+            BoundaryError::Shared(error) => archive_error(&error),
+            BoundaryError::NoSuchId { level, text } => {
+                NotFound::new_err((format!("no {level} has the id {text:?}"), "not_found"))
+            }
+            BoundaryError::Argument(problem) => BadRequest::new_err((problem, "request.bad")),
+            BoundaryError::Stopped => Busy::new_err(("the archive is stopping", "archive.stopped")),
+        }
+    }
+}
+
+fn archive_error(error: &ArchiveError) -> PyErr {
+    let (message, code) = (error.to_string(), error.code());
+    // No `_` arm: a new error does not compile until it has chosen its exception.
+    match error {
+        ArchiveError::Dicom(inner) => EncodingError::new_err((message, code, inner.offset())),
+        ArchiveError::Store(inner) => store_error(inner, message, code),
+        ArchiveError::Index(inner) => index_error(inner, message, code),
+        ArchiveError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            OutOfStorage::new_err((message, code))
+        }
+        ArchiveError::Io { .. }
+        | ArchiveError::LogTooShort { .. }
+        | ArchiveError::IndexTooOld { .. }
+        | ArchiveError::Row { .. }
+        | ArchiveError::Record { .. }
+        | ArchiveError::Behind => StorageFailed::new_err((message, code)),
+        ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
+        ArchiveError::NotFound { .. } => NotFound::new_err((message, code)),
+        ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
+        ArchiveError::HeadTooLarge { .. } => EncodingError::new_err((message, code)),
+        ArchiveError::Policy { .. } => SettingsError::new_err((message, code)),
+        ArchiveError::Stopped => Busy::new_err((message, code)),
+    }
+}
+
+fn store_error(error: &StoreError, message: String, code: &'static str) -> PyErr {
+    match error {
+        StoreError::Full { .. } => OutOfStorage::new_err((message, code)),
+        StoreError::Locked { .. } => AlreadyOpen::new_err((message, code)),
+        StoreError::TooLarge { .. } => EncodingError::new_err((message, code)),
+        StoreError::Io(_)
+        | StoreError::GroupFailed(_)
+        | StoreError::Damaged(_)
+        | StoreError::Gone { .. }
+        | StoreError::OtherBlob { .. }
+        | StoreError::Version { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::ReservedKind(_)
+        | StoreError::NotAPack { .. } => {
+            StorageFailed::new_err((message, code, error.offset()))
+        }
+    }
+}
+
+fn index_error(error: &IndexError, message: String, code: &'static str) -> PyErr {
+    match error {
+        IndexError::Full => OutOfStorage::new_err((message, code)),
+        IndexError::BadQuery { .. } => BadRequest::new_err((message, code)),
+        IndexError::EmptyUid { .. } => EncodingError::new_err((message, code)),
+        IndexError::Corrupt { .. }
+        | IndexError::Missing { .. }
+        | IndexError::SchemaTooNew { .. }
+        | IndexError::LsnOrder { .. }
+        | IndexError::BadRow { .. }
+        | IndexError::OutOfRange { .. }
+        | IndexError::Engine { .. }
+        | IndexError::Io { .. }
+        | IndexError::Broken => StorageFailed::new_err((message, code)),
     }
 }

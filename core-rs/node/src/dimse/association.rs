@@ -27,6 +27,13 @@ const LEAST_PROGRESS_BYTES: u64 = 1 << 10;
 /// Longest time between two looks at the clock. Timeouts are late by this much at most.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
+/// A wait inside a message that suggests a delayed acknowledgement, which takes 40 ms at least.
+///
+/// A peer that leaves Nagle's algorithm on, as DCMTK does by default, holds the end of each write back until all before
+/// it is acknowledged, and we have nothing to send that would carry the acknowledgement. Such a peer is acknowledged
+/// without delay from then on; others are not, for it doubles the cost of receiving.
+const HELD_BACK: Duration = Duration::from_millis(30);
+
 /// What a task needs.
 pub(super) struct Task<S: InstanceSink> {
     common: Arc<Common>,
@@ -44,6 +51,8 @@ pub(super) struct Task<S: InstanceSink> {
     clock: Clock,
     stop: watch::Receiver<Option<Instant>>,
     stopping: bool,
+    /// The peer waits for acknowledgements; see [`HELD_BACK`].
+    held_back: bool,
     /// How it ended; the connection may linger after.
     end: Option<&'static str>,
     stored: u64,
@@ -110,6 +119,7 @@ impl<S: InstanceSink> Task<S> {
             clock: Clock::new(&policy),
             socket: Socket::new(stream),
             stopping,
+            held_back: false,
             common,
             sink,
             policy,
@@ -203,6 +213,11 @@ impl<S: InstanceSink> Task<S> {
 
     /// Waits for bytes, the clock or the end of the server. False when the connection is broken.
     async fn wait(&mut self) -> bool {
+        let in_message = self.in_message();
+        if in_message && self.held_back {
+            self.socket.acknowledge();
+        }
+        let since = Instant::now();
         let wake = tokio::select! {
             biased;
             readable = self.socket.readable() => if readable.is_ok() { Wake::Readable } else { Wake::Broken },
@@ -210,7 +225,10 @@ impl<S: InstanceSink> Task<S> {
             _ = self.stop.changed(), if !self.stopping => Wake::Stop,
         };
         match wake {
-            Wake::Readable => true,
+            Wake::Readable => {
+                self.held_back |= in_message && since.elapsed() >= HELD_BACK;
+                true
+            }
             Wake::Broken => false,
             Wake::Stop => {
                 self.stopping = true;

@@ -87,6 +87,17 @@ impl Socket {
         self.stream.readable().await
     }
 
+    /// Acknowledges what has come without the usual delay. The system leaves this mode by itself, so it is asked for
+    /// before each wait.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn acknowledge(&self) {
+        let _ = self.stream.set_quickack(true);
+    }
+
+    /// Other systems have no such option.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn acknowledge(&self) {}
+
     /// Sends all output of the association, usually in one call.
     pub async fn send_output(&self, association: &mut Association, patience: Duration) -> Result<(), WriteError> {
         while !association.output().is_empty() {

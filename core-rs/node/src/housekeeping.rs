@@ -1,0 +1,199 @@
+//! What runs beside the archive's work: rows of deleted resources, expired versions, dead bytes.
+//!
+//! Invariant (2) of ARCHITECTURE.md is kept here: bytes go only after the end of their rows is durable in
+//! the index. What a crash leaves undone is found at the next start, since what is live is counted anew.
+
+use std::collections::HashSet;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use vna_index::{FreedBlob, Index, Relocation};
+use vna_store::{BlobKey, Log, Moved, Place};
+
+use crate::arrival::now_us;
+use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
+use crate::error::ArchiveError;
+
+/// How often to look for work.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// The index's writer is held this long at a time: an arrival waits no longer for it.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// How often expired versions are looked for.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Versions given up in one transaction.
+const EXPIRED_AT_ONCE: u64 = 1000;
+
+/// How often packs are looked at.
+const COMPACTION_PERIOD: Duration = Duration::from_secs(60);
+
+/// A pack is rewritten when less than this part of it is live, in percent: rewriting costs what is live and
+/// gains what is not, so at one half a byte is written for each that is won.
+const COMPACT_BELOW_PERCENT: u64 = 50;
+
+/// Blobs that lost their last row, until their bytes can go.
+#[derive(Default)]
+pub(crate) struct Trash(Mutex<Vec<FreedBlob>>);
+
+impl Trash {
+    pub(crate) fn put(&self, freed: impl IntoIterator<Item = FreedBlob>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(freed);
+    }
+
+    fn take(&self) -> Vec<FreedBlob> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The thread that does it.
+pub(crate) struct Housekeeping {
+    stop: Mutex<Option<Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Housekeeping {
+    pub(crate) fn start(
+        log: Arc<Log>,
+        index: Arc<dyn Index>,
+        trash: Arc<Trash>,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let keeper = Keeper { log, index, trash };
+        let thread = std::thread::Builder::new()
+            .name("vna-keeper".into())
+            .spawn(move || keeper.run(&stopped))?;
+        Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the thread after the step that it is at.
+    pub(crate) fn stop(&self) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic there has been reported by its own hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One step at a time, each of which may be the last before a power cut.
+pub(crate) struct Keeper {
+    pub(crate) log: Arc<Log>,
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) trash: Arc<Trash>,
+}
+
+impl Keeper {
+    fn run(&self, stopped: &Receiver<()>) {
+        let mut expiry_due = Instant::now();
+        let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
+        loop {
+            let mut done = self.tidy();
+            if done.is_ok() && Instant::now() >= expiry_due {
+                expiry_due += EXPIRY_PERIOD;
+                done = self.expire();
+            }
+            if done.is_ok() && Instant::now() >= compaction_due {
+                compaction_due += COMPACTION_PERIOD;
+                done = self.compact();
+            }
+            if let Err(error) = done {
+                tracing::error!(code = error.code(), "housekeeping failed: {error}");
+            }
+            match stopped.recv_timeout(PERIOD) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Removes the rows of deleted resources, then the bytes that nobody needs.
+    pub(crate) fn tidy(&self) -> Result<(), ArchiveError> {
+        loop {
+            let slice = self.index.maintain(SLICE)?;
+            self.trash.put(slice.freed);
+            if !slice.more {
+                break;
+            }
+            // Whoever waits for the index's writer goes first.
+            std::thread::yield_now();
+        }
+        let freed = self.trash.take();
+        if freed.is_empty() {
+            return Ok(());
+        }
+        let durable = self.index.checkpoint()?; // (2)
+        let blobs = freed.iter().map(freed_ref).collect::<Result<Vec<_>, _>>()?;
+        self.log.mark_dead(&blobs);
+        let files: Vec<BlobKey> = blobs
+            .iter()
+            .filter(|blob| matches!(blob.place, Place::File { .. }))
+            .map(|blob| blob.key)
+            .collect();
+        if !files.is_empty() {
+            self.log.remove_files(&files)?;
+        }
+        self.log.drop_dead(durable)?;
+        Ok(())
+    }
+
+    fn expire(&self) -> Result<(), ArchiveError> {
+        loop {
+            let freed = self.index.expire_versions(now_us(), EXPIRED_AT_ONCE)?;
+            let more = freed.len() as u64 >= EXPIRED_AT_ONCE;
+            self.trash.put(freed);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Rewrites the packs that are mostly dead.
+    pub(crate) fn compact(&self) -> Result<(), ArchiveError> {
+        for info in self.log.segments() {
+            let Some(live) = info.live.filter(|_| info.is_sealed) else { continue };
+            if live.bytes * 100 < info.bytes * COMPACT_BELOW_PERCENT && live.records < info.blobs {
+                self.compact_pack(info.segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rewrites one pack without what is dead, or finishes a compaction that was interrupted.
+    pub(crate) fn compact_pack(&self, segment: u64) -> Result<(), ArchiveError> {
+        let durable = self.index.checkpoint()?;
+        let live = live_keys(&*self.index, segment)?;
+        let index = &*self.index;
+        self.log.compact(segment, durable, &|key| live.contains(key), &mut |moved: &[Moved]| {
+            let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
+            index.relocate(&moves)?;
+            Ok::<(), ArchiveError>(())
+        })?;
+        Ok(())
+    }
+}
+
+fn relocation(moved: &Moved) -> Relocation {
+    Relocation {
+        store: LOCAL_STORE,
+        key: moved.key.0,
+        from: moved.from.to_columns(),
+        to: moved.to.to_columns(),
+    }
+}
+
+/// The keys of the blobs whose records are in `segment` and that rows point at.
+pub(crate) fn live_keys(
+    index: &dyn Index,
+    segment: u64,
+) -> Result<HashSet<BlobKey>, ArchiveError> {
+    let mut keys = HashSet::new();
+    for column in [inline_column(segment), file_column(segment)] {
+        let rows = index.blobs_in(LOCAL_STORE, column)?;
+        keys.extend(rows.into_iter().map(|row| BlobKey(row.key)));
+    }
+    Ok(keys)
+}
