@@ -271,6 +271,11 @@ def report_queries(latencies: list[dict[str, Any]]) -> None:
         )
 
 
+def save(path: Path | None, report: dict[str, Any]) -> None:
+    if path:
+        path.write_text(json.dumps(report, indent=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
@@ -311,11 +316,11 @@ def main() -> None:
             f"{report['kill']['restart_seconds']:.2f} s, after a clean end "
             f"{report['clean_restart_seconds']:.2f} s"
         )
+        save(arguments.json, report)
         if not arguments.no_queries:
             report["queries"] = query_latencies(program, server.storage(), growth.stored)
             report_queries(report["queries"])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1))
+            save(arguments.json, report)
 
 
 if __name__ == "__main__":
