@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, autotestdict=False, boundscheck=False, wraparound=False, initializedcheck=False
 """The element table of `vna._core.scan` as Python tuples.
 
 A row is 24 bytes, little endian, `struct` format ``<I2sHQIBBxx``: tag (group << 16 | element), VR

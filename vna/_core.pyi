@@ -4,6 +4,22 @@ import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
+__all__ = [
+    "DEBUG",
+    "VERSION",
+    "Archive",
+    "File",
+    "check",
+    "data_set",
+    "decode_text",
+    "frame_ranges",
+    "read_instance",
+    "reindex",
+    "scan",
+    "scan_headers",
+    "tags_json",
+]
+
 DEBUG: Final[bool]
 VERSION: Final[str]
 
@@ -47,7 +63,6 @@ class Archive:
         types: builtins.list[str],
         last: bool,
     ) -> int: ...
-    def query(self, query_json: bytes) -> int: ...
     def statistics(self) -> bytes: ...
     def metrics(self) -> bytes: ...
     def health(self) -> bytes: ...
@@ -64,7 +79,7 @@ def read_instance(data: bytes, /, *, piece: int | None = None) -> dict[str, Any]
 def frame_ranges(data: bytes, /) -> list[list[tuple[int, int]]]:
     """Return the byte ranges of each frame, one for each fragment (PS3.5 §A.4)."""
 
-def decode_text(value: bytes, *, terms: str, vr: str) -> str: ...
+def decode_text(value: bytes, /, *, terms: str, vr: str) -> str: ...
 def tags_json(
     data: bytes, form: str, /, *, ignore_length: Sequence[int] = ..., whole: bool = False
 ) -> bytes: ...

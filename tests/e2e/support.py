@@ -108,7 +108,8 @@ def make_instance(study=None, series=None, patient="P1", number=1, size=64, **at
     instance.SeriesInstanceUID = series or generate_uid()
     instance.Modality = "CT"
     instance.InstanceNumber = str(number)
-    instance.Rows, instance.Columns = 1, size // 2
+    columns = next(count for count in range(min(size // 2, 1000), 0, -1) if size % (2 * count) == 0)
+    instance.Rows, instance.Columns = size // 2 // columns, columns
     instance.BitsAllocated = instance.BitsStored = 16
     instance.HighBit = 15
     instance.PixelRepresentation = 0

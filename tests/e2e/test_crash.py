@@ -38,7 +38,7 @@ def upload_and_delete(url, ledger, stopping, seed):
     study = generate_uid()
     with httpx.Client(base_url=url, timeout=5) as http:
         while not stopping.is_set():
-            data = make_instance(study, patient="CRASH", size=chance.choice([100, 3000, 60_000]))
+            data = make_instance(study, patient="CRASH", size=chance.choice([100, 3000, 100_000]))
             try:
                 one = http.post("/instances", content=data).json()["ID"]
                 with ledger.lock:
@@ -74,7 +74,7 @@ def send(server, ledger, stopping):
 
 @pytest.mark.crash
 def test_nothing_that_was_answered_is_lost(start_server):
-    flags = ("--set=storage.segment_bytes=2000000", "--set=storage.large_object_bytes=50000")
+    flags = ("--set=storage.segment_bytes=2000000", "--set=storage.large_object_bytes=65536")
     server = start_server(*flags)
     ledger = Ledger()
     for round_ in range(ROUNDS):
@@ -112,7 +112,7 @@ def verify(server, ledger):
         assert data_set_bytes(server.file(one)) == data_set_bytes(data)
     statistics = server.get("/statistics")
     assert statistics["CountInstances"] == len(listed)
-    changes = server.get("/changes?limit=0")["Changes"]
+    changes = server.get("/changes?limit=1000000")["Changes"]
     numbers = [change["Seq"] for change in changes]
     assert numbers == sorted(set(numbers))
     told = {change["ID"] for change in changes if change["ChangeType"] == "NewInstance"}

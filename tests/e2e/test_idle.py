@@ -24,7 +24,6 @@ NEVER_AT_IDLE = {
     "sqlite3",
     "structlog",
     "uvicorn",
-    "watchfiles",
 }
 IDLE_PSS_KB = 70 * 1024
 START_TO_ANSWER_S = 1.0

@@ -1,6 +1,7 @@
 """The first thing a user does: send, see it listed, get every byte back."""
 
 import hashlib
+import io
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -192,7 +193,10 @@ def test_echo_and_store_of_pynetdicom_in_both_little_endian_syntaxes(server):
         association = associate(server, contexts)
         assert association.send_c_echo().Status == 0x0000
         if syntax == ImplicitVRLittleEndian:
+            buffer = DicomBytesIO()
             data_set.file_meta.TransferSyntaxUID = syntax
+            data_set.save_as(buffer, implicit_vr=True, little_endian=True)
+            data_set = pydicom.dcmread(DicomBytesIO(buffer.getvalue()))
         assert association.send_c_store(data_set).Status == 0x0000
         association.release()
         buffer = DicomBytesIO()
@@ -212,7 +216,7 @@ def test_a_data_set_that_is_not_the_one_announced_is_refused(server):
     request.AffectedSOPClassUID = data_set.SOPClassUID
     request.AffectedSOPInstanceUID = generate_uid()
     request.Priority = 2
-    request.DataSet = DicomBytesIO(encode(data_set, False, True))
+    request.DataSet = io.BytesIO(encode(data_set, False, True))
     context = association.accepted_contexts[0].context_id
     association.dimse.send_msg(request, context)
     _, answer = association.dimse.get_msg(block=True)

@@ -36,13 +36,13 @@ class FakeArchive:
         return json.dumps({"ID": public_id, "Status": status}).encode()
 
     def open_file(self, public_id):
-        self.resource("instance", public_id)
+        self.resource("instances", public_id)
         self.opened.append(FakeFile(self.files[public_id]))
         return self.opened[-1]
 
     def resource(self, level, public_id):
-        if level != "instance" or public_id not in self.files:
-            raise NotFound(f"there is no {level} {public_id}")
+        if level != "instances" or public_id not in self.files:
+            raise NotFound(f"{public_id} is none of the {level}")
         return json.dumps({"ID": public_id, "Type": "Instance"}).encode()
 
     async def delete(self, level, public_id, caller):

@@ -117,5 +117,5 @@ async def test_lines_of_the_core_reach_the_log_with_their_fields(archive, caplog
 
 
 async def test_a_file_that_is_not_there_is_not_found(archive):
-    with pytest.raises(NotFound, match="there is no instance x"):
+    with pytest.raises(NotFound, match="x is none of the instances"):
         archive.open_file("x")

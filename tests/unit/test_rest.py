@@ -162,7 +162,7 @@ async def test_errors_are_described_as_clients_of_orthanc_expect(client):
     assert answer.status_code == 404
     assert answer.json() == {
         "Code": "not_found",
-        "Details": "there is no instance none",
+        "Details": "none is none of the instances",
         "HttpError": "Not Found",
         "HttpStatus": 404,
         "Message": "Unknown resource",
@@ -290,18 +290,18 @@ async def test_forms_of_a_file_that_we_do_not_give_are_refused_not_ignored(clien
 @pytest.mark.parametrize(
     ("path", "asked"),
     [
-        ("/patients", ("resources", "patient", 0, 0, False)),
-        ("/studies?expand", ("resources", "study", 0, 0, True)),
+        ("/patients", ("resources", "patients", 0, 0, False)),
+        ("/studies?expand", ("resources", "studies", 0, 0, True)),
         ("/series?expand=false", ("resources", "series", 0, 0, False)),
-        ("/instances?since=2&limit=5", ("resources", "instance", 2, 5, False)),
-        ("/patients/P/instances", ("children", "patient", "P", "instance", True)),
-        ("/studies/S/series?expand=0", ("children", "study", "S", "series", False)),
-        ("/instances/I/patient", ("parent", "instance", "I", "patient")),
-        ("/series/S/study", ("parent", "series", "S", "study")),
+        ("/instances?since=2&limit=5", ("resources", "instances", 2, 5, False)),
+        ("/patients/P/instances", ("children", "patients", "P", "instances", True)),
+        ("/studies/S/series?expand=0", ("children", "studies", "S", "series", False)),
+        ("/instances/I/patient", ("parent", "instances", "I", "patients")),
+        ("/series/S/study", ("parent", "series", "S", "studies")),
         ("/instances/I/tags", ("tags", "I", "full")),
         ("/instances/I/tags?short", ("tags", "I", "short")),
-        ("/instances/I/tags?simplify", ("tags", "I", "simple")),
-        ("/instances/I/simplified-tags", ("tags", "I", "simple")),
+        ("/instances/I/tags?simplify", ("tags", "I", "simplified")),
+        ("/instances/I/simplified-tags", ("tags", "I", "simplified")),
         ("/changes", ("changes", None, None, 100, [], False)),
         (
             "/changes?since=4&to=9&limit=2&type=NewStudy;NewSeries&last",

@@ -1,142 +1,150 @@
 """`vna COMMAND`: reads flags, loads the settings, calls the command's module.
 
-The modules of the commands are imported when they run: `vna serve` pays for no progress bar and
-`vna version` for no server.
+argparse, since `vna serve` keeps in memory what it imports to read its flags: typer costs 8 MB and
+85 ms there. The modules of the commands are imported when they run, for the same reason.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from vna.errors import VnaError
 from vna.settings import Settings, load
 
-app = typer.Typer(
-    help="A vendor neutral archive for medical images.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+# Flags of `vna serve` that stand for a key; every other key goes through --set.
+SHORTCUTS = {
+    "--http-host": "http.host",
+    "--http-port": "http.port",
+    "--dicom-host": "dicom.host",
+    "--dicom-port": "dicom.port",
+    "--aet": "dicom.aet",
+}
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Configuration (else ./vna.toml).")
-]
-RootOption = Annotated[
-    str | None,
-    typer.Option("--root", metavar="FOLDER", help="Folder of the archive: storage.root."),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other key, such as dicom.aet=PACS."),
-]
+Command = Callable[[argparse.Namespace], int]
 
 
-def read_settings(
-    config: Path | None, pairs: list[str] | None, **flags: str | int | None
-) -> Settings:
-    """Return the settings with the flags on top; `dicom__aet="X"` stands for `dicom.aet`."""
-    given = {name.replace("__", "."): str(v) for name, v in flags.items() if v is not None}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--set")
-        given[name.strip()] = value
-    return load(config, flags=given)
-
-
-@app.command()
-def serve(
-    config: ConfigOption = None,
-    root: RootOption = None,
-    http_host: Annotated[str | None, typer.Option(help="http.host")] = None,
-    http_port: Annotated[int | None, typer.Option(help="http.port")] = None,
-    dicom_host: Annotated[str | None, typer.Option(help="dicom.host")] = None,
-    dicom_port: Annotated[int | None, typer.Option(help="dicom.port")] = None,
-    aet: Annotated[str | None, typer.Option(help="dicom.aet")] = None,
-    pairs: SetOption = None,
-) -> None:
+def serve(arguments: argparse.Namespace) -> int:
     """Run the archive until it is told to stop."""
     from vna.cli.serve import serve as run
 
-    run(
-        read_settings(
-            config,
-            pairs,
-            storage__root=root,
-            http__host=http_host,
-            http__port=http_port,
-            dicom__host=dicom_host,
-            dicom__port=dicom_port,
-            dicom__aet=aet,
-        )
-    )
+    run(settings_of(arguments))
+    return 0
 
 
-@app.command("import")
-def import_(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with all below them.")],
-    url: Annotated[
-        str | None, typer.Option(help="A running archive; else the one of this folder.")
-    ] = None,
-    config: ConfigOption = None,
-    root: RootOption = None,
-    pairs: SetOption = None,
-) -> None:
+def import_(arguments: argparse.Namespace) -> int:
     """Store DICOM files: into the running server of this archive, else directly."""
     from vna.cli.importing import import_paths
 
-    raise typer.Exit(import_paths(read_settings(config, pairs, storage__root=root), paths, url))
+    return import_paths(settings_of(arguments), arguments.paths, arguments.url)
 
 
-@app.command()
-def reindex(config: ConfigOption = None, root: RootOption = None, pairs: SetOption = None) -> None:
-    """Build the index anew from log and packs. The server must not run."""
+def reindex(arguments: argparse.Namespace) -> int:
+    """Build the index anew from what was stored. The server must not run."""
     from vna.cli.offline import reindex as run
 
-    raise typer.Exit(run(read_settings(config, pairs, storage__root=root)))
+    return run(settings_of(arguments))
 
 
-@app.command()
-def check(config: ConfigOption = None, root: RootOption = None, pairs: SetOption = None) -> None:
+def check(arguments: argparse.Namespace) -> int:
     """Compare everything stored with its sums and the index. The server must not run."""
     from vna.cli.offline import check as run
 
-    raise typer.Exit(run(read_settings(config, pairs, storage__root=root)))
+    return run(settings_of(arguments))
 
 
-@app.command("config")
-def config_(
-    explain: Annotated[bool, typer.Option("--explain", help="Say what each key means.")] = False,
-    config: ConfigOption = None,
-    root: RootOption = None,
-    pairs: SetOption = None,
-) -> None:
+def config(arguments: argparse.Namespace) -> int:
     """Print the settings in force, as a vna.toml."""
     from vna.cli.explain import to_toml
 
-    print(to_toml(read_settings(config, pairs, storage__root=root), explain=explain))
+    print(to_toml(settings_of(arguments), explain=arguments.explain))
+    return 0
 
 
-@app.command()
-def version() -> None:
+def version(arguments: argparse.Namespace) -> int:
     """Print the version."""
     from vna.version import version as installed
 
     print(f"vna {installed()}")
+    return 0
 
 
-def main() -> None:
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings with the flags on top."""
+    return load(arguments.config, flags=arguments.flags)
+
+
+class Flag(argparse.Action):
+    """A flag that stands for a key of the configuration."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Note the key and its text; what it may be is for the schema to say."""
+        name, text = str(self.metavar), str(values)
+        if option_string == "--set":
+            name, equals, text = text.partition("=")
+            if not equals:
+                parser.error(f"--set {name!r}: it takes KEY=VALUE, such as dicom.aet=PACS")
+        namespace.flags = {**namespace.flags, name.strip(): text}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        "vna", description="A vendor neutral archive for medical images.", allow_abbrev=False
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Command, *, with_settings: bool = True) -> argparse.ArgumentParser:
+        text = run.__doc__ or ""
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.set_defaults(run=run, config=None, flags={})
+        if with_settings:
+            command.add_argument(
+                "--config", type=Path, metavar="FILE", help="configuration, else ./vna.toml"
+            )
+            command.add_argument(
+                "--root", action=Flag, metavar="storage.root", help="folder of the archive"
+            )
+            command.add_argument(
+                "--set", action=Flag, metavar="KEY=VALUE", help="any key; see vna config --explain"
+            )
+        return command
+
+    serving = add("serve", serve)
+    for flag, key in SHORTCUTS.items():
+        serving.add_argument(flag, action=Flag, metavar=key)
+    importing = add("import", import_)
+    importing.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
+    importing.add_argument("--url", help="a running archive, else the one of this folder")
+    add("reindex", reindex)
+    add("check", check)
+    add("config", config).add_argument(
+        "--explain", action="store_true", help="say what each key means"
+    )
+    add("version", version, with_settings=False)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a foreseen error is one message and status 1, no traceback."""
+    parsed = parser().parse_args(arguments)
+    run: Command = parsed.run
     try:
-        app()
+        status = run(parsed)
     except (VnaError, OSError) as error:
         print(f"vna: {error}", file=sys.stderr)
-        sys.exit(1)
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from vna.rest.requests import Call, Handler
 JSON = "application/json"
 DICOM = "application/dicom"
 
-# The core speaks of one resource, paths of many.
-SINGULAR = {"patients": "patient", "studies": "study", "series": "series", "instances": "instance"}
+# A path names the level above in the singular, the core every level in the plural.
+PLURAL = {"patient": "patients", "study": "studies", "series": "series"}
 
 
 def json_response(body: bytes) -> Response:
@@ -35,7 +35,7 @@ def lister(level: str) -> Handler:
             missing = "since" if since is None else "limit"
             raise BadRequest(f"parameter {missing} is missing: a page needs since and limit")
         expand = call.flag("expand")
-        body = await call.archive.resources(SINGULAR[level], since or 0, limit or 0, expand)
+        body = await call.archive.resources(level, since or 0, limit or 0, expand)
         return json_response(body)
 
     return handle
@@ -45,7 +45,7 @@ def getter(level: str) -> Handler:
     """Return the handler that shows one resource."""
 
     async def handle(call: Call) -> Response:
-        return json_response(call.archive.resource(SINGULAR[level], call.path("id")))
+        return json_response(call.archive.resource(level, call.path("id")))
 
     return handle
 
@@ -54,7 +54,7 @@ def deleter(level: str) -> Handler:
     """Return the handler that deletes a resource and all below it."""
 
     async def handle(call: Call) -> Response:
-        body = await call.archive.delete(SINGULAR[level], call.path("id"), call.caller)
+        body = await call.archive.delete(level, call.path("id"), call.caller)
         return json_response(body)
 
     return handle
@@ -64,7 +64,7 @@ def parent(level: str, parent_level: str) -> Handler:
     """Return the handler that shows the resource of `parent_level` that one is in."""
 
     async def handle(call: Call) -> Response:
-        return json_response(call.archive.parent(SINGULAR[level], call.path("id"), parent_level))
+        return json_response(call.archive.parent(level, call.path("id"), PLURAL[parent_level]))
 
     return handle
 
@@ -74,7 +74,7 @@ def children(level: str, child_level: str) -> Handler:
 
     async def handle(call: Call) -> Response:
         body = await call.archive.children(
-            SINGULAR[level], call.path("id"), SINGULAR[child_level], call.flag("expand", True)
+            level, call.path("id"), child_level, call.flag("expand", True)
         )
         return json_response(body)
 
@@ -119,10 +119,10 @@ def check_accept(accept: str) -> None:
 
 async def tags(call: Call) -> Response:
     """Return the tags of an instance, by number with name and type, or as the query says."""
-    form = "simple" if call.flag("simplify") else "short" if call.flag("short") else "full"
+    form = "simplified" if call.flag("simplify") else "short" if call.flag("short") else "full"
     return json_response(await call.archive.tags(call.path("id"), form))
 
 
 async def simple(call: Call) -> Response:
     """Return the tags of an instance by name."""
-    return json_response(await call.archive.tags(call.path("id"), "simple"))
+    return json_response(await call.archive.tags(call.path("id"), "simplified"))

@@ -94,10 +94,10 @@ class Archive:
 
     def open_file(self, public_id: str) -> StoredFile:
         """Open the file of an instance; what it is now is what will be read."""
-        return StoredFile(self, _found(self.core.open_file(public_id), "instance", public_id))
+        return StoredFile(self, _found(self.core.open_file(public_id), "instances", public_id))
 
     async def tags(self, public_id: str, form: str) -> bytes:
-        """Return the tags of an instance: `full`, `short` or `simple`."""
+        """Return the tags of an instance: `full`, `short` or `simplified`."""
         return await self._json(self.core.tags(public_id, form))
 
     def resource(self, level: str, public_id: str) -> bytes:
@@ -180,5 +180,5 @@ def log_core_line(line: bytes) -> None:
 
 def _found(value: T | None, level: str, public_id: str) -> T:
     if value is None:
-        raise NotFound(f"there is no {level} {public_id}")
+        raise NotFound(f"{public_id} is none of the {level}")
     return value
