@@ -1,9 +1,9 @@
 """Header scan of 10,000 files in memory on one thread, beside pydicom and `dicom-object`.
 
-Feeds in the headers (all up to the pixel data) of pydicom's packaged CT, MR and other images, each a copy of its own in
-memory. Every reader gives each top-level element with tag, VR, offset (dicom-object: none) and length, and
-the indexed tags as text. That they find the same is asserted before the clock starts. The figures are headers/s, the
-ratios those of the times; each time is the best of some rounds, the readers in turn.
+Feeds in the headers (all up to the pixel data) of pydicom's packaged CT, MR and other images, each a
+copy of its own in memory. Every reader gives each top-level element with tag, VR, offset (not
+dicom-object) and length, and the indexed tags as text; that they find the same is asserted before the
+clock starts. The figures are headers/s, the ratios those of the times, each the best of some rounds.
 
     python bench/bench_scan.py [--headers 10000] [--rounds 3]
 """

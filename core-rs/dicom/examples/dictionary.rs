@@ -8,8 +8,7 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 
 fn main() {
-    println!(
-        "// Made by examples/dictionary.rs from dicom-dictionary-std {}; do not edit.",
+    println!("// Made by examples/dictionary.rs from dicom-dictionary-std 0.10; do not edit."); do not edit.",
         "0.10"
     );
     println!("table! {{");

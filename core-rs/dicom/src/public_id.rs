@@ -140,6 +140,35 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_those_that_other_servers_give() {
+        // DummyCT.dcm of the public Orthanc test set.
+        let patient = "ozp00SjY2xG";
+        let study = "1.2.840.113619.2.176.2025.1499492.7391.1171285944.390";
+        let series = "1.2.840.113619.2.176.2025.1499492.7391.1171285944.394";
+        let instance = "1.2.840.113619.2.176.2025.1499492.7040.1171286242.109";
+        for (id, text) in [
+            (
+                PublicId::patient(patient),
+                "6816cb19-844d5aee-85245eba-28e841e6-2414fae2",
+            ),
+            (
+                PublicId::study(patient, study),
+                "b9c08539-26f93bde-c81ab0d7-bffaf2cb-a4d0bdd0",
+            ),
+            (
+                PublicId::series(patient, study, series),
+                "f2635388-f01d497a-15f7c06b-ad7dba06-c4c599fe",
+            ),
+            (
+                PublicId::instance(patient, study, series, instance),
+                "66a662ce-7430e543-bad44d47-0dc5a943-ec7a538d",
+            ),
+        ] {
+            assert_eq!(id.to_string(), text);
+        }
+    }
+
+    #[test]
     fn padding_does_not_change_an_id() {
         assert_eq!(PublicId::patient(" AB \0"), PublicId::patient("AB"));
         assert_ne!(PublicId::patient("A B"), PublicId::patient("AB"));
