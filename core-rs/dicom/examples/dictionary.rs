@@ -8,9 +8,7 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 
 fn main() {
-    println!("// Made by examples/dictionary.rs from dicom-dictionary-std 0.10; do not edit."); do not edit.",
-        "0.10"
-    );
+    println!("// Made by examples/dictionary.rs from dicom-dictionary-std 0.10; do not edit.");
     println!("table! {{");
     for group in (0..=u16::MAX).step_by(2) {
         for element in 0..=u16::MAX {

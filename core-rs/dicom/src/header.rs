@@ -9,7 +9,10 @@ use crate::{DicomError, Element, FileMeta, Instance};
 
 /// How far a [`HeaderReader`] is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::large_enum_variant, reason = "made once an instance and moved out at once")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once an instance and moved out at once"
+)]
 pub enum Progress {
     /// Call again when the prefix holds this many bytes, or is complete.
     NeedMore {
