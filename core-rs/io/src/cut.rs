@@ -81,11 +81,20 @@ struct State {
     operations: u64,
     sync_log: Vec<SyncSite>,
     cut: Option<Cut>,
-    dead: bool,
+    kill_at: Option<u64>,
+    stopped: Option<Stopped>,
     skipped: Option<SyncSite>,
     failing_sync: Option<u64>,
+    failing_site: Option<SyncSite>,
     capacity: Option<u64>,
     stale: Vec<[u8; SECTOR_BYTES]>,
+}
+
+/// Why nothing works any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    Cut,
+    Killed,
 }
 
 impl CutDisk {
@@ -99,6 +108,12 @@ impl CutDisk {
         self.state.lock().cut = Some(cut);
     }
 
+    /// Plans that the process is killed at the n-th change: it and everything later fails, and what
+    /// was written is still there for [`after_kill`](CutDisk::after_kill).
+    pub fn kill_at(&self, operation: u64) {
+        self.state.lock().kill_at = Some(operation);
+    }
+
     /// From now on the syncs of this site say "done" and do nothing. The mutation is inherited by
     /// the disks that [`survive`](CutDisk::survive) and [`after_kill`](CutDisk::after_kill) return.
     pub fn skip_syncs_at(&self, site: SyncSite) {
@@ -109,6 +124,11 @@ impl CutDisk {
     /// should have written may or may not be there, and no later sync writes it.
     pub fn fail_sync(&self, n: u64) {
         self.state.lock().failing_sync = Some(n);
+    }
+
+    /// Makes the next sync of this site fail, as [`fail_sync`](CutDisk::fail_sync) does.
+    pub fn fail_next_sync_at(&self, site: SyncSite) {
+        self.state.lock().failing_site = Some(site);
     }
 
     /// Bounds the sum of all file lengths. A write beyond it is done in part, then refused with
@@ -129,7 +149,17 @@ impl CutDisk {
 
     /// Whether the power was cut.
     pub fn is_cut(&self) -> bool {
-        self.state.lock().dead
+        self.state.lock().stopped == Some(Stopped::Cut)
+    }
+
+    /// Whether the process was killed.
+    pub fn is_killed(&self) -> bool {
+        self.state.lock().stopped == Some(Stopped::Killed)
+    }
+
+    /// The sum of all file lengths.
+    pub fn used_bytes(&self) -> u64 {
+        self.state.lock().used_bytes()
     }
 
     /// The disk as it may look when the power returns. The same survival gives the same disk.
@@ -159,13 +189,18 @@ impl CutDisk {
 
     /// The disk as the next process finds it when this one is killed: all that was written can be
     /// read, and what was not synced is still not durable. Handles of the old process lose their
-    /// effect on it.
+    /// effect on it. Counts and a planned cut go on.
     pub fn after_kill(&self) -> CutDisk {
         let state = self.state.lock();
         CutDisk::from_state(State {
             locked: vec![false; state.contents.len()],
             contents: state.contents.clone(),
             names: state.names.clone(),
+            operations: state.operations,
+            sync_log: state.sync_log.clone(),
+            cut: state.cut,
+            failing_sync: state.failing_sync,
+            failing_site: state.failing_site,
             skipped: state.skipped,
             capacity: state.capacity,
             stale: state.stale.clone(),
@@ -180,16 +215,12 @@ impl CutDisk {
     }
 }
 
-fn power_is_cut() -> io::Error {
-    io::Error::other("the power is cut")
-}
-
 impl State {
     fn check_power(&self) -> io::Result<()> {
-        if self.dead {
-            Err(power_is_cut())
-        } else {
-            Ok(())
+        match self.stopped {
+            None => Ok(()),
+            Some(Stopped::Cut) => Err(io::Error::other("the power is cut")),
+            Some(Stopped::Killed) => Err(io::Error::other("the process is killed")),
         }
     }
 
@@ -200,7 +231,9 @@ impl State {
         self.operations += 1;
         let result = work(self, self.operations);
         if self.cut == Some(Cut::AtOperation(self.operations)) {
-            self.dead = true;
+            self.stopped = Some(Stopped::Cut);
+        } else if self.kill_at == Some(self.operations) {
+            self.stopped = Some(Stopped::Killed);
         }
         self.check_power()?;
         result
@@ -219,10 +252,16 @@ impl State {
         let count = self.sync_log.len() as u64;
         let cut_here = [Cut::AtSync(count), Cut::AtOperation(self.operations)];
         if self.cut.is_some_and(|cut| cut_here.contains(&cut)) {
-            self.dead = true;
-            return Err(power_is_cut());
+            self.stopped = Some(Stopped::Cut);
+        } else if self.kill_at == Some(self.operations) {
+            self.stopped = Some(Stopped::Killed);
         }
-        if self.failing_sync == Some(count) {
+        self.check_power()?;
+        let fails_here = self
+            .failing_site
+            .take_if(|failing| *failing == site)
+            .is_some();
+        if self.failing_sync == Some(count) || fails_here {
             fail(self);
             return Err(io::Error::other(format!(
                 "cannot sync ({site}): injected failure"

@@ -5,6 +5,7 @@
 //! can cut the power at any of them and look at what a real disk might have kept.
 
 mod cut;
+mod direct;
 mod memory;
 mod real;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
 
+use crate::direct::Direct;
 use crate::{Disk, DiskFile, Open, SyncSite};
 
 /// Slices that one `pwritev` takes (`IOV_MAX` of Linux and the BSDs).
@@ -75,6 +76,7 @@ impl Disk for RealDisk {
             .map_err(|e| explain(e, || "open".into(), path))?;
         Ok(Arc::new(RealFile {
             file,
+            direct: Direct::default(),
             path: path.to_path_buf(),
         }))
     }
@@ -126,10 +128,23 @@ impl Disk for RealDisk {
 
 struct RealFile {
     file: File,
+    direct: Direct,
     path: PathBuf,
 }
 
 impl RealFile {
+    /// Whole blocks of a large write past the page cache, the rest through it.
+    fn write_parts(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let Some((start, end)) = self.direct.write(&self.file, parts, offset)? else {
+            return self.write_slices(parts, offset);
+        };
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let before = usize::try_from(start - offset).unwrap_or(usize::MAX);
+        let behind = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        self.write_slices(&between(parts, 0, before), offset)?;
+        self.write_slices(&between(parts, behind, length), end)
+    }
+
     fn write_slices(&self, parts: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         if let [part] = parts {
             return self.file.write_all_at(part, offset);
@@ -153,6 +168,20 @@ impl RealFile {
     }
 }
 
+/// Bytes `from` to `to` of `parts`, one behind the other.
+fn between<'a>(parts: &'a [IoSlice<'_>], from: usize, to: usize) -> Vec<IoSlice<'a>> {
+    let mut at = 0;
+    let mut slices = Vec::new();
+    for part in parts {
+        let (start, end) = (from.max(at), to.min(at + part.len()));
+        if start < end {
+            slices.push(IoSlice::new(&part[start - at..end - at]));
+        }
+        at += part.len();
+    }
+    slices
+}
+
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
@@ -171,7 +200,7 @@ impl DiskFile for RealFile {
     }
 
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.write_slices(parts, offset).map_err(|e| {
+        self.write_parts(parts, offset).map_err(|e| {
             let bytes: usize = parts.iter().map(|part| part.len()).sum();
             explain(
                 e,

@@ -239,7 +239,10 @@ fn no_later_sync_repairs_a_failed_one() {
         .collect();
     assert_eq!(seen, BTreeSet::from([(1, 3), (2, 3)]));
     write(&*file, &[4], 0);
+    disk.fail_next_sync_at(B);
     file.sync_data(A).unwrap();
+    file.sync_data(B).unwrap_err();
+    file.sync_data(B).unwrap();
     assert_eq!(
         content(&disk.survive(Survival::Nothing), "/f").unwrap()[0],
         4

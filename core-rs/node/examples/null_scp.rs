@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vna_dicom::{FileMetaFields, write_file_meta};
 use vna_node::dimse::{
-    InstanceSink, InstanceStream, Policy, ReceivedDataSet, ReceivedHeader, Server, ServerSettings, Spool, status,
+    InstanceSink, InstanceStream, Policy, ReceivedDataSet, ReceivedHeader, Server, ServerSettings,
+    Spool, status,
 };
 
 /// Answers success to everything.
@@ -62,11 +63,20 @@ fn cpu_seconds() -> Option<(f64, f64)> {
 
 fn memory_line(name: &str) -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find(|line| line.starts_with(name)).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    status
+        .lines()
+        .find(|line| line.starts_with(name))
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let numbers: Vec<usize> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
+    let numbers: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|word| word.parse())
+        .collect::<Result<_, _>>()?;
     let number = |at: usize, default| numbers.get(at).copied().unwrap_or(default);
     let port = u16::try_from(number(0, 11112))?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -79,7 +89,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         spool_budget_bytes: number(1, 64) << 20,
         stream_from_bytes: 8 << 20,
     };
-    let server = Server::start(runtime.handle(), &settings, Policy::default(), Arc::new(NullSink))?;
+    let server = Server::start(
+        runtime.handle(),
+        &settings,
+        Policy::default(),
+        Arc::new(NullSink),
+    )?;
     println!("listening on {}", server.local_addr());
     let started = Instant::now();
     std::io::stdin().read_to_end(&mut Vec::new())?;
@@ -91,8 +106,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let instances = snapshot.totals.stored.max(1);
         #[allow(clippy::cast_precision_loss, reason = "for people to read")]
         let per_thousand = (user + system) * 1000.0 / instances as f64;
-        println!("cpu {user:.2} s user, {system:.2} s system; {per_thousand:.4} s per 1,000 instances");
+        println!(
+            "cpu {user:.2} s user, {system:.2} s system; {per_thousand:.4} s per 1,000 instances"
+        );
     }
-    println!("{}, up {:.1} s", memory_line("VmHWM"), started.elapsed().as_secs_f64());
+    println!(
+        "{}, up {:.1} s",
+        memory_line("VmHWM"),
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }

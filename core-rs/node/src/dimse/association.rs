@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 use vna_ul::command::RESPONSE_BIT;
 use vna_ul::{
-    ArtimRequest, AssociateRj, AssociateRq, Association, CommandField, CommandSet, Indication, Received, State, StoreRequest,
+    ArtimRequest, AssociateRj, AssociateRq, Association, CommandField, CommandSet, Indication,
+    Received, State, StoreRequest,
 };
 
 /// A started message must bring this many bytes within the message timeout: what the slowest modem line does in a
@@ -77,7 +78,10 @@ struct Clock {
 
 impl Clock {
     fn new(policy: &Policy) -> Clock {
-        let shortest = policy.artim_timeout.min(policy.idle_timeout).min(policy.message_timeout);
+        let shortest = policy
+            .artim_timeout
+            .min(policy.idle_timeout)
+            .min(policy.message_timeout);
         let tick_length = (shortest / 4).clamp(Duration::from_millis(5), LONGEST_TICK);
         Clock {
             tick: Box::pin(sleep(tick_length)),
@@ -113,7 +117,11 @@ impl<S: InstanceSink> Task<S> {
     ) -> Task<S> {
         let policy = common.policy();
         let stopping = stop.borrow().is_some();
-        let incoming = Incoming::new(Arc::clone(&sink), common.pool.clone(), common.spool_most_bytes);
+        let incoming = Incoming::new(
+            Arc::clone(&sink),
+            common.pool.clone(),
+            common.spool_most_bytes,
+        );
         Task {
             association: Association::acceptor(policy.max_pdu_bytes),
             clock: Clock::new(&policy),
@@ -149,7 +157,10 @@ impl<S: InstanceSink> Task<S> {
     /// Handles what has been read, answers, and reads again. False when the connection is to be closed.
     async fn step(&mut self) -> bool {
         self.handle_unread().await;
-        let sent = self.socket.send_output(&mut self.association, self.policy.message_timeout).await;
+        let sent = self
+            .socket
+            .send_output(&mut self.association, self.policy.message_timeout)
+            .await;
         if let Err(error) = sent {
             self.ended(match error {
                 WriteError::Closed => "peer.closed",
@@ -158,7 +169,9 @@ impl<S: InstanceSink> Task<S> {
             return false;
         }
         match self.association.artim() {
-            Some(ArtimRequest::Start) => self.clock.artim = Some(Instant::now() + self.policy.artim_timeout),
+            Some(ArtimRequest::Start) => {
+                self.clock.artim = Some(Instant::now() + self.policy.artim_timeout)
+            }
             Some(ArtimRequest::Stop) => self.clock.artim = None,
             None => {}
         }
@@ -193,8 +206,7 @@ impl<S: InstanceSink> Task<S> {
     async fn read(&mut self) -> bool {
         // Data that is always there must not keep other associations of this thread from running.
         tokio::task::consume_budget().await;
-        let direct = self.association.direct_bytes();
-        let room = if direct > 0 { self.incoming.room(direct).await } else { &mut [] };
+        let room = self.incoming.room(self.association.direct_bytes());
         match self.socket.try_read(room) {
             Read::Direct(0) => true,
             Read::Direct(count) => {
@@ -281,7 +293,10 @@ impl<S: InstanceSink> Task<S> {
         match self.association.state() {
             State::Sta6 if !self.in_message() => {
                 let _ = self.association.abort();
-                let _ = self.socket.send_output(&mut self.association, self.policy.message_timeout).await;
+                let _ = self
+                    .socket
+                    .send_output(&mut self.association, self.policy.message_timeout)
+                    .await;
                 self.ended("stopped");
                 true
             }
@@ -321,7 +336,10 @@ impl<S: InstanceSink> Task<S> {
         match indication {
             Indication::Associate(request) => self.associate(&request),
             Indication::Refused(rejection) => self.rejected(rejection),
-            Indication::Command { context_id, command } => self.handle_command(context_id, command).await,
+            Indication::Command {
+                context_id,
+                command,
+            } => self.handle_command(context_id, command).await,
             Indication::Release => {
                 let _ = self.association.respond_release();
                 self.ended("released");
@@ -339,8 +357,14 @@ impl<S: InstanceSink> Task<S> {
             Err(AssociateRj::CONGESTION)
         } else {
             policy.admit(request, self.address.ip()).and_then(|()| {
-                let counted = self.connection.associate(policy.max_associations, policy.max_associations_per_peer);
-                if counted { Ok(()) } else { Err(AssociateRj::LOCAL_LIMIT) }
+                let counted = self
+                    .connection
+                    .associate(policy.max_associations, policy.max_associations_per_peer);
+                if counted {
+                    Ok(())
+                } else {
+                    Err(AssociateRj::LOCAL_LIMIT)
+                }
             })
         };
         if let Err(rejection) = admitted {
@@ -363,7 +387,12 @@ impl<S: InstanceSink> Task<S> {
             calling_ae_title: request.calling_ae_title.clone(),
             called_ae_title: request.called_ae_title.clone(),
             remote_address: self.address,
-            association: self.common.counters.accepted.fetch_add(1, Ordering::Relaxed) + 1,
+            association: self
+                .common
+                .counters
+                .accepted
+                .fetch_add(1, Ordering::Relaxed)
+                + 1,
         }));
         self.clock.message_done();
     }
@@ -382,7 +411,10 @@ impl<S: InstanceSink> Task<S> {
     }
 
     async fn handle_command(&mut self, context_id: u8, command: CommandSet) {
-        let context = self.contexts.iter().find(|(context, _)| context.context_id == context_id);
+        let context = self
+            .contexts
+            .iter()
+            .find(|(context, _)| context.context_id == context_id);
         let verification = context.is_some_and(|(context, _)| context.is_verification());
         let answer = match command.field() {
             // Nothing that runs can be cancelled, and C-CANCEL has no response (PS3.7 §9.3.2.3).
@@ -400,7 +432,9 @@ impl<S: InstanceSink> Task<S> {
                 Err(status) => status,
             },
             // We asked nothing, so this peer has lost count of its messages.
-            _ if command.field_number() & RESPONSE_BIT != 0 => return self.abort("command.unexpected_response"),
+            _ if command.field_number() & RESPONSE_BIT != 0 => {
+                return self.abort("command.unexpected_response");
+            }
             _ => status::UNRECOGNIZED_OPERATION,
         };
         if command.has_data_set() {
@@ -414,11 +448,15 @@ impl<S: InstanceSink> Task<S> {
     /// What is known of the instance that a C-STORE request announces; else the status to refuse it with.
     fn store_header(&self, context_id: u8, command: &CommandSet) -> Result<ReceivedHeader, u16> {
         let request = StoreRequest::from_command(command).map_err(|_| status::CANNOT_UNDERSTAND)?;
-        let context = self.contexts.iter().find(|(context, _)| context.context_id == context_id);
+        let context = self
+            .contexts
+            .iter()
+            .find(|(context, _)| context.context_id == context_id);
         // Another SOP class than the context's was not negotiated, whatever the policy would say to it.
         let (_, transfer_syntax) = context
             .filter(|(context, _)| {
-                !context.is_verification() && context.abstract_syntax == request.affected_sop_class_uid
+                !context.is_verification()
+                    && context.abstract_syntax == request.affected_sop_class_uid
             })
             .ok_or(status::SOP_CLASS_NOT_SUPPORTED)?;
         let origin = self.origin.as_ref().ok_or(status::OUT_OF_RESOURCES)?;
@@ -437,7 +475,9 @@ impl<S: InstanceSink> Task<S> {
             return;
         };
         let counters = &self.common.counters;
-        counters.data_set_bytes.fetch_add(finished.bytes, Ordering::Relaxed);
+        counters
+            .data_set_bytes
+            .fetch_add(finished.bytes, Ordering::Relaxed);
         self.bytes += finished.bytes;
         if command.field() == Some(CommandField::CStoreRq) {
             // Warnings (Bxxx) mean that it was stored all the same (PS3.7 §C).
@@ -457,7 +497,9 @@ impl<S: InstanceSink> Task<S> {
 
     fn answer(&mut self, context_id: u8, command: &CommandSet, status: u16) {
         // It is not possible only after an abort, when nobody waits for an answer.
-        let _ = self.association.send_command(context_id, &command.response(status));
+        let _ = self
+            .association
+            .send_command(context_id, &command.response(status));
         self.clock.message_done();
     }
 }

@@ -41,8 +41,18 @@ impl Counters {
             refused: read(&self.refused),
             streamed: read(&self.streamed),
             data_set_bytes: read(&self.data_set_bytes),
-            rejected: self.rejected.lock().iter().map(|(reason, count)| (*reason, *count)).collect(),
-            ended: self.ended.lock().iter().map(|(end, count)| (*end, *count)).collect(),
+            rejected: self
+                .rejected
+                .lock()
+                .iter()
+                .map(|(reason, count)| (*reason, *count))
+                .collect(),
+            ended: self
+                .ended
+                .lock()
+                .iter()
+                .map(|(end, count)| (*end, *count))
+                .collect(),
         }
     }
 }

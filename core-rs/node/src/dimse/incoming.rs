@@ -16,9 +16,15 @@ enum State<S: InstanceSink> {
     /// None is expected.
     Nothing,
     /// It is collected.
-    Spooling { header: ReceivedHeader, spool: Spool },
+    Spooling {
+        header: ReceivedHeader,
+        spool: Spool,
+    },
     /// It is handed on; the part may be missing between two writes.
-    Streaming { stream: S::Stream, part: Option<Spool> },
+    Streaming {
+        stream: S::Stream,
+        part: Option<Spool>,
+    },
     /// It is thrown away, to be answered with this status.
     Dropping { status: u16 },
 }
@@ -62,7 +68,10 @@ impl<S: InstanceSink> Incoming<S> {
         (self.received, self.streamed) = (0, false);
         let mut prefix = Vec::new();
         self.sink.prefix(&header, &mut prefix);
-        let room = self.guess_bytes.min(self.spool_most_bytes).max(prefix.len());
+        let room = self
+            .guess_bytes
+            .min(self.spool_most_bytes)
+            .max(prefix.len());
         let mut spool = self.pool.take(room).await;
         spool.append(&prefix);
         spool.end_prefix();
@@ -85,11 +94,14 @@ impl<S: InstanceSink> Incoming<S> {
         !matches!(self.state, State::Nothing)
     }
 
-    /// Where up to `most` of the next bytes are to be put; empty if they are not wanted.
-    pub async fn room(&mut self, most: usize) -> &mut [u8] {
-        self.make_room().await;
+    /// Where up to `most` of the next bytes can be put; empty if there is no room, or they are not wanted. Takes
+    /// nothing from the budget, for it is not known whether bytes will come: [`Incoming::append`] does.
+    pub fn room(&mut self, most: usize) -> &mut [u8] {
         let room = match &mut self.state {
-            State::Spooling { spool, .. } | State::Streaming { part: Some(spool), .. } => spool.room(),
+            State::Spooling { spool, .. }
+            | State::Streaming {
+                part: Some(spool), ..
+            } => spool.room(),
             _ => &mut [],
         };
         let most = most.min(room.len());
@@ -99,7 +111,11 @@ impl<S: InstanceSink> Incoming<S> {
     /// So many bytes were put there.
     pub fn fill(&mut self, count: usize) {
         self.received += count as u64;
-        if let State::Spooling { spool, .. } | State::Streaming { part: Some(spool), .. } = &mut self.state {
+        if let State::Spooling { spool, .. }
+        | State::Streaming {
+            part: Some(spool), ..
+        } = &mut self.state
+        {
             spool.fill(count);
         }
     }
@@ -107,8 +123,13 @@ impl<S: InstanceSink> Incoming<S> {
     /// Takes bytes that were read elsewhere.
     pub async fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = self.room(bytes.len()).await;
-            let count = if room.is_empty() { bytes.len() } else { room.len() };
+            self.make_room().await;
+            let room = self.room(bytes.len());
+            let count = if room.is_empty() {
+                bytes.len()
+            } else {
+                room.len()
+            };
             let (now, later) = bytes.split_at(count);
             if !room.is_empty() {
                 room.copy_from_slice(now);
@@ -140,7 +161,11 @@ impl<S: InstanceSink> Incoming<S> {
                 }
             }
         };
-        Finished { status, bytes: self.received, streamed: self.streamed }
+        Finished {
+            status,
+            bytes: self.received,
+            streamed: self.streamed,
+        }
     }
 
     /// Hands on what is held, if others wait for the budget. For a peer that stalls.
@@ -150,7 +175,9 @@ impl<S: InstanceSink> Incoming<S> {
         }
         match &self.state {
             State::Spooling { .. } => self.spill().await,
-            State::Streaming { part: Some(part), .. } if !part.is_empty() => self.write_part().await,
+            State::Streaming {
+                part: Some(part), ..
+            } if !part.is_empty() => self.write_part().await,
             _ => {}
         }
     }
@@ -163,25 +190,35 @@ impl<S: InstanceSink> Incoming<S> {
             }
             self.spill().await;
         }
-        if let State::Streaming { part: Some(part), .. } = &mut self.state {
+        if let State::Streaming {
+            part: Some(part), ..
+        } = &mut self.state
+        {
             if !part.room().is_empty() {
                 return;
             }
             self.write_part().await;
         }
-        if let State::Streaming { part: part @ None, .. } = &mut self.state {
-            *part = Some(self.pool.take(PART_BYTES).await);
+        if let State::Streaming {
+            part: part @ None, ..
+        } = &mut self.state
+        {
+            *part = Some(self.pool.take(PART_BYTES.min(self.spool_most_bytes)).await);
         }
     }
 
     /// Hands on what was spooled as the first part of a stream.
     async fn spill(&mut self) {
-        let State::Spooling { header, spool } = std::mem::replace(&mut self.state, State::Nothing) else {
+        let State::Spooling { header, spool } = std::mem::replace(&mut self.state, State::Nothing)
+        else {
             return;
         };
         self.streamed = true;
         self.state = match self.sink.open_stream(header).await {
-            Ok(stream) => State::Streaming { stream, part: Some(spool) },
+            Ok(stream) => State::Streaming {
+                stream,
+                part: Some(spool),
+            },
             Err(status) => State::Dropping { status },
         };
         self.write_part().await;

@@ -30,8 +30,12 @@ pub use counters::{Snapshot, Totals};
 pub use policy::{AcceptedContext, AddressRange, InvalidAddressRange, Policy, VERIFICATION};
 pub use server::{Server, ServerSettings};
 pub use sink::{
-    AssociationSummary, InstanceSink, InstanceStream, Origin, ReceivedDataSet, ReceivedHeader, status,
+    AssociationSummary, InstanceSink, InstanceStream, Origin, ReceivedDataSet, ReceivedHeader,
+    status,
 };
 pub use spool::{Spool, SpoolPool};
 pub use storage_sop_classes::{STORAGE_SOP_CLASSES, is_storage_sop_class};
 pub use transfer_syntaxes::TRANSFER_SYNTAXES;
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 use vna_ul::limits::MAX_PDU_BYTES;
 use vna_ul::{
-    AssociateAc, AssociateRj, AssociateRq, ContextAnswer, ContextProposal, ContextResult, DICOM_APPLICATION_CONTEXT,
-    RoleSelection, UserInformation,
+    AssociateAc, AssociateRj, AssociateRq, ContextAnswer, ContextProposal, ContextResult,
+    DICOM_APPLICATION_CONTEXT, RoleSelection, UserInformation,
 };
 
 /// Verification SOP Class (PS3.4 §A.4).
@@ -97,7 +97,12 @@ impl Policy {
             return Err(AssociateRj::CALLED_AE_TITLE);
         }
         let calling = &request.calling_ae_title;
-        if !self.calling_ae_titles.is_empty() && !self.calling_ae_titles.iter().any(|title| same(title, calling)) {
+        if !self.calling_ae_titles.is_empty()
+            && !self
+                .calling_ae_titles
+                .iter()
+                .any(|title| same(title, calling))
+        {
             return Err(AssociateRj::CALLING_AE_TITLE);
         }
         if !self.hosts.is_empty() && !self.hosts.iter().any(|range| range.contains(address)) {
@@ -135,8 +140,13 @@ impl Policy {
     }
 
     fn answer(&self, proposal: &ContextProposal) -> ContextAnswer {
-        let offered: Vec<&str> = proposal.transfer_syntaxes.iter().map(String::as_str).collect();
-        let (result, transfer_syntax) = if !self.accepts_abstract_syntax(&proposal.abstract_syntax) {
+        let offered: Vec<&str> = proposal
+            .transfer_syntaxes
+            .iter()
+            .map(String::as_str)
+            .collect();
+        let (result, transfer_syntax) = if !self.accepts_abstract_syntax(&proposal.abstract_syntax)
+        {
             (ContextResult::AbstractSyntaxNotSupported, None)
         } else {
             match transfer_syntaxes::choose(&offered) {
@@ -145,8 +155,15 @@ impl Policy {
             }
         };
         // Of a refused context the transfer syntax is not significant, but there must be one (PS3.8 §9.3.3.2).
-        let transfer_syntax = transfer_syntax.or(offered.first().copied()).unwrap_or_default().to_owned();
-        ContextAnswer { context_id: proposal.context_id, result, transfer_syntax }
+        let transfer_syntax = transfer_syntax
+            .or(offered.first().copied())
+            .unwrap_or_default()
+            .to_owned();
+        ContextAnswer {
+            context_id: proposal.context_id,
+            result,
+            transfer_syntax,
+        }
     }
 
     fn accepts_abstract_syntax(&self, uid: &str) -> bool {
@@ -155,15 +172,32 @@ impl Policy {
             || (self.accept_private_sop_classes && !uid.starts_with(STANDARD_ROOT))
     }
 
-    fn user_information(&self, request: &AssociateRq, accepted: &[AcceptedContext]) -> UserInformation {
-        let is_accepted = |uid: &str| accepted.iter().any(|context| context.abstract_syntax == uid);
+    fn user_information(
+        &self,
+        request: &AssociateRq,
+        accepted: &[AcceptedContext],
+    ) -> UserInformation {
+        let is_accepted = |uid: &str| {
+            accepted
+                .iter()
+                .any(|context| context.abstract_syntax == uid)
+        };
         // We are SCP of all that we accept, so the requestor can be SCU of it and nothing else.
-        let roles = request.user.roles.iter().filter(|role| is_accepted(&role.sop_class_uid));
+        let roles = request
+            .user
+            .roles
+            .iter()
+            .filter(|role| is_accepted(&role.sop_class_uid));
         UserInformation {
             max_pdu_bytes: self.max_pdu_bytes.min(MAX_PDU_BYTES),
             implementation_class_uid: Some(vna_dicom::IMPLEMENTATION_CLASS_UID.into()),
             implementation_version_name: Some(vna_dicom::IMPLEMENTATION_VERSION_NAME.into()),
-            roles: roles.map(|role| RoleSelection { scp: false, ..role.clone() }).collect(),
+            roles: roles
+                .map(|role| RoleSelection {
+                    scp: false,
+                    ..role.clone()
+                })
+                .collect(),
             ..UserInformation::default()
         }
     }
@@ -192,7 +226,11 @@ pub struct InvalidAddressRange(pub String);
 
 impl std::fmt::Display for InvalidAddressRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} is not an address or address/bits, such as 192.168.1.0/24", self.0)
+        write!(
+            f,
+            "{:?} is not an address or address/bits, such as 192.168.1.0/24",
+            self.0
+        )
     }
 }
 
@@ -210,10 +248,18 @@ impl FromStr for AddressRange {
         let address: IpAddr = address.trim().parse().map_err(|_| invalid())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
-            Some(bits) => bits.trim().parse().ok().filter(|bits| *bits <= most).ok_or_else(invalid)?,
+            Some(bits) => bits
+                .trim()
+                .parse()
+                .ok()
+                .filter(|bits| *bits <= most)
+                .ok_or_else(invalid)?,
             None => most,
         };
-        Ok(AddressRange { address: as_ipv6(address), prefix_bits: 128 - most + bits })
+        Ok(AddressRange {
+            address: as_ipv6(address),
+            prefix_bits: 128 - most + bits,
+        })
     }
 }
 
@@ -229,11 +275,15 @@ mod tests {
     use super::*;
 
     fn request() -> AssociateRq {
-        let context = |context_id, abstract_syntax: &str, transfer_syntaxes: &[&str]| ContextProposal {
-            context_id,
-            abstract_syntax: abstract_syntax.into(),
-            transfer_syntaxes: transfer_syntaxes.iter().map(|uid| (*uid).to_owned()).collect(),
-        };
+        let context =
+            |context_id, abstract_syntax: &str, transfer_syntaxes: &[&str]| ContextProposal {
+                context_id,
+                abstract_syntax: abstract_syntax.into(),
+                transfer_syntaxes: transfer_syntaxes
+                    .iter()
+                    .map(|uid| (*uid).to_owned())
+                    .collect(),
+            };
         AssociateRq {
             protocol_version: 1,
             called_ae_title: "vna ".into(),
@@ -241,7 +291,11 @@ mod tests {
             application_context: DICOM_APPLICATION_CONTEXT.into(),
             contexts: vec![
                 context(1, VERIFICATION, &["1.2.840.10008.1.2"]),
-                context(3, "1.2.840.10008.5.1.4.1.1.2", &["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]),
+                context(
+                    3,
+                    "1.2.840.10008.5.1.4.1.1.2",
+                    &["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"],
+                ),
                 context(5, "1.3.12.2.1107.5.9.1", &["1.2.840.10008.1.2"]),
                 context(7, "1.2.840.10008.5.1.4.1.2.2.1", &["1.2.840.10008.1.2"]),
                 context(9, "1.2.840.10008.5.1.4.1.1.4", &["1.2.3"]),
@@ -263,20 +317,51 @@ mod tests {
     fn each_check_rejects_with_its_own_reason() {
         let open = Policy::default();
         assert_eq!(open.admit(&request(), HERE), Ok(()));
-        let other = AssociateRq { application_context: "1.2.3".into(), ..request() };
-        assert_eq!(open.admit(&other, HERE), Err(AssociateRj::APPLICATION_CONTEXT));
+        let other = AssociateRq {
+            application_context: "1.2.3".into(),
+            ..request()
+        };
+        assert_eq!(
+            open.admit(&other, HERE),
+            Err(AssociateRj::APPLICATION_CONTEXT)
+        );
 
-        let strict = Policy { check_called_ae_title: true, ..Policy::default() };
-        assert_eq!(strict.admit(&request(), HERE), Ok(()), "case and padding do not count");
-        let other = AssociateRq { called_ae_title: "ANY-SCP".into(), ..request() };
-        assert_eq!(strict.admit(&other, HERE), Err(AssociateRj::CALLED_AE_TITLE));
+        let strict = Policy {
+            check_called_ae_title: true,
+            ..Policy::default()
+        };
+        assert_eq!(
+            strict.admit(&request(), HERE),
+            Ok(()),
+            "case and padding do not count"
+        );
+        let other = AssociateRq {
+            called_ae_title: "ANY-SCP".into(),
+            ..request()
+        };
+        assert_eq!(
+            strict.admit(&other, HERE),
+            Err(AssociateRj::CALLED_AE_TITLE)
+        );
 
-        let known = Policy { calling_ae_titles: vec!["MR01".into(), "ct01".into()], ..Policy::default() };
+        let known = Policy {
+            calling_ae_titles: vec!["MR01".into(), "ct01".into()],
+            ..Policy::default()
+        };
         assert_eq!(known.admit(&request(), HERE), Ok(()));
-        let other = AssociateRq { calling_ae_title: "CT02".into(), ..request() };
-        assert_eq!(known.admit(&other, HERE), Err(AssociateRj::CALLING_AE_TITLE));
+        let other = AssociateRq {
+            calling_ae_title: "CT02".into(),
+            ..request()
+        };
+        assert_eq!(
+            known.admit(&other, HERE),
+            Err(AssociateRj::CALLING_AE_TITLE)
+        );
 
-        let near = Policy { hosts: vec!["10.0.0.0/8".parse().unwrap()], ..Policy::default() };
+        let near = Policy {
+            hosts: vec!["10.0.0.0/8".parse().unwrap()],
+            ..Policy::default()
+        };
         assert_eq!(near.admit(&request(), "10.9.8.7".parse().unwrap()), Ok(()));
         assert_eq!(near.admit(&request(), HERE), Err(AssociateRj::REFUSED));
     }
@@ -284,16 +369,43 @@ mod tests {
     #[test]
     fn each_context_gets_its_answer() {
         use ContextResult::*;
-        let results = |policy: &Policy| policy.negotiate(&request()).0.contexts.iter().map(|c| c.result).collect::<Vec<_>>();
-        let expected =
-            [Acceptance, Acceptance, AbstractSyntaxNotSupported, AbstractSyntaxNotSupported, TransferSyntaxesNotSupported];
+        let results = |policy: &Policy| {
+            policy
+                .negotiate(&request())
+                .0
+                .contexts
+                .iter()
+                .map(|c| c.result)
+                .collect::<Vec<_>>()
+        };
+        let expected = [
+            Acceptance,
+            Acceptance,
+            AbstractSyntaxNotSupported,
+            AbstractSyntaxNotSupported,
+            TransferSyntaxesNotSupported,
+        ];
         assert_eq!(results(&Policy::default()), expected);
-        let private = Policy { accept_private_sop_classes: true, ..Policy::default() };
-        assert_eq!(results(&private)[2], Acceptance, "a private SOP class, by option");
-        assert_eq!(results(&private)[3], AbstractSyntaxNotSupported, "a standard one is never private");
+        let private = Policy {
+            accept_private_sop_classes: true,
+            ..Policy::default()
+        };
+        assert_eq!(
+            results(&private)[2],
+            Acceptance,
+            "a private SOP class, by option"
+        );
+        assert_eq!(
+            results(&private)[3],
+            AbstractSyntaxNotSupported,
+            "a standard one is never private"
+        );
 
         let (answer, accepted) = Policy::default().negotiate(&request());
-        assert_eq!(accepted.iter().map(|c| c.context_id).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(
+            accepted.iter().map(|c| c.context_id).collect::<Vec<_>>(),
+            [1, 3]
+        );
         assert_eq!(accepted[1].transfer_syntax, "1.2.840.10008.1.2.1");
         assert_eq!(answer.user.roles.len(), 1);
         assert!(answer.user.roles[0].scu && !answer.user.roles[0].scp);
@@ -302,12 +414,20 @@ mod tests {
     #[test]
     fn address_ranges_hold_what_shares_their_bits() {
         let holds = |range: &str, address: &str| {
-            range.parse::<AddressRange>().unwrap().contains(address.parse().unwrap())
+            range
+                .parse::<AddressRange>()
+                .unwrap()
+                .contains(address.parse().unwrap())
         };
         assert!(holds("192.168.1.7", "192.168.1.7") && !holds("192.168.1.7", "192.168.1.8"));
-        assert!(holds("192.168.1.0/25", "192.168.1.127") && !holds("192.168.1.0/25", "192.168.1.128"));
+        assert!(
+            holds("192.168.1.0/25", "192.168.1.127") && !holds("192.168.1.0/25", "192.168.1.128")
+        );
         assert!(holds("0.0.0.0/0", "8.8.8.8") && !holds("0.0.0.0/0", "fd00::1"));
-        assert!(holds("10.0.0.0/8", "::ffff:10.1.1.1"), "IPv4 as a dual socket shows it");
+        assert!(
+            holds("10.0.0.0/8", "::ffff:10.1.1.1"),
+            "IPv4 as a dual socket shows it"
+        );
         assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe00::1"));
         for wrong in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
             assert!(wrong.parse::<AddressRange>().is_err(), "{wrong}");

@@ -55,7 +55,11 @@ impl Registry {
         }
         open.total.connections += 1;
         open.peers.entry(address).or_default().connections += 1;
-        Some(Connection { registry: Arc::clone(self), address, associated: false })
+        Some(Connection {
+            registry: Arc::clone(self),
+            address,
+            associated: false,
+        })
     }
 
     /// Open connections and associations.
@@ -69,7 +73,10 @@ impl Connection {
     /// Counts the connection's association, unless there are too many.
     pub fn associate(&mut self, max_associations: usize, max_associations_per_peer: usize) -> bool {
         let mut open = self.registry.open.lock();
-        let of_peer = open.peers.get(&self.address).map_or(0, |peer| peer.associations);
+        let of_peer = open
+            .peers
+            .get(&self.address)
+            .map_or(0, |peer| peer.associations);
         if open.total.associations >= max_associations || of_peer >= max_associations_per_peer {
             return false;
         }
@@ -112,7 +119,8 @@ mod tests {
     #[test]
     fn limits_hold_in_total_and_per_peer_and_end_with_the_connection() {
         let registry = Arc::new(Registry::default());
-        let [a, b, c]: [IpAddr; 3] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|text| text.parse().unwrap());
+        let [a, b, c]: [IpAddr; 3] =
+            ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|text| text.parse().unwrap());
         let connect = |address| {
             let mut connection = registry.connect(address, 3, 2).unwrap();
             (connection.associate(3, 2), connection)
@@ -138,7 +146,9 @@ mod tests {
     fn connections_are_bounded_before_they_say_anything() {
         let registry = Arc::new(Registry::default());
         let address = IpAddr::from([10, 0, 0, 1]);
-        let of_one: Vec<_> = std::iter::from_fn(|| registry.connect(address, 100, 4)).take(1000).collect();
+        let of_one: Vec<_> = std::iter::from_fn(|| registry.connect(address, 100, 4))
+            .take(1000)
+            .collect();
         assert_eq!(of_one.len(), 4 + SPARE_CONNECTIONS_PER_PEER);
         drop(of_one);
         assert!(registry.open.lock().peers.is_empty(), "peers are forgotten");

@@ -79,7 +79,10 @@ impl Server {
             TcpListener::from_std(listener)?
         };
         let budget = settings.spool_budget_bytes;
-        let most = settings.stream_from_bytes.min(budget / 4).clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES);
+        let most = settings
+            .stream_from_bytes
+            .min(budget / 4)
+            .clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES);
         let common = Arc::new(Common {
             policy: RwLock::new(Arc::new(policy)),
             counters: Counters::default(),
@@ -96,7 +99,13 @@ impl Server {
             tasks: JoinSet::new(),
         };
         let listener = handle.spawn(accepting.run(listener));
-        Ok(Server { common, registry, local_addr, stop, listener })
+        Ok(Server {
+            common,
+            registry,
+            local_addr,
+            stop,
+            listener,
+        })
     }
 
     /// Where it listens.

@@ -77,7 +77,10 @@ pub trait InstanceSink: Send + Sync + 'static {
     /// # Errors
     ///
     /// The status to answer with; what arrives of the instance is then dropped.
-    fn open_stream(&self, header: ReceivedHeader) -> impl Future<Output = Result<Self::Stream, u16>> + Send;
+    fn open_stream(
+        &self,
+        header: ReceivedHeader,
+    ) -> impl Future<Output = Result<Self::Stream, u16>> + Send;
 
     /// An association has ended.
     fn association_ended(&self, summary: AssociationSummary) {

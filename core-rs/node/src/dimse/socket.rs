@@ -43,7 +43,13 @@ pub(super) enum WriteError {
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Socket {
-        Socket { stream, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, received: 0 }
+        Socket {
+            stream,
+            buffer: vec![0; BUFFER_BYTES].into(),
+            start: 0,
+            end: 0,
+            received: 0,
+        }
     }
 
     /// What was read and not consumed.
@@ -65,8 +71,15 @@ impl Socket {
         let read = if direct.is_empty() {
             self.stream.try_read(&mut self.buffer)
         } else {
-            let ahead = if direct.len() >= LARGE_DIRECT_BYTES { LOOKAHEAD_BYTES } else { BUFFER_BYTES };
-            let mut slices = [IoSliceMut::new(direct), IoSliceMut::new(&mut self.buffer[..ahead])];
+            let ahead = if direct.len() >= LARGE_DIRECT_BYTES {
+                LOOKAHEAD_BYTES
+            } else {
+                BUFFER_BYTES
+            };
+            let mut slices = [
+                IoSliceMut::new(direct),
+                IoSliceMut::new(&mut self.buffer[..ahead]),
+            ];
             self.stream.try_read_vectored(&mut slices)
         };
         match read {
@@ -77,7 +90,11 @@ impl Socket {
                 self.received += count as u64;
                 Read::Direct(taken)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Read::Empty,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Read::Empty
+            }
             Err(_) => Read::Closed,
         }
     }
@@ -99,7 +116,11 @@ impl Socket {
     pub fn acknowledge(&self) {}
 
     /// Sends all output of the association, usually in one call.
-    pub async fn send_output(&self, association: &mut Association, patience: Duration) -> Result<(), WriteError> {
+    pub async fn send_output(
+        &self,
+        association: &mut Association,
+        patience: Duration,
+    ) -> Result<(), WriteError> {
         while !association.output().is_empty() {
             match self.stream.try_write(association.output()) {
                 Ok(count) => association.output_sent(count),

@@ -56,7 +56,9 @@ impl SpoolPool {
             waiting: AtomicUsize::new(0),
             waits: AtomicU64::new(0),
         };
-        SpoolPool { shared: Arc::new(shared) }
+        SpoolPool {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The whole budget, in bytes.
@@ -112,7 +114,13 @@ impl SpoolPool {
                 permits.acquire_many_owned(units).await.ok()
             }
         };
-        Spool { buffer: self.shared.buffer(length), filled: 0, prefix: 0, permit, shared: Arc::clone(&self.shared) }
+        Spool {
+            buffer: self.shared.buffer(length),
+            filled: 0,
+            prefix: 0,
+            permit,
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -133,7 +141,9 @@ impl Drop for Waiting<'_> {
 }
 
 fn length_for(bytes: usize) -> usize {
-    bytes.clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES).next_power_of_two()
+    bytes
+        .clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES)
+        .next_power_of_two()
 }
 
 fn units(length: usize) -> u32 {
@@ -144,7 +154,11 @@ impl Shared {
     fn buffer(&self, length: usize) -> Vec<u8> {
         let mut idle = self.idle.lock();
         let class = length.trailing_zeros();
-        let kept = idle.buffers.iter_mut().find(|(of, _)| *of == class).and_then(|(_, buffers)| buffers.pop());
+        let kept = idle
+            .buffers
+            .iter_mut()
+            .find(|(of, _)| *of == class)
+            .and_then(|(_, buffers)| buffers.pop());
         match kept {
             Some(buffer) => {
                 idle.bytes -= buffer.len();
@@ -227,12 +241,14 @@ impl Spool {
         if new > most.min(LARGEST_SPOOL_BYTES) {
             return false;
         }
-        let Ok(more) = Arc::clone(&self.shared.permits).try_acquire_many_owned(units(new - old)) else {
+        let Ok(more) = Arc::clone(&self.shared.permits).try_acquire_many_owned(units(new - old))
+        else {
             return false;
         };
         let mut buffer = self.shared.buffer(new);
         buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
-        self.shared.give_back(std::mem::replace(&mut self.buffer, buffer));
+        self.shared
+            .give_back(std::mem::replace(&mut self.buffer, buffer));
         match &mut self.permit {
             Some(permit) => permit.merge(more),
             None => self.permit = Some(more),
@@ -323,7 +339,10 @@ mod tests {
         assert_eq!(spool.append(b"meta"), 4);
         spool.end_prefix();
         assert_eq!(spool.append(&vec![7; 20 << 10]), (16 << 10) - 4);
-        assert!(!spool.try_grow(16 << 10), "not above the bound that is asked for");
+        assert!(
+            !spool.try_grow(16 << 10),
+            "not above the bound that is asked for"
+        );
         assert!(spool.try_grow(1 << 20));
         assert_eq!(spool.append(&[8; 100]), 100);
         assert_eq!(&spool[..4], b"meta");

@@ -226,7 +226,9 @@ pub const STORAGE_SOP_CLASSES: [(&str, &str); 214] = [
 /// Whether this is a storage SOP class of the standard.
 #[must_use]
 pub fn is_storage_sop_class(uid: &str) -> bool {
-    STORAGE_SOP_CLASSES.binary_search_by_key(&uid, |(known, _)| known).is_ok()
+    STORAGE_SOP_CLASSES
+        .binary_search_by_key(&uid, |(known, _)| known)
+        .is_ok()
 }
 
 #[cfg(test)]
@@ -236,11 +238,20 @@ mod tests {
     #[test]
     fn storage_classes_are_found_and_others_are_not() {
         assert!(STORAGE_SOP_CLASSES.is_sorted());
-        for uid in ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.1.30"] {
+        for uid in [
+            "1.2.840.10008.5.1.4.1.1.2",
+            "1.2.840.10008.5.1.4.1.1.66.4",
+            "1.2.840.10008.5.1.1.30",
+        ] {
             assert!(is_storage_sop_class(uid), "{uid}");
         }
         // Verification, Storage Commitment, Study Root FIND, Media Storage Directory.
-        for uid in ["1.2.840.10008.1.1", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.3.10"] {
+        for uid in [
+            "1.2.840.10008.1.1",
+            "1.2.840.10008.1.20.1",
+            "1.2.840.10008.5.1.4.1.2.2.1",
+            "1.2.840.10008.1.3.10",
+        ] {
             assert!(!is_storage_sop_class(uid), "{uid}");
         }
     }

@@ -74,7 +74,11 @@ pub const TRANSFER_SYNTAXES: [&str; 59] = [
 
 /// The uncompressed ones, best first. Explicit ones carry the VR of every element, which Implicit VR leaves to a
 /// dictionary that may not know it.
-const UNCOMPRESSED: [&str; 3] = [EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN];
+const UNCOMPRESSED: [&str; 3] = [
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+];
 
 /// Whether data sets in this transfer syntax are accepted.
 #[must_use]
@@ -94,7 +98,9 @@ pub fn choose<'a>(offered: &[&'a str]) -> Option<&'a str> {
     if !UNCOMPRESSED.contains(&first) {
         return Some(first);
     }
-    let best = UNCOMPRESSED.iter().find_map(|uid| offered.iter().find(|offer| *offer == uid));
+    let best = UNCOMPRESSED
+        .iter()
+        .find_map(|uid| offered.iter().find(|offer| *offer == uid));
     best.copied()
 }
 
@@ -108,8 +114,11 @@ mod tests {
 
     #[test]
     fn explicit_is_preferred_over_implicit_and_a_first_compressed_one_over_all() {
-        let [implicit, explicit, big] =
-            [IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN];
+        let [implicit, explicit, big] = [
+            IMPLICIT_VR_LITTLE_ENDIAN,
+            EXPLICIT_VR_LITTLE_ENDIAN,
+            EXPLICIT_VR_BIG_ENDIAN,
+        ];
         assert_eq!(choose(&[implicit, explicit]), Some(explicit));
         assert_eq!(choose(&[implicit, big]), Some(big));
         assert_eq!(choose(&[big, implicit, explicit]), Some(explicit));
