@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 /// The unit of direct writes, in bytes: no file system or device of today asks for more.
-const BLOCK_BYTES: u64 = 4096;
+const BLOCK_BYTES: usize = 4096;
+const BLOCK: u64 = BLOCK_BYTES as u64;
 
 /// Writes of fewer bytes in whole blocks go through the page cache: waiting for the device twice, for the
 /// write and for the sync, costs more time than it saves.
@@ -53,8 +54,8 @@ impl Direct {
         offset: u64,
     ) -> io::Result<Option<(u64, u64)>> {
         let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        let start = offset.next_multiple_of(BLOCK_BYTES);
-        let end = (offset + length) / BLOCK_BYTES * BLOCK_BYTES;
+        let start = offset.next_multiple_of(BLOCK);
+        let end = (offset + length) / BLOCK * BLOCK;
         if end < start + LEAST_BYTES || self.refused.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -115,11 +116,11 @@ struct Stage(Vec<u8>);
 
 impl Stage {
     fn new() -> Stage {
-        Stage(vec![0; STAGE_BYTES + BLOCK_BYTES as usize])
+        Stage(vec![0; STAGE_BYTES + BLOCK_BYTES])
     }
 
     fn aligned(&mut self, length: usize) -> &mut [u8] {
-        let start = self.0.as_ptr().align_offset(BLOCK_BYTES as usize);
+        let start = self.0.as_ptr().align_offset(BLOCK_BYTES);
         &mut self.0[start..start + length]
     }
 }
@@ -190,7 +191,7 @@ mod tests {
             (77, 9_000_000),
         ] {
             let bytes: Vec<u8> = (0..length)
-                .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+                .map(|i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes()[0])
                 .collect();
             file.write_all_at(&slices(&bytes), offset as u64).unwrap();
             let end = offset + bytes.len();

@@ -12,7 +12,12 @@ pub fn upload_json(outcome: &Outcome) -> Option<Vec<u8>> {
         }
         Outcome::Deleted { .. } | Outcome::Recorded | Outcome::NotFound => return None,
     };
-    let Ids { patient, study, series, instance } = ids;
+    let Ids {
+        patient,
+        study,
+        series,
+        instance,
+    } = ids;
     Some(
         format!(
             "{{\n   \"ID\" : \"{instance}\",\n   \"ParentPatient\" : \"{patient}\",\n   \

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId, read_instance};
 use vna_index::{Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
@@ -17,7 +18,7 @@ use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
-use crate::housekeeping::Housekeeping;
+use crate::housekeeping::{Housekeeping, Keeper};
 use crate::replay::Replayed;
 use crate::settings::Settings;
 
@@ -32,7 +33,8 @@ pub struct Archive {
     log: Arc<Log>,
     index: Arc<dyn Index>,
     committer: Committer,
-    housekeeping: Housekeeping,
+    keeper: Arc<Keeper>,
+    housekeeping: Mutex<Option<Housekeeping>>,
     replayed: Replayed,
     /// Holds the lock that refuses a second opener.
     _lock: Arc<dyn DiskFile>,
@@ -48,14 +50,62 @@ impl Archive {
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self, ArchiveError> {
         let ground = Ground::open(&disk, &settings)?;
         let replayed = ground.catch_up(&mut |_| {})?;
-        let Ground { lock, index, log, trash, .. } = ground;
-        let started = |doing| move |source| ArchiveError::Io { doing, source };
-        let committer =
-            Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
-                .map_err(started("starting the committer"))?;
-        let housekeeping = Housekeeping::start(Arc::clone(&log), Arc::clone(&index), trash)
-            .map_err(started("starting the housekeeping"))?;
-        Ok(Self { settings, log, index, committer, housekeeping, replayed, _lock: lock })
+        let Ground {
+            lock,
+            index,
+            log,
+            trash,
+            ..
+        } = ground;
+        let committer = Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
+            .map_err(|source| ArchiveError::Io {
+                doing: "starting the committer",
+                source,
+            })?;
+        let keeper = Arc::new(Keeper {
+            log: Arc::clone(&log),
+            index: Arc::clone(&index),
+            trash,
+        });
+        let housekeeping = Mutex::new(None);
+        Ok(Self {
+            settings,
+            log,
+            index,
+            committer,
+            keeper,
+            housekeeping,
+            replayed,
+            _lock: lock,
+        })
+    }
+
+    /// Begins to tidy up in the background, until [`Archive::stop`].
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Io`] if the system gives no thread.
+    pub fn start_housekeeping(&self) -> Result<(), ArchiveError> {
+        let mut housekeeping = self.housekeeping.lock();
+        if housekeeping.is_none() {
+            let started = Housekeeping::start(Arc::clone(&self.keeper));
+            *housekeeping = Some(started.map_err(|source| ArchiveError::Io {
+                doing: "starting the housekeeping",
+                source,
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Tidies up once: rows of deleted resources, expired versions, dead bytes, packs that are mostly dead.
+    ///
+    /// # Errors
+    ///
+    /// What index and log say; the rest is done the next time.
+    pub fn tidy(&self) -> Result<(), ArchiveError> {
+        self.keeper.expire()?;
+        self.keeper.tidy()?;
+        self.keeper.compact()
     }
 
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
@@ -79,14 +129,7 @@ impl Archive {
     }
 
     /// Stores an instance whose head is known. `file` is its PS3.10 file.
-    pub fn store(
-        &self,
-        instance: Instance,
-        file: File,
-        tenant: i64,
-        origin: Origin,
-        reply: Reply,
-    ) {
+    pub fn store(&self, instance: Instance, file: File, tenant: i64, origin: Origin, reply: Reply) {
         let storage = &self.settings.storage;
         let header = ArrivalHeader {
             tenant,
@@ -95,7 +138,11 @@ impl Archive {
             duplicates: storage.duplicates,
             keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
         };
-        let deed = Deed::Arrival { header, instance: Box::new(instance), file };
+        let deed = Deed::Arrival {
+            header,
+            instance: Box::new(instance),
+            file,
+        };
         self.committer.submit(Work { deed, reply });
     }
 
@@ -107,7 +154,11 @@ impl Archive {
             level: level.as_str().to_owned(),
             public_id: public_id.to_string(),
         };
-        let deed = Deed::Deletion { header, level, public_id };
+        let deed = Deed::Deletion {
+            header,
+            level,
+            public_id,
+        };
         self.committer.submit(Work { deed, reply });
     }
 
@@ -120,14 +171,18 @@ impl Archive {
     ) -> Result<Option<(Located, BlobReader)>, ArchiveError> {
         // A compaction may move the bytes between the two steps; the row then says where to.
         for _ in 0..3 {
-            let Some(located) = self.index.locate(tenant, public_id)? else { return Ok(None) };
+            let Some(located) = self.index.locate(tenant, public_id)? else {
+                return Ok(None);
+            };
             match self.log.open_blob(&blob_ref(&located.blob)?) {
                 Ok(reader) => return Ok(Some((located, reader))),
                 Err(StoreError::Gone { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let Some(located) = self.index.locate(tenant, public_id)? else { return Ok(None) };
+        let Some(located) = self.index.locate(tenant, public_id)? else {
+            return Ok(None);
+        };
         let reader = self.log.open_blob(&blob_ref(&located.blob)?)?;
         Ok(Some((located, reader)))
     }
@@ -164,7 +219,9 @@ impl Archive {
 
     /// Finishes what was handed over, makes the index durable, and ends the threads.
     pub fn stop(&self) -> Result<(), ArchiveError> {
-        self.housekeeping.stop();
+        if let Some(housekeeping) = self.housekeeping.lock().take() {
+            housekeeping.stop();
+        }
         self.committer.stop();
         self.index.checkpoint()?;
         Ok(())

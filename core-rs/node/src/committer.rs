@@ -9,11 +9,12 @@
 //! Two threads, so that the next group's sync overlaps this group's transaction. The committer never waits
 //! for company: it syncs what is there; what arrives meanwhile is the next group.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
 use vna_index::{Deletion, Entry, Index, Outcome};
 use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
@@ -52,7 +53,10 @@ impl File {
     /// A file that is whole in memory.
     pub fn in_memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let digest = Digest::of(bytes.as_ref());
-        Self::Memory { bytes: Box::new(bytes), digest }
+        Self::Memory {
+            bytes: Box::new(bytes),
+            digest,
+        }
     }
 
     fn buffered_bytes(&self) -> u64 {
@@ -111,14 +115,20 @@ impl Deed {
     fn into_entry(self, appended: &Appended) -> Result<Entry, ArchiveError> {
         let lsn = appended.lsn;
         match self {
-            Deed::Arrival { header, instance, .. } => {
+            Deed::Arrival {
+                header, instance, ..
+            } => {
                 let blob = appended.blob.as_ref().ok_or_else(|| ArchiveError::Record {
                     lsn,
                     problem: "the log gave an arrival no blob".into(),
                 })?;
                 Ok(arrival_entry(lsn, header, *instance, blob))
             }
-            Deed::Deletion { header, level, public_id } => Ok(Entry::Deletion(Deletion {
+            Deed::Deletion {
+                header,
+                level,
+                public_id,
+            } => Ok(Entry::Deletion(Deletion {
                 lsn,
                 tenant: header.tenant,
                 level,
@@ -188,7 +198,7 @@ impl Committer {
 
     /// Hands over work; its reply is called in any case.
     pub(crate) fn submit(&self, work: Work) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         let refused = match &*queue {
             Some(queue) => queue.send(work).err().map(|unsent| unsent.0),
             None => Some(work),
@@ -210,8 +220,8 @@ impl Committer {
 
     /// Finishes what was handed over, then ends both threads.
     pub(crate) fn stop(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        self.queue.lock().take();
+        let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // A panic there has been reported by its own hook, and its replies dropped.
             let _ = thread.join();
@@ -240,8 +250,10 @@ fn append_groups(
     counters: &CommitCounters,
 ) {
     while let Some(group) = next_group(work) {
-        let (deeds, replies): (Vec<Deed>, Vec<Reply>) =
-            group.into_iter().map(|work| (work.deed, work.reply)).unzip();
+        let (deeds, replies): (Vec<Deed>, Vec<Reply>) = group
+            .into_iter()
+            .map(|work| (work.deed, work.reply))
+            .unzip();
         let appended = if behind.load(Ordering::Acquire) {
             Err(ArchiveError::Behind) // (2)
         } else {
@@ -250,7 +262,9 @@ fn append_groups(
         match appended {
             Ok(entries) => {
                 counters.groups.fetch_add(1, Ordering::Relaxed);
-                counters.records.fetch_add(entries.len() as u64, Ordering::Relaxed);
+                counters
+                    .records
+                    .fetch_add(entries.len() as u64, Ordering::Relaxed);
                 if groups.send(Group { entries, replies }).is_err() {
                     return; // the index thread is gone, and with it every reply of the group
                 }
@@ -265,7 +279,10 @@ fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
     let parts: Vec<[&[u8]; 1]> = deeds
         .iter()
         .map(|deed| match deed {
-            Deed::Arrival { file: File::Memory { bytes, .. }, .. } => [(**bytes).as_ref()],
+            Deed::Arrival {
+                file: File::Memory { bytes, .. },
+                ..
+            } => [(**bytes).as_ref()],
             _ => [[].as_slice()],
         })
         .collect();
@@ -277,20 +294,33 @@ fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
             kind: deed.kind(),
             header,
             body: match deed {
-                Deed::Arrival { file: File::Memory { digest, .. }, .. } => {
-                    Body::Bytes { parts, digest: *digest }
-                }
-                Deed::Arrival { file: File::Large(blob), .. } => Body::File(blob),
+                Deed::Arrival {
+                    file: File::Memory { digest, .. },
+                    ..
+                } => Body::Bytes {
+                    parts,
+                    digest: *digest,
+                },
+                Deed::Arrival {
+                    file: File::Large(blob),
+                    ..
+                } => Body::File(blob),
                 Deed::Deletion { .. } => Body::None,
             },
         })
         .collect();
     let appended = log.append(&records)?;
-    deeds.into_iter().zip(&appended).map(|(deed, at)| deed.into_entry(at)).collect()
+    deeds
+        .into_iter()
+        .zip(&appended)
+        .map(|(deed, at)| deed.into_entry(at))
+        .collect()
 }
 
 fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
-    counters.failed.fetch_add(replies.len() as u64, Ordering::Relaxed);
+    counters
+        .failed
+        .fetch_add(replies.len() as u64, Ordering::Relaxed);
     let error = Arc::new(error);
     for reply in replies {
         reply(Err(Arc::clone(&error)));

@@ -61,9 +61,15 @@ fn blob_row(blob: &BlobRef) -> BlobRow {
 ///
 /// [`ArchiveError::Row`] if the row's place is none that the store writes.
 pub(crate) fn blob_ref(row: &BlobRow) -> Result<BlobRef, ArchiveError> {
-    let place = Place::from_columns(row.place_a, row.place_b)
-        .ok_or(ArchiveError::Row { place: (row.place_a, row.place_b) })?;
-    Ok(BlobRef { key: BlobKey(row.key), place, size: row.stored_size, digest: Digest(row.digest) })
+    let place = Place::from_columns(row.place_a, row.place_b).ok_or(ArchiveError::Row {
+        place: (row.place_a, row.place_b),
+    })?;
+    Ok(BlobRef {
+        key: BlobKey(row.key),
+        place,
+        size: row.stored_size,
+        digest: Digest(row.digest),
+    })
 }
 
 /// A blob that no row needs, as the store knows it.

@@ -132,7 +132,11 @@ impl fmt::Display for ArchiveError {
                 "the index covers the log up to record {covered} and would have to cover {horizon}: run vna reindex"
             ),
             Self::NotFound { level, public_id } => write!(f, "no {level} has the id {public_id}"),
-            Self::UidMismatch { attribute, command, data_set } => write!(
+            Self::UidMismatch {
+                attribute,
+                command,
+                data_set,
+            } => write!(
                 f,
                 "the command says {attribute} {command}, the data set says {data_set}"
             ),
@@ -141,12 +145,15 @@ impl fmt::Display for ArchiveError {
                 "the elements before the pixel data take more than {limit} bytes"
             ),
             Self::Row { place: (a, b) } => {
-                write!(f, "the index points at place {a}, {b}, which no store has; run vna reindex")
+                write!(
+                    f,
+                    "the index points at place {a}, {b}, which no store has; run vna reindex"
+                )
             }
             Self::Record { lsn, problem } => write!(f, "log record {lsn}: {problem}"),
-            Self::Behind => f.write_str(
-                "the index failed and is behind the log; restart to let it catch up",
-            ),
+            Self::Behind => {
+                f.write_str("the index failed and is behind the log; restart to let it catch up")
+            }
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
             Self::Stopped => f.write_str("the archive is stopping"),
         }

@@ -54,10 +54,19 @@ impl Ground {
             return Err(ArchiveError::LogTooShort { lost_from, covered });
         }
         if covered != 0 && covered < recovery.horizon {
-            return Err(ArchiveError::IndexTooOld { covered, horizon: recovery.horizon });
+            return Err(ArchiveError::IndexTooOld {
+                covered,
+                horizon: recovery.horizon,
+            });
         }
         let trash = Arc::new(Trash::default());
-        Ok(Self { lock, index, log: Arc::new(log), trash, recovery })
+        Ok(Self {
+            lock,
+            index,
+            log: Arc::new(log),
+            trash,
+            recovery,
+        })
     }
 
     /// Lets the index catch up with the log, then tells the log what is live and finishes what a crash
@@ -90,7 +99,10 @@ impl Ground {
                 live.records += 1;
                 live.bytes += row.stored_size;
             }
-            live.records += self.index.blobs_in(LOCAL_STORE, file_column(segment))?.len() as u64;
+            live.records += self
+                .index
+                .blobs_in(LOCAL_STORE, file_column(segment))?
+                .len() as u64;
             counts.insert(segment, live);
         }
         Ok(counts)
@@ -100,12 +112,17 @@ impl Ground {
     fn sweep(&self) -> Result<(), ArchiveError> {
         let mut live = std::collections::HashSet::new();
         for info in self.log.segments() {
-            let rows = self.index.blobs_in(LOCAL_STORE, file_column(info.segment))?;
+            let rows = self
+                .index
+                .blobs_in(LOCAL_STORE, file_column(info.segment))?;
             live.extend(rows.into_iter().map(|row| row.key));
         }
         let sweep = self.log.sweep(&|key| live.contains(&key.0))?;
         for name in &sweep.quarantined {
-            tracing::warn!(file = name, "moved to quarantine: no log record names this file");
+            tracing::warn!(
+                file = name,
+                "moved to quarantine: no log record names this file"
+            );
         }
         Ok(())
     }
@@ -113,11 +130,16 @@ impl Ground {
 
 fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError> {
     let doing = |doing| move |source| ArchiveError::Io { doing, source };
-    disk.create_dir_all(root).map_err(doing("making storage.root"))?;
-    let file = disk.open(&root.join("lock"), Open::Create).map_err(doing("opening the lock file"))?;
+    disk.create_dir_all(root)
+        .map_err(doing("making storage.root"))?;
+    let file = disk
+        .open(&root.join("lock"), Open::Create)
+        .map_err(doing("opening the lock file"))?;
     match file.try_lock().map_err(doing("locking the archive"))? {
         true => Ok(file),
-        false => Err(ArchiveError::Locked { root: root.to_path_buf() }),
+        false => Err(ArchiveError::Locked {
+            root: root.to_path_buf(),
+        }),
     }
 }
 
@@ -130,7 +152,10 @@ const INDEX_READERS: u64 = 4;
 fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index>, ArchiveError> {
     let folder = settings.storage.root.join(INDEX_FOLDER);
     disk.create_dir_all(&folder)
-        .map_err(|source| ArchiveError::Io { doing: "making the index's folder", source })?;
+        .map_err(|source| ArchiveError::Io {
+            doing: "making the index's folder",
+            source,
+        })?;
     // The writer touches most: every arrival reads and writes pages all over the file.
     let cache = settings.limits.index_cache_bytes;
     let options = Options {
@@ -139,7 +164,10 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
         readers: INDEX_READERS as usize,
         ..Options::default()
     };
-    Ok(Arc::new(SqliteIndex::open_or_create(&folder.join(INDEX_FILE), options)?))
+    Ok(Arc::new(SqliteIndex::open_or_create(
+        &folder.join(INDEX_FILE),
+        options,
+    )?))
 }
 
 /// Removes the index of an archive that nobody has open: it can be built anew from the log.
@@ -147,7 +175,10 @@ pub(crate) fn remove_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<
     let root = &settings.storage.root;
     let _lock = lock(&**disk, root)?;
     let folder = root.join(INDEX_FOLDER);
-    let removing = |source| ArchiveError::Io { doing: "removing the old index", source };
+    let removing = |source| ArchiveError::Io {
+        doing: "removing the old index",
+        source,
+    };
     if !disk.exists(&folder).map_err(removing)? {
         return Ok(());
     }

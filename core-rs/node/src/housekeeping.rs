@@ -4,11 +4,12 @@
 //! the index. What a crash leaves undone is found at the next start, since what is live is counted anew.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use vna_index::{FreedBlob, Index, Relocation};
 use vna_store::{BlobKey, Log, Moved, Place};
 
@@ -41,41 +42,34 @@ pub(crate) struct Trash(Mutex<Vec<FreedBlob>>);
 
 impl Trash {
     pub(crate) fn put(&self, freed: impl IntoIterator<Item = FreedBlob>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(freed);
+        self.0.lock().extend(freed);
     }
 
     fn take(&self) -> Vec<FreedBlob> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
 /// The thread that does it.
 pub(crate) struct Housekeeping {
-    stop: Mutex<Option<Sender<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Housekeeping {
-    pub(crate) fn start(
-        log: Arc<Log>,
-        index: Arc<dyn Index>,
-        trash: Arc<Trash>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(keeper: Arc<Keeper>) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let keeper = Keeper { log, index, trash };
         let thread = std::thread::Builder::new()
             .name("vna-keeper".into())
             .spawn(move || keeper.run(&stopped))?;
-        Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { stop, thread })
     }
 
     /// Ends the thread after the step that it is at.
-    pub(crate) fn stop(&self) {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic there has been reported by its own hook.
-            let _ = thread.join();
-        }
+    pub(crate) fn stop(self) {
+        drop(self.stop);
+        // A panic there has been reported by its own hook.
+        let _ = self.thread.join();
     }
 }
 
@@ -140,7 +134,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn expire(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn expire(&self) -> Result<(), ArchiveError> {
         loop {
             let freed = self.index.expire_versions(now_us(), EXPIRED_AT_ONCE)?;
             let more = freed.len() as u64 >= EXPIRED_AT_ONCE;
@@ -154,7 +148,9 @@ impl Keeper {
     /// Rewrites the packs that are mostly dead.
     pub(crate) fn compact(&self) -> Result<(), ArchiveError> {
         for info in self.log.segments() {
-            let Some(live) = info.live.filter(|_| info.is_sealed) else { continue };
+            let Some(live) = info.live.filter(|_| info.is_sealed) else {
+                continue;
+            };
             if live.bytes * 100 < info.bytes * COMPACT_BELOW_PERCENT && live.records < info.blobs {
                 self.compact_pack(info.segment)?;
             }
@@ -167,11 +163,16 @@ impl Keeper {
         let durable = self.index.checkpoint()?;
         let live = live_keys(&*self.index, segment)?;
         let index = &*self.index;
-        self.log.compact(segment, durable, &|key| live.contains(key), &mut |moved: &[Moved]| {
-            let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
-            index.relocate(&moves)?;
-            Ok::<(), ArchiveError>(())
-        })?;
+        self.log.compact(
+            segment,
+            durable,
+            &|key| live.contains(key),
+            &mut |moved: &[Moved]| {
+                let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
+                index.relocate(&moves)?;
+                Ok::<(), ArchiveError>(())
+            },
+        )?;
         Ok(())
     }
 }
@@ -186,10 +187,7 @@ fn relocation(moved: &Moved) -> Relocation {
 }
 
 /// The keys of the blobs whose records are in `segment` and that rows point at.
-pub(crate) fn live_keys(
-    index: &dyn Index,
-    segment: u64,
-) -> Result<HashSet<BlobKey>, ArchiveError> {
+pub(crate) fn live_keys(index: &dyn Index, segment: u64) -> Result<HashSet<BlobKey>, ArchiveError> {
     let mut keys = HashSet::new();
     for column in [inline_column(segment), file_column(segment)] {
         let rows = index.blobs_in(LOCAL_STORE, column)?;

@@ -58,8 +58,10 @@ pub fn listen(
         stream_from_bytes: usize::try_from(large).unwrap_or(usize::MAX),
     };
     let sink = Arc::new(ArchiveSink::new(Arc::clone(archive)));
-    Server::start(handle, &settings, table.policy()?, sink)
-        .map_err(|source| ArchiveError::Io { doing: "listening for DICOM associations", source })
+    Server::start(handle, &settings, table.policy()?, sink).map_err(|source| ArchiveError::Io {
+        doing: "listening for DICOM associations",
+        source,
+    })
 }
 
 fn read(json: &[u8]) -> Result<PolicyTable, ArchiveError> {
@@ -74,7 +76,10 @@ impl PolicyTable {
     fn address(&self) -> Result<SocketAddr, ArchiveError> {
         let found = (self.host.as_str(), self.port)
             .to_socket_addrs()
-            .map_err(|source| ArchiveError::Io { doing: "looking up dicom.host", source })?
+            .map_err(|source| ArchiveError::Io {
+                doing: "looking up dicom.host",
+                source,
+            })?
             .next();
         found.ok_or_else(|| policy_error(format!("host {:?} has no address", self.host)))
     }
@@ -83,7 +88,10 @@ impl PolicyTable {
         let hosts = self
             .hosts
             .iter()
-            .map(|host| host.parse::<AddressRange>().map_err(|error| policy_error(error.to_string())))
+            .map(|host| {
+                host.parse::<AddressRange>()
+                    .map_err(|error| policy_error(error.to_string()))
+            })
             .collect::<Result<_, _>>()?;
         let seconds = |name, value| {
             Duration::try_from_secs_f64(value)

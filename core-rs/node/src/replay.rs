@@ -55,7 +55,10 @@ pub fn replay_tail(
             FromLog::Record(record) => record,
             FromLog::Damaged(damage) => {
                 let lsn = damage.lsn.unwrap_or(0);
-                replayed.skipped.push(Skipped { lsn, reason: damage.to_string() });
+                replayed.skipped.push(Skipped {
+                    lsn,
+                    reason: damage.to_string(),
+                });
                 return Ok(());
             }
         };
@@ -66,7 +69,10 @@ pub fn replay_tail(
             Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
             Err(error) => {
                 let reason = error.to_string();
-                replayed.skipped.push(Skipped { lsn: record.lsn, reason });
+                replayed.skipped.push(Skipped {
+                    lsn: record.lsn,
+                    reason,
+                });
             }
         }
         if group.len() == GROUP_RECORDS {
@@ -102,15 +108,15 @@ fn entry_of(log: &Log, record: &Record<'_>) -> Result<Option<Entry>, ArchiveErro
     let unreadable = |problem: String| ArchiveError::Record { lsn, problem };
     match (record.kind, &record.blob) {
         (RecordKind::ARRIVAL, Some(blob)) => {
-            let header: ArrivalHeader =
-                serde_json::from_slice(record.header).map_err(|error| unreadable(error.to_string()))?;
+            let header: ArrivalHeader = serde_json::from_slice(record.header)
+                .map_err(|error| unreadable(error.to_string()))?;
             let instance = read_head(log, blob)?;
             Ok(Some(arrival_entry(lsn, header, instance, blob)))
         }
         (RecordKind::ARRIVAL, None) => Err(unreadable("an arrival without a blob".into())),
         (RecordKind::DELETE, _) => {
-            let header: DeletionHeader =
-                serde_json::from_slice(record.header).map_err(|error| unreadable(error.to_string()))?;
+            let header: DeletionHeader = serde_json::from_slice(record.header)
+                .map_err(|error| unreadable(error.to_string()))?;
             let Some((level, public_id)) = header.resource() else {
                 return Err(unreadable(format!(
                     "a deletion of {} {:?}, which is no resource",
@@ -118,7 +124,13 @@ fn entry_of(log: &Log, record: &Record<'_>) -> Result<Option<Entry>, ArchiveErro
                 )));
             };
             let (tenant, at_us) = (header.tenant, header.at_us);
-            Ok(Some(Entry::Deletion(Deletion { lsn, tenant, level, public_id, at_us })))
+            Ok(Some(Entry::Deletion(Deletion {
+                lsn,
+                tenant,
+                level,
+                public_id,
+                at_us,
+            })))
         }
         _ => Ok(None),
     }
@@ -139,7 +151,10 @@ pub(crate) fn read_head_of(reader: &BlobReader, size: u64) -> Result<Instance, A
         prefix.resize(wanted.min(size), 0);
         let read = reader.read_at(&mut prefix[start..], start as u64)?;
         prefix.truncate(start + read); // shorter than its record says: the reader of the head tells where
-        match head.advance(&prefix, prefix.len() < wanted.min(size) || prefix.len() == size)? {
+        match head.advance(
+            &prefix,
+            prefix.len() < wanted.min(size) || prefix.len() == size,
+        )? {
             Progress::Done(instance) => return Ok(instance),
             Progress::NeedMore { at_least } => wanted = at_least.max(prefix.len() * 2),
         }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use vna_dicom::{
-    FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta,
-};
+use vna_dicom::{FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta};
 use vna_index::Origin;
 use vna_store::{LargeBlobWriter, StoreError};
 
@@ -51,7 +49,8 @@ impl InstanceSink for ArchiveSink {
         // The receiver is gone only if the server ended without waiting: then nobody is answered.
         let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
         let file = File::in_memory(spool);
-        self.archive.store(instance, file, DEFAULT_TENANT, origin(&header), reply);
+        self.archive
+            .store(instance, file, DEFAULT_TENANT, origin(&header), reply);
         status_of(&header, answer.await.ok())
     }
 
@@ -63,7 +62,10 @@ impl InstanceSink for ArchiveSink {
                 archive: Arc::clone(&self.archive),
                 header,
                 writer: Some(writer),
-                head: Head::Reading { reader: HeaderReader::for_file(), prefix: Vec::new() },
+                head: Head::Reading {
+                    reader: HeaderReader::for_file(),
+                    prefix: Vec::new(),
+                },
             }),
             Ok(Err(error)) => Err(refuse(&header, &error.into())),
             Err(_) => Err(status::OUT_OF_RESOURCES),
@@ -81,19 +83,26 @@ pub struct LargeInstance {
 }
 
 enum Head {
-    Reading { reader: HeaderReader, prefix: Vec<u8> },
+    Reading {
+        reader: HeaderReader,
+        prefix: Vec<u8>,
+    },
     Known(Box<Instance>),
 }
 
 impl Head {
     /// Takes the next part; reads on while the head is not known.
     fn advance(&mut self, part: &[u8], complete: bool) -> Result<(), ArchiveError> {
-        let Head::Reading { reader, prefix } = self else { return Ok(()) };
+        let Head::Reading { reader, prefix } = self else {
+            return Ok(());
+        };
         prefix.extend_from_slice(part);
         match reader.advance(prefix, complete)? {
             Progress::Done(instance) => *self = Head::Known(Box::new(instance)),
             Progress::NeedMore { .. } if prefix.len() > MAX_HEAD_BYTES => {
-                return Err(ArchiveError::HeadTooLarge { limit: MAX_HEAD_BYTES });
+                return Err(ArchiveError::HeadTooLarge {
+                    limit: MAX_HEAD_BYTES,
+                });
             }
             Progress::NeedMore { .. } => {}
         }
@@ -107,7 +116,9 @@ impl LargeInstance {
         &mut self,
         work: impl FnOnce(&mut LargeBlobWriter) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, u16> {
-        let Some(mut writer) = self.writer.take() else { return Err(status::OUT_OF_RESOURCES) };
+        let Some(mut writer) = self.writer.take() else {
+            return Err(status::OUT_OF_RESOURCES);
+        };
         let done = tokio::task::spawn_blocking(move || {
             let done = work(&mut writer);
             (writer, done)
@@ -136,12 +147,19 @@ impl InstanceStream for LargeInstance {
             return refuse(&self.header, &error);
         }
         let Head::Known(instance) = self.head else {
-            return refuse(&self.header, &ArchiveError::HeadTooLarge { limit: MAX_HEAD_BYTES });
+            return refuse(
+                &self.header,
+                &ArchiveError::HeadTooLarge {
+                    limit: MAX_HEAD_BYTES,
+                },
+            );
         };
         if let Err(error) = check_uids(&self.header, &instance) {
             return refuse(&self.header, &error);
         }
-        let Some(writer) = self.writer.take() else { return status::OUT_OF_RESOURCES };
+        let Some(writer) = self.writer.take() else {
+            return status::OUT_OF_RESOURCES;
+        };
         let blob = match tokio::task::spawn_blocking(move || writer.finish()).await {
             Ok(Ok(blob)) => blob,
             Ok(Err(error)) => return refuse(&self.header, &error.into()),
@@ -150,7 +168,8 @@ impl InstanceStream for LargeInstance {
         let (reply, answer) = oneshot::channel();
         let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
         let origin = origin(&self.header);
-        self.archive.store(*instance, File::Large(blob), DEFAULT_TENANT, origin, reply);
+        self.archive
+            .store(*instance, File::Large(blob), DEFAULT_TENANT, origin, reply);
         status_of(&self.header, answer.await.ok())
     }
 }
@@ -178,10 +197,21 @@ fn origin(header: &ReceivedHeader) -> Origin {
 fn check_uids(header: &ReceivedHeader, instance: &Instance) -> Result<(), ArchiveError> {
     let identity = &instance.identity;
     let pairs = [
-        ("SOP Class UID", &header.affected_sop_class_uid, &identity.sop_class_uid),
-        ("SOP Instance UID", &header.affected_sop_instance_uid, &identity.sop_instance_uid),
+        (
+            "SOP Class UID",
+            &header.affected_sop_class_uid,
+            &identity.sop_class_uid,
+        ),
+        (
+            "SOP Instance UID",
+            &header.affected_sop_instance_uid,
+            &identity.sop_instance_uid,
+        ),
     ];
-    match pairs.into_iter().find(|(_, command, data_set)| command != data_set) {
+    match pairs
+        .into_iter()
+        .find(|(_, command, data_set)| command != data_set)
+    {
         None => Ok(()),
         Some((attribute, command, data_set)) => Err(ArchiveError::UidMismatch {
             attribute,

@@ -29,35 +29,84 @@ pub fn health_json(archive: &Archive, listening: bool) -> Vec<u8> {
 /// # Errors
 ///
 /// What the index says.
-pub fn metrics_text(
-    archive: &Archive,
-    dimse: Option<&Snapshot>,
-) -> Result<String, ArchiveError> {
+pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<String, ArchiveError> {
     let mut text = Exposition::default();
     let held = archive.index().statistics(vna_index::DEFAULT_TENANT)?;
     text.gauge("vna_patients", "Patients in the archive", held.patients);
     text.gauge("vna_studies", "Studies in the archive", held.studies);
     text.gauge("vna_series", "Series in the archive", held.series);
-    text.gauge("vna_instances", "Live instances in the archive", held.instances);
-    text.gauge("vna_stored_bytes", "Bytes of live instances", held.stored_bytes);
-    text.gauge("vna_kept_version_bytes", "Bytes of versions that are not live", held.version_bytes);
+    text.gauge(
+        "vna_instances",
+        "Live instances in the archive",
+        held.instances,
+    );
+    text.gauge(
+        "vna_stored_bytes",
+        "Bytes of live instances",
+        held.stored_bytes,
+    );
+    text.gauge(
+        "vna_kept_version_bytes",
+        "Bytes of versions that are not live",
+        held.version_bytes,
+    );
 
     let log = archive.log().stats();
-    text.gauge("vna_log_segments", "Segments of the log", log.segments as u64);
+    text.gauge(
+        "vna_log_segments",
+        "Segments of the log",
+        log.segments as u64,
+    );
     text.gauge("vna_log_bytes", "Bytes of all segments", log.bytes);
-    text.gauge("vna_log_live_bytes", "Bytes of live blobs in segments", log.live_bytes);
-    text.counter("vna_log_appended_bytes_total", "Bytes appended to the log", log.appended_bytes);
+    text.gauge(
+        "vna_log_live_bytes",
+        "Bytes of live blobs in segments",
+        log.live_bytes,
+    );
+    text.counter(
+        "vna_log_appended_bytes_total",
+        "Bytes appended to the log",
+        log.appended_bytes,
+    );
     text.counter("vna_log_groups_total", "Groups synced", log.groups);
-    text.counter("vna_log_failed_groups_total", "Groups whose sync failed", log.failed_groups);
-    text.counter("vna_log_refused_groups_total", "Groups whose write was refused", log.refused_groups);
-    text.counter("vna_log_compacted_bytes_total", "Bytes copied by compaction", log.compacted_bytes);
-    text.counter("vna_log_reclaimed_bytes_total", "Bytes of packs removed", log.reclaimed_bytes);
+    text.counter(
+        "vna_log_failed_groups_total",
+        "Groups whose sync failed",
+        log.failed_groups,
+    );
+    text.counter(
+        "vna_log_refused_groups_total",
+        "Groups whose write was refused",
+        log.refused_groups,
+    );
+    text.counter(
+        "vna_log_compacted_bytes_total",
+        "Bytes copied by compaction",
+        log.compacted_bytes,
+    );
+    text.counter(
+        "vna_log_reclaimed_bytes_total",
+        "Bytes of packs removed",
+        log.reclaimed_bytes,
+    );
 
     let commits = archive.commits();
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    text.counter("vna_committed_records_total", "Records synced and applied", read(&commits.records));
-    text.counter("vna_failed_records_total", "Records refused: log or index failed", read(&commits.failed));
-    text.gauge("vna_index_follows_log", "1 while the index follows the log", u64::from(archive.is_ready()));
+    text.counter(
+        "vna_committed_records_total",
+        "Records synced and applied",
+        read(&commits.records),
+    );
+    text.counter(
+        "vna_failed_records_total",
+        "Records refused: log or index failed",
+        read(&commits.failed),
+    );
+    text.gauge(
+        "vna_index_follows_log",
+        "1 while the index follows the log",
+        u64::from(archive.is_ready()),
+    );
 
     if let Some(dimse) = dimse {
         dimse_text(&mut text, dimse);
@@ -67,23 +116,93 @@ pub fn metrics_text(
 
 fn dimse_text(text: &mut Exposition, dimse: &Snapshot) {
     let totals = &dimse.totals;
-    text.gauge("vna_dimse_connections", "Open TCP connections", dimse.open_connections as u64);
-    text.gauge("vna_dimse_associations", "Open associations", dimse.open_associations as u64);
-    text.gauge("vna_spool_used_bytes", "Spool budget in use", dimse.spool_used_bytes as u64);
-    text.gauge("vna_spool_budget_bytes", "Spool budget", dimse.spool_budget_bytes as u64);
-    text.gauge("vna_spool_idle_bytes", "Spool buffers kept for reuse", dimse.spool_idle_bytes as u64);
-    text.counter("vna_spool_waits_total", "Times that an association waited for the budget", dimse.spool_waits);
-    text.counter("vna_dimse_connections_total", "TCP connections accepted", totals.connections);
-    text.counter("vna_dimse_connections_refused_total", "TCP connections closed at once", totals.connections_refused);
-    text.counter("vna_dimse_accept_errors_total", "Failures to accept a connection", totals.accept_errors);
-    text.counter("vna_dimse_associations_total", "Associations accepted", totals.accepted);
-    text.counter("vna_dimse_echoes_total", "C-ECHO requests answered", totals.echoes);
-    text.counter("vna_dimse_stored_total", "C-STORE requests answered with success", totals.stored);
-    text.counter("vna_dimse_refused_total", "C-STORE requests answered otherwise", totals.refused);
-    text.counter("vna_dimse_streamed_total", "C-STORE requests streamed to a file", totals.streamed);
-    text.counter("vna_dimse_data_set_bytes_total", "Bytes of data sets received", totals.data_set_bytes);
-    text.labelled("vna_dimse_rejected_total", "Associations rejected", "reason", &totals.rejected);
-    text.labelled("vna_dimse_ended_total", "Connections ended", "how", &totals.ended);
+    text.gauge(
+        "vna_dimse_connections",
+        "Open TCP connections",
+        dimse.open_connections as u64,
+    );
+    text.gauge(
+        "vna_dimse_associations",
+        "Open associations",
+        dimse.open_associations as u64,
+    );
+    text.gauge(
+        "vna_spool_used_bytes",
+        "Spool budget in use",
+        dimse.spool_used_bytes as u64,
+    );
+    text.gauge(
+        "vna_spool_budget_bytes",
+        "Spool budget",
+        dimse.spool_budget_bytes as u64,
+    );
+    text.gauge(
+        "vna_spool_idle_bytes",
+        "Spool buffers kept for reuse",
+        dimse.spool_idle_bytes as u64,
+    );
+    text.counter(
+        "vna_spool_waits_total",
+        "Times that an association waited for the budget",
+        dimse.spool_waits,
+    );
+    text.counter(
+        "vna_dimse_connections_total",
+        "TCP connections accepted",
+        totals.connections,
+    );
+    text.counter(
+        "vna_dimse_connections_refused_total",
+        "TCP connections closed at once",
+        totals.connections_refused,
+    );
+    text.counter(
+        "vna_dimse_accept_errors_total",
+        "Failures to accept a connection",
+        totals.accept_errors,
+    );
+    text.counter(
+        "vna_dimse_associations_total",
+        "Associations accepted",
+        totals.accepted,
+    );
+    text.counter(
+        "vna_dimse_echoes_total",
+        "C-ECHO requests answered",
+        totals.echoes,
+    );
+    text.counter(
+        "vna_dimse_stored_total",
+        "C-STORE requests answered with success",
+        totals.stored,
+    );
+    text.counter(
+        "vna_dimse_refused_total",
+        "C-STORE requests answered otherwise",
+        totals.refused,
+    );
+    text.counter(
+        "vna_dimse_streamed_total",
+        "C-STORE requests streamed to a file",
+        totals.streamed,
+    );
+    text.counter(
+        "vna_dimse_data_set_bytes_total",
+        "Bytes of data sets received",
+        totals.data_set_bytes,
+    );
+    text.labelled(
+        "vna_dimse_rejected_total",
+        "Associations rejected",
+        "reason",
+        &totals.rejected,
+    );
+    text.labelled(
+        "vna_dimse_ended_total",
+        "Connections ended",
+        "how",
+        &totals.ended,
+    );
 }
 
 #[derive(Default)]

@@ -54,6 +54,7 @@ impl CoreArchive {
             let settings = parse_settings(&settings_json)?;
             let runtime = runtime()?;
             let archive = Arc::new(Archive::open(Arc::new(RealDisk), settings)?);
+            archive.start_housekeeping()?;
             Ok((archive, runtime))
         });
         let (archive, runtime) = opened?;
@@ -75,14 +76,23 @@ impl CoreArchive {
         self.completions.drain(py)
     }
 
-    fn store(&self, py: Python<'_>, data: PyBackedBytes, origin_json: PyBackedBytes) -> PyResult<u64> {
+    fn store(
+        &self,
+        py: Python<'_>,
+        data: PyBackedBytes,
+        origin_json: PyBackedBytes,
+    ) -> PyResult<u64> {
         let caller: Caller = parse(&origin_json, "origin_json")?;
         let (handle, promise) = self.completions.promise();
         let file = py.detach(|| data.to_vec());
         let archive = Arc::clone(&self.archive);
         self.handle.spawn_blocking(move || {
             let reply = move |answer: Answer| {
-                promise.keep(answer.map_err(BoundaryError::from).and_then(|outcome| uploaded(&outcome)));
+                promise.keep(
+                    answer
+                        .map_err(BoundaryError::from)
+                        .and_then(|outcome| uploaded(&outcome)),
+                );
             };
             archive.store_file(file, caller.tenant, caller.origin, Box::new(reply));
         });
@@ -90,15 +100,19 @@ impl CoreArchive {
     }
 
     fn open_file(&self, py: Python<'_>, public_id: &str) -> PyResult<Option<CoreFile>> {
-        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
+        let Ok(id) = public_id.parse::<PublicId>() else {
+            return Ok(None);
+        };
         let opened = py.detach(|| self.archive.open_file(DEFAULT_TENANT, &id));
-        Ok(opened.map_err(BoundaryError::from)?.map(|(located, reader)| CoreFile {
-            reader: Arc::new(reader),
-            size: located.file_size,
-            digest: hex(&located.blob.digest),
-            completions: Arc::clone(&self.completions),
-            handle: self.handle.clone(),
-        }))
+        Ok(opened
+            .map_err(BoundaryError::from)?
+            .map(|(located, reader)| CoreFile {
+                reader: Arc::new(reader),
+                size: located.file_size,
+                digest: hex(&located.blob.digest),
+                completions: Arc::clone(&self.completions),
+                handle: self.handle.clone(),
+            }))
     }
 
     fn tags(&self, public_id: &str, form: &str) -> PyResult<u64> {
@@ -114,8 +128,13 @@ impl CoreArchive {
             let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
                 return Err(not_found(Level::Instance, id));
             };
-            let options = TagsOptions { form, ..TagsOptions::default() };
-            Ok(Value::Bytes(vna_node::stored_tags_json(&located, &reader, &options)?))
+            let options = TagsOptions {
+                form,
+                ..TagsOptions::default()
+            };
+            Ok(Value::Bytes(vna_node::stored_tags_json(
+                &located, &reader, &options,
+            )?))
         }))
     }
 
@@ -126,8 +145,14 @@ impl CoreArchive {
         public_id: &str,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let level = level_of(level)?;
-        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
-        let json = py.detach(|| self.archive.index().resource_json(DEFAULT_TENANT, level, &id, view()));
+        let Ok(id) = public_id.parse::<PublicId>() else {
+            return Ok(None);
+        };
+        let json = py.detach(|| {
+            self.archive
+                .index()
+                .resource_json(DEFAULT_TENANT, level, &id, view())
+        });
         inline(py, json)
     }
 
@@ -135,12 +160,20 @@ impl CoreArchive {
         let level = level_of(level)?;
         let page = Page { since, limit };
         Ok(self.spawn(move |archive| {
-            let json = archive.index().list_json(DEFAULT_TENANT, level, page, expand, view());
+            let json = archive
+                .index()
+                .list_json(DEFAULT_TENANT, level, page, expand, view());
             Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
         }))
     }
 
-    fn children(&self, level: &str, public_id: &str, child_level: &str, expand: bool) -> PyResult<u64> {
+    fn children(
+        &self,
+        level: &str,
+        public_id: &str,
+        child_level: &str,
+        expand: bool,
+    ) -> PyResult<u64> {
         let (level, child_level) = (level_of(level)?, level_of(child_level)?);
         let id = public_id.to_owned();
         Ok(self.spawn(move |archive| {
@@ -161,7 +194,9 @@ impl CoreArchive {
         parent_level: &str,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let (level, parent_level) = (level_of(level)?, level_of(parent_level)?);
-        let Ok(id) = public_id.parse::<PublicId>() else { return Ok(None) };
+        let Ok(id) = public_id.parse::<PublicId>() else {
+            return Ok(None);
+        };
         let json = py.detach(|| {
             let index = self.archive.index();
             index.related_json(DEFAULT_TENANT, level, &id, parent_level, true, view())
@@ -179,7 +214,8 @@ impl CoreArchive {
                     let deleted = |outcome| deletion(level, id, &outcome);
                     promise.keep(answer.map_err(BoundaryError::from).and_then(deleted));
                 };
-                self.archive.delete(DEFAULT_TENANT, level, id, Box::new(reply));
+                self.archive
+                    .delete(DEFAULT_TENANT, level, id, Box::new(reply));
             }
         }
         Ok(handle)
@@ -197,11 +233,18 @@ impl CoreArchive {
         let types = types
             .iter()
             .map(|name| {
-                ChangeType::from_name(name)
-                    .ok_or_else(|| argument("type", name, "a change type, such as NewInstance").into())
+                ChangeType::from_name(name).ok_or_else(|| {
+                    argument("type", name, "a change type, such as NewInstance").into()
+                })
             })
             .collect::<PyResult<_>>()?;
-        let request = ChangesRequest { since, to, limit, types, last };
+        let request = ChangesRequest {
+            since,
+            to,
+            limit,
+            types,
+            last,
+        };
         Ok(self.spawn(move |archive| {
             let json = archive.index().changes_json(DEFAULT_TENANT, &request);
             Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
@@ -219,7 +262,10 @@ impl CoreArchive {
             let counters = self.server.lock().as_ref().map(Server::counters);
             vna_node::metrics_text(&self.archive, counters.as_ref())
         });
-        Ok(PyBytes::new(py, text.map_err(BoundaryError::from)?.as_bytes()))
+        Ok(PyBytes::new(
+            py,
+            text.map_err(BoundaryError::from)?.as_bytes(),
+        ))
     }
 
     fn health<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -234,7 +280,11 @@ impl CoreArchive {
         let started = py.detach(|| -> Result<_, BoundaryError> {
             let mut server = self.server.lock();
             if server.is_some() {
-                return Err(argument("listen", "a second call", "one listener an archive"));
+                return Err(argument(
+                    "listen",
+                    "a second call",
+                    "one listener an archive",
+                ));
             }
             let started = vna_node::listen(&self.handle, &self.archive, &policy_json)?;
             let address = started.local_addr();
@@ -255,11 +305,18 @@ impl CoreArchive {
 
     /// Refuses new associations, finishes what was accepted, ends the threads. Again: does nothing.
     fn stop(&self, py: Python<'_>, deadline_s: f64) -> PyResult<()> {
-        let deadline = std::time::Duration::try_from_secs_f64(deadline_s)
-            .map_err(|_| argument("deadline_s", &deadline_s.to_string(), "seconds, not negative"))?;
+        let deadline = std::time::Duration::try_from_secs_f64(deadline_s).map_err(|_| {
+            argument(
+                "deadline_s",
+                &deadline_s.to_string(),
+                "seconds, not negative",
+            )
+        })?;
         py.detach(|| -> Result<(), BoundaryError> {
             let (server, runtime) = (self.server.lock().take(), self.runtime.lock().take());
-            let Some(runtime) = runtime else { return Ok(()) };
+            let Some(runtime) = runtime else {
+                return Ok(());
+            };
             if let Some(server) = server {
                 runtime.block_on(server.stop(deadline));
             }
@@ -276,7 +333,8 @@ impl CoreArchive {
     fn spawn(&self, work: impl FnOnce(&Archive) -> Outcome + Send + 'static) -> u64 {
         let (handle, promise) = self.completions.promise();
         let archive = Arc::clone(&self.archive);
-        self.handle.spawn_blocking(move || promise.keep(work(&archive)));
+        self.handle
+            .spawn_blocking(move || promise.keep(work(&archive)));
         handle
     }
 }
@@ -324,7 +382,9 @@ fn check<'py>(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut failed = None;
     let report = py.detach(|| {
-        vna_node::check(&disk, &settings, &mut |done, all| tell(&progress, done, all, &mut failed))
+        vna_node::check(&disk, &settings, &mut |done, all| {
+            tell(&progress, done, all, &mut failed)
+        })
     });
     answer(py, report, failed)
 }
@@ -340,7 +400,9 @@ fn reindex<'py>(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut failed = None;
     let report = py.detach(|| {
-        vna_node::reindex(&disk, &settings, &mut |done, all| tell(&progress, done, all, &mut failed))
+        vna_node::reindex(&disk, &settings, &mut |done, all| {
+            tell(&progress, done, all, &mut failed)
+        })
     });
     answer(py, report, failed)
 }
@@ -373,11 +435,18 @@ fn runtime() -> Result<Runtime, BoundaryError> {
         .thread_name("vna-node")
         .enable_all()
         .build()
-        .map_err(|source| ArchiveError::Io { doing: "starting the data plane's threads", source }.into())
+        .map_err(|source| {
+            ArchiveError::Io {
+                doing: "starting the data plane's threads",
+                source,
+            }
+            .into()
+        })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &[u8], name: &str) -> Result<T, BoundaryError> {
-    serde_json::from_slice(json).map_err(|error| BoundaryError::Argument(format!("{name}: {error}")))
+    serde_json::from_slice(json)
+        .map_err(|error| BoundaryError::Argument(format!("{name}: {error}")))
 }
 
 fn parse_settings(json: &[u8]) -> Result<Settings, BoundaryError> {
@@ -399,7 +468,10 @@ fn id_of(level: Level, public_id: &str) -> Result<PublicId, BoundaryError> {
 
 /// What cannot be a public id names no resource: that is the same answer for a client.
 fn no_id(level: Level, public_id: &str) -> BoundaryError {
-    BoundaryError::NoSuchId { level, text: public_id.chars().take(64).collect() }
+    BoundaryError::NoSuchId {
+        level,
+        text: public_id.chars().take(64).collect(),
+    }
 }
 
 fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
@@ -407,7 +479,10 @@ fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
 }
 
 fn view() -> View {
-    View { now_us: now_us(), stable_age_us: STABLE_AGE_US }
+    View {
+        now_us: now_us(),
+        stable_age_us: STABLE_AGE_US,
+    }
 }
 
 /// The answer of a look-up that was made inline.
@@ -427,9 +502,9 @@ fn uploaded(outcome: &Became) -> Outcome {
 
 fn deletion(level: Level, id: PublicId, outcome: &Became) -> Outcome {
     match outcome {
-        Became::Deleted { remaining_ancestor, .. } => {
-            Ok(Value::Bytes(vna_index::deletion_json(*remaining_ancestor)))
-        }
+        Became::Deleted {
+            remaining_ancestor, ..
+        } => Ok(Value::Bytes(vna_index::deletion_json(*remaining_ancestor))),
         _ => Err(not_found(level, id)),
     }
 }

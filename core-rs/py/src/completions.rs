@@ -80,7 +80,10 @@ impl Completions {
             let (ok, value) = match outcome {
                 Ok(Value::Nothing) => (true, py.None().into_bound(py)),
                 Ok(Value::Bytes(bytes)) => (true, PyBytes::new(py, &bytes).into_any()),
-                Err(error) => (false, PyErr::from(error).into_value(py).into_bound(py).into_any()),
+                Err(error) => (
+                    false,
+                    PyErr::from(error).into_value(py).into_bound(py).into_any(),
+                ),
             };
             list.append((handle, ok, value))?;
         }

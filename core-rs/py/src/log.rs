@@ -23,8 +23,11 @@ struct Queue {
     wake: Weak<Completions>,
 }
 
-static QUEUE: Mutex<Queue> =
-    Mutex::new(Queue { lines: VecDeque::new(), dropped: 0, wake: Weak::new() });
+static QUEUE: Mutex<Queue> = Mutex::new(Queue {
+    lines: VecDeque::new(),
+    dropped: 0,
+    wake: Weak::new(),
+});
 
 /// Sends events to whoever drains `completions`, from now on.
 pub fn install(completions: &std::sync::Arc<Completions>) {
