@@ -189,7 +189,7 @@ impl CutDisk {
 
     /// The disk as the next process finds it when this one is killed: all that was written can be
     /// read, and what was not synced is still not durable. Handles of the old process lose their
-    /// effect on it. Counts and a planned cut go on.
+    /// effect on it. Counts go on, and so does a cut or kill that is planned for later.
     pub fn after_kill(&self) -> CutDisk {
         let state = self.state.lock();
         CutDisk::from_state(State {
@@ -199,8 +199,8 @@ impl CutDisk {
             operations: state.operations,
             sync_log: state.sync_log.clone(),
             cut: state.cut,
+            kill_at: state.kill_at.filter(|at| *at > state.operations),
             failing_sync: state.failing_sync,
-            failing_site: state.failing_site,
             skipped: state.skipped,
             capacity: state.capacity,
             stale: state.stale.clone(),

@@ -207,6 +207,10 @@ impl Writer {
             first_lsn: self.next_lsn,
             previous_segment: self.previous.0,
             previous_end: self.previous.1,
+            previous_sealed: shared
+                .segments
+                .get(self.previous.0)
+                .is_some_and(|previous| previous.footer().is_some()),
             committed: self.committed,
             replaces: 0,
             horizon: shared.horizon(),
@@ -253,9 +257,7 @@ pub fn seal(segment: &Segment, file: &dyn DiskFile, horizon: Lsn) -> io::Result<
                 records: entries.len() as u64,
                 last_lsn: entries
                     .last()
-                    .map_or(segment.header.first_lsn.saturating_sub(1), |entry| {
-                        entry.lsn
-                    }),
+                    .map_or(segment.header.committed, |entry| entry.lsn),
                 blobs: count_blobs(entries),
                 horizon,
                 index_digest,
@@ -283,7 +285,8 @@ fn prefill(shared: &Shared, tail: &mut Tail, group_bytes: u64) {
     if from <= tail.prefilled || group_bytes > options.prefill_group_bytes {
         return;
     }
-    let to = (from + tail.ahead).min(options.segment_bytes);
+    let ahead = tail.ahead.min(options.prefill_ahead_bytes);
+    let to = (from + ahead).min(options.segment_bytes);
     if to <= from || shared.check_room(to - from).is_err() {
         return;
     }
@@ -296,7 +299,7 @@ fn prefill(shared: &Shared, tail: &mut Tail, group_bytes: u64) {
     }
     if tail.file.write_all_at(&slices, from).is_ok() {
         tail.prefilled = to;
-        tail.ahead = (tail.ahead * 2).min(options.prefill_ahead_bytes);
+        tail.ahead = ahead * 2;
     }
 }
 

@@ -241,7 +241,7 @@ impl Copy<'_> {
             last_lsn: self
                 .entries
                 .last()
-                .map_or(self.header.first_lsn.saturating_sub(1), |entry| entry.lsn),
+                .map_or(self.header.committed, |entry| entry.lsn),
             blobs: count_blobs(&self.entries),
             horizon: self.header.horizon,
             index_digest,

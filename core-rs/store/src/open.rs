@@ -1,7 +1,7 @@
 //! Opening: what a power cut, a kill or a failed disk left behind becomes a log again.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +18,7 @@ use crate::handles::Handles;
 use crate::keys::KeyMaker;
 use crate::options::LogOptions;
 use crate::paths::Paths;
+use crate::replay;
 use crate::scan::{Found, Scan};
 use crate::segments::{Contents, Segment, Segments};
 use crate::shared::{Counters, Shared};
@@ -205,15 +206,9 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn run(&mut self, candidates: Vec<Candidate>) -> Result<Writer, StoreError> {
-        // Where a segment's acknowledged records end, as the one begun after it says.
-        let ends: HashMap<u64, u64> = candidates
+        let successors: HashMap<u64, SegmentHeader> = candidates
             .iter()
-            .map(|candidate| {
-                (
-                    candidate.header.previous_segment,
-                    candidate.header.previous_end,
-                )
-            })
+            .map(|candidate| (candidate.header.previous_segment, candidate.header.clone()))
             .collect();
         let newest = candidates.iter().rev().find(|c| c.header.replaces == 0);
         let newest = newest.map(|candidate| candidate.header.id);
@@ -226,8 +221,8 @@ impl Opening<'_> {
         };
         for candidate in candidates {
             let is_newest = Some(candidate.header.id) == newest;
-            let end = ends.get(&candidate.header.id).copied();
-            let (segment, tail) = self.admit(candidate, is_newest, end, &mut horizon)?;
+            let successor = successors.get(&candidate.header.id);
+            let (segment, tail) = self.admit(candidate, is_newest, successor, &mut horizon)?;
             let last = segment.last_lsn();
             writer.next_lsn = writer.next_lsn.max(last + 1).max(segment.header.first_lsn);
             writer.committed = writer.committed.max(last).max(segment.header.committed);
@@ -246,7 +241,7 @@ impl Opening<'_> {
         &mut self,
         candidate: Candidate,
         is_newest: bool,
-        acknowledged_end: Option<u64>,
+        successor: Option<&SegmentHeader>,
         horizon: &mut Lsn,
     ) -> Result<(Arc<Segment>, Option<Tail>), StoreError> {
         let Candidate {
@@ -257,21 +252,34 @@ impl Opening<'_> {
         *horizon = (*horizon).max(header.horizon);
         let path = self.shared.paths.segment(header.id);
         let make = |header, contents| {
-            let (contents, live) = (RwLock::new(contents), Mutex::new(None));
+            let (path, contents) = (path.clone(), RwLock::new(contents));
             Arc::new(Segment {
                 header,
                 path,
                 contents,
-                live,
+                live: Mutex::new(None),
             })
         };
         let file = match state {
             State::Unsealed(file) => file,
             State::Sealed(footer) => {
-                *horizon = (*horizon).max(footer.horizon);
-                return Ok((make(header, Contents::Sealed(footer)), None));
+                let is_certain =
+                    header.replaces != 0 || successor.is_some_and(|next| next.previous_sealed);
+                let confirmed = match is_certain {
+                    true => None,
+                    false => self.confirm(&path, &footer)?,
+                };
+                match confirmed {
+                    Some(unsealed) => unsealed,
+                    None => {
+                        *horizon = (*horizon).max(footer.horizon);
+                        return Ok((make(header, Contents::Sealed(footer)), None));
+                    }
+                }
             }
         };
+        // Where its acknowledged records end, as the segment begun after it says.
+        let acknowledged_end = successor.map(|next| next.previous_end);
         let found = Scan {
             file: &*file,
             header: &header,
@@ -302,6 +310,21 @@ impl Opening<'_> {
         Ok((segment, None))
     }
 
+    /// The footer may have reached the disk before the index, when the power was cut or the sync
+    /// failed; or neither, when the process was killed. Returns the file if it is no pack.
+    fn confirm(
+        &self,
+        path: &Path,
+        footer: &Footer,
+    ) -> Result<Option<Arc<dyn DiskFile>>, StoreError> {
+        let file = self.shared.disk.open(path, Open::Write)?;
+        if replay::read_index(&*file, footer)?.is_none() {
+            return Ok(Some(file));
+        }
+        file.sync_data(sites::SEAL)?;
+        Ok(None)
+    }
+
     /// Makes the newest segment ready for more.
     fn continue_at(
         &mut self,
@@ -319,9 +342,26 @@ impl Opening<'_> {
             prefilled = end;
         }
         // What a killed process wrote without a sync must not be handed out before it is durable,
-        // or the index would cover records that a power cut can still take.
+        // or the index would cover records that a power cut can still take (3). Written again, and
+        // not only synced: if that process died of a failed sync, the kernel holds pages that it
+        // takes for written.
+        write_again(&*file, self.first_uncertain(segment), end)?;
         file.sync_data(sites::RECOVERED_TAIL)?;
         Ok(Tail::new(Arc::clone(segment), file, end, prefilled))
+    }
+
+    /// Where in the newest segment the bytes start of which nobody knows that they are durable.
+    fn first_uncertain(&self, segment: &Segment) -> u64 {
+        let known_good = self.shared.options.known_good_lsn;
+        match &*segment.contents.read() {
+            Contents::Sealed(footer) => footer.index_at,
+            Contents::Listed { entries, end } => {
+                match entries.partition_point(|entry| entry.lsn <= known_good) {
+                    0 => 0, // not even the segment's header
+                    known => entries.get(known).map_or(*end, |entry| entry.offset),
+                }
+            }
+        }
     }
 
     fn finish(&mut self, writer: &mut Writer, horizon: Lsn) -> Result<(), StoreError> {
@@ -351,4 +391,22 @@ impl Opening<'_> {
         self.recovery.horizon = horizon;
         Ok(())
     }
+}
+
+/// Writes the bytes `from..to` of a file over themselves.
+fn write_again(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = from;
+    while at < to {
+        let length = usize::try_from(to - at)
+            .unwrap_or(buffer.len())
+            .min(buffer.len());
+        let read = file.read_at(&mut buffer[..length], at)?;
+        if read == 0 {
+            break;
+        }
+        file.write_all_at(&[IoSlice::new(&buffer[..read])], at)?;
+        at += read as u64;
+    }
+    Ok(())
 }

@@ -3,9 +3,10 @@
 use std::io;
 
 use parking_lot::Mutex;
+use vna_io::DiskFile;
 
 use crate::error::{Damage, DamageKind, StoreError};
-use crate::format::{Entry, Holds, decode_index};
+use crate::format::{Entry, Footer, Holds, decode_index};
 use crate::scan::{Reader, Scan};
 use crate::segments::{Contents, Segment};
 use crate::shared::Shared;
@@ -120,14 +121,7 @@ pub fn load_entries(
         Contents::Sealed(footer) => footer.clone(),
     };
     let file = shared.segment_file(segment)?;
-    // The footer was checked against the file's length, so the index is not longer than the file.
-    let length = footer
-        .index_bytes()
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .unwrap_or(0);
-    let mut index = vec![0; length];
-    let read = file.read_at(&mut index, footer.index_at)?;
-    if let Some(entries) = decode_index(&index[..read], footer.index_digest) {
+    if let Some(entries) = read_index(&*file, &footer)? {
         return Ok((entries, Vec::new()));
     }
     let (header, stop) = (&segment.header, footer.index_at);
@@ -147,4 +141,16 @@ pub fn load_entries(
         kind: DamageKind::Index,
     };
     Ok((found.entries, [vec![damage], found.damages].concat()))
+}
+
+/// The entries of a pack's index; `None` if it is damaged.
+pub fn read_index(file: &dyn DiskFile, footer: &Footer) -> io::Result<Option<Vec<Entry>>> {
+    // The footer was checked against the file's length, so the index is not longer than the file.
+    let length = footer
+        .index_bytes()
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(0);
+    let mut index = vec![0; length];
+    let read = file.read_at(&mut index, footer.index_at)?;
+    Ok(decode_index(&index[..read], footer.index_digest))
 }

@@ -54,9 +54,9 @@ impl Segment {
         }
     }
 
-    /// The position of its last record; the one before its first if it has none.
+    /// The position of its last record; that of the last acknowledged one before if it has none.
     pub fn last_lsn(&self) -> Lsn {
-        let before = self.header.first_lsn.saturating_sub(1);
+        let before = self.header.committed;
         match &*self.contents.read() {
             Contents::Listed { entries, .. } => entries.last().map_or(before, |entry| entry.lsn),
             Contents::Sealed(footer) => footer.last_lsn,

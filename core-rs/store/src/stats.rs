@@ -15,7 +15,7 @@ pub struct SegmentInfo {
     pub is_sealed: bool,
     /// No record in it is older.
     pub first_lsn: Lsn,
-    /// Its last record; one less than `first_lsn` if it has none.
+    /// Its last record; the last acknowledged one before it if it has none.
     pub last_lsn: Lsn,
     /// Length of its records in bytes.
     pub bytes: u64,

@@ -379,7 +379,7 @@ fn compaction_keeps_order_and_what_is_live(ground: &Ground) {
             assert_eq!(reader.read_all().unwrap(), *bytes);
             reader.verify().unwrap();
         }
-        let after = records_of(&log, 1);
+        let after = records_of(log, 1);
         let lsns: Vec<u64> = after.iter().map(|record| record.0).collect();
         assert_eq!(lsns, [&kept[..], &[deed]].concat());
         for record in &after {

@@ -41,7 +41,7 @@ pub struct Footer {
     /// Where the index starts and the records end, in bytes.
     pub index_at: u64,
     pub records: u64,
-    /// The last record; the segment's `first_lsn - 1` if it has none.
+    /// The last record; the segment's `committed` if it has none.
     pub last_lsn: Lsn,
     /// Records that have a blob.
     pub blobs: u64,

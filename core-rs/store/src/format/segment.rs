@@ -26,6 +26,8 @@ pub struct SegmentHeader {
     pub previous_segment: u64,
     /// Where the acknowledged records of that segment end, in bytes.
     pub previous_end: u64,
+    /// Whether that segment had become a pack, durably, when this one was begun.
+    pub previous_sealed: bool,
     /// The last acknowledged record before this segment.
     pub committed: Lsn,
     /// The pack that this one replaces (it was compacted); 0 if none.
@@ -59,6 +61,7 @@ impl SegmentHeader {
         copy[80..88].copy_from_slice(&self.committed.to_le_bytes());
         copy[88..96].copy_from_slice(&self.replaces.to_le_bytes());
         copy[96..104].copy_from_slice(&self.horizon.to_le_bytes());
+        copy[104] = u8::from(self.previous_sealed);
         let crc = crc32c::crc32c(&copy[..124]);
         copy[124..].copy_from_slice(&crc.to_le_bytes());
         let mut bytes = vec![0; HEADER_SPACE];
@@ -95,6 +98,7 @@ impl SegmentHeader {
             first_lsn: u64_at(copy, 56),
             previous_segment: u64_at(copy, 64),
             previous_end: u64_at(copy, 72),
+            previous_sealed: copy[104] != 0,
             committed: u64_at(copy, 80),
             replaces: u64_at(copy, 88),
             horizon: u64_at(copy, 96),
