@@ -72,18 +72,19 @@ pub(super) fn frame_table(
     let mut items = Items::default();
     let outcome = Walker::new(pixel_data.element_offset, encoding).run(window, &mut items)?;
     debug_assert!(!matches!(outcome, Outcome::NeedMore(_)));
-    let mut fragments = items.0;
     let error = |problem| DicomError::Frames {
         problem,
         offset: pixel_data.element_offset,
     };
-    if fragments.is_empty() {
+    // The first item is the Basic Offset Table, empty or not.
+    let table = items.0.first().map(|table| table.bytes(window.bytes));
+    let mut fragments = items.0.split_off(items.0.len().min(1));
+    let Some(basic_offset_table) = table.filter(|_| !fragments.is_empty()) else {
         return Err(error(FrameProblem::Count {
             expected: attributes.frames(),
             found: 0,
         }));
-    }
-    let basic_offset_table = fragments.remove(0).bytes(window.bytes);
+    };
     let frames = Frames {
         file: window.bytes,
         fragments: &fragments,
@@ -217,8 +218,8 @@ impl Frames<'_> {
             Codestream::Video | Codestream::Unknown => return Err(FrameProblem::Undecidable),
             Codestream::Jpeg | Codestream::Jpeg2000 | Codestream::JpegXl => {}
         }
-        if self.expected == 1 && count == 1 {
-            return Ok(vec![0]); // whatever it holds, there is one frame and one fragment
+        if self.expected == 1 && (1..count).all(|at| !self.starts(at) || !self.ends_before(at)) {
+            return Ok(vec![0]); // nothing speaks of a second frame
         }
         if !self.starts(0) {
             return Err(FrameProblem::Undecidable);
