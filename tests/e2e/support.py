@@ -128,6 +128,15 @@ def make_instance(study=None, series=None, patient="P1", number=1, size=64, **at
     return buffer.getvalue()
 
 
+def send(association, data_set):
+    """C-STORE `data_set` over pynetdicom and return the answer's status set."""
+    # pynetdicom's reactor, still waking up from the call before, would take the answer of a fast
+    # server for itself ("Received unexpected C-STORE service message"): wait until it runs.
+    while association._is_paused and association.is_established:
+        time.sleep(0.0005)
+    return association.send_c_store(data_set)
+
+
 def data_set_bytes(file):
     """Return what follows the file meta information: the data set as it is encoded."""
     assert file[128:132] == b"DICM"

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
-from support import data_set_bytes, make_instance
+from support import data_set_bytes, make_instance, send
 from test_store_and_return import identity, public_id
 
 ROUNDS = int(os.environ.get("VNA_CRASH_ROUNDS", "3"))
@@ -56,14 +56,15 @@ def upload_and_delete(url, ledger, stopping, seed):
                 return  # the kill
 
 
-def send(server, ledger, stopping):
+def send_until_killed(server, ledger, stopping):
     entity = AE("CRASH")
+    entity.dimse_timeout = 10
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     association = entity.associate(server.dicom_host, server.dicom_port)
     while not stopping.is_set() and association.is_established:
         data = make_instance(patient="CRASH", size=2000)
         try:
-            status = association.send_c_store(dcmread(DicomBytesIO(data)))
+            status = send(association, dcmread(DicomBytesIO(data)))
         except RuntimeError:
             return
         if "Status" in status and status.Status == 0x0000:
@@ -83,7 +84,7 @@ def test_nothing_that_was_answered_is_lost(start_server):
             threading.Thread(target=upload_and_delete, args=(server.url, ledger, stopping, seed))
             for seed in range(round_ * UPLOADERS, (round_ + 1) * UPLOADERS)
         ]
-        threads.append(threading.Thread(target=send, args=(server, ledger, stopping)))
+        threads.append(threading.Thread(target=send_until_killed, args=(server, ledger, stopping)))
         for thread in threads:
             thread.start()
         stopping.wait(random.Random(round_).uniform(0.2, 1.5))

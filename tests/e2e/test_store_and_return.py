@@ -3,6 +3,7 @@
 import hashlib
 import io
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
@@ -18,7 +19,7 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification
-from support import VNA, ct_small, data_set_bytes, make_instance
+from support import VNA, ct_small, data_set_bytes, make_instance, send
 
 
 def public_id(*values):
@@ -197,7 +198,7 @@ def test_echo_and_store_of_pynetdicom_in_both_little_endian_syntaxes(server):
             data_set.file_meta.TransferSyntaxUID = syntax
             data_set.save_as(buffer, implicit_vr=True, little_endian=True)
             data_set = pydicom.dcmread(DicomBytesIO(buffer.getvalue()))
-        assert association.send_c_store(data_set).Status == 0x0000
+        assert send(association, data_set).Status == 0x0000
         association.release()
         buffer = DicomBytesIO()
         data_set.save_as(buffer, enforce_file_format=True)
@@ -218,8 +219,13 @@ def test_a_data_set_that_is_not_the_one_announced_is_refused(server):
     request.Priority = 2
     request.DataSet = io.BytesIO(encode(data_set, False, True))
     context = association.accepted_contexts[0].context_id
+    # As pynetdicom's own calls do: else its reactor may take the answer.
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.01)
     association.dimse.send_msg(request, context)
     _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
     association.release()
     assert answer.Status == 0xA900
     assert server.http.get(f"/patients/{public_id('LIAR')}").status_code == 404
@@ -233,8 +239,7 @@ def test_many_associations_and_uploads_at_a_time(start_server):
     def over_dicom(part):
         association = associate(server, [(CTImageStorage, ExplicitVRLittleEndian)])
         for data in part:
-            status = association.send_c_store(pydicom.dcmread(DicomBytesIO(data))).Status
-            assert status == 0x0000
+            assert send(association, pydicom.dcmread(DicomBytesIO(data))).Status == 0x0000
         association.release()
 
     with ThreadPoolExecutor(8) as threads:
