@@ -63,9 +63,10 @@ pub const MAX_INDEXED_VALUE_BYTES: usize = 40_960;
 /// bound a stream could send group 2 for ever.
 pub const MAX_META_BYTES: usize = 1 << 20;
 
-/// Most bytes that a deflated data set may inflate to. The largest that are sent deflated are
-/// structured reports and structure sets of some ten MB; pixel data has its own compressions.
-pub const MAX_INFLATED_BYTES: u64 = 1 << 30;
+/// Most bytes that a deflated data set may inflate to, pixel data left out where it is not asked for. The largest
+/// that are sent deflated are structured reports and structure sets of some ten MB; pixel data has its
+/// own compressions.
+pub const MAX_INFLATED_BYTES: u64 = 256 << 20;
 
 /// Most inflated bytes for each deflated one, after a first MiB. Deflate reaches 1032 on zeros alone; black image
 /// borders and empty masks stay below 500 with any header at all.
