@@ -1,6 +1,7 @@
 //! One association, either side: the state machine with the coding of PDUs and messages around it.
 
 use crate::associate::{AssociateAc, AssociateRq, ContextResult};
+use crate::body::{Body, event_of};
 use crate::command::CommandSet;
 use crate::decoder::{Decoded, Decoder, Piece};
 use crate::error::{UlError, UlErrorKind};
@@ -501,54 +502,6 @@ enum Progress<'a> {
 impl<'a> Progress<'a> {
     fn indicate(indication: Indication) -> Progress<'a> {
         Progress::Received(Received::Indication(indication))
-    }
-}
-
-/// A PDU other than P-DATA-TF, decoded.
-enum Body {
-    AssociateRq(Box<AssociateRq>),
-    AssociateAc(Box<AssociateAc>),
-    AssociateRj(AssociateRj),
-    ReleaseRq,
-    ReleaseRp,
-    Abort(Abort),
-}
-
-impl Body {
-    fn read(kind: PduKind, bytes: &[u8]) -> Result<Body, UlError> {
-        let four = bytes.first_chunk::<4>().copied().unwrap_or_default();
-        Ok(match kind {
-            PduKind::AssociateRq => Body::AssociateRq(Box::new(AssociateRq::read(bytes)?)),
-            PduKind::AssociateAc => Body::AssociateAc(Box::new(AssociateAc::read(bytes)?)),
-            PduKind::AssociateRj => Body::AssociateRj(AssociateRj::from_body(four)),
-            PduKind::ReleaseRq => Body::ReleaseRq,
-            PduKind::ReleaseRp => Body::ReleaseRp,
-            // The decoder hands out P-DATA-TF in pieces, never as a body.
-            PduKind::PDataTf | PduKind::Abort => Body::Abort(Abort::from_body(four)),
-        })
-    }
-
-    fn kind(&self) -> PduKind {
-        match self {
-            Body::AssociateRq(_) => PduKind::AssociateRq,
-            Body::AssociateAc(_) => PduKind::AssociateAc,
-            Body::AssociateRj(_) => PduKind::AssociateRj,
-            Body::ReleaseRq => PduKind::ReleaseRq,
-            Body::ReleaseRp => PduKind::ReleaseRp,
-            Body::Abort(_) => PduKind::Abort,
-        }
-    }
-}
-
-fn event_of(kind: PduKind) -> Event {
-    match kind {
-        PduKind::AssociateRq => Event::AssociateRqPdu,
-        PduKind::AssociateAc => Event::AssociateAcPdu,
-        PduKind::AssociateRj => Event::AssociateRjPdu,
-        PduKind::PDataTf => Event::PDataTfPdu,
-        PduKind::ReleaseRq => Event::ReleaseRqPdu,
-        PduKind::ReleaseRp => Event::ReleaseRpPdu,
-        PduKind::Abort => Event::AbortPdu,
     }
 }
 

@@ -22,6 +22,7 @@
 
 pub mod associate;
 pub mod association;
+mod body;
 pub mod command;
 pub mod decoder;
 mod error;
@@ -31,6 +32,7 @@ pub mod pdata;
 pub mod pdu;
 mod read;
 pub mod state;
+mod store_request;
 pub mod user_information;
 
 pub use associate::{
@@ -38,10 +40,11 @@ pub use associate::{
     DICOM_APPLICATION_CONTEXT,
 };
 pub use association::{ArtimRequest, Association, Indication, Received};
-pub use command::{CommandField, CommandSet, StoreRequest};
+pub use command::{CommandField, CommandSet};
 pub use error::{UlError, UlErrorKind};
 pub use pdu::{Abort, AbortSource, AssociateRj, PduKind};
 pub use state::{Action, Event, Machine, Role, State};
+pub use store_request::StoreRequest;
 pub use user_information::{
     CommonExtendedNegotiation, ExtendedNegotiation, RoleSelection, UserIdentity, UserInformation,
 };

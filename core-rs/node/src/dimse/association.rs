@@ -1,5 +1,6 @@
 //! One association, from the accepted connection to its end: reads, judges, answers, and keeps the time.
 
+use super::clock::Clock;
 use super::counters::count;
 use super::incoming::Incoming;
 use super::policy::{AcceptedContext, Policy};
@@ -8,13 +9,12 @@ use super::server::Common;
 use super::sink::{AssociationSummary, InstanceSink, Origin, ReceivedHeader, status};
 use super::socket::{Read, Socket, WriteError};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use vna_ul::command::RESPONSE_BIT;
 use vna_ul::{
     ArtimRequest, AssociateRj, AssociateRq, Association, CommandField, CommandSet, Indication,
@@ -24,9 +24,6 @@ use vna_ul::{
 /// A started message must bring this many bytes within the message timeout: what the slowest modem line does in a
 /// second, so that only who holds the association on purpose falls below.
 const LEAST_PROGRESS_BYTES: u64 = 1 << 10;
-
-/// Longest time between two looks at the clock. Timeouts are late by this much at most.
-const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// A wait inside a message that suggests a delayed acknowledgement, which takes 40 ms at least.
 ///
@@ -59,44 +56,6 @@ pub(super) struct Task<S: InstanceSink> {
     stored: u64,
     refused: u64,
     bytes: u64,
-}
-
-/// The timers of an association. One sleep that comes round again and again looks at all of them, so that no timer
-/// is touched while data flows.
-struct Clock {
-    tick: Pin<Box<Sleep>>,
-    tick_length: Duration,
-    /// When ARTIM runs out, if it runs.
-    artim: Option<Instant>,
-    /// When the last message was complete.
-    quiet_since: Instant,
-    /// Since when, and from which byte on, the present message must make progress.
-    progress_from: Option<(Instant, u64)>,
-    /// Bytes received at the last tick.
-    received_at_tick: u64,
-}
-
-impl Clock {
-    fn new(policy: &Policy) -> Clock {
-        let shortest = policy
-            .artim_timeout
-            .min(policy.idle_timeout)
-            .min(policy.message_timeout);
-        let tick_length = (shortest / 4).clamp(Duration::from_millis(5), LONGEST_TICK);
-        Clock {
-            tick: Box::pin(sleep(tick_length)),
-            tick_length,
-            artim: None,
-            quiet_since: Instant::now(),
-            progress_from: None,
-            received_at_tick: 0,
-        }
-    }
-
-    fn message_done(&mut self) {
-        self.quiet_since = Instant::now();
-        self.progress_from = None;
-    }
 }
 
 enum Wake {

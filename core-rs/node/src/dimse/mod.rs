@@ -15,6 +15,7 @@
 //! 4. Every connection ends: ARTIM, idle and message timeouts cover all its states.
 
 mod association;
+mod clock;
 mod counters;
 mod incoming;
 mod policy;
