@@ -9,7 +9,7 @@ use super::connection::{self, Mode};
 use crate::IndexError;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -26,7 +26,6 @@ struct Signal {
 pub(crate) struct Checkpointer {
     signal: Arc<(Mutex<Signal>, Condvar)>,
     thread: Option<JoinHandle<()>>,
-    wal: PathBuf,
     bound_bytes: u64,
 }
 
@@ -47,12 +46,9 @@ impl Checkpointer {
                 doing: "starting the checkpoint thread",
                 source,
             })?;
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
         Ok(Checkpointer {
             signal,
             thread: Some(thread),
-            wal: wal.into(),
             bound_bytes,
         })
     }
@@ -67,11 +63,6 @@ impl Checkpointer {
             signal.lock().wanted = true;
             wake.notify_one();
         }
-    }
-
-    /// The file of the write-ahead log.
-    pub(crate) fn wal(&self) -> &Path {
-        &self.wal
     }
 }
 

@@ -296,7 +296,7 @@ fn remove_parent(
         ),
     };
     if level != Level::Series {
-        terms::remove(connection, level, id)?;
+        terms::remove(connection, transaction.terms, level, id)?;
     }
     let row = connection
         .prepare_cached(sql)

@@ -85,12 +85,6 @@ impl Tail {
         self.runs.write().active.insert((hash, resource));
     }
 
-    /// Keys that are only in memory.
-    pub(crate) fn len(&self) -> usize {
-        let runs = self.runs.read();
-        runs.active.len() + runs.frozen.len()
-    }
-
     /// Takes back keys of a transaction that failed.
     pub(crate) fn retract(&self, keys: &[(i64, i64)]) {
         let mut runs = self.runs.write();
@@ -194,12 +188,13 @@ impl Tail {
         Ok(complete.then_some(frozen_to))
     }
 
-    /// Ends a transaction: after a commit that completed the run, it leaves memory (3); after a failure, its
-    /// merge starts again (what is in the table by then is ignored).
-    pub(crate) fn settle(&self, committed: bool) {
+    /// Ends a transaction: after a commit that completed the run, it leaves memory (3); after a failure (with the
+    /// last id that is committed), its merge starts again; what is in the table by then is ignored.
+    pub(crate) fn settle(&self, failed: Option<i64>) {
         let mut runs = self.runs.write();
-        if !committed {
+        if let Some(last_id) = failed {
             runs.merged = 0;
+            runs.frozen_to = runs.frozen_to.min(last_id); // ids behind it are given out again
         } else if !runs.frozen.is_empty() && runs.merged == runs.frozen.len() {
             runs.frozen = Vec::new();
             runs.merged = 0;
@@ -236,7 +231,7 @@ pub(crate) fn load(
     keyed_to: i64,
 ) -> Result<(), IndexError> {
     const DOING: &str = "loading keys";
-    let mut load = |sql: &str, kinds: &[KeyKind]| -> Result<(), rusqlite::Error> {
+    let load = |sql: &str, kinds: &[KeyKind]| -> Result<(), rusqlite::Error> {
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query(params![keyed_to])?;
         while let Some(row) = rows.next()? {

@@ -20,11 +20,12 @@ pub(crate) fn slice(
 ) -> Result<Maintenance, IndexError> {
     let mut done = Maintenance::default();
     done.more = delete::purge(transaction, deadline, &mut done.freed)?;
-    while !done.more && Instant::now() < deadline {
-        if !terms::step(transaction)? {
-            return Ok(done);
+    while !done.more {
+        match terms::step(transaction)? {
+            terms::Step::Done => return Ok(done),
+            terms::Step::Again => done.more = Instant::now() >= deadline,
+            terms::Step::Commit => done.more = true,
         }
     }
-    done.more = true;
     Ok(done)
 }

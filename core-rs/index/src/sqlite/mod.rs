@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use terms::TermTail;
 use vna_dicom::{Level, PublicId};
 use writer::Writer;
 
@@ -106,13 +107,14 @@ impl SqliteIndex {
             Ok(())
         }));
         let tail = Arc::new(Tail::default());
+        let terms = Arc::new(TermTail::default());
         let bulk = mode == Mode::Bulk;
         let run_keys = if bulk {
             keys::RUN_KEYS * 8
         } else {
             keys::RUN_KEYS
         };
-        let writer = Writer::open(connection, Arc::clone(&tail), run_keys)?;
+        let writer = Writer::open(connection, Arc::clone(&tail), Arc::clone(&terms), run_keys)?;
         let checkpointer = match bulk {
             true => None,
             false => Some(Checkpointer::start(path, vfs, options.wal_bytes)?),
@@ -123,6 +125,7 @@ impl SqliteIndex {
             options.reader_cache_bytes,
             options.readers,
             tail,
+            terms,
             writer.hasher,
         );
         let covered = AtomicU64::new(writer.meta.covered);

@@ -3,6 +3,7 @@
 use super::cache::Recent;
 use super::keys::{KeyKind, candidates};
 use super::tags;
+use super::terms;
 use super::writer::Transaction;
 use crate::error::Doing;
 use crate::identity::qualified_patient_id;
@@ -210,7 +211,9 @@ fn new_patient(
         .doing("adding a patient")?;
     transaction.add_key(hash, id);
     transaction.add_key(transaction.hasher.public_id(arrival.tenant, &public_id), id);
-    transaction.new_rows += 1;
+    transaction.new_terms += transaction.terms.insert(|terms| {
+        terms::patient_terms(id, &identity.patient_id, &transaction.packed, terms);
+    });
     transaction.pending.tenant(arrival.tenant).patients += 1;
     Ok(PatientEntry { id, public_id })
 }
@@ -272,7 +275,7 @@ fn study(
         Some(study) => study,
         None => {
             made.study = true;
-            new_study(transaction, arrival, patient, hash, conflict)?
+            new_study(transaction, arrival, patient, hash, conflict, made.patient)?
         }
     };
     let study = Arc::new(study);
@@ -287,6 +290,7 @@ fn new_study(
     patient: &PatientEntry,
     hash: i64,
     conflict: bool,
+    made_patient: bool,
 ) -> Result<StudyEntry, IndexError> {
     let instance = &arrival.instance;
     let identity = &instance.identity;
@@ -341,7 +345,16 @@ fn new_study(
         );
         transaction.add_key(hash, id);
     }
-    transaction.new_rows += 1;
+    let same_name = made_patient || !name_differs(transaction, patient.id, arrival)?;
+    transaction.new_terms += transaction.terms.insert(|terms| {
+        terms::study_terms(
+            id,
+            &identity.accession_number,
+            &transaction.packed,
+            same_name,
+            terms,
+        );
+    });
     transaction.pending.tenant(arrival.tenant).studies += 1;
     transaction.pending.patient(patient.id).studies += 1;
     Ok(StudyEntry {
@@ -349,6 +362,21 @@ fn new_study(
         public_id,
         conflict,
     })
+}
+
+/// Whether the name that came with a study is not the one of the patient's row.
+fn name_differs(
+    transaction: &Transaction<'_>,
+    patient: i64,
+    arrival: &Arrival,
+) -> Result<bool, IndexError> {
+    let packed: Vec<u8> = transaction
+        .connection
+        .prepare_cached("SELECT tags FROM patient WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row(params![patient], |row| row.get(0)))
+        .doing("comparing names")?;
+    let stored = tags::find(&packed, t::PATIENT_NAME).unwrap_or("");
+    Ok(stored != arrival.instance.tag(t::PATIENT_NAME).unwrap_or(""))
 }
 
 fn series(

@@ -3,6 +3,7 @@
 use super::connection::{self, Mode};
 use super::keys::{Hasher, Tail, candidates};
 use super::resource;
+use super::terms::TermTail;
 use crate::IndexError;
 use crate::error::Doing;
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ pub(crate) struct Readers {
     keep: usize,
     idle: Mutex<Vec<Connection>>,
     tail: Arc<Tail>,
+    terms: Arc<TermTail>,
     pub(crate) hasher: Hasher,
 }
 
@@ -26,6 +28,7 @@ pub(crate) struct Readers {
 pub(crate) struct Snapshot<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) tail: &'c Tail,
+    pub(crate) terms: &'c TermTail,
     pub(crate) hasher: Hasher,
 }
 
@@ -36,6 +39,7 @@ impl Readers {
         cache_bytes: u64,
         keep: usize,
         tail: Arc<Tail>,
+        terms: Arc<TermTail>,
         hasher: Hasher,
     ) -> Self {
         Readers {
@@ -45,6 +49,7 @@ impl Readers {
             keep,
             idle: Mutex::new(Vec::new()),
             tail,
+            terms,
             hasher,
         }
     }
@@ -65,13 +70,14 @@ impl Readers {
             )?,
         };
         let result = loop {
-            let epoch = self.tail.epoch();
+            let epoch = (self.tail.epoch(), self.terms.epoch());
             connection
                 .execute_batch("BEGIN")
                 .doing("beginning to read")?;
             let snapshot = Snapshot {
                 connection: &connection,
                 tail: &self.tail,
+                terms: &self.terms,
                 hasher: self.hasher,
             };
             let result = work(&snapshot);
@@ -79,7 +85,7 @@ impl Readers {
                 .execute_batch("ROLLBACK")
                 .doing("ending to read")?;
             // Keys that left memory since may be in the table behind our snapshot: see keys.rs (3).
-            if self.tail.epoch() == epoch {
+            if (self.tail.epoch(), self.terms.epoch()) == epoch {
                 break result;
             }
         };
@@ -88,11 +94,6 @@ impl Readers {
             idle.push(connection);
         }
         result
-    }
-
-    /// Closes what is idle.
-    pub(crate) fn close(&self) {
-        self.idle.lock().clear();
     }
 }
 

@@ -1,11 +1,12 @@
 //! Texts of patients and studies to search by: sorted, for values and prefixes; cut into grams, for wildcards
 //! inside.
 //!
-//! 1. `term` has every patient and study up to `meta.termed_to`, `gram` up to `meta.grammed_to`. A query looks at
-//!    the rows behind that itself.
-//! 2. What they give is a superset: the query compares each row's own values.
-//! 3. A study's name is left out of `term` where it is the patient's: who looks for studies by name looks for
-//!    patients too, and takes their studies.
+//! 1. Like keys (keys.rs), new terms stay in memory and go to the table `term` in sorted runs, so that a page
+//!    is written once for many; the table has every patient and study up to `meta.termed_to`.
+//! 2. `gram` has them up to `meta.grammed_to`; a query takes all behind that for candidates.
+//! 3. What they give is a superset: the query compares each row's own values.
+//! 4. A study's name is left out where it is the patient's: who looks for studies by name looks for patients
+//!    too, and takes their studies.
 //!
 //! Grams are three characters of an ASCII text and two of any other, for ideographic and phonetic names are
 //! short; a token is the field and the code points.
@@ -15,8 +16,10 @@ use super::writer::Transaction;
 use crate::IndexError;
 use crate::error::Doing;
 use crate::normal::{fold, pn_groups};
+use parking_lot::RwLock;
 use rusqlite::{Connection, params};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use vna_dicom::{Level, Tag, tags as t};
 
 /// What a term is the value of. The numbers are stored.
@@ -55,17 +58,21 @@ impl Field {
 /// and a B-tree key must stay small.
 const MAX_TERM_BYTES: usize = 256;
 
-/// Patients and studies behind `termed_to` that a query is ready to look at; beyond it, ingest does some of the
-/// work itself.
-const MAX_BACKLOG: i64 = 1024;
+/// Terms in a run, of about 7,000 patients and studies. A query looks at twice as many in memory, in about a
+/// millisecond; they take up to 100 bytes each.
+const RUN_TERMS: usize = 32 * 1024;
+
+/// Terms merged for each new one while a run is frozen, in percent; see keys.rs.
+const MERGE_PERCENT: usize = 150;
 
 /// Patients and studies from which on grams are made: below, looking at all terms takes less than 10 ms.
 pub(crate) const GRAMS_FROM: i64 = 50_000;
 
-/// Rows of one step.
+/// Rows, or terms, of one step of maintenance.
 const STEP: usize = 256;
 
-type Term = (i64, String, i64);
+/// Number of the field, text, resource.
+pub(crate) type Term = (i64, String, i64);
 
 fn add(field: Field, text: &str, id: i64, terms: &mut Vec<Term>) {
     if text.is_empty() {
@@ -86,7 +93,7 @@ fn add_names(field: Field, value: &str, id: i64, terms: &mut Vec<Term>) {
     }
 }
 
-fn patient_terms(id: i64, patient_id: &str, packed: &[u8], terms: &mut Vec<Term>) {
+pub(crate) fn patient_terms(id: i64, patient_id: &str, packed: &[u8], terms: &mut Vec<Term>) {
     add(Field::PatientId, patient_id, id, terms);
     add_names(
         Field::PatientName,
@@ -96,26 +103,32 @@ fn patient_terms(id: i64, patient_id: &str, packed: &[u8], terms: &mut Vec<Term>
     );
 }
 
-fn study_terms(id: i64, accession: &str, packed: &[u8], patient: &[u8], terms: &mut Vec<Term>) {
-    let name = |packed| tags::find(packed, t::PATIENT_NAME).unwrap_or("").to_owned();
-    if name(packed) != name(patient) {
-        add_names(Field::StudyPatientName, &name(packed), id, terms);
-    }
+pub(crate) fn study_terms(
+    id: i64,
+    accession: &str,
+    packed: &[u8],
+    same_name: bool,
+    terms: &mut Vec<Term>,
+) {
     let value = |tag: Tag| tags::find(packed, tag).unwrap_or("");
-    add(
-        Field::StudyDescription,
-        value(t::STUDY_DESCRIPTION),
-        id,
-        terms,
-    );
+    if !same_name {
+        add_names(Field::StudyPatientName, value(t::PATIENT_NAME), id, terms);
+    }
+    add(Field::AccessionNumber, accession, id, terms);
     add_names(
         Field::ReferringPhysicianName,
         value(t::REFERRING_PHYSICIAN_NAME),
         id,
         terms,
     );
-    add(Field::AccessionNumber, accession, id, terms);
-    add(Field::StudyId, value(t::STUDY_ID), id, terms);
+    for (field, tag) in [
+        (Field::StudyDescription, t::STUDY_DESCRIPTION),
+        (Field::StudyId, t::STUDY_ID),
+    ] {
+        for one in value(tag).split('\\') {
+            add(field, one, id, terms);
+        }
+    }
 }
 
 const PATIENT_SQL: &str = "SELECT id, patient_id, tags FROM patient";
@@ -141,7 +154,11 @@ fn read(
         let (text, packed) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?);
         match level {
             Level::Patient => patient_terms(id, text, packed, terms),
-            _ => study_terms(id, text, packed, row.get_ref(3)?.as_blob()?, terms),
+            _ => {
+                let name = |packed| tags::find(packed, t::PATIENT_NAME).unwrap_or("");
+                let same_name = name(packed) == name(row.get_ref(3)?.as_blob()?);
+                study_terms(id, text, packed, same_name, terms);
+            }
         }
         ids.push(id);
     }
@@ -188,29 +205,6 @@ fn next(
     ids.extend(studies);
     terms.retain(|(_, _, id)| *id <= to);
     Ok((terms, to, ids.iter().filter(|id| **id <= to).count()))
-}
-
-/// Adds the next `count` patients and studies to `term`; says how many there were.
-fn fill_terms(transaction: &mut Transaction<'_>, count: usize) -> Result<usize, IndexError> {
-    const DOING: &str = "adding terms";
-    let meta = &mut transaction.meta;
-    let (mut terms, to, rows) = next(
-        transaction.connection,
-        meta.termed_to,
-        count,
-        meta.next_id - 1,
-    )?;
-    terms.sort_unstable(); // neighbours share a page
-    let mut statement = transaction
-        .connection
-        .prepare_cached("INSERT OR IGNORE INTO term (field, value, resource) VALUES (?1, ?2, ?3)")
-        .doing(DOING)?;
-    for (field, value, id) in &terms {
-        statement.execute(params![field, value, id]).doing(DOING)?;
-    }
-    meta.termed_to = to;
-    transaction.backlog -= i64::try_from(rows).unwrap_or(0);
-    Ok(rows)
 }
 
 /// Adds the next `count` patients and studies to `gram`.
@@ -297,39 +291,206 @@ pub(crate) fn gram_expression(field: Field, pieces: &[String]) -> Option<String>
 /// Grams of one piece that are looked up: more make the candidates hardly fewer.
 const MAX_GRAMS: usize = 12;
 
-/// How many patients and studies `term` lacks.
-pub(crate) fn backlog(connection: &Connection, termed_to: i64) -> Result<i64, IndexError> {
-    connection
-        .query_row(
-            "SELECT (SELECT count(*) FROM patient WHERE id > ?1) + (SELECT count(*) FROM study WHERE id > ?1)",
-            params![termed_to],
-            |row| row.get(0),
-        )
-        .doing("counting texts to search by")
+/// The terms that are not in the table yet, shared by writer and readers.
+#[derive(Default)]
+pub(crate) struct TermTail {
+    runs: RwLock<Runs>,
+    epoch: AtomicU64,
 }
 
-/// Part of each ingest transaction: nothing, unless the backlog is large; then a little more than came in.
+#[derive(Default)]
+struct Runs {
+    active: Vec<Term>,
+    /// Sorted; the resource is 0 where it went before its turn.
+    frozen: Vec<Term>,
+    merged: usize,
+    frozen_to: i64,
+}
+
+impl TermTail {
+    fn is_empty(&self) -> bool {
+        let runs = self.runs.read();
+        runs.active.is_empty() && runs.frozen.is_empty()
+    }
+
+    /// Whether the frozen run waits for its commit only.
+    fn is_merged(&self) -> bool {
+        let runs = self.runs.read();
+        !runs.frozen.is_empty() && runs.merged == runs.frozen.len()
+    }
+
+    /// Changes whenever terms left memory.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Adds terms of a new resource; gives how many there are now.
+    pub(crate) fn insert(&self, make: impl FnOnce(&mut Vec<Term>)) -> usize {
+        let mut runs = self.runs.write();
+        let before = runs.active.len();
+        make(&mut runs.active);
+        runs.active.len() - before
+    }
+
+    /// Takes back the newest terms, those of a transaction that failed.
+    pub(crate) fn retract(&self, count: usize) {
+        let mut runs = self.runs.write();
+        let keep = runs.active.len().saturating_sub(count);
+        runs.active.truncate(keep);
+    }
+
+    /// Adds the resources in memory with a term of `field` that is `wanted`, or too long to tell.
+    pub(crate) fn find(&self, field: Field, wanted: &dyn Fn(&str) -> bool, found: &mut Vec<i64>) {
+        let runs = self.runs.read();
+        for (number, value, id) in runs.active.iter().chain(&runs.frozen) {
+            if *id != 0 && (*number == field.long() || (*number == field.number() && wanted(value)))
+            {
+                found.push(*id);
+            }
+        }
+    }
+
+    fn forget(&self, id: i64) {
+        let mut runs = self.runs.write();
+        let Runs { active, frozen, .. } = &mut *runs;
+        for term in active.iter_mut().chain(frozen).filter(|term| term.2 == id) {
+            term.2 = 0;
+        }
+    }
+
+    /// Merges a share of the frozen run within the writer's transaction; `all` takes what there is, however few.
+    ///
+    /// Gives what `meta.termed_to` becomes if the run is complete with this transaction.
+    fn merge(
+        &self,
+        connection: &Connection,
+        share: usize,
+        last_id: i64,
+        all: bool,
+    ) -> Result<Option<i64>, IndexError> {
+        const DOING: &str = "merging terms";
+        let mut runs = self.runs.write();
+        if runs.frozen.is_empty() {
+            if runs.active.len() < if all { 1 } else { RUN_TERMS } {
+                return Ok(None);
+            }
+            runs.frozen = std::mem::take(&mut runs.active);
+            runs.frozen.sort_unstable();
+            runs.merged = 0;
+            runs.frozen_to = last_id;
+        }
+        drop(runs);
+        let runs = self.runs.read();
+        let from = runs.merged;
+        let to = runs.frozen.len().min(from + share);
+        let mut statement = connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO term (field, value, resource) VALUES (?1, ?2, ?3)",
+            )
+            .doing(DOING)?;
+        for (field, value, id) in runs.frozen[from..to].iter().filter(|term| term.2 != 0) {
+            statement.execute(params![field, value, id]).doing(DOING)?;
+        }
+        let complete = to == runs.frozen.len();
+        let frozen_to = runs.frozen_to;
+        drop(runs);
+        self.runs.write().merged = to;
+        Ok(complete.then_some(frozen_to))
+    }
+
+    /// Ends a transaction; see `keys::Tail::settle`.
+    pub(crate) fn settle(&self, failed: Option<i64>) {
+        let mut runs = self.runs.write();
+        if let Some(last_id) = failed {
+            runs.merged = 0;
+            runs.frozen_to = runs.frozen_to.min(last_id); // ids behind it are given out again
+        } else if !runs.frozen.is_empty() && runs.merged == runs.frozen.len() {
+            runs.frozen = Vec::new();
+            runs.merged = 0;
+            drop(runs);
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Reads the terms of all patients and studies behind `termed_to` into memory (1).
+pub(crate) fn load(
+    connection: &Connection,
+    tail: &TermTail,
+    termed_to: i64,
+) -> Result<(), IndexError> {
+    const DOING: &str = "loading texts to search by";
+    let mut terms = Vec::new();
+    let condition = "WHERE patient.id > ?1";
+    read(
+        connection,
+        Level::Patient,
+        condition,
+        params![termed_to],
+        &mut terms,
+    )
+    .doing(DOING)?;
+    let condition = "WHERE study.id > ?1";
+    read(
+        connection,
+        Level::Study,
+        condition,
+        params![termed_to],
+        &mut terms,
+    )
+    .doing(DOING)?;
+    tail.insert(|active| active.append(&mut terms));
+    Ok(())
+}
+
+/// Part of each ingest transaction: a little more than came in, while there is a run to merge.
 pub(crate) fn keep_up(transaction: &mut Transaction<'_>) -> Result<(), IndexError> {
-    let new = usize::try_from(transaction.new_rows).unwrap_or(0);
-    if transaction.backlog > MAX_BACKLOG && new > 0 {
-        fill_terms(transaction, new + new / 4 + 1)?;
+    let share = transaction.new_terms * MERGE_PERCENT / 100 + 1;
+    merge(transaction, share, false)
+}
+
+fn merge(transaction: &mut Transaction<'_>, share: usize, all: bool) -> Result<(), IndexError> {
+    let last_id = transaction.meta.next_id - 1;
+    let to = transaction
+        .terms
+        .merge(transaction.connection, share, last_id, all)?;
+    if let Some(to) = to {
+        transaction.meta.termed_to = to;
     }
     Ok(())
 }
 
-/// One step of the work that was put off; says whether there may be more.
-pub(crate) fn step(transaction: &mut Transaction<'_>) -> Result<bool, IndexError> {
-    if transaction.meta.termed_to < transaction.meta.next_id - 1 {
-        fill_terms(transaction, STEP)?;
-        return Ok(true);
+/// One step of the work that was put off, with all terms that are in memory; says whether there may be more.
+///
+/// A run that this completes leaves memory with the commit, so a step ends there.
+pub(crate) fn step(transaction: &mut Transaction<'_>) -> Result<Step, IndexError> {
+    if !transaction.terms.is_empty() {
+        let before = transaction.meta.termed_to;
+        merge(transaction, STEP, true)?;
+        let complete = transaction.meta.termed_to != before || transaction.terms.is_merged();
+        return Ok(if complete { Step::Commit } else { Step::Again });
     }
+    transaction.meta.termed_to = transaction.meta.next_id - 1;
     if transaction.meta.grammed_to < transaction.meta.termed_to
         && wants_grams(transaction.connection)?
     {
         fill_grams(transaction, STEP)?;
-        return Ok(transaction.meta.grammed_to < transaction.meta.termed_to);
+        if transaction.meta.grammed_to < transaction.meta.termed_to {
+            return Ok(Step::Again);
+        }
     }
-    Ok(false)
+    Ok(Step::Done)
+}
+
+/// What comes after a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// There is more to do, in this transaction if there is time.
+    Again,
+    /// There is more to do after a commit.
+    Commit,
+    /// There is nothing left.
+    Done,
 }
 
 fn wants_grams(connection: &Connection) -> Result<bool, IndexError> {
@@ -341,8 +502,14 @@ fn wants_grams(connection: &Connection) -> Result<bool, IndexError> {
 }
 
 /// Removes the terms of a patient or study whose row is still there.
-pub(crate) fn remove(connection: &Connection, level: Level, id: i64) -> Result<(), IndexError> {
+pub(crate) fn remove(
+    connection: &Connection,
+    tail: &TermTail,
+    level: Level,
+    id: i64,
+) -> Result<(), IndexError> {
     const DOING: &str = "removing terms";
+    tail.forget(id);
     let mut terms = Vec::new();
     let condition = match level {
         Level::Patient => "WHERE patient.id = ?1",

@@ -2,7 +2,8 @@
 
 use super::keys::{self, Hasher, KeyKind, Tail, candidates};
 use super::place::{self, Made, Places, SeriesEntry};
-use super::{connection, delete, maintain, resource, terms};
+use super::terms::{self, TermTail};
+use super::{connection, delete, maintain, resource};
 use crate::error::Doing;
 use crate::identity::{instance_id, qualified_patient_id};
 use crate::{
@@ -182,6 +183,7 @@ impl Pending {
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) tail: Arc<Tail>,
+    pub(crate) terms: Arc<TermTail>,
     pub(crate) meta: Meta,
     pub(crate) hasher: Hasher,
     pub(crate) run_keys: usize,
@@ -189,7 +191,6 @@ pub(crate) struct Writer {
     words: HashMap<String, i64>,
     origins: HashMap<Origin, i64>,
     packed: Vec<u8>,
-    backlog: i64,
     broken: bool,
 }
 
@@ -197,6 +198,7 @@ pub(crate) struct Writer {
 pub(crate) struct Transaction<'w> {
     pub(crate) connection: &'w Connection,
     pub(crate) tail: &'w Tail,
+    pub(crate) terms: &'w TermTail,
     pub(crate) hasher: Hasher,
     pub(crate) meta: Meta,
     pub(crate) places: &'w mut Places,
@@ -205,16 +207,15 @@ pub(crate) struct Transaction<'w> {
     words: &'w mut HashMap<String, i64>,
     origins: &'w mut HashMap<Origin, i64>,
     new_keys: Vec<(i64, i64)>,
-    /// Patients and studies that `term` lacks.
-    pub(crate) backlog: i64,
-    /// Patients and studies that this transaction made.
-    pub(crate) new_rows: i64,
+    /// Terms that this transaction added.
+    pub(crate) new_terms: usize,
 }
 
 impl Writer {
     pub(crate) fn open(
         connection: Connection,
         tail: Arc<Tail>,
+        terms: Arc<TermTail>,
         run_keys: usize,
     ) -> Result<Writer, IndexError> {
         let (meta, seed) = connection
@@ -236,10 +237,11 @@ impl Writer {
             .doing("reading the state of the index")?;
         let hasher = Hasher { seed };
         keys::load(&connection, &tail, hasher, meta.keyed_to)?;
-        let backlog = terms::backlog(&connection, meta.termed_to)?;
+        terms::load(&connection, &terms, meta.termed_to)?;
         Ok(Writer {
             connection,
             tail,
+            terms,
             meta,
             hasher,
             run_keys,
@@ -247,7 +249,6 @@ impl Writer {
             words: HashMap::new(),
             origins: HashMap::new(),
             packed: Vec::new(),
-            backlog,
             broken: false,
         })
     }
@@ -266,6 +267,7 @@ impl Writer {
         let mut transaction = Transaction {
             connection: &self.connection,
             tail: &self.tail,
+            terms: &self.terms,
             hasher: self.hasher,
             meta: self.meta,
             places: &mut self.places,
@@ -274,8 +276,7 @@ impl Writer {
             words: &mut self.words,
             origins: &mut self.origins,
             new_keys: Vec::new(),
-            backlog: self.backlog,
-            new_rows: 0,
+            new_terms: 0,
         };
         let result = work(&mut transaction).and_then(|value| {
             transaction.finish(self.run_keys)?;
@@ -291,20 +292,22 @@ impl Writer {
             meta,
             new_keys,
             packed,
-            backlog,
+            new_terms,
             ..
         } = transaction;
         self.packed = packed;
         match result {
             Ok(value) => {
                 self.meta = meta;
-                self.backlog = backlog;
-                self.tail.settle(true);
+                self.tail.settle(None);
+                self.terms.settle(None);
                 Ok(value)
             }
             Err(error) => {
                 self.tail.retract(&new_keys);
-                self.tail.settle(false);
+                self.tail.settle(Some(self.meta.next_id - 1));
+                self.terms.retract(new_terms);
+                self.terms.settle(Some(self.meta.next_id - 1));
                 self.places.clear();
                 self.words.clear();
                 self.origins.clear();
@@ -383,7 +386,6 @@ impl Transaction<'_> {
         {
             self.meta.keyed_to = keyed_to;
         }
-        self.backlog += self.new_rows;
         maintain::keep_up(self)?;
         let meta = &self.meta;
         self.connection
