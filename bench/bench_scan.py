@@ -107,7 +107,12 @@ def rust_times(headers: list[bytes], rounds: int) -> dict:
                 file.write(struct.pack("<I", len(header)) + header)
         command = ["cargo", "run", "--release", "--quiet", "-p", "vna-bench-scan", "--"]
         done = subprocess.run(
-            [*command, str(pack), str(rounds)], cwd=ROOT, check=True, capture_output=True, text=True
+            [*command, str(pack), str(rounds)],
+            cwd=ROOT,
+            env=os.environ | {"RUST_BACKTRACE": "0"},  # else dicom-object walks the stack now and then
+            check=True,
+            capture_output=True,
+            text=True,
         )
     return json.loads(done.stdout)
 

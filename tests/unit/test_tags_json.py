@@ -142,6 +142,17 @@ def test_many_numbers_are_a_long_value_too():
     }
 
 
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize(("representation", "shown"), [(0, "65534"), (1, "-2")])
+def test_pixel_values_have_the_sign_of_the_pixels(implicit, representation, shown):
+    dataset = Dataset()
+    dataset.PixelRepresentation = representation
+    dataset.SmallestImagePixelValue = -2 if representation else 65534
+    dataset["SmallestImagePixelValue"].VR = "SS" if representation else "US"
+    data = file_of(dataset, implicit=implicit)
+    assert tags(data, "simplify")["SmallestImagePixelValue"] == shown
+
+
 def test_an_item_may_have_a_character_set_of_its_own():
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 100"

@@ -3,7 +3,8 @@
 //! (1) Never more is inflated than the reader of the elements asks for, plus one piece.
 //! (2) Inflated bytes are bounded in number and in relation to the deflated ones.
 
-use crate::walk::{Outcome, Sink, Walker, Window};
+use crate::element::Window;
+use crate::walk::{Outcome, Sink, Walker};
 use crate::{Budget, DicomError, MAX_INFLATE_RATIO, MAX_INFLATED_BYTES};
 use flate2::{Decompress, FlushDecompress, Status};
 

@@ -5,10 +5,11 @@
 //! (2) Where nothing says so the answer is an error: a guess would show one frame's bytes as another's.
 
 use crate::charset::CharacterSet;
+use crate::element::{Window, is_pixel_data, truncated};
 use crate::scan::open;
 use crate::syntax::TransferSyntax;
 use crate::text::value_text;
-use crate::walk::{Outcome, Sink, Step, Walker, Window, is_pixel_data};
+use crate::walk::{Outcome, Sink, Step, Walker};
 use crate::{Budget, DicomError, Element, FrameProblem, MAX_FRAMES, PixelData, tags};
 use std::ops::Range;
 
@@ -138,7 +139,11 @@ pub fn frame_table(file: &[u8]) -> Result<FrameTable, DicomError> {
     }
     match pixel_data.length {
         Some(length) => {
-            pixel_data.require(length, file.len() as u64)?;
+            let end = pixel_data.value_offset + length;
+            if end > file.len() as u64 {
+                let offset = pixel_data.value_offset;
+                return Err(truncated("pixel data", offset, length, window));
+            }
             native(&attributes, &pixel_data, length)
         }
         None => encapsulated::frame_table(

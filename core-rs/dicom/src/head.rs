@@ -4,9 +4,10 @@
 //! in the window, which lets a deflated data set be read in pieces.
 
 use crate::charset::CharacterSet;
+use crate::element::{Window, is_pixel_data};
 use crate::public_id::strip;
 use crate::text::value_text;
-use crate::walk::{Sink, Step, Window, is_pixel_data};
+use crate::walk::{Sink, Step};
 use crate::{
     Budget, DicomError, Element, Instance, Level, MAX_INDEXED_VALUE_BYTES, PixelData, Tag, Vr,
     dictionary_vr, main_tags, tags,
@@ -280,19 +281,6 @@ impl PixelData {
             value_offset: element.value_offset,
             length: element.length(),
         }
-    }
-
-    /// Checks that a value of `length` bytes ends before `end`.
-    pub(crate) fn require(&self, length: u64, end: u64) -> Result<(), DicomError> {
-        if self.value_offset + length <= end {
-            return Ok(());
-        }
-        Err(DicomError::Truncated {
-            what: "pixel data",
-            offset: self.value_offset,
-            needed: length,
-            available: end.saturating_sub(self.value_offset),
-        })
     }
 }
 

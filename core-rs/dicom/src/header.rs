@@ -1,10 +1,11 @@
 //! The head of an instance from a whole file or from a growing prefix of one.
 
 use crate::deflate::Inflater;
+use crate::element::Window;
 use crate::head::Head;
 use crate::meta::{self, Parsed};
 use crate::syntax::{self, Encoding, TransferSyntax};
-use crate::walk::{Outcome, Walker, Window};
+use crate::walk::{Outcome, Walker};
 use crate::{DicomError, Element, FileMeta, Instance};
 
 /// How far a [`HeaderReader`] is.
@@ -182,17 +183,15 @@ impl HeaderReader {
     }
 
     fn finish(&mut self, window: Window<'_>) -> Result<Instance, DicomError> {
-        if let (Some(pixel_data), true) = (&self.head.pixel_data, window.complete) {
-            if let (Some(length), State::Plain(_)) = (pixel_data.length, &self.state) {
-                pixel_data.require(length, window.end())?;
-            }
-        }
         let deflated = matches!(self.state, State::Deflated(..));
         let mut instance = self.head.take_instance(&self.sop_class_uid_of_meta)?;
         instance.transfer_syntax_uid = self.transfer_syntax_uid.clone();
         instance.data_set_offset = self.data_set_offset;
         if deflated {
             instance.pixel_data = None;
+        }
+        if window.complete {
+            instance.check_length(window.end())?;
         }
         Ok(instance)
     }

@@ -1,6 +1,6 @@
 //! What the archive learns from the head of an instance.
 
-use crate::{PublicId, Tag, Vr};
+use crate::{DicomError, PublicId, Tag, Vr};
 
 /// The identifiers that place an instance in the hierarchy: UTF-8, padding stripped, empty if absent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -67,6 +67,28 @@ impl Instance {
     pub fn tag(&self, tag: Tag) -> Option<&str> {
         let at = self.tags.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         Some(&self.tags[at].1)
+    }
+
+    /// Checks that native pixel data ends within an input of `input_bytes`, which a [`crate::HeaderReader`] that was
+    /// done before all of it arrived could not.
+    ///
+    /// # Errors
+    ///
+    /// [`DicomError::Truncated`] if it does not.
+    pub fn check_length(&self, input_bytes: u64) -> Result<(), DicomError> {
+        match &self.pixel_data {
+            Some(PixelData {
+                length: Some(length),
+                value_offset,
+                ..
+            }) if value_offset + length > input_bytes => Err(DicomError::Truncated {
+                what: "pixel data",
+                offset: *value_offset,
+                needed: *length,
+                available: input_bytes.saturating_sub(*value_offset),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

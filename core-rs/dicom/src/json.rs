@@ -83,6 +83,7 @@ pub fn scan_json(scan: &Scan<'_>, options: &TagsOptions<'_>) -> Vec<u8> {
         out: Vec::with_capacity(scan.elements.len() * per_element),
         next: 0,
         number: String::new(),
+        signed: is_signed(scan),
     };
     writer.data_set(0, CharacterSet::default());
     writer.out
@@ -96,6 +97,31 @@ struct Writer<'a> {
     next: usize,
     /// Reused for numbers.
     number: String,
+    /// Whether pixel values are signed.
+    signed: bool,
+}
+
+/// What Pixel Representation says of the image.
+fn is_signed(scan: &Scan<'_>) -> bool {
+    let mut top = scan.elements.iter().filter(|element| element.depth == 0);
+    top.find(|element| element.tag == tags::PIXEL_REPRESENTATION)
+        .is_some_and(|element| scan.value(element).iter().take(2).any(|byte| *byte == 1))
+}
+
+/// Elements that PS3.6 gives the VR "US or SS", descriptors of tables left out, whose first and third number are
+/// unsigned whatever the pixels are (PS3.3 C.7.6.3.1.5).
+fn holds_pixel_values(tag: Tag) -> bool {
+    matches!(
+        tag.to_u32(),
+        0x0018_9810 | 0x0022_1452 | 0x0028_0071 | 0x0028_0104
+            ..=0x0028_0111
+                | 0x0028_0120
+                | 0x0028_0121
+                | 0x0040_9211
+                | 0x0040_9216
+                | 0x0060_3004
+                | 0x0060_3006
+    )
 }
 
 /// Which elements of a data set were written: a count of none while they rise, as PS3.5 §7.1 has them.
@@ -262,7 +288,13 @@ impl<'a> Writer<'a> {
 
     fn value(&mut self, element: &Element, charset: &CharacterSet) {
         let value = self.scan.value(element);
-        let vr = effective_vr(element.tag, element.vr);
+        let mut vr = effective_vr(element.tag, element.vr);
+        if self.signed
+            && element.encoding == Encoding::ImplicitLittle
+            && holds_pixel_values(element.tag)
+        {
+            vr = Vr::SS; // in implicit VR the dictionary alone says US (PS3.5 §A.1)
+        }
         let too_long = |length: usize| {
             length > self.options.longest_value
                 && !self.options.ignore_length.contains(&element.tag)

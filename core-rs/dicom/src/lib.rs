@@ -9,6 +9,7 @@
 mod charset;
 mod deflate;
 mod dictionary;
+mod element;
 mod error;
 mod frames;
 mod head;
@@ -27,6 +28,7 @@ mod walk;
 
 pub use charset::CharacterSet;
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
+pub use element::Element;
 pub use error::{Budget, DicomError, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
@@ -45,7 +47,6 @@ pub use syntax::{
 };
 pub use tag::{Tag, tags};
 pub use vr::Vr;
-pub use walk::{Element, Step};
 
 /// Deepest nesting of sequences. Structured reports reach about 20; each level costs a few words of state, so
 /// the number only has to stop inputs that are nothing but nesting.

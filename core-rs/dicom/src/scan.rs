@@ -1,9 +1,10 @@
 //! All elements of a file at once, by position.
 
 use crate::deflate::Inflater;
+use crate::element::{Window, is_pixel_data};
 use crate::meta::{self, Parsed};
 use crate::syntax::{self, Encoding, TransferSyntax};
-use crate::walk::{Outcome, Sink, Step, Walker, Window, is_pixel_data};
+use crate::walk::{Outcome, Sink, Step, Walker};
 use crate::{DicomError, Element, FileMeta};
 use std::borrow::Cow;
 

@@ -25,6 +25,7 @@ vrs!(AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV 
 
 impl Vr {
     /// Whether PS3.5 defines this VR.
+    #[inline]
     #[must_use]
     pub const fn is_known(self) -> bool {
         SHAPES[self.index()] != UNKNOWN
@@ -34,6 +35,7 @@ impl Vr {
     ///
     /// The standard names the short VRs and gives all others, even those not yet invented, the long
     /// form. Asking "is it short?" therefore keeps unknown VRs readable.
+    #[inline]
     #[must_use]
     pub const fn has_short_length(self) -> bool {
         SHAPES[self.index()] == SHORT

@@ -265,10 +265,11 @@ fn pixel_data_that_is_cut_off_is_an_error_once_the_input_is_complete() {
     );
     // A stream is done before its pixel data arrives.
     let head = &whole[..usize::try_from(pixel_data.value_offset).expect("small")];
-    assert!(matches!(
-        HeaderReader::for_file().advance(head, false),
-        Ok(Progress::Done(_))
-    ));
+    let Ok(Progress::Done(instance)) = HeaderReader::for_file().advance(head, false) else {
+        panic!("the head is whole");
+    };
+    assert!(instance.check_length(whole.len() as u64).is_ok());
+    assert_eq!(instance.check_length(end as u64), Err(error));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::codestream::Codestream;
 use super::{Attributes, FrameTable};
-use crate::walk::{Outcome, Sink, Step, Walker, Window};
+use crate::element::Window;
+use crate::walk::{Outcome, Sink, Step, Walker};
 use crate::{Budget, DicomError, Element, Encoding, FrameProblem, MAX_FRAMES, PixelData};
 use std::ops::Range;
 
