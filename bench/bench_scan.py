@@ -1,9 +1,10 @@
 """Header scan of 10,000 files in memory on one thread, beside pydicom and `dicom-object`.
 
-Feeds in the headers (all up to the pixel data) of pydicom's packaged CT, MR and other images, each a
-copy of its own in memory. Every reader gives each top-level element with tag, VR, offset (not
-dicom-object) and length, and the indexed tags as text; that they find the same is asserted before the
-clock starts. The figures are headers/s, the ratios those of the times, each the best of some rounds.
+Feeds in the headers (all up to the pixel data) of pydicom's packaged CT, MR and other images, each
+a copy of its own in memory. Every reader gives each top-level element with tag, VR, offset (not
+dicom-object) and length, and the indexed tags as text; that they find the same is asserted before
+the clock starts. The figures are headers/s, the ratios those of the times, each the best of some
+rounds.
 
     python bench/bench_scan.py [--headers 10000] [--rounds 3]
 """
@@ -109,7 +110,8 @@ def rust_times(headers: list[bytes], rounds: int) -> dict:
         done = subprocess.run(
             [*command, str(pack), str(rounds)],
             cwd=ROOT,
-            env=os.environ | {"RUST_BACKTRACE": "0"},  # else dicom-object walks the stack now and then
+            # Else dicom-object walks the stack for errors that it makes on its way.
+            env=os.environ | {"RUST_BACKTRACE": "0"},
             check=True,
             capture_output=True,
             text=True,
