@@ -64,7 +64,7 @@ def test_the_wheel_imports_in_an_empty_environment(wheel, tmp_path):
     )
     where, rows = run(str(python), "-c", program, cwd=tmp_path, env=clean).splitlines()
     assert Path(where).is_relative_to(environment)
-    assert rows == "[(0, '\\x00\\x00', 0, 0, 0)]"
+    assert rows == "[(0, '', 0, 0, 0, 0, 0)]"
 
 
 def test_the_sdist_holds_the_sources_of_every_part(tmp_path):
