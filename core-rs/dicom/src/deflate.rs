@@ -25,6 +25,8 @@ pub(crate) struct Inflater {
     /// What `window` begins with, counted from the first inflated byte.
     base: u64,
     finished: bool,
+    /// How much was inflated when the stream turned out to be broken.
+    broken_after: Option<u64>,
     /// Whether passed bytes stay in `window`.
     keep: bool,
 }
@@ -39,6 +41,7 @@ impl Inflater {
             window: Vec::new(),
             base: 0,
             finished: false,
+            broken_after: None,
             keep: false,
         }
     }
@@ -100,6 +103,9 @@ impl Inflater {
 
     /// Inflates one piece; false if the input has nothing more to give.
     fn inflate(&mut self, prefix: &[u8]) -> Result<bool, DicomError> {
+        if let Some(offset) = self.broken_after {
+            return Err(DicomError::Inflate { offset });
+        }
         let input = usize::try_from(self.input_offset)
             .ok()
             .and_then(|at| prefix.get(at..))
@@ -108,14 +114,21 @@ impl Inflater {
         self.window.reserve(PIECE);
         let status = self
             .stream
-            .decompress_vec(input, &mut self.window, FlushDecompress::None)
-            .map_err(|_| DicomError::Inflate { offset: made })?;
+            .decompress_vec(input, &mut self.window, FlushDecompress::None);
         let used = self.stream.total_in() - used;
         self.input_offset += used;
         self.deflated_bytes += used;
-        self.finished |= status == Status::StreamEnd;
         self.check_budgets()?;
-        Ok(self.finished || used > 0 || self.stream.total_out() > made)
+        match status {
+            Ok(Status::StreamEnd) => self.finished = true,
+            Ok(Status::Ok | Status::BufError) => {
+                return Ok(used > 0 || self.stream.total_out() > made);
+            }
+            // What came out before the fault is good; the fault counts once more is needed, so that
+            // it does not depend on the sizes of the pieces that the input arrives in.
+            Err(_) => self.broken_after = Some(self.stream.total_out()),
+        }
+        Ok(true)
     }
 
     fn check_budgets(&self) -> Result<(), DicomError> {

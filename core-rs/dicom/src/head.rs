@@ -22,6 +22,7 @@ pub(crate) struct Head {
     /// Place in [`wanted`] of the first tag not yet passed: data sets are sorted, so it only grows.
     next_wanted: usize,
     last_tag: Tag,
+    highest_tag: Tag,
     captured: Vec<(Element, usize)>,
     /// The values of `captured`, end to end.
     values: Vec<u8>,
@@ -89,10 +90,12 @@ impl Head {
     #[inline]
     fn top_level(&mut self, element: &Element, window: Window<'_>) -> Result<Step, DicomError> {
         let tag = element.tag;
-        let sorted = tag > self.last_tag;
-        if !sorted {
+        if tag < self.last_tag {
             self.next_wanted = 0;
         }
+        // Above all others it cannot have stood before.
+        let sorted = tag > self.highest_tag;
+        self.highest_tag = self.highest_tag.max(tag);
         let wanted = wanted();
         while wanted
             .get(self.next_wanted)

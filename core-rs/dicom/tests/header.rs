@@ -223,15 +223,22 @@ fn a_long_indexed_value_is_left_out_but_a_long_identifier_is_refused() {
 
 #[test]
 fn of_an_element_that_stands_twice_the_first_counts() {
-    let mut elements = identity();
-    elements.push(bytes(tags::PATIENT_ID, Vr::LO, "P2"));
-    assert_eq!(
-        read_instance(&file(&elements, Form::Explicit))
-            .expect("read")
-            .identity
-            .patient_id,
-        "P1"
-    );
+    let twice = bytes(tags::PATIENT_ID, Vr::LO, "P2");
+    let early = bytes(Tag(0x0008, 0x0014), Vr::UI, "1.2\0");
+    for behind in [
+        vec![twice.clone()],
+        vec![early, twice.clone()],
+        vec![twice.clone(), twice],
+    ] {
+        let mut elements = identity();
+        elements.extend(behind);
+        let instance = read_instance(&file(&elements, Form::Explicit)).expect("read");
+        assert_eq!(instance.identity.patient_id, "P1");
+        assert!(
+            instance.tags.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "each once"
+        );
+    }
 }
 
 #[test]
