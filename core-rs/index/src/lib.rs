@@ -17,6 +17,7 @@
 mod error;
 mod identity;
 mod json;
+mod matching;
 mod normal;
 mod query;
 mod sqlite;
@@ -25,6 +26,7 @@ mod types;
 
 pub use error::IndexError;
 pub use identity::public_ids;
+pub use matching::key_matches;
 pub use query::{
     Answer, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs, OrderBy, Query, Wanted,
 };
@@ -146,6 +148,21 @@ pub trait Index: Send + Sync {
         id: &PublicId,
         page: Page,
     ) -> Result<Option<Vec<Located>>, IndexError>;
+
+    /// Answers a query, a page of it.
+    fn query(&self, query: &Query) -> Result<Answer, IndexError>;
+
+    /// How many resources match, and the keys that the index could not check.
+    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError>;
+
+    /// A page of a query with each match as `GET /{level}/{id}` shows it, or as id alone; the second value is
+    /// [`Answer::needs_headers`], with which the bytes are not the answer yet.
+    fn query_json(
+        &self,
+        query: &Query,
+        expand: bool,
+        view: View,
+    ) -> Result<(Vec<u8>, Vec<Key>), IndexError>;
 }
 
 /// The answer of `DELETE /{level}/{id}` for an [`Outcome::Deleted`].

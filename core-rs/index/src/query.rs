@@ -4,7 +4,7 @@ use vna_dicom::{Level, PublicId, Tag};
 
 /// A query of resources at one level.
 ///
-/// An answer is a page of resources in a total order: the asked one, ties broken by arrival.
+/// An answer is a page of resources in a total order: the asked one, ties in the order of arrival.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Query {
     /// Whose archive.
@@ -19,7 +19,7 @@ pub struct Query {
     pub labels: Option<LabelFilter>,
     /// Conditions on metadata: number of the type and a pattern with `*` and `?`.
     pub metadata: Vec<(i64, String)>,
-    /// First what comes first; empty: by arrival.
+    /// First what comes first; empty: the order in which the index has them, the same for each page.
     pub order: Vec<Order>,
     /// Which part of the answer.
     pub page: crate::Page,

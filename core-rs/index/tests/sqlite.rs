@@ -78,4 +78,38 @@ suite::conformance! { crate::empty:
         versions_below_a_deleted_series_are_counted_off,
         a_large_purge_is_done_in_slices,
     }
+    find {
+        every_key_finds_what_a_look_at_each_resource_finds,
+        deleted_resources_are_not_found,
+        names_can_be_compared_with_case,
+        pages_join_to_the_whole_in_the_asked_order,
+        what_lacks_the_value_comes_last,
+        parents_restrict_a_query,
+        keys_that_are_not_indexed_are_named,
+        answers_tell_counts_and_classes,
+        identifiers_are_looked_up_at_every_level,
+    }
+}
+
+/// As [`empty`], with grams from the first study on.
+fn with_grams() -> Held {
+    let folder = Folder::new();
+    let options = Options {
+        grams_from: 0,
+        ..Options::default()
+    };
+    let index = SqliteIndex::open_or_create(&folder.0.join("index.db"), options).expect("opens");
+    Held {
+        index,
+        _folder: folder,
+    }
+}
+
+mod grams {
+    crate::suite::conformance! { crate::with_grams:
+        find {
+            every_key_finds_what_a_look_at_each_resource_finds,
+            deleted_resources_are_not_found,
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 mod answers;
 mod cache;
+mod candidates;
 mod changes;
 mod checkpoint;
 mod connection;
 mod delete;
+mod find;
 mod functions;
 mod keys;
 mod maintain;
@@ -18,8 +20,8 @@ mod writer;
 
 use crate::error::Doing;
 use crate::{
-    BlobRow, ChangesRequest, Entry, FreedBlob, Index, IndexError, Located, Lsn, Maintenance,
-    Outcome, Page, Relocation, Statistics, View,
+    Answer, BlobRow, ChangesRequest, Entry, FreedBlob, Index, IndexError, Key, Located, Lsn,
+    Maintenance, Outcome, Page, Query, Relocation, Statistics, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -47,6 +49,9 @@ pub struct Options {
     pub readers: usize,
     /// How long the write-ahead log may grow before the writer itself shortens it, in bytes.
     pub wal_bytes: u64,
+    /// Patients and studies from which on texts are also cut into grams, for wildcards at the beginning. Below,
+    /// looking at all texts takes less than some 10 ms.
+    pub grams_from: u64,
 }
 
 impl Default for Options {
@@ -56,6 +61,7 @@ impl Default for Options {
             reader_cache_bytes: 4 << 20,
             readers: 4,
             wal_bytes: 16 << 20,
+            grams_from: 50_000,
         }
     }
 }
@@ -114,7 +120,13 @@ impl SqliteIndex {
         } else {
             keys::RUN_KEYS
         };
-        let writer = Writer::open(connection, Arc::clone(&tail), Arc::clone(&terms), run_keys)?;
+        let writer = Writer::open(
+            connection,
+            Arc::clone(&tail),
+            Arc::clone(&terms),
+            run_keys,
+            options.grams_from,
+        )?;
         let checkpointer = match bulk {
             true => None,
             false => Some(Checkpointer::start(path, vfs, options.wal_bytes)?),
@@ -317,5 +329,23 @@ impl Index for SqliteIndex {
     ) -> Result<Option<Vec<Located>>, IndexError> {
         self.readers
             .read(|snapshot| answers::locate_below(snapshot, tenant, level, id, page))
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, IndexError> {
+        self.readers.read(|snapshot| find::answer(snapshot, query))
+    }
+
+    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError> {
+        self.readers.read(|snapshot| find::count(snapshot, query))
+    }
+
+    fn query_json(
+        &self,
+        query: &Query,
+        expand: bool,
+        view: View,
+    ) -> Result<(Vec<u8>, Vec<Key>), IndexError> {
+        self.readers
+            .read(|snapshot| find::json(snapshot, query, expand, view))
     }
 }

@@ -45,12 +45,12 @@ impl Field {
         self as i64 + 100
     }
 
-    /// Whether the values are names of persons, which are folded; all others are kept as they are.
-    pub(crate) const fn is_name(self) -> bool {
-        matches!(
-            self,
-            Field::PatientName | Field::StudyPatientName | Field::ReferringPhysicianName
-        )
+    /// The level of the resources that have the field.
+    pub(crate) const fn level(self) -> Level {
+        match self {
+            Field::PatientName | Field::PatientId => Level::Patient,
+            _ => Level::Study,
+        }
     }
 }
 
@@ -64,9 +64,6 @@ const RUN_TERMS: usize = 32 * 1024;
 
 /// Terms merged for each new one while a run is frozen, in percent; see keys.rs.
 const MERGE_PERCENT: usize = 150;
-
-/// Patients and studies from which on grams are made: below, looking at all terms takes less than 10 ms.
-pub(crate) const GRAMS_FROM: i64 = 50_000;
 
 /// Rows, or terms, of one step of maintenance.
 const STEP: usize = 256;
@@ -471,9 +468,7 @@ pub(crate) fn step(transaction: &mut Transaction<'_>) -> Result<Step, IndexError
         return Ok(if complete { Step::Commit } else { Step::Again });
     }
     transaction.meta.termed_to = transaction.meta.next_id - 1;
-    if transaction.meta.grammed_to < transaction.meta.termed_to
-        && wants_grams(transaction.connection)?
-    {
+    if transaction.meta.grammed_to < transaction.meta.termed_to && wants_grams(transaction)? {
         fill_grams(transaction, STEP)?;
         if transaction.meta.grammed_to < transaction.meta.termed_to {
             return Ok(Step::Again);
@@ -493,12 +488,13 @@ pub(crate) enum Step {
     Done,
 }
 
-fn wants_grams(connection: &Connection) -> Result<bool, IndexError> {
-    let rows: i64 = connection
+fn wants_grams(transaction: &Transaction<'_>) -> Result<bool, IndexError> {
+    let rows: i64 = transaction
+        .connection
         .prepare_cached("SELECT coalesce(sum(patients + studies), 0) FROM tenant")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
         .doing("counting patients and studies")?;
-    Ok(rows >= GRAMS_FROM)
+    Ok(rows.cast_unsigned() >= transaction.grams_from)
 }
 
 /// Removes the terms of a patient or study whose row is still there.

@@ -187,6 +187,7 @@ pub(crate) struct Writer {
     pub(crate) meta: Meta,
     pub(crate) hasher: Hasher,
     pub(crate) run_keys: usize,
+    grams_from: u64,
     places: Places,
     words: HashMap<String, i64>,
     origins: HashMap<Origin, i64>,
@@ -209,6 +210,7 @@ pub(crate) struct Transaction<'w> {
     new_keys: Vec<(i64, i64)>,
     /// Terms that this transaction added.
     pub(crate) new_terms: usize,
+    pub(crate) grams_from: u64,
 }
 
 impl Writer {
@@ -217,6 +219,7 @@ impl Writer {
         tail: Arc<Tail>,
         terms: Arc<TermTail>,
         run_keys: usize,
+        grams_from: u64,
     ) -> Result<Writer, IndexError> {
         let (meta, seed) = connection
             .query_row(
@@ -245,6 +248,7 @@ impl Writer {
             meta,
             hasher,
             run_keys,
+            grams_from,
             places: Places::new(seed),
             words: HashMap::new(),
             origins: HashMap::new(),
@@ -277,6 +281,7 @@ impl Writer {
             origins: &mut self.origins,
             new_keys: Vec::new(),
             new_terms: 0,
+            grams_from: self.grams_from,
         };
         let result = work(&mut transaction).and_then(|value| {
             transaction.finish(self.run_keys)?;

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod deletion;
+pub mod find;
 pub mod ingest;
 pub mod world;
 

@@ -1,0 +1,492 @@
+//! Queries: every answer is compared with what a look at each resource gives.
+
+use super::world::{Feed, Made, VIEW, arrival, json};
+use std::time::Duration;
+use vna_dicom::{Level, PublicId, Tag, main_tags};
+use vna_index::{
+    DEFAULT_TENANT, Index, Key, Order, OrderAs, OrderBy, Outcome, Query, Wanted, key_matches,
+};
+
+const NAMES: [&str; 9] = [
+    "Müller^Hans",
+    "Muller^Anna",
+    "Smith^John",
+    "SMITHSON^Joan",
+    "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    "Sato^Hanako=佐藤^花子=さとう^はなこ",
+    "Hong^Gildong=洪^吉洞=홍^길동",
+    "O'Neil^Mary Ann^^Dr",
+    "",
+];
+
+/// 30 patients, 45 studies, 90 series, 180 instances, with values that repeat.
+fn population() -> Vec<Made> {
+    (0..180usize)
+        .map(|i| {
+            let (series, study) = (i / 2, i / 4);
+            let patient = study % 30;
+            arrival(
+                &format!("PAT{patient:03}"),
+                &format!("1.2.{study}"),
+                &format!("1.2.{study}.{series}"),
+                &format!("1.2.{study}.{series}.{i}"),
+            )
+            // A study of a patient may come with another name than the first had.
+            .name(NAMES[(patient + study / 40) % NAMES.len()])
+            .tag(0x0010, 0x0030, &format!("19{:02}0101", 40 + patient))
+            .tag(
+                0x0008,
+                0x0020,
+                &format!("2004{:02}{:02}", 1 + study % 12, 1 + study % 28),
+            )
+            .tag(
+                0x0008,
+                0x0030,
+                &format!("{:02}{:02}00", study % 24, study % 60),
+            )
+            .tag(0x0008, 0x0050, &format!("A{}", study % 20))
+            .tag(0x0008, 0x0090, NAMES[study % 4])
+            .tag(
+                0x0008,
+                0x1030,
+                ["Chest CT", "CHEST CT", "Abdomen", "Knee [left]"][study % 4],
+            )
+            .tag(0x0020, 0x0010, &format!("S{}", study % 7))
+            .tag(0x0008, 0x0060, ["CT", "MR", "US"][series % 3])
+            .tag(0x0020, 0x0011, &format!("{}", series % 5))
+            .tag(0x0008, 0x103E, ["axial", "coronal"][series % 2])
+            .number(i64::try_from(i % 3).expect("small"))
+        })
+        .collect()
+}
+
+fn fill(index: &dyn Index) -> Vec<Made> {
+    let all = population();
+    let mut feed = Feed::new(index);
+    for made in &all {
+        assert!(matches!(
+            feed.put(made),
+            Outcome::Stored {
+                conflict: false,
+                ..
+            }
+        ));
+    }
+    all
+}
+
+fn value(made: &Made, tag: Tag) -> Option<&str> {
+    made.0.instance.tag(tag)
+}
+
+/// The resources that match, by looking at each, in the order of arrival.
+fn expected(all: &[Made], query: &Query) -> Vec<PublicId> {
+    let mut first: Vec<(PublicId, &Made)> = Vec::new();
+    for made in all {
+        let id = made.id(query.level);
+        if first.iter().all(|(seen, _)| *seen != id) {
+            first.push((id, made));
+        }
+    }
+    let matches = |made: &Made, key: &Key| {
+        if key.tag == Tag(0x0008, 0x0061) {
+            let study = made.id(Level::Study);
+            return all
+                .iter()
+                .filter(|other| other.id(Level::Study) == study)
+                .any(|other| {
+                    key_matches(
+                        key.tag,
+                        &key.value,
+                        value(other, Tag(0x0008, 0x0060)),
+                        false,
+                    )
+                });
+        }
+        key_matches(
+            key.tag,
+            &key.value,
+            value(made, key.tag),
+            query.case_sensitive_pn,
+        )
+    };
+    first
+        .into_iter()
+        .filter(|(_, made)| query.keys.iter().all(|key| matches(made, key)))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+fn found(index: &dyn Index, query: &Query) -> Vec<PublicId> {
+    let answer = index.query(query).expect("answers");
+    assert_eq!(answer.needs_headers, [], "{query:?}");
+    answer
+        .matches
+        .iter()
+        .map(|one| *one.ids.last().expect("has ids"))
+        .collect()
+}
+
+const KEYS: [(Tag, &[&str]); 11] = [
+    (
+        Tag(0x0010, 0x0010),
+        &[
+            "muller*",
+            "MÜLLER^HANS",
+            "*son*",
+            "*it*",
+            "smith^*",
+            "S?ITH^JOHN",
+            "山田*",
+            "*太郎*",
+            "*たろ*",
+            "*길*",
+            "yamada*=山田*",
+            "=佐藤^花子",
+            "*ann*",
+            "o'neil*",
+            "nobody*",
+            "?*",
+            "Smith^John\\Muller^Anna",
+            "*z*",
+        ],
+    ),
+    (
+        Tag(0x0010, 0x0020),
+        &[
+            "PAT003",
+            "PAT00*",
+            "*T01?",
+            "PAT001\\PAT002",
+            "pat001",
+            "*1*",
+        ],
+    ),
+    (
+        Tag(0x0010, 0x0030),
+        &["19450101", "19440101-19460101", "-19420101"],
+    ),
+    (
+        Tag(0x0008, 0x0020),
+        &[
+            "20040101",
+            "20040301-20040520",
+            "20041001-",
+            "-20040202",
+            "20040101\\20040202",
+        ],
+    ),
+    (Tag(0x0008, 0x0030), &["0700-0900", "0505", "2200-"]),
+    (Tag(0x0008, 0x0050), &["A7", "A1*", "*9", "A1\\A2"]),
+    (Tag(0x0008, 0x0090), &["smith*", "*ller*", "Muller^Anna"]),
+    (
+        Tag(0x0008, 0x1030),
+        &["Chest CT", "chest*", "*EST*", "*[left]", "Knee*", "*CT*"],
+    ),
+    (Tag(0x0020, 0x0010), &["S3", "S?", "*4*"]),
+    (Tag(0x0008, 0x0061), &["CT", "MR\\US", "X*"]),
+    (Tag(0x0020, 0x000D), &["1.2.7", "1.2.7\\1.2.9", "1.2.777"]),
+];
+
+fn applies(tag: Tag, level: Level) -> bool {
+    tag == Tag(0x0008, 0x0061) && level >= Level::Study
+        || Level::ALL
+            .iter()
+            .any(|at| *at <= level && main_tags(*at).contains(&tag))
+}
+
+fn compare_all(index: &dyn Index, all: &[Made]) {
+    let mut not_empty = 0;
+    for level in Level::ALL {
+        for (i, (tag, values)) in KEYS.iter().enumerate() {
+            for value in values.iter().filter(|_| applies(*tag, level)) {
+                let query = Query::all(DEFAULT_TENANT, level).key(*tag, value);
+                let mut got = found(index, &query);
+                let mut want = expected(all, &query);
+                not_empty += usize::from(!want.is_empty());
+                assert_eq!(
+                    index.count(&query).expect("counts").0,
+                    want.len() as u64,
+                    "{level} {tag} {value}"
+                );
+                got.sort();
+                want.sort();
+                assert_eq!(got, want, "{level} {tag} {value}");
+                // With a second key, so that sets are cut and driven from another level.
+                let (second, others) = KEYS[(i + 3) % KEYS.len()];
+                if applies(second, level) {
+                    let query = query.key(second, others[0]);
+                    let mut got = found(index, &query);
+                    let mut want = expected(all, &query);
+                    got.sort();
+                    want.sort();
+                    assert_eq!(
+                        got, want,
+                        "{level} {tag} {value} and {second} {}",
+                        others[0]
+                    );
+                }
+            }
+        }
+    }
+    assert!(not_empty > 60, "{not_empty}");
+}
+
+fn settle(index: &dyn Index) {
+    while index
+        .maintain(Duration::from_millis(20))
+        .expect("maintains")
+        .more
+    {}
+}
+
+pub fn every_key_finds_what_a_look_at_each_resource_finds(index: &dyn Index) {
+    let all = fill(index);
+    compare_all(index, &all); // from memory
+    settle(index);
+    compare_all(index, &all); // from tables
+    let mut feed = Feed::new(index);
+    let late = arrival("PAT900", "1.2.900", "1.2.900.1", "1.2.900.1.1")
+        .name("Smith^Late")
+        .tag(0x0008, 0x1030, "Chest CT");
+    feed.put(&late);
+    let all: Vec<Made> = all.into_iter().chain([late]).collect();
+    compare_all(index, &all); // from both
+}
+
+pub fn deleted_resources_are_not_found(index: &dyn Index) {
+    let mut all = fill(index);
+    settle(index);
+    let gone = all[8].id(Level::Patient);
+    Feed::new(index).delete(Level::Patient, gone);
+    all.retain(|made| made.id(Level::Patient) != gone);
+    compare_all(index, &all);
+    settle(index);
+    compare_all(index, &all);
+}
+
+pub fn names_can_be_compared_with_case(index: &dyn Index) {
+    let all = fill(index);
+    for key in ["smith*", "Smith*", "Müller*", "muller*", "S?ith*", "*mith*"] {
+        let mut query = Query::all(DEFAULT_TENANT, Level::Study).key(Tag(0x0010, 0x0010), key);
+        query.case_sensitive_pn = true;
+        let (mut got, mut want) = (found(index, &query), expected(&all, &query));
+        got.sort();
+        want.sort();
+        assert_eq!(got, want, "{key}");
+    }
+}
+
+pub fn pages_join_to_the_whole_in_the_asked_order(index: &dyn Index) {
+    let all = fill(index);
+    let by = |group, element, compare_as, descending| Order {
+        by: OrderBy::Tag(Tag(group, element)),
+        compare_as,
+        descending,
+    };
+    let orders = [
+        vec![],
+        vec![by(0x0008, 0x0020, OrderAs::Text, false)],
+        vec![
+            by(0x0008, 0x1030, OrderAs::Text, true),
+            by(0x0008, 0x0020, OrderAs::Int, false),
+        ],
+        vec![Order {
+            by: OrderBy::LastUpdate,
+            compare_as: OrderAs::Text,
+            descending: true,
+        }],
+    ];
+    for order in orders {
+        let mut query =
+            Query::all(DEFAULT_TENANT, Level::Study).key(Tag(0x0008, 0x0020), "20040201-20041120");
+        query.order = order;
+        let whole = found(index, &query);
+        assert_eq!(whole.len(), expected(&all, &query).len());
+        for size in [1, 7, 100] {
+            let mut joined = Vec::new();
+            loop {
+                query.page = vna_index::Page {
+                    since: joined.len() as u64,
+                    limit: size,
+                };
+                let answer = index.query(&query).expect("answers");
+                joined.extend(answer.matches.iter().map(|one| one.ids[1]));
+                if !answer.more {
+                    break;
+                }
+                assert_eq!(answer.matches.len() as u64, size);
+            }
+            assert_eq!(joined, whole, "pages of {size} by {:?}", query.order);
+        }
+    }
+    let mut query = Query::all(DEFAULT_TENANT, Level::Series);
+    query.order = vec![
+        by(0x0020, 0x0011, OrderAs::Int, true),
+        by(0x0008, 0x0020, OrderAs::Text, false),
+    ];
+    let answer = index.query(&query).expect("answers");
+    let keys: Vec<(i64, String)> = answer
+        .matches
+        .iter()
+        .map(|one| {
+            let value = |tag| {
+                one.tags
+                    .iter()
+                    .find(|(at, _)| *at == tag)
+                    .expect("is there")
+                    .1
+                    .clone()
+            };
+            (
+                -value(Tag(0x0020, 0x0011)).parse::<i64>().expect("number"),
+                value(Tag(0x0008, 0x0020)),
+            )
+        })
+        .collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+}
+
+pub fn what_lacks_the_value_comes_last(index: &dyn Index) {
+    let mut feed = Feed::new(index);
+    for (i, date) in ["", "20040101", "20030101"].iter().enumerate() {
+        let made = arrival(
+            &format!("P{i}"),
+            &format!("1.{i}"),
+            &format!("1.{i}.1"),
+            &format!("1.{i}.1.1"),
+        );
+        feed.put(&if date.is_empty() {
+            made
+        } else {
+            made.tag(0x0008, 0x0020, date)
+        });
+    }
+    for (descending, wanted) in [
+        (false, ["1.2", "1.1", "1.0"]),
+        (true, ["1.1", "1.2", "1.0"]),
+    ] {
+        let mut query = Query::all(DEFAULT_TENANT, Level::Study);
+        query.order = vec![Order {
+            by: OrderBy::Tag(Tag(0x0008, 0x0020)),
+            compare_as: OrderAs::Text,
+            descending,
+        }];
+        let answer = index.query(&query).expect("answers");
+        let uids: Vec<&str> = answer
+            .matches
+            .iter()
+            .map(|one| {
+                one.tags
+                    .iter()
+                    .find(|(tag, _)| *tag == Tag(0x0020, 0x000D))
+                    .expect("is there")
+                    .1
+                    .as_str()
+            })
+            .collect();
+        assert_eq!(uids, wanted);
+    }
+}
+
+pub fn parents_restrict_a_query(index: &dyn Index) {
+    let all = fill(index);
+    let (patient, study) = (all[0].id(Level::Patient), all[0].id(Level::Study));
+    let mut query = Query::all(DEFAULT_TENANT, Level::Instance);
+    query.parents = vec![(Level::Patient, patient)];
+    let below = |level, id| all.iter().filter(|made| made.id(level) == id).count();
+    assert_eq!(found(index, &query).len(), below(Level::Patient, patient));
+    query.parents.push((Level::Study, study));
+    assert_eq!(found(index, &query).len(), below(Level::Study, study));
+    query.parents = vec![(Level::Study, patient)];
+    assert_eq!(found(index, &query), [], "a patient's id names no study");
+    query.level = Level::Study;
+    query.parents = vec![(Level::Series, all[0].id(Level::Series))];
+    assert_eq!(
+        index.query(&query).expect_err("is refused").code(),
+        "index.bad_query"
+    );
+}
+
+pub fn keys_that_are_not_indexed_are_named(index: &dyn Index) {
+    fill(index);
+    let query = Query::all(DEFAULT_TENANT, Level::Study)
+        .key(Tag(0x0010, 0x0010), "smith*")
+        .key(Tag(0x0018, 0x0015), "KNEE")
+        .key(Tag(0x0009, 0x1001), "private")
+        .key(Tag(0x0010, 0x4000), "*");
+    let answer = index.query(&query).expect("answers");
+    let named: Vec<Tag> = answer.needs_headers.iter().map(|key| key.tag).collect();
+    assert_eq!(named, [Tag(0x0018, 0x0015), Tag(0x0009, 0x1001)]);
+    let known = Query::all(DEFAULT_TENANT, Level::Study).key(Tag(0x0010, 0x0010), "smith*");
+    assert_eq!(
+        answer.matches.len(),
+        found(index, &known).len(),
+        "the superset by the known keys"
+    );
+}
+
+pub fn answers_tell_counts_and_classes(index: &dyn Index) {
+    let all = fill(index);
+    let study = &all[0];
+    let mut query = Query::all(DEFAULT_TENANT, Level::Study).key(Tag(0x0020, 0x000D), "1.2.0");
+    query.wanted = Wanted {
+        counts: true,
+        classes: true,
+        labels: true,
+    };
+    let answer = index.query(&query).expect("answers");
+    let [one] = answer.matches.as_slice() else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(one.ids, [study.id(Level::Patient), study.id(Level::Study)]);
+    assert_eq!(
+        (one.studies, one.series, one.instances),
+        (None, Some(2), Some(4))
+    );
+    assert_eq!(one.modalities, ["CT", "MR"]);
+    assert_eq!(one.sop_classes, ["1.2.840.10008.5.1.4.1.1.2"]);
+    let tag = |tag| {
+        one.tags
+            .iter()
+            .find(|(at, _)| *at == tag)
+            .map(|(_, value)| value.as_str())
+    };
+    assert_eq!(
+        tag(Tag(0x0010, 0x0010)),
+        Some("Müller^Hans"),
+        "the patient's tags come with the study"
+    );
+    let (ids, _) = index.query_json(&query, false, VIEW).expect("answers");
+    assert_eq!(
+        json(&ids),
+        serde_json::json!([study.id(Level::Study).to_string()])
+    );
+    let (objects, _) = index.query_json(&query, true, VIEW).expect("answers");
+    assert_eq!(json(&objects)[0]["ID"], study.id(Level::Study).to_string());
+}
+
+pub fn identifiers_are_looked_up_at_every_level(index: &dyn Index) {
+    fill(index);
+    for (identifier, level) in [
+        ("PAT003", "Patient"),
+        ("1.2.3", "Study"),
+        ("1.2.3.7", "Series"),
+        ("1.2.3.7.14", "Instance"),
+    ] {
+        let answer = json(
+            &index
+                .lookup_json(DEFAULT_TENANT, identifier)
+                .expect("looks up"),
+        );
+        let list = answer.as_array().expect("a list");
+        assert_eq!(list.len(), 1, "{identifier}");
+        assert_eq!(list[0]["Type"], level);
+    }
+    assert_eq!(
+        index
+            .lookup_json(DEFAULT_TENANT, "nothing")
+            .expect("looks up"),
+        b"[]"
+    );
+}
