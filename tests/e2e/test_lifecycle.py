@@ -115,6 +115,27 @@ def test_the_index_can_be_lost_and_deletions_stay(start_server):
     assert server.http.get(f"/instances/{gone}").status_code == 404
 
 
+def test_a_flipped_bit_is_found_by_check(start_server):
+    server = start_server()
+    data = make_instance(size=20_000)
+    server.upload(data)
+    assert server.stop() == 0
+    clean = vna("check", f"--root={server.root}")
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+
+    needle = data[-5000:]
+    (holder,) = [
+        path for path in server.root.rglob("*") if path.is_file() and needle in path.read_bytes()
+    ]
+    content = bytearray(holder.read_bytes())
+    content[content.index(needle) + 2500] ^= 1
+    holder.write_bytes(content)
+
+    damaged = vna("check", f"--root={server.root}")
+    assert damaged.returncode == 1
+    assert len(json.loads(damaged.stdout)["problems"]) == 1
+
+
 def test_a_second_opener_of_the_folder_is_refused(start_server):
     server = start_server()
     for command in ("serve", "reindex", "check"):
