@@ -133,9 +133,12 @@ impl Writer {
         let written = tail.file.write_all_at(&group.slices(), tail.end);
         if let Err(error) = written {
             Counters::add(&shared.counters.refused_groups, 1);
-            // Parts of the group are there, with positions that are used up: they are never taken
-            // for the continuation of the log, even if cutting them off is undone by a power cut.
-            if is_full(&error) && tail.file.set_len(tail.end).is_ok() {
+            // Parts of the group are there; cut off durably, or a power cut could bring them back (4).
+            let cut_off = || {
+                tail.file.set_len(tail.end)?;
+                tail.file.sync_data(sites::CUT_OFF)
+            };
+            if is_full(&error) && cut_off().is_ok() {
                 tail.prefilled = tail.end;
                 return Err(shared.full(group.bytes));
             }
@@ -290,17 +293,18 @@ fn prefill(shared: &Shared, tail: &mut Tail, group_bytes: u64) {
     if to <= from || shared.check_room(to - from).is_err() {
         return;
     }
-    let mut left = usize::try_from(to - from).unwrap_or(0);
-    let mut slices = Vec::new();
-    while left > 0 {
-        let part = &ZEROS[..left.min(ZEROS.len())];
-        left -= part.len();
-        slices.push(IoSlice::new(part));
+    // Piece by piece: a large write would go past the page cache, and each small group behind it would
+    // then wait for its first block to be read back.
+    let mut at = from;
+    while at < to {
+        let piece = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        if tail.file.write_all_at(&[IoSlice::new(&ZEROS[..piece])], at).is_err() {
+            return;
+        }
+        at += piece as u64;
     }
-    if tail.file.write_all_at(&slices, from).is_ok() {
-        tail.prefilled = to;
-        tail.ahead = ahead * 2;
-    }
+    tail.prefilled = to;
+    tail.ahead = ahead * 2;
 }
 
 /// Refuses records that the log does not take.

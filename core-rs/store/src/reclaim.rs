@@ -139,10 +139,12 @@ pub fn drop_dead(
 }
 
 /// Whether the log can do without this segment: it is a pack, the open segment carries on its
-/// positions and the horizon, and no segment that lacks its end relies on it to know where that is.
+/// positions and the horizon, no segment that lacks its end relies on it to know where that is, and
+/// there is a segment with a higher id, so that its own is not given again after the next opening.
 pub fn may_go(shared: &Shared, writer: &Mutex<Writer>, segment: &Segment) -> bool {
     let before = shared.segments.get(segment.header.previous_segment);
     segment.footer().is_some()
+        && shared.segments.last_id() > segment.id()
         && writer.lock().tail.is_some()
         && shared.segments.replacement_of(segment.id()).is_none()
         && before.is_none_or(|before| before.footer().is_some())

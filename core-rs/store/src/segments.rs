@@ -102,6 +102,11 @@ impl Segments {
         self.0.write().remove(&id);
     }
 
+    /// The highest id.
+    pub fn last_id(&self) -> u64 {
+        self.0.read().keys().next_back().copied().unwrap_or(0)
+    }
+
     /// All of them, by id.
     pub fn all(&self) -> Vec<Arc<Segment>> {
         self.0.read().values().cloned().collect()

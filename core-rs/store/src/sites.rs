@@ -4,6 +4,8 @@ use vna_io::SyncSite;
 
 /// The bytes of a group, before it is acknowledged.
 pub const GROUP: SyncSite = SyncSite("append.group");
+/// The removal of what a group left that did not fit on the disk, before it is refused.
+pub const CUT_OFF: SyncSite = SyncSite("append.cut_off");
 /// The header of a new segment, before its name: it says where the segment before ends, which
 /// positions are used up, and how far back the log is complete.
 pub const SEGMENT_HEADER: SyncSite = SyncSite("segment.header");
@@ -29,8 +31,9 @@ pub const PACK_NAME: SyncSite = SyncSite("compact.name");
 pub const PACK_REMOVED: SyncSite = SyncSite("reclaim.removed");
 
 /// All of them.
-pub const ALL: [SyncSite; 12] = [
+pub const ALL: [SyncSite; 13] = [
     GROUP,
+    CUT_OFF,
     SEGMENT_HEADER,
     SEGMENT_NAME,
     SEAL,

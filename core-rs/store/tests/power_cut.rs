@@ -246,6 +246,22 @@ fn kill_everywhere(
     Ok(0)
 }
 
+/// Cuts and kills in random workloads, as many as `VNA_POWER_CUT_SEEDS` says.
+#[test]
+#[ignore = "takes minutes; for make test-crash"]
+fn nothing_acknowledged_is_lost_in_many_random_workloads() {
+    let seeds = std::env::var("VNA_POWER_CUT_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    for seed in 1_000..1_000 + seeds.unwrap_or(50) {
+        let work = |world: &mut World| random_steps(world, seed, 60);
+        cut_everywhere(&work, None, Cut::AtSync, 6)
+            .and_then(|_| cut_everywhere(&work, None, Cut::AtOperation, 3))
+            .and_then(|_| kill_everywhere(&work, None, 1))
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
+
 const WORKLOADS: [(&str, Workload); 2] = [("everything", everything), ("churn", churn)];
 
 #[test]

@@ -57,12 +57,11 @@ struct Live {
 /// What must hold, whatever happens to the disk.
 #[derive(Clone, Default)]
 struct Model {
-    /// Acknowledged records that have not been reclaimed.
+    /// Acknowledged records that have not been reclaimed. Nothing else may be in the log, but what
+    /// is in flight.
     acknowledged: BTreeMap<Lsn, Fact>,
     /// A group that was neither acknowledged nor refused when everything stopped.
     in_flight: BTreeMap<Lsn, Fact>,
-    /// Positions that must never be seen: refused groups, and what was reclaimed.
-    forbidden: BTreeSet<Lsn>,
     /// The index: the live arrival of each resource.
     live: BTreeMap<u64, Live>,
     /// Files whose removal was reported as done.
@@ -79,16 +78,11 @@ pub struct World {
     log: Option<Log>,
     model: Model,
     next_number: u64,
+    /// How often the log was opened: every process draws other keys, and every run the same.
+    openings: u64,
 }
 
 const ROOT: &str = "/store";
-
-fn options() -> LogOptions {
-    LogOptions {
-        seed: None,
-        ..tiny()
-    }
-}
 
 impl World {
     /// A new store on an empty disk. Not opened yet, so that a cut can be planned before.
@@ -98,6 +92,7 @@ impl World {
             log: None,
             model: Model::default(),
             next_number: 1,
+            openings: 0,
         }
     }
 
@@ -110,6 +105,7 @@ impl World {
             log: None,
             model,
             next_number: self.next_number + 1_000,
+            openings: self.openings,
         }
     }
 
@@ -133,7 +129,12 @@ impl World {
     /// Opens the log and checks every promise.
     pub fn open(&mut self) -> Outcome {
         self.log = None;
-        let opened = Log::open(Arc::new(self.disk.clone()), Path::new(ROOT), options());
+        self.openings += 1;
+        let options = LogOptions {
+            seed: Some(self.openings),
+            ..tiny()
+        };
+        let opened = Log::open(Arc::new(self.disk.clone()), Path::new(ROOT), options);
         let (log, recovery) = self.must("open", opened)?;
         self.log = Some(log);
         self.check_recovery(&recovery)?;
@@ -193,10 +194,7 @@ impl World {
                 _ => rebuilt.remove(&fact.resource()),
             };
         }
-        let lost = std::mem::take(&mut self.model.in_flight);
-        self.model
-            .forbidden
-            .extend(lost.into_keys().filter(|lsn| !present.contains_key(lsn)));
+        self.model.in_flight.clear(); // what is not there now must never be
         self.forget_absent(&present, horizon)?;
         let live: BTreeMap<u64, Lsn> = self
             .model
@@ -226,7 +224,6 @@ impl World {
             if is_live || (is_deed && lsn > horizon) {
                 return violation(format!("LSN {lsn} is lost, horizon {horizon}"));
             }
-            self.model.forbidden.insert(lsn);
         }
         Ok(())
     }
@@ -384,8 +381,7 @@ impl World {
             Err(_) if self.has_stopped() => Err(Trouble::Stopped),
             Err(_) if refused => {
                 // It was answered as failed: it must never be seen.
-                let lost = std::mem::take(&mut self.model.in_flight);
-                self.model.forbidden.extend(lost.into_keys());
+                self.model.in_flight.clear();
                 Ok(())
             }
             Err(error) => violation(format!("append: {error}")),
@@ -480,19 +476,19 @@ impl World {
         self.append(facts, true)
     }
 
-    /// Arrivals on a full disk are refused; a deletion goes into the reserve. With nothing left at
-    /// all the deletion is refused too, and the log goes on when there is room again.
+    /// Arrivals on a full disk are refused; a deletion goes into the reserve. Where the reserve is
+    /// used up too, a group is refused that was written in part, and the log goes on when there is
+    /// room again.
     pub fn fill_disk(&mut self, resource: u64) -> Outcome {
-        let reserve = options().reserve_bytes;
+        let reserve = tiny().reserve_bytes;
         self.disk
             .set_capacity(Some(self.disk.used_bytes() + reserve));
         let arrival = self.arrival(resource, 5_000);
         self.append(vec![arrival], true)?;
         self.append(vec![Self::deletion(resource)], false)?;
-        let used = self.disk.used_bytes();
-        self.disk.set_capacity(Some(used));
-        let deletions = (0..60).map(|_| Self::deletion(resource)).collect();
-        self.model.abandoned += 1; // there is no room for its index either
+        self.disk.set_capacity(Some(self.disk.used_bytes() + 300));
+        let deletions = (0..30).map(|_| Self::deletion(resource)).collect();
+        self.model.abandoned += 1; // if it needs another segment: there is no room for an index
         self.append(deletions, true)?;
         self.disk.set_capacity(None);
         Ok(())
