@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vna.services import maintenance
@@ -17,7 +18,7 @@ Work = Callable[[Settings, maintenance.Step], dict[str, Any]]
 def run_with_progress(title: str, work: Work, settings: Settings) -> dict[str, Any]:
     """Run `work` with a bar on the terminal, print its report and return it."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None)
 
         def step(done: int, total: int) -> None:

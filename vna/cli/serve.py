@@ -59,7 +59,8 @@ async def run(settings: Settings) -> None:
             dicom = listen_dicom(archive)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             announced = running.announce(settings, url, dicom)
-            logger.info("ready", extra={"http": url, "dicom": dicom, "root": settings.storage.root})
+            where = f"{dicom[0]}:{dicom[1]}" if dicom else "off"
+            logger.info("ready", extra={"http": url, "dicom": where, "root": settings.storage.root})
             await wait_for_either(told_to_stop, serving)
         finally:
             logger.info("stopping")
