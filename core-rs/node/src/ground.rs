@@ -147,7 +147,7 @@ const INDEX_FOLDER: &str = "index";
 const INDEX_FILE: &str = "index.db";
 
 /// Reading connections of the index, each with a cache of its own.
-const INDEX_READERS: u64 = 4;
+const INDEX_READERS: usize = 4;
 
 fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index>, ArchiveError> {
     let folder = settings.storage.root.join(INDEX_FOLDER);
@@ -160,8 +160,8 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
     let cache = settings.limits.index_cache_bytes;
     let options = Options {
         writer_cache_bytes: cache / 2,
-        reader_cache_bytes: cache / 2 / INDEX_READERS,
-        readers: INDEX_READERS as usize,
+        reader_cache_bytes: cache / 2 / INDEX_READERS as u64,
+        readers: INDEX_READERS,
         ..Options::default()
     };
     Ok(Arc::new(SqliteIndex::open_or_create(

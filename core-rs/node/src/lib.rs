@@ -23,7 +23,7 @@ pub use archive::{Archive, DEFAULT_TENANT};
 pub use arrival::{Caller, Duplicates, now_us};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
-pub use find::level_named;
+pub use find::{FindRequest, find_json, level_named};
 pub use offline::{CheckReport, ReindexReport, check, reindex};
 pub use policy::{listen, parse_policy};
 pub use replay::{Replayed, Skipped};

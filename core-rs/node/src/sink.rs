@@ -63,7 +63,7 @@ impl InstanceSink for ArchiveSink {
                 header,
                 writer: Some(writer),
                 head: Head::Reading {
-                    reader: HeaderReader::for_file(),
+                    reader: Box::new(HeaderReader::for_file()),
                     prefix: Vec::new(),
                 },
             }),
@@ -84,7 +84,7 @@ pub struct LargeInstance {
 
 enum Head {
     Reading {
-        reader: HeaderReader,
+        reader: Box<HeaderReader>,
         prefix: Vec<u8>,
     },
     Known(Box<Instance>),

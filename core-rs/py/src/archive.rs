@@ -11,7 +11,9 @@ use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page, View};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
-use vna_node::{Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, Settings, now_us};
+use vna_node::{
+    Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, now_us,
+};
 
 use crate::completions::{Completions, Outcome, Value};
 use crate::errors::BoundaryError;
@@ -255,6 +257,14 @@ impl CoreArchive {
         let json = py.detach(|| self.archive.index().statistics_json(DEFAULT_TENANT));
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(PyBytes::new(py, &json))
+    }
+
+    fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
+        let request: FindRequest = parse(&query_json, "query_json")?;
+        Ok(self.spawn(move |archive| {
+            let json = vna_node::find_json(archive.index(), DEFAULT_TENANT, &request, view())?;
+            Ok(Value::Bytes(json))
+        }))
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
