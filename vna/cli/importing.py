@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vna.cli import running
+from vna.cli.progress import progress
 from vna.errors import Busy, EncodingError, SettingsError, VnaError
 from vna.services.archive import Archive
 from vna.services.caller import Caller
@@ -63,18 +64,15 @@ async def _import(settings: Settings, files: Iterator[Path], url: str | None) ->
     counts: Counter[str] = Counter()
     budget = ByteBudget(HELD_BYTES)
     async with sink(settings, url) as (store, at_once):
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("{task.completed} files"),
-            TimeElapsedColumn(),
-            transient=True,
-        ) as progress:
-            task = progress.add_task("import", total=None)
+        with progress(
+            SpinnerColumn(), TextColumn("{task.completed} files"), TimeElapsedColumn()
+        ) as bar:
+            task = bar.add_task("import", total=None)
 
             async def work() -> None:
                 for path in files:  # one iterator, shared: each file goes to one worker
                     counts[await import_one(path, store, budget)] += 1
-                    progress.advance(task)
+                    bar.advance(task)
 
             await asyncio.gather(*(work() for _ in range(at_once)))
     return counts

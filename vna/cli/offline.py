@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from vna.cli.progress import progress
 from vna.services import maintenance
 from vna.settings import Settings
 
@@ -18,11 +18,11 @@ Work = Callable[[Settings, maintenance.Step], dict[str, Any]]
 def run_with_progress(title: str, work: Work, settings: Settings) -> dict[str, Any]:
     """Run `work` with a bar on the terminal, print its report and return it."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None)
+    with progress(*columns) as bar:
+        task = bar.add_task(title, total=None)
 
         def step(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total or None)
+            bar.update(task, completed=done, total=total or None)
 
         report = work(settings, step)
     print(json.dumps(report, indent=2))
