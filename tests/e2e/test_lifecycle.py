@@ -156,6 +156,15 @@ def test_a_port_that_is_taken_is_told_before_the_archive_is_opened(start_server,
     assert not (tmp_path / "other").exists()
 
 
+def test_a_dicom_port_that_is_taken_ends_the_start(start_server, tmp_path):
+    port = start_server().dicom_port
+    flags = ["--http-port=0", "--dicom-host=127.0.0.1", f"--dicom-port={port}"]
+    done = vna("serve", f"--root={tmp_path / 'other'}", *flags)
+    assert done.returncode == 1
+    assert f"vna: dicom.port: cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_setting_is_one_message(tmp_path):
     done = vna("serve", f"--root={tmp_path}", "--set=dicom.aett=X")
     assert done.returncode == 1

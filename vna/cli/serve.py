@@ -16,6 +16,7 @@ import msgspec
 from vna import log
 from vna.cli import running
 from vna.dimse.policy import compile_policy
+from vna.errors import SettingsError, StorageFailed
 from vna.rest import server as http_server
 from vna.rest.app import Application
 from vna.services.archive import Archive
@@ -75,7 +76,11 @@ def listen_dicom(archive: Archive) -> tuple[str, int] | None:
     settings = archive.settings
     if not settings.dicom.enabled:
         return None
-    host, port = archive.listen(compile_policy(settings.dicom))
+    try:
+        host, port = archive.listen(compile_policy(settings.dicom))
+    except (OSError, StorageFailed) as error:
+        wanted = f"{settings.dicom.host} port {settings.dicom.port}"
+        raise SettingsError(f"dicom.port: cannot listen on {wanted}: {error}") from None
     dicom = msgspec.structs.replace(settings.dicom, port=port)
     archive.settings = msgspec.structs.replace(settings, dicom=dicom)
     return host, port
