@@ -109,11 +109,23 @@ impl Archive {
     }
 
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
+    ///
+    /// A large one is written to a file of its own, on this thread.
     pub fn store_file(&self, file: Vec<u8>, tenant: i64, origin: Origin, reply: Reply) {
-        match read_instance(&file) {
-            Ok(instance) => self.store(instance, File::in_memory(file), tenant, origin, reply),
-            Err(error) => reply(Err(Arc::new(error.into()))),
+        match self.prepare(file) {
+            Ok((instance, file)) => self.store(instance, file, tenant, origin, reply),
+            Err(error) => reply(Err(Arc::new(error))),
         }
+    }
+
+    fn prepare(&self, file: Vec<u8>) -> Result<(Instance, File), ArchiveError> {
+        let instance = read_instance(&file)?;
+        if file.len() as u64 <= self.settings.storage.large_object_bytes {
+            return Ok((instance, File::in_memory(file)));
+        }
+        let mut writer = self.log.new_large_blob()?;
+        writer.write(&file)?;
+        Ok((instance, File::Large(writer.finish()?)))
     }
 
     /// Stores an instance whose head is known and whose file was streamed to the store.

@@ -15,7 +15,7 @@ use vna_node::{
     Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, now_us,
 };
 
-use crate::completions::{Completions, Outcome, Value};
+use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
 
 /// How long a resource must be quiet to be stable, in microseconds.
@@ -134,9 +134,7 @@ impl CoreArchive {
                 form,
                 ..TagsOptions::default()
             };
-            Ok(Value::Bytes(vna_node::stored_tags_json(
-                &located, &reader, &options,
-            )?))
+            Ok(vna_node::stored_tags_json(&located, &reader, &options)?)
         }))
     }
 
@@ -165,7 +163,7 @@ impl CoreArchive {
             let json = archive
                 .index()
                 .list_json(DEFAULT_TENANT, level, page, expand, view());
-            Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
+            Ok(json.map_err(ArchiveError::from)?)
         }))
     }
 
@@ -184,7 +182,7 @@ impl CoreArchive {
                 .index()
                 .related_json(DEFAULT_TENANT, level, &id, child_level, expand, view())
                 .map_err(ArchiveError::from)?;
-            json.map(Value::Bytes).ok_or_else(|| not_found(level, id))
+            json.ok_or_else(|| not_found(level, id))
         }))
     }
 
@@ -249,7 +247,7 @@ impl CoreArchive {
         };
         Ok(self.spawn(move |archive| {
             let json = archive.index().changes_json(DEFAULT_TENANT, &request);
-            Ok(Value::Bytes(json.map_err(ArchiveError::from)?))
+            Ok(json.map_err(ArchiveError::from)?)
         }))
     }
 
@@ -263,7 +261,7 @@ impl CoreArchive {
         let request: FindRequest = parse(&query_json, "query_json")?;
         Ok(self.spawn(move |archive| {
             let json = vna_node::find_json(archive.index(), DEFAULT_TENANT, &request, view())?;
-            Ok(Value::Bytes(json))
+            Ok(json)
         }))
     }
 
@@ -372,7 +370,7 @@ impl CoreFile {
             promise.keep(match reader.read_at(&mut buffer, offset) {
                 Ok(read) => {
                     buffer.truncate(read);
-                    Ok(Value::Bytes(buffer))
+                    Ok(buffer)
                 }
                 Err(error) => Err(ArchiveError::from(error).into()),
             });
@@ -506,7 +504,6 @@ fn inline<'py>(
 
 fn uploaded(outcome: &Became) -> Outcome {
     vna_node::upload_json(outcome)
-        .map(Value::Bytes)
         .ok_or_else(|| BoundaryError::Argument(format!("an upload became {outcome:?}")))
 }
 
@@ -514,7 +511,7 @@ fn deletion(level: Level, id: PublicId, outcome: &Became) -> Outcome {
     match outcome {
         Became::Deleted {
             remaining_ancestor, ..
-        } => Ok(Value::Bytes(vna_index::deletion_json(*remaining_ancestor))),
+        } => Ok(vna_index::deletion_json(*remaining_ancestor)),
         _ => Err(not_found(level, id)),
     }
 }

@@ -16,16 +16,8 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::errors::BoundaryError;
 
-/// What a finished call gives to Python.
-pub enum Value {
-    /// `None`.
-    Nothing,
-    /// `bytes`.
-    Bytes(Vec<u8>),
-}
-
-/// A result, as a worker thread leaves it.
-pub type Outcome = Result<Value, BoundaryError>;
+/// A result, as a worker thread leaves it: finished bytes, or why there are none.
+pub type Outcome = Result<Vec<u8>, BoundaryError>;
 
 /// The queue and its eventfd.
 pub struct Completions {
@@ -78,8 +70,7 @@ impl Completions {
         let list = PyList::empty(py);
         for (handle, outcome) in finished {
             let (ok, value) = match outcome {
-                Ok(Value::Nothing) => (true, py.None().into_bound(py)),
-                Ok(Value::Bytes(bytes)) => (true, PyBytes::new(py, &bytes).into_any()),
+                Ok(bytes) => (true, PyBytes::new(py, &bytes).into_any()),
                 Err(error) => (
                     false,
                     PyErr::from(error).into_value(py).into_bound(py).into_any(),
