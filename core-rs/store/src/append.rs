@@ -297,8 +297,14 @@ fn prefill(shared: &Shared, tail: &mut Tail, group_bytes: u64) {
     // then wait for its first block to be read back.
     let mut at = from;
     while at < to {
-        let piece = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
-        if tail.file.write_all_at(&[IoSlice::new(&ZEROS[..piece])], at).is_err() {
+        let piece = usize::try_from(to - at)
+            .unwrap_or(usize::MAX)
+            .min(ZEROS.len());
+        if tail
+            .file
+            .write_all_at(&[IoSlice::new(&ZEROS[..piece])], at)
+            .is_err()
+        {
             return;
         }
         at += piece as u64;
