@@ -328,31 +328,33 @@ impl Walker {
                 ..frame
             }),
         };
-        let inner = inner.map(|inner| {
-            if inner.foreign {
-                self.foreign_encoding(inner, window)
-            } else {
-                inner
-            }
-        });
+        let inner = match inner {
+            Some(inner) if inner.foreign => match self.foreign_encoding(inner, window) {
+                Some(inner) => Some(inner),
+                None => return Ok(Some(Outcome::NeedMore(element.value_offset + 8))),
+            },
+            inner => inner,
+        };
         let step = self.report(&element, window, sink)?;
         self.go_on(&element, inner, step, window)
     }
 
     /// Some writers put explicit VR into UN of undefined length. Read as implicit VR, a known VR would be a
     /// length above 16 kB, which the first element of an item of private data hardly has.
-    fn foreign_encoding(&self, frame: Frame, window: Window<'_>) -> Frame {
-        let vr = window
-            .from(self.position + 8)
-            .get(4..6)
-            .map(|vr| Vr([vr[0], vr[1]]));
-        match vr {
+    /// `None` if the first element is not there yet.
+    fn foreign_encoding(&self, frame: Frame, window: Window<'_>) -> Option<Frame> {
+        let first = window.from(self.position + 8);
+        if first.len() < 8 && !window.complete {
+            return None;
+        }
+        let vr = first.get(4..6).map(|vr| Vr([vr[0], vr[1]]));
+        Some(match vr {
             Some(vr) if vr.is_known() => Frame {
                 encoding: Encoding::ExplicitLittle,
                 ..frame
             },
             _ => frame,
-        }
+        })
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{FORMS, Form, bytes, data_set, file, file_as, identity, image, sequence, us};
+use common::{FORMS, Form, Writer, bytes, data_set, file, file_as, identity, image, sequence, us};
 use proptest::prelude::*;
 use vna_dicom::{
     Budget, DicomError, HeaderReader, Instance, MAX_INDEXED_VALUE_BYTES, Progress, Tag, Vr,
@@ -338,5 +338,36 @@ proptest! {
         let input = file(&image(form, 2), form);
         let cuts: Vec<usize> = (0..input.len()).collect();
         prop_assert_eq!(in_pieces(HeaderReader::for_file(), &input, &cuts), read_instance(&input));
+    }
+}
+
+#[test]
+fn explicit_vr_inside_un_of_undefined_length_is_seen_in_pieces_too() {
+    for inner_form in [Form::Implicit, Form::Explicit] {
+        let mut writer = Writer::new(Form::Explicit);
+        writer.header(Tag(0x0008, 0x2112), Vr::UN, u32::MAX);
+        let mut inner = Writer::new(inner_form);
+        inner.tag(tags::ITEM);
+        inner.out.extend_from_slice(&u32::MAX.to_le_bytes());
+        inner.element(&bytes(Tag(0x0008, 0x1150), Vr::UI, "1.2\0"));
+        for tag in [
+            tags::ITEM_DELIMITATION_ITEM,
+            tags::SEQUENCE_DELIMITATION_ITEM,
+        ] {
+            inner.tag(tag);
+            inner.out.extend_from_slice(&[0; 4]);
+        }
+        writer.out.append(&mut inner.out);
+        let mut all = Writer::new(Form::Explicit);
+        all.items(&identity()[..7]);
+        all.out.append(&mut writer.out);
+        all.items(&identity()[7..]);
+        let input = file_as(Form::Explicit.uid(), &all.out);
+        let whole = read_instance(&input).expect("whole");
+        let cuts: Vec<usize> = (0..input.len()).collect();
+        assert_eq!(
+            in_pieces(HeaderReader::for_file(), &input, &cuts),
+            Ok(whole)
+        );
     }
 }
