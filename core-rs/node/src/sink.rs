@@ -154,12 +154,16 @@ impl InstanceStream for LargeInstance {
                 },
             );
         };
-        if let Err(error) = check_uids(&self.header, &instance) {
-            return refuse(&self.header, &error);
-        }
         let Some(writer) = self.writer.take() else {
             return status::OUT_OF_RESOURCES;
         };
+        // The head was read before its pixel data was all here.
+        let whole = instance
+            .check_length(writer.size())
+            .map_err(ArchiveError::from);
+        if let Err(error) = whole.and_then(|()| check_uids(&self.header, &instance)) {
+            return refuse(&self.header, &error);
+        }
         let blob = match tokio::task::spawn_blocking(move || writer.finish()).await {
             Ok(Ok(blob)) => blob,
             Ok(Err(error)) => return refuse(&self.header, &error.into()),

@@ -116,6 +116,7 @@ fn large_objects_are_handed_on_in_parts_as_they_arrive() {
     assert_eq!(stored[1].parts, 0);
     let snapshot = bench.server().counters();
     assert_eq!((snapshot.totals.streamed, snapshot.totals.stored), (1, 2));
+    assert_eq!(snapshot.totals.data_set_bytes, 5_001_000);
     assert_eq!(bench.sink.given_up.load(Ordering::SeqCst), 0);
 }
 
