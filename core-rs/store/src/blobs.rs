@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vna_io::{DiskFile, Open};
 
 use crate::error::StoreError;
+use crate::handles::FileId;
 use crate::shared::{Shared, is_full};
 use crate::sites;
 use crate::types::{BlobKey, Digest, Digester};
@@ -160,8 +161,9 @@ pub fn remove_files(shared: &Shared, keys: &[BlobKey]) -> Result<usize, StoreErr
     let mut folders = std::collections::BTreeMap::new();
     let mut removed = 0;
     for key in keys {
-        shared.handles.forget(crate::handles::FileId::Blob(*key));
-        match shared.disk.remove(&shared.paths.blob(key)) {
+        let result = shared.disk.remove(&shared.paths.blob(key));
+        shared.handles.forget(FileId::Blob(*key));
+        match result {
             Ok(()) => {
                 removed += 1;
                 folders.insert(key.0[0], key);

@@ -51,6 +51,16 @@ impl Handles {
         }
         // Opened without the lock: a slow disk must not stop the readers of files that are open.
         let file = disk.open(path, Open::Read)?;
+        self.keep(id, &file);
+        // Removed while we opened it? Then `forget` may have come before us, and the cache would
+        // keep alive what is reported as gone.
+        if !disk.exists(path)? {
+            self.forget(id);
+        }
+        Ok(file)
+    }
+
+    fn keep(&self, id: FileId, file: &Arc<dyn DiskFile>) {
         let mut files = self.files.lock();
         if files.open.len() >= self.limit {
             let oldest = files
@@ -61,11 +71,10 @@ impl Handles {
             oldest.and_then(|id| files.open.remove(&id));
         }
         let now = files.clock;
-        files.open.insert(id, (Arc::clone(&file), now));
-        Ok(file)
+        files.open.insert(id, (Arc::clone(file), now));
     }
 
-    /// Forgets a file that is going to be removed.
+    /// Forgets a file that was removed.
     pub fn forget(&self, id: FileId) {
         self.files.lock().open.remove(&id);
     }

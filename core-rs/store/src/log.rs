@@ -255,7 +255,8 @@ impl Log {
         verify::verify(&self.shared, &self.maintenance, is_live, each)
     }
 
-    /// All segments, in the order of their records.
+    /// All segments, in the order of their records; a pack whose compaction is not finished before
+    /// the one that takes its place.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         stats::segments(&self.shared)
     }

@@ -21,9 +21,25 @@ use crate::types::{BlobKey, BlobRef, Lsn, Place};
 pub type LiveCounts = HashMap<u64, LiveCount>;
 
 pub fn set_live(shared: &Shared, counts: &LiveCounts) {
+    let count = |id: u64| counts.get(&id).copied().unwrap_or_default();
     for segment in shared.segments.all() {
-        let live = counts.get(&segment.id()).copied().unwrap_or_default();
-        *segment.live.lock() = Some(live);
+        // While a compaction is not finished the index may refer to either pack, and both hold the
+        // same records.
+        let twin = shared
+            .segments
+            .replacement_of(segment.id())
+            .map(|replacement| replacement.id())
+            .or_else(|| {
+                shared
+                    .segments
+                    .get(segment.header.replaces)
+                    .map(|old| old.id())
+            });
+        let (here, there) = (count(segment.id()), twin.map(count).unwrap_or_default());
+        *segment.live.lock() = Some(LiveCount {
+            records: here.records + there.records,
+            bytes: here.bytes + there.bytes,
+        });
     }
 }
 
@@ -153,8 +169,8 @@ pub fn may_go(shared: &Shared, writer: &Mutex<Writer>, segment: &Segment) -> boo
 /// Removes a pack, durably. Readers that have it open read on.
 pub fn remove_segment(shared: &Shared, segment: &Segment) -> Result<(), StoreError> {
     shared.segments.remove(segment.id());
-    shared.handles.forget(FileId::Segment(segment.id()));
     shared.disk.remove(&segment.path)?;
+    shared.handles.forget(FileId::Segment(segment.id()));
     shared
         .disk
         .sync_dir(&shared.paths.segments(), sites::PACK_REMOVED)?;

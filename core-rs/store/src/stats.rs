@@ -21,6 +21,8 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// Records that have a blob.
     pub blobs: u64,
+    /// The pack that takes its place: it is being compacted, or was when the process ended.
+    pub replaced_by: Option<u64>,
     /// What of it is live; `None` until [`Log::set_live`](crate::Log::set_live).
     pub live: Option<LiveCount>,
 }
@@ -94,12 +96,13 @@ pub fn segments(shared: &Shared) -> Vec<SegmentInfo> {
         last_lsn: segment.last_lsn(),
         bytes: segment.end(),
         blobs: segment.blobs(),
+        replaced_by: shared
+            .segments
+            .replacement_of(segment.id())
+            .map(|replacement| replacement.id()),
         live: *segment.live.lock(),
     };
-    shared
-        .segments
-        .in_order()
-        .iter()
-        .map(|segment| info(segment))
-        .collect()
+    let mut all = shared.segments.all();
+    all.sort_by_key(|segment| (segment.header.first_lsn, segment.id()));
+    all.iter().map(|segment| info(segment)).collect()
 }

@@ -296,7 +296,7 @@ fn nothing_acknowledged_is_lost_when_the_power_is_cut_at_any_sync() {
             syncs.unwrap_or_else(|e| panic!("{name}: {e}"))
         );
     }
-    for seed in 0..12 {
+    for seed in 0..30 {
         let work = |world: &mut World| random_steps(world, seed, 40);
         cut_everywhere(&work, None, Cut::AtSync, 4).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     }

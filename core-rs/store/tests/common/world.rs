@@ -141,6 +141,17 @@ impl World {
         self.reconcile(recovery.horizon)?;
         self.check_blobs()?;
         self.model.abandoned = 0;
+        let counts = self.live_counts();
+        self.log().set_live(&counts);
+        for (old, _) in recovery.unfinished_compactions {
+            self.compact_segment(old)?;
+        }
+        self.check_counts()?;
+        self.sweep()
+    }
+
+    /// What the index refers to, by segment.
+    fn live_counts(&self) -> HashMap<u64, LiveCount> {
         let mut counts: HashMap<u64, LiveCount> = HashMap::new();
         for live in self.model.live.values() {
             let count = counts.entry(live.blob.place.segment()).or_default();
@@ -148,11 +159,22 @@ impl World {
             let is_inline = matches!(live.blob.place, Place::Segment { .. });
             count.bytes += if is_inline { live.blob.size } else { 0 };
         }
-        self.log().set_live(&counts);
-        for (old, _) in recovery.unfinished_compactions {
-            self.compact_segment(old)?;
+        counts
+    }
+
+    /// The log counts as the index does.
+    fn check_counts(&self) -> Outcome {
+        let mut counts = self.live_counts();
+        for info in self.log().segments() {
+            let expected = counts.remove(&info.segment).unwrap_or_default();
+            if info.replaced_by.is_none() && info.live != Some(expected) {
+                return violation(format!("{info:?} should have {expected:?}"));
+            }
         }
-        self.sweep()
+        match counts.is_empty() {
+            true => Ok(()),
+            false => violation(format!("rows point into {counts:?}")),
+        }
     }
 
     fn check_recovery(&self, recovery: &Recovery) -> Outcome {
@@ -522,6 +544,7 @@ impl World {
         });
         self.log = Some(log);
         self.must("compact", compacted)?;
+        self.check_counts()?;
         self.note_removed(segment)
     }
 
