@@ -16,7 +16,8 @@ CREATE TABLE meta (
     key_seed        INTEGER NOT NULL, -- of the hashes in `key`; secret, so that nobody can make them collide
     keyed_to        INTEGER NOT NULL, -- `key` has all resources up to this id
     termed_to       INTEGER NOT NULL, -- `term` has all patients and studies up to this id
-    grammed_to      INTEGER NOT NULL  -- `gram` likewise
+    grammed_to      INTEGER NOT NULL, -- `gram` likewise
+    syncs           INTEGER NOT NULL  -- counts synced commits, so that each has a page to write
 ) STRICT;
 
 CREATE TABLE tenant (
@@ -219,4 +220,4 @@ CREATE TABLE purge (
     level           INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO meta VALUES (1, 0, 1, 1, random(), 0, 0, 0);
+INSERT INTO meta VALUES (1, 0, 1, 1, random(), 0, 0, 0, 0);

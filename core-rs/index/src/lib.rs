@@ -14,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+mod bits;
 mod error;
 mod identity;
 mod json;
@@ -30,7 +31,7 @@ pub use matching::key_matches;
 pub use query::{
     Answer, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs, OrderBy, Query, Wanted,
 };
-pub use sqlite::{Options, SqliteIndex};
+pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry,
     Event, FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation,
@@ -76,6 +77,10 @@ pub trait Index: Send + Sync {
 
     /// The blobs in one unit of a store (segment, pack) that rows point at, in the order of their places.
     fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError>;
+
+    /// Looks for contradictions: in the engine's pages, and between counters and rows. Empty: all is well. Takes
+    /// minutes on a large archive.
+    fn verify(&self) -> Result<Vec<String>, IndexError>;
 
     /// What a tenant's archive holds; takes the same short time however much that is.
     fn statistics(&self, tenant: i64) -> Result<Statistics, IndexError>;

@@ -4,13 +4,18 @@ mod suite;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use vna_index::{Index, Options, SqliteIndex};
+use suite::world::{Feed, VIEW, arrival, json};
+use vna_dicom::Level;
+use vna_index::{
+    DEFAULT_TENANT, Deletion, Entry, Index, IndexError, Options, Page, Rebuild, Relocation,
+    SqliteIndex,
+};
 
 /// A folder that goes when it is dropped.
-pub struct Folder(pub PathBuf);
+struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Folder {
+    fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "vna-index-{}-{}",
@@ -29,7 +34,7 @@ impl Drop for Folder {
     }
 }
 
-pub struct Held {
+struct Held {
     index: SqliteIndex,
     _folder: Folder,
 }
@@ -50,46 +55,7 @@ fn empty() -> Held {
     }
 }
 
-suite::conformance! { crate::empty:
-    ingest {
-        a_new_instance_is_seen_at_all_levels,
-        counters_follow_arrivals,
-        the_same_bytes_again_change_nothing,
-        other_bytes_are_kept_as_a_version_until_they_expire,
-        a_superseding_instance_takes_the_place_of_the_old_one,
-        always_replaces_even_the_same_bytes,
-        a_uid_below_a_second_parent_is_stored_and_flagged,
-        issuers_and_tenants_keep_patients_apart,
-        an_entry_out_of_order_is_refused_and_changes_nothing,
-        the_status_of_a_series_follows_its_numbers,
-        a_resource_is_stable_when_it_was_quiet_for_long_enough,
-    }
-    changes {
-        a_new_instance_is_told_from_below_each_level_once,
-        pages_are_cut_by_since_to_limit_and_type,
-        changes_of_deleted_resources_disappear_and_numbers_are_not_reused,
-        events_are_told_of_live_resources,
-    }
-    deletion {
-        a_deleted_resource_is_gone_at_every_level_at_once,
-        deletion_keeps_counters_and_tells_the_remaining_ancestor,
-        what_was_deleted_can_arrive_again_before_the_rows_are_gone,
-        an_instance_goes_with_its_versions,
-        versions_below_a_deleted_series_are_counted_off,
-        a_large_purge_is_done_in_slices,
-    }
-    find {
-        every_key_finds_what_a_look_at_each_resource_finds,
-        deleted_resources_are_not_found,
-        names_can_be_compared_with_case,
-        pages_join_to_the_whole_in_the_asked_order,
-        what_lacks_the_value_comes_last,
-        parents_restrict_a_query,
-        keys_that_are_not_indexed_are_named,
-        answers_tell_counts_and_classes,
-        identifiers_are_looked_up_at_every_level,
-    }
-}
+suite::everything! { crate::empty }
 
 /// As [`empty`], with grams from the first study on.
 fn with_grams() -> Held {
@@ -106,10 +72,161 @@ fn with_grams() -> Held {
 }
 
 mod grams {
-    crate::suite::conformance! { crate::with_grams:
-        find {
-            every_key_finds_what_a_look_at_each_resource_finds,
-            deleted_resources_are_not_found,
+    crate::suite::everything! { crate::with_grams }
+}
+
+fn seen(index: &dyn Index) -> Vec<serde_json::Value> {
+    let mut seen: Vec<_> = Level::ALL
+        .into_iter()
+        .map(|level| {
+            index
+                .list_json(DEFAULT_TENANT, level, Page::default(), true, VIEW)
+                .expect("lists")
+        })
+        .collect();
+    seen.push(index.statistics_json(DEFAULT_TENANT).expect("reads"));
+    seen.push(
+        index
+            .changes_json(DEFAULT_TENANT, &suite::changes::all())
+            .expect("reads"),
+    );
+    seen.iter().map(|bytes| json(bytes)).collect()
+}
+
+fn log() -> Vec<Entry> {
+    let instance = |i: u64| {
+        let (patient, series) = (format!("P{}", i % 5), format!("1.{}.{}", i % 5, i % 3));
+        arrival(
+            &patient,
+            &format!("1.{}", i % 5),
+            &series,
+            &format!("{series}.{i}"),
+        )
+        .name("Smith^John")
+    };
+    let mut entries: Vec<Entry> = (1..=300).map(|i| instance(i).entry(i)).collect();
+    entries.push(Entry::Deletion(Deletion {
+        lsn: 301,
+        tenant: DEFAULT_TENANT,
+        level: Level::Patient,
+        public_id: instance(3).id(Level::Patient),
+        at_us: 0,
+    }));
+    entries.extend((302..=320).map(|i| instance(i).entry(i)));
+    entries
+}
+
+#[test]
+fn what_was_applied_is_there_after_opening_again() {
+    let folder = Folder::new();
+    let path = folder.0.join("index.db");
+    let mut before = Vec::new();
+    for (i, entries) in log().chunks(50).enumerate() {
+        let index = SqliteIndex::open_or_create(&path, Options::default()).expect("opens");
+        if i > 0 {
+            assert_eq!(seen(&index), before);
         }
+        index.apply(entries).expect("applies");
+        before = seen(&index);
+        assert_eq!(index.verify().expect("checks"), Vec::<String>::new());
     }
+}
+
+#[test]
+fn an_index_rebuilt_from_the_log_shows_the_same() {
+    let folder = Folder::new();
+    let path = folder.0.join("index.db");
+    let index = SqliteIndex::open_or_create(&path, Options::default()).expect("opens");
+    for entries in log().chunks(7) {
+        index.apply(entries).expect("applies");
+    }
+    let before = seen(&index);
+    drop(index);
+    std::fs::write(
+        &path,
+        b"this is no database, it has only a few bytes of text",
+    )
+    .expect("writes");
+    let error = SqliteIndex::open(&path, Options::default())
+        .err()
+        .expect("is refused");
+    assert!(error.needs_reindex(), "{error}");
+    let rebuild = Rebuild::begin(&path, Options::default()).expect("begins");
+    for entries in log().chunks(100) {
+        rebuild.apply(entries).expect("applies");
+    }
+    let index = rebuild.finish().expect("finishes");
+    assert_eq!(seen(&index), before);
+    assert_eq!(index.covered_lsn(), 320);
+    assert_eq!(index.verify().expect("checks"), Vec::<String>::new());
+    let name = vna_index::Query::all(DEFAULT_TENANT, Level::Patient)
+        .key(vna_dicom::Tag(0x10, 0x10), "*mith*");
+    assert_eq!(index.count(&name).expect("counts").0, 5);
+}
+
+#[test]
+fn what_is_no_index_of_ours_has_a_named_error() {
+    let folder = Folder::new();
+    let missing = SqliteIndex::open(&folder.0.join("none.db"), Options::default()).err();
+    assert!(
+        matches!(missing, Some(IndexError::Missing { .. })),
+        "{missing:?}"
+    );
+    let foreign = folder.0.join("foreign.db");
+    let connection = rusqlite::Connection::open(&foreign).expect("opens");
+    connection
+        .execute_batch("CREATE TABLE other (x)")
+        .expect("creates");
+    drop(connection);
+    let error = SqliteIndex::open_or_create(&foreign, Options::default()).err();
+    assert!(
+        matches!(error, Some(IndexError::Corrupt { .. })),
+        "{error:?}"
+    );
+    let newer = folder.0.join("newer.db");
+    drop(SqliteIndex::open_or_create(&newer, Options::default()).expect("opens"));
+    let connection = rusqlite::Connection::open(&newer).expect("opens");
+    connection
+        .execute_batch("PRAGMA user_version = 99")
+        .expect("sets");
+    drop(connection);
+    let error = SqliteIndex::open(&newer, Options::default()).err();
+    assert!(
+        matches!(error, Some(IndexError::SchemaTooNew { found: 99, .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn blobs_can_be_listed_by_place_and_moved() {
+    let held = empty();
+    let index = held.index();
+    let mut feed = Feed::new(index);
+    for i in 1..=3 {
+        feed.put(&arrival("A", "1", "1.1", &format!("1.1.{i}")));
+    }
+    let blobs = index.blobs_in(1, 1).expect("lists");
+    assert_eq!(
+        blobs.iter().map(|blob| blob.place_b).collect::<Vec<_>>(),
+        [1000, 2000, 3000]
+    );
+    let moved = Relocation {
+        store: 1,
+        key: blobs[1].key,
+        from: (1, 2000),
+        to: (7, 64),
+    };
+    let wrong_key = Relocation {
+        key: blobs[0].key,
+        from: (1, 3000),
+        ..moved.clone()
+    };
+    assert_eq!(index.relocate(&[moved, wrong_key]).expect("moves"), 1);
+    let instance = arrival("A", "1", "1.1", "1.1.2").id(Level::Instance);
+    let located = index
+        .locate(DEFAULT_TENANT, &instance)
+        .expect("reads")
+        .expect("is there");
+    assert_eq!((located.blob.place_a, located.blob.place_b), (7, 64));
+    assert_eq!(index.blobs_in(1, 1).expect("lists").len(), 2);
 }

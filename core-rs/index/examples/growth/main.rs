@@ -4,6 +4,7 @@
 //! stored. Transactions are of 16 to 256 arrivals; a batch is 5,000 of them.
 
 mod population;
+mod queries;
 
 use population::{Arrivals, INSTANCES, Random, plain_series};
 use std::path::PathBuf;
@@ -85,6 +86,7 @@ fn main() {
         start.elapsed().as_secs_f64()
     );
     index.checkpoint().expect("checkpoints");
+    queries::warm(&index);
     let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len()) >> 20;
     println!(
         "index.db {} MiB, index.db-wal {} MiB, {}",
@@ -97,6 +99,7 @@ fn main() {
     let index = SqliteIndex::open(&path, Options::default()).expect("opens");
     println!("opened in {:.0} ms", ms(start.elapsed()));
     drop(index);
+    queries::cold(&path);
     let _ = std::fs::remove_dir_all(&folder);
 }
 

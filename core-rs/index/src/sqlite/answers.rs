@@ -3,6 +3,7 @@
 use super::keys::{KeyKind, candidates};
 use super::read::Snapshot;
 use super::resource::{self, one};
+use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::json::Json;
 use crate::{BlobRow, IndexError, Located, Page, Statistics, View};
@@ -180,7 +181,7 @@ pub(crate) fn statistics(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Statist
         .and_then(|mut statement| {
             statement
                 .query_row(params![tenant], |row| {
-                    let count = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                    let count = |at| row.get::<_, i64>(at).map(Unsigned::unsigned);
                     Ok(Statistics {
                         patients: count(0)?,
                         studies: count(1)?,
@@ -209,17 +210,12 @@ pub(crate) fn statistics_json(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Ve
     let s = statistics(snapshot, tenant)?;
     let mut json = Json::new();
     json.open(b'{');
-    json.name("CountInstances")
-        .number(s.instances.cast_signed());
-    json.name("CountPatients").number(s.patients.cast_signed());
-    json.name("CountSeries").number(s.series.cast_signed());
-    json.name("CountStudies").number(s.studies.cast_signed());
-    write_size(&mut json, "TotalDiskSize", s.stored_bytes.cast_signed());
-    write_size(
-        &mut json,
-        "TotalUncompressedSize",
-        s.plain_bytes.cast_signed(),
-    );
+    json.name("CountInstances").number(s.instances.signed());
+    json.name("CountPatients").number(s.patients.signed());
+    json.name("CountSeries").number(s.series.signed());
+    json.name("CountStudies").number(s.studies.signed());
+    write_size(&mut json, "TotalDiskSize", s.stored_bytes.signed());
+    write_size(&mut json, "TotalUncompressedSize", s.plain_bytes.signed());
     json.close(b'}');
     Ok(json.finish())
 }
@@ -450,8 +446,8 @@ fn blob(row: &Row<'_>) -> Result<BlobRow, rusqlite::Error> {
         key: row.get(1)?,
         place_a: row.get(2)?,
         place_b: row.get(3)?,
-        stored_size: row.get::<_, i64>(4)?.cast_unsigned(),
-        plain_size: row.get::<_, i64>(5)?.cast_unsigned(),
+        stored_size: row.get::<_, i64>(4)?.unsigned(),
+        plain_size: row.get::<_, i64>(5)?.unsigned(),
         encoding: row.get(6)?,
         digest: row.get(7)?,
         availability: row.get(8)?,
@@ -462,12 +458,12 @@ fn located(row: &Row<'_>) -> Result<Located, rusqlite::Error> {
     Ok(Located {
         blob: blob(row)?,
         instance: PublicId(row.get(9)?),
-        file_size: row.get::<_, i64>(10)?.cast_unsigned(),
+        file_size: row.get::<_, i64>(10)?.unsigned(),
         sop_instance_uid: row.get(11)?,
         sop_class_uid: row.get(12)?,
         transfer_syntax_uid: row.get(13)?,
-        data_set_offset: row.get::<_, i64>(14)?.cast_unsigned(),
-        pixel_data_offset: row.get::<_, Option<i64>>(15)?.map(i64::cast_unsigned),
+        data_set_offset: row.get::<_, i64>(14)?.unsigned(),
+        pixel_data_offset: row.get::<_, Option<i64>>(15)?.map(Unsigned::unsigned),
         number_of_frames: row.get(16)?,
         received_us: row.get(17)?,
     })

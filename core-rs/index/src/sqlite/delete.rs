@@ -4,6 +4,7 @@ use super::keys::{KeyKind, candidates};
 use super::resource::{find, row};
 use super::terms;
 use super::writer::{DELETED, LIVE, SUPERSEDED, Transaction, first_seq};
+use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::{Deletion, FreedBlob, IndexError, Outcome};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -82,7 +83,7 @@ pub(crate) fn apply(
     transaction.pending.flush(connection)?;
     Ok(Outcome::Deleted {
         remaining_ancestor: remaining.map(|(level, found)| (level, found.public_id)),
-        instances: target.instances.cast_unsigned(),
+        instances: target.instances.unsigned(),
     })
 }
 
@@ -348,7 +349,7 @@ fn remove_extras(
     freed: &mut Vec<FreedBlob>,
 ) -> Result<(), IndexError> {
     const DOING: &str = "removing what belongs to a resource";
-    let first = first_seq(lsn.cast_unsigned());
+    let first = first_seq(lsn.unsigned());
     connection
         .prepare_cached("DELETE FROM change WHERE seq BETWEEN ?1 AND ?1 + 3 AND resource = ?2")
         .and_then(|mut statement| statement.execute(params![first, id]))
@@ -397,7 +398,7 @@ fn release(
                         key: row.get(2)?,
                         place_a: row.get(3)?,
                         place_b: row.get(4)?,
-                        stored_size: row.get::<_, i64>(5)?.cast_unsigned(),
+                        stored_size: row.get::<_, i64>(5)?.unsigned(),
                     };
                     Ok((row.get::<_, i64>(0)?, free))
                 })
@@ -407,7 +408,7 @@ fn release(
     let Some((refs, free)) = row else {
         return Ok(0);
     };
-    let stored = free.stored_size.cast_signed();
+    let stored = free.stored_size.signed();
     if refs <= 0 {
         connection
             .prepare_cached("DELETE FROM blob WHERE id = ?1")

@@ -4,6 +4,7 @@ use super::candidates::{self, Sets, array};
 use super::read::Snapshot;
 use super::resource;
 use super::tags::{self, Tags};
+use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::json::Json;
 use crate::matching::Matcher;
@@ -552,9 +553,9 @@ fn count_below(
     let Some((_, found)) = resource::row(snapshot.connection, level, id)? else {
         return Ok(());
     };
-    into.studies = (level == Level::Patient).then_some(found.studies.cast_unsigned());
-    into.series = (level <= Level::Study).then_some(found.series.cast_unsigned());
-    into.instances = (level <= Level::Series).then_some(found.instances.cast_unsigned());
+    into.studies = (level == Level::Patient).then_some(found.studies.unsigned());
+    into.series = (level <= Level::Study).then_some(found.series.unsigned());
+    into.instances = (level <= Level::Series).then_some(found.instances.unsigned());
     Ok(())
 }
 

@@ -11,6 +11,7 @@
 //! 3. A run leaves memory after the transaction that completed it in the table. [`Tail::epoch`] changes then,
 //!    so a reader whose snapshot is older than the change knows that it has to look again.
 
+use crate::bits::Signed;
 use crate::error::Doing;
 use crate::{IndexError, PublicId};
 use parking_lot::RwLock;
@@ -47,13 +48,13 @@ pub(crate) struct Hasher {
 impl Hasher {
     pub(crate) fn text(self, tenant: i64, kind: KeyKind, text: &str) -> i64 {
         let salt = (tenant as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ ((kind as u64) << 56);
-        xxh3_64_with_seed(text.as_bytes(), self.seed ^ salt).cast_signed()
+        xxh3_64_with_seed(text.as_bytes(), self.seed ^ salt).signed()
     }
 
     pub(crate) fn public_id(self, tenant: i64, id: &PublicId) -> i64 {
         let salt = (tenant as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
             ^ ((KeyKind::PublicId as u64) << 56);
-        xxh3_64_with_seed(&id.0, self.seed ^ salt).cast_signed()
+        xxh3_64_with_seed(&id.0, self.seed ^ salt).signed()
     }
 }
 

@@ -13,10 +13,15 @@ mod keys;
 mod maintain;
 mod place;
 mod read;
+mod rebuild;
 mod resource;
 mod tags;
 mod terms;
+mod verify;
+mod vfs;
 mod writer;
+
+pub use rebuild::Rebuild;
 
 use crate::error::Doing;
 use crate::{
@@ -35,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use terms::TermTail;
+use vfs::Shim;
 use vna_dicom::{Level, PublicId};
 use writer::Writer;
 
@@ -68,11 +74,13 @@ impl Default for Options {
 
 /// An index in a SQLite file.
 pub struct SqliteIndex {
-    // Dropped in this order: the thread and the readers let go before the writer closes the file.
+    // Dropped in this order: the thread and the readers let go before the writer closes the file, and the shim
+    // under all of them goes last.
     checkpointer: Option<Checkpointer>,
     readers: Readers,
     writer: Mutex<Writer>,
     covered: AtomicU64,
+    _shim: Option<Shim>,
 }
 
 thread_local! {
@@ -101,12 +109,27 @@ impl SqliteIndex {
         Self::open_with(path, None, options, Mode::Create)
     }
 
+    /// As [`open_or_create`](Self::open_or_create), on another disk than the real one: every byte goes through
+    /// `disk`. For tests; locks hold within this process only.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Corrupt`] if what is there cannot be used.
+    pub fn open_or_create_on(
+        disk: Arc<dyn vna_io::Disk>,
+        path: &Path,
+        options: Options,
+    ) -> Result<SqliteIndex, IndexError> {
+        Self::open_with(path, Some(Shim::register(disk)), options, Mode::Create)
+    }
+
     fn open_with(
         path: &Path,
-        vfs: Option<&str>,
+        shim: Option<Shim>,
         options: Options,
         mode: Mode,
     ) -> Result<SqliteIndex, IndexError> {
+        let vfs = shim.as_ref().map(Shim::name);
         let connection = connection::open(path, vfs, mode, options.writer_cache_bytes)?;
         connection.wal_hook(Some(|_, pages| {
             WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
@@ -146,6 +169,7 @@ impl SqliteIndex {
             readers,
             writer: Mutex::new(writer),
             covered,
+            _shim: shim,
         })
     }
 
@@ -205,8 +229,8 @@ impl Index for SqliteIndex {
 
     fn relocate(&self, moves: &[Relocation]) -> Result<u64, IndexError> {
         self.write(|writer| {
-            connection::set_synced(&writer.connection, true)?;
-            let result = writer.transaction(|transaction| {
+            writer.synced(|transaction| {
+                transaction.meta.syncs = transaction.meta.syncs.wrapping_add(1);
                 let mut statement = transaction
                     .connection
                     .prepare_cached(
@@ -228,15 +252,17 @@ impl Index for SqliteIndex {
                     changed += u64::try_from(rows).unwrap_or(0);
                 }
                 Ok(changed)
-            });
-            connection::set_synced(&writer.connection, false)?;
-            result
+            })
         })
     }
 
     fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError> {
         self.readers
             .read(|snapshot| answers::blobs_in(snapshot, store, place_a))
+    }
+
+    fn verify(&self) -> Result<Vec<String>, IndexError> {
+        self.readers.read(verify::problems)
     }
 
     fn statistics(&self, tenant: i64) -> Result<Statistics, IndexError> {

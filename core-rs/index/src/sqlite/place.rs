@@ -5,6 +5,7 @@ use super::keys::{KeyKind, candidates};
 use super::tags;
 use super::terms;
 use super::writer::Transaction;
+use crate::bits::Signed;
 use crate::error::Doing;
 use crate::identity::qualified_patient_id;
 use crate::{Arrival, IndexError};
@@ -203,7 +204,7 @@ fn new_patient(
                 identity.issuer_of_patient_id,
                 identity.patient_id,
                 public_id.0,
-                arrival.lsn.cast_signed(),
+                arrival.lsn.signed(),
                 arrival.received_us,
                 transaction.packed,
             ])
@@ -329,7 +330,7 @@ fn new_study(
                 instance.tag(Tag(0x0008, 0x0030)).and_then(crate::normal::time_us),
                 identity.accession_number,
                 identity.issuer_of_accession_number,
-                arrival.lsn.cast_signed(),
+                arrival.lsn.signed(),
                 arrival.received_us,
                 transaction.packed,
             ])
@@ -481,7 +482,7 @@ fn new_series(
                 public_id.0,
                 instance.tag(Tag(0x0008, 0x0060)).unwrap_or(""),
                 expected_instances(arrival),
-                arrival.lsn.cast_signed(),
+                arrival.lsn.signed(),
                 arrival.received_us,
                 transaction.packed,
             ])

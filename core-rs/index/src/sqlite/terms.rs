@@ -14,6 +14,7 @@
 use super::tags;
 use super::writer::Transaction;
 use crate::IndexError;
+use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::normal::{fold, pn_groups};
 use parking_lot::RwLock;
@@ -494,7 +495,7 @@ fn wants_grams(transaction: &Transaction<'_>) -> Result<bool, IndexError> {
         .prepare_cached("SELECT coalesce(sum(patients + studies), 0) FROM tenant")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
         .doing("counting patients and studies")?;
-    Ok(rows.cast_unsigned() >= transaction.grams_from)
+    Ok(rows.unsigned() >= transaction.grams_from)
 }
 
 /// Removes the terms of a patient or study whose row is still there.

@@ -4,6 +4,7 @@ use super::keys::{self, Hasher, KeyKind, Tail, candidates};
 use super::place::{self, Made, Places, SeriesEntry};
 use super::terms::{self, TermTail};
 use super::{connection, delete, maintain, resource};
+use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::identity::{instance_id, qualified_patient_id};
 use crate::{
@@ -36,6 +37,7 @@ pub(crate) struct Meta {
     pub(crate) keyed_to: i64,
     pub(crate) termed_to: i64,
     pub(crate) grammed_to: i64,
+    pub(crate) syncs: i64,
 }
 
 /// What a resource gained (or lost) in a transaction.
@@ -223,18 +225,19 @@ impl Writer {
     ) -> Result<Writer, IndexError> {
         let (meta, seed) = connection
             .query_row(
-                "SELECT covered_lsn, next_id, next_blob, keyed_to, termed_to, grammed_to, key_seed FROM meta",
+                "SELECT covered_lsn, next_id, next_blob, keyed_to, termed_to, grammed_to, key_seed, syncs FROM meta",
                 [],
                 |row| {
                     let meta = Meta {
-                        covered: row.get::<_, i64>(0)?.cast_unsigned(),
+                        covered: row.get::<_, i64>(0)?.unsigned(),
                         next_id: row.get(1)?,
                         next_blob: row.get(2)?,
                         keyed_to: row.get(3)?,
                         termed_to: row.get(4)?,
                         grammed_to: row.get(5)?,
+                        syncs: row.get(7)?,
                     };
-                    Ok((meta, row.get::<_, i64>(6)?.cast_unsigned()))
+                    Ok((meta, row.get::<_, i64>(6)?.unsigned()))
                 },
             )
             .doing("reading the state of the index")?;
@@ -339,7 +342,7 @@ impl Writer {
             }
             covered = entry.lsn();
             number(
-                covered.saturating_mul(CHANGES_PER_LSN.cast_unsigned()),
+                covered.saturating_mul(CHANGES_PER_LSN.unsigned()),
                 "log position",
             )?;
         }
@@ -362,11 +365,25 @@ impl Writer {
     }
 
     /// Makes all commits so far durable: a commit with a sync of the write-ahead log, which holds them all.
+    ///
+    /// It has to change a page: SQLite writes, and syncs, nothing for an update to equal values.
     pub(crate) fn sync(&mut self) -> Result<Lsn, IndexError> {
+        self.synced(|transaction| {
+            transaction.meta.syncs = transaction.meta.syncs.wrapping_add(1);
+            Ok(())
+        })?;
+        Ok(self.meta.covered)
+    }
+
+    /// A transaction whose commit is synced.
+    pub(crate) fn synced<T>(
+        &mut self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
         connection::set_synced(&self.connection, true)?;
-        let result = self.transaction(|_| Ok(()));
+        let result = self.transaction(work);
         connection::set_synced(&self.connection, false)?;
-        result.map(|()| self.meta.covered)
+        result
     }
 }
 
@@ -396,16 +413,17 @@ impl Transaction<'_> {
         self.connection
             .prepare_cached(
                 "UPDATE meta SET covered_lsn = ?1, next_id = ?2, next_blob = ?3, keyed_to = ?4,
-                                 termed_to = ?5, grammed_to = ?6",
+                                 termed_to = ?5, grammed_to = ?6, syncs = ?7",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
-                    meta.covered.cast_signed(),
+                    meta.covered.signed(),
                     meta.next_id,
                     meta.next_blob,
                     meta.keyed_to,
                     meta.termed_to,
-                    meta.grammed_to
+                    meta.grammed_to,
+                    meta.syncs
                 ])
             })
             .doing("updating the state of the index")?;
@@ -530,7 +548,7 @@ impl Transaction<'_> {
                                 version: row.get(3)?,
                                 expires_us: row.get(4)?,
                                 digest: row.get(5)?,
-                                plain_size: row.get::<_, i64>(6)?.cast_unsigned(),
+                                plain_size: row.get::<_, i64>(6)?.unsigned(),
                                 stored_size: row.get(7)?,
                             })
                         },
@@ -553,7 +571,7 @@ impl Transaction<'_> {
         self.pending.each_above(series, arrival.tenant, |counts| {
             counts.instances -= 1;
             counts.stored_bytes -= live.stored_size;
-            counts.plain_bytes -= live.plain_size.cast_signed();
+            counts.plain_bytes -= live.plain_size.signed();
         });
         if same {
             let mut freed = Vec::new();
@@ -613,13 +631,13 @@ impl Transaction<'_> {
                     index_in_series(arrival),
                     instance.number_of_frames,
                     blob,
-                    arrival.file_size.cast_signed(),
-                    instance.data_set_offset.cast_signed(),
+                    arrival.file_size.signed(),
+                    instance.data_set_offset.signed(),
                     pixel_offset,
                     origin,
                     arrival.received_us,
                     new.expires_us,
-                    arrival.lsn.cast_signed(),
+                    arrival.lsn.signed(),
                     self.packed,
                 ])
             })
@@ -669,8 +687,8 @@ impl Transaction<'_> {
                     blob.key,
                     blob.place_a,
                     blob.place_b,
-                    blob.stored_size.cast_signed(),
-                    blob.plain_size.cast_signed(),
+                    blob.stored_size.signed(),
+                    blob.plain_size.signed(),
                     blob.encoding,
                     blob.digest,
                     blob.availability,
@@ -847,7 +865,7 @@ struct NewRow {
 
 /// The first change number of a log position; the first position is 1.
 pub(crate) fn first_seq(lsn: Lsn) -> i64 {
-    (lsn.cast_signed() - 1) * CHANGES_PER_LSN + 1
+    (lsn.signed() - 1) * CHANGES_PER_LSN + 1
 }
 
 /// What clients know as IndexInSeries.

@@ -19,3 +19,50 @@ macro_rules! conformance {
     };
 }
 pub(crate) use conformance;
+
+/// The whole suite.
+macro_rules! everything {
+    ($factory:path) => {
+        crate::suite::conformance! { $factory:
+        ingest {
+            a_new_instance_is_seen_at_all_levels,
+            counters_follow_arrivals,
+            the_same_bytes_again_change_nothing,
+            other_bytes_are_kept_as_a_version_until_they_expire,
+            a_superseding_instance_takes_the_place_of_the_old_one,
+            always_replaces_even_the_same_bytes,
+            a_uid_below_a_second_parent_is_stored_and_flagged,
+            issuers_and_tenants_keep_patients_apart,
+            an_entry_out_of_order_is_refused_and_changes_nothing,
+            the_status_of_a_series_follows_its_numbers,
+            a_resource_is_stable_when_it_was_quiet_for_long_enough,
+        }
+        changes {
+            a_new_instance_is_told_from_below_each_level_once,
+            pages_are_cut_by_since_to_limit_and_type,
+            changes_of_deleted_resources_disappear_and_numbers_are_not_reused,
+            events_are_told_of_live_resources,
+        }
+        deletion {
+            a_deleted_resource_is_gone_at_every_level_at_once,
+            deletion_keeps_counters_and_tells_the_remaining_ancestor,
+            what_was_deleted_can_arrive_again_before_the_rows_are_gone,
+            an_instance_goes_with_its_versions,
+            versions_below_a_deleted_series_are_counted_off,
+            a_large_purge_is_done_in_slices,
+        }
+        find {
+            every_key_finds_what_a_look_at_each_resource_finds,
+            deleted_resources_are_not_found,
+            names_can_be_compared_with_case,
+            pages_join_to_the_whole_in_the_asked_order,
+            what_lacks_the_value_comes_last,
+            parents_restrict_a_query,
+            keys_that_are_not_indexed_are_named,
+            answers_tell_counts_and_classes,
+            identifiers_are_looked_up_at_every_level,
+        }
+            }
+    };
+}
+pub(crate) use everything;

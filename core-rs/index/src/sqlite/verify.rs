@@ -1,0 +1,138 @@
+//! Looking for contradictions.
+
+use super::keys::{KeyKind, candidates};
+use super::read::Snapshot;
+use crate::IndexError;
+use crate::error::Doing;
+use vna_dicom::PublicId;
+
+/// Problems that are told one by one; more of them say nothing new.
+const MAX_PROBLEMS: usize = 100;
+
+/// Statements that give a row for each contradiction: what, and of which resource.
+const CONTRADICTIONS: [(&str, &str); 9] = [
+    (
+        "series counts other instances or bytes than it has",
+        "SELECT series.id FROM series LEFT JOIN (
+             SELECT series AS id, count(*) AS n, sum(stored_size) AS stored, sum(plain_size) AS plain
+             FROM instance JOIN blob ON blob.id = instance.blob WHERE state = 0 GROUP BY series) AS found
+         ON found.id = series.id WHERE series.state = 0 AND (series.instances <> coalesce(n, 0)
+             OR series.stored_bytes <> coalesce(stored, 0) OR series.plain_bytes <> coalesce(plain, 0))",
+    ),
+    (
+        "study counts other series, instances or bytes than it has",
+        "SELECT study.id FROM study LEFT JOIN (
+             SELECT study AS id, count(*) AS n, sum(instances) AS i, sum(stored_bytes) AS b
+             FROM series WHERE state = 0 GROUP BY study) AS found
+         ON found.id = study.id WHERE study.state = 0 AND (study.series <> coalesce(n, 0)
+             OR study.instances <> coalesce(i, 0) OR study.stored_bytes <> coalesce(b, 0))",
+    ),
+    (
+        "patient counts other studies, series, instances or bytes than it has",
+        "SELECT patient.id FROM patient LEFT JOIN (
+             SELECT patient AS id, count(*) AS n, sum(series) AS s, sum(instances) AS i, sum(stored_bytes) AS b
+             FROM study WHERE state = 0 GROUP BY patient) AS found
+         ON found.id = patient.id WHERE patient.state = 0 AND (patient.studies <> coalesce(n, 0)
+             OR patient.series <> coalesce(s, 0) OR patient.instances <> coalesce(i, 0)
+             OR patient.stored_bytes <> coalesce(b, 0))",
+    ),
+    (
+        "tenant counts other patients, studies, series, instances or bytes than it has",
+        "SELECT tenant.id FROM tenant LEFT JOIN (
+             SELECT tenant AS id, count(*) AS p, sum(studies) AS t, sum(series) AS s, sum(instances) AS i,
+                    sum(stored_bytes) AS b
+             FROM patient WHERE state = 0 GROUP BY tenant) AS found
+         ON found.id = tenant.id WHERE tenant.patients <> coalesce(p, 0) OR tenant.studies <> coalesce(t, 0)
+             OR tenant.series <> coalesce(s, 0) OR tenant.instances <> coalesce(i, 0)
+             OR tenant.stored_bytes <> coalesce(b, 0)",
+    ),
+    (
+        "instance without its series",
+        "SELECT id FROM instance WHERE NOT EXISTS (SELECT 1 FROM series WHERE series.id = instance.series)",
+    ),
+    (
+        "series without its study",
+        "SELECT id FROM series WHERE NOT EXISTS (SELECT 1 FROM study WHERE study.id = series.study)",
+    ),
+    (
+        "study without its patient",
+        "SELECT id FROM study WHERE NOT EXISTS (SELECT 1 FROM patient WHERE patient.id = study.patient)",
+    ),
+    (
+        "instance without its blob",
+        "SELECT id FROM instance WHERE NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = instance.blob)",
+    ),
+    (
+        "blob with other references than rows",
+        "SELECT id FROM blob WHERE refs <> 0
+             + (SELECT count(*) FROM attachment WHERE attachment.blob = blob.id) + coalesce(
+             (SELECT n FROM (SELECT blob AS b, count(*) AS n FROM instance GROUP BY blob) WHERE b = blob.id), 0)",
+    ),
+];
+
+/// What is wrong, in words; empty if nothing is.
+pub(crate) fn problems(snapshot: &Snapshot<'_>) -> Result<Vec<String>, IndexError> {
+    const DOING: &str = "checking the index";
+    let mut problems = Vec::new();
+    let mut statement = snapshot
+        .connection
+        .prepare("PRAGMA integrity_check")
+        .doing(DOING)?;
+    let mut rows = statement.query([]).doing(DOING)?;
+    while let Some(row) = rows.next().doing(DOING)? {
+        let line: String = row.get(0).doing(DOING)?;
+        if line != "ok" {
+            problems.push(line);
+        }
+    }
+    for (what, sql) in CONTRADICTIONS {
+        let mut statement = snapshot.connection.prepare(sql).doing(DOING)?;
+        let mut rows = statement.query([]).doing(DOING)?;
+        while let Some(row) = rows.next().doing(DOING)? {
+            problems.push(format!("{what}: {}", row.get::<_, i64>(0).doing(DOING)?));
+        }
+    }
+    keys(snapshot, &mut problems)?;
+    problems.truncate(MAX_PROBLEMS);
+    Ok(problems)
+}
+
+/// Every resource must be found by its public id and its identifier.
+fn keys(snapshot: &Snapshot<'_>, problems: &mut Vec<String>) -> Result<(), IndexError> {
+    const DOING: &str = "checking keys";
+    for (sql, kind) in [
+        (
+            "SELECT id, tenant, public_id, patient_id FROM patient",
+            KeyKind::PatientId,
+        ),
+        (
+            "SELECT id, tenant, public_id, study_uid FROM study",
+            KeyKind::StudyUid,
+        ),
+        (
+            "SELECT id, tenant, public_id, series_uid FROM series",
+            KeyKind::SeriesUid,
+        ),
+        (
+            "SELECT id, tenant, public_id, sop_uid FROM instance",
+            KeyKind::SopUid,
+        ),
+    ] {
+        let mut statement = snapshot.connection.prepare(sql).doing(DOING)?;
+        let mut rows = statement.query([]).doing(DOING)?;
+        while let Some(row) = rows.next().doing(DOING)? {
+            let (id, tenant): (i64, i64) = (row.get(0).doing(DOING)?, row.get(1).doing(DOING)?);
+            let public_id = PublicId(row.get(2).doing(DOING)?);
+            let identifier: String = row.get(3).doing(DOING)?;
+            for hash in [
+                snapshot.hasher.public_id(tenant, &public_id),
+                snapshot.hasher.text(tenant, kind, &identifier),
+            ] {
+                if !candidates(snapshot.connection, snapshot.tail, hash)?.contains(&id) {
+                    problems.push(format!("resource without its key: {id}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
