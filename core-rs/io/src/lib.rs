@@ -70,6 +70,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Whether its paths are those of the operating system, so that code which is not ours (SQLite's) can
+    /// reach the same files without it.
+    fn is_of_the_system(&self) -> bool {
+        false
+    }
+
     /// Makes a folder and its parents; their names are durable when this returns.
     ///
     /// # Errors

@@ -62,6 +62,10 @@ fn explain(source: io::Error, operation: impl FnOnce() -> String, path: &Path) -
 pub struct RealDisk;
 
 impl Disk for RealDisk {
+    fn is_of_the_system(&self) -> bool {
+        true
+    }
+
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new(); // std sets O_CLOEXEC
         options.read(true);

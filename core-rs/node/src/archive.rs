@@ -230,12 +230,26 @@ impl Archive {
     }
 
     /// Finishes what was handed over, makes the index durable, and ends the threads.
+    ///
+    /// # Errors
+    ///
+    /// What the index says; it then catches up at the next opening.
     pub fn stop(&self) -> Result<(), ArchiveError> {
+        self.end_threads();
+        self.index.checkpoint()?;
+        Ok(())
+    }
+
+    fn end_threads(&self) {
         if let Some(housekeeping) = self.housekeeping.lock().take() {
             housekeeping.stop();
         }
         self.committer.stop();
-        self.index.checkpoint()?;
-        Ok(())
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.end_threads(); // they hold log and index, and with them the locks
     }
 }

@@ -164,10 +164,12 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
         readers: INDEX_READERS,
         ..Options::default()
     };
-    Ok(Arc::new(SqliteIndex::open_or_create(
-        &folder.join(INDEX_FILE),
-        options,
-    )?))
+    let path = folder.join(INDEX_FILE);
+    let index = match disk.is_of_the_system() {
+        true => SqliteIndex::open_or_create(&path, options)?,
+        false => SqliteIndex::open_or_create_on(Arc::clone(disk), &path, options)?,
+    };
+    Ok(Arc::new(index))
 }
 
 /// Removes the index of an archive that nobody has open: it can be built anew from the log.

@@ -1,0 +1,371 @@
+//! An archive on a disk whose power can be cut, and what it must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use vna_dicom::Level;
+use vna_index::{ChangesRequest, Outcome, Page, View};
+use vna_io::{CutDisk, Disk};
+use vna_node::{Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Settings, StorageSettings};
+
+use crate::common::{self, Who};
+
+/// Where the archive is on its disk.
+const ROOT: &str = "/archive";
+
+/// Why a workload ended early.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The planned cut.
+    Stopped,
+    /// A promise was broken.
+    Violation(String),
+}
+
+pub type Done = Result<(), Trouble>;
+
+/// What became of one instance, as far as answers tell.
+#[derive(Clone, Debug, Default)]
+struct Fate {
+    /// What may be live: the acknowledged state, and with a request that was never answered also what it
+    /// would have led to. `None` stands for "not there".
+    may_be: BTreeSet<Option<Vec<u8>>>,
+}
+
+/// The model beside the archive.
+pub struct World {
+    pub disk: CutDisk,
+    duplicates: Duplicates,
+    archive: Option<Archive>,
+    fates: BTreeMap<Who, Fate>,
+    /// Every change that a reader has seen.
+    seen: BTreeMap<i64, String>,
+}
+
+/// Turns what a cut caused into `Stopped`, and everything else into a violation.
+fn stopped_or<T, E: std::fmt::Display>(
+    disk: &CutDisk,
+    what: &str,
+    result: Result<T, E>,
+) -> Result<T, Trouble> {
+    result.map_err(|error| match disk.is_cut() {
+        true => Trouble::Stopped,
+        false => Trouble::Violation(format!("{what}: {error}")),
+    })
+}
+
+impl World {
+    pub fn new(disk: CutDisk, duplicates: Duplicates) -> Self {
+        let (fates, seen) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            disk,
+            duplicates,
+            archive: None,
+            fates,
+            seen,
+        }
+    }
+
+    /// The same expectations on another disk.
+    pub fn on(&self, disk: CutDisk) -> Self {
+        Self {
+            disk,
+            duplicates: self.duplicates,
+            archive: None,
+            fates: self.fates.clone(),
+            seen: self.seen.clone(),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            storage: StorageSettings {
+                root: PathBuf::from(ROOT),
+                segment_bytes: 12_000,
+                large_object_bytes: 6_000,
+                duplicates: self.duplicates,
+                duplicate_retention_days: 0,
+            },
+            limits: LimitSettings {
+                spool_bytes: 1 << 20,
+                index_cache_bytes: 1 << 20,
+            },
+        }
+    }
+
+    /// Opens the archive and checks all that was promised.
+    pub fn open(&mut self) -> Done {
+        self.archive = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let archive = stopped_or(&self.disk, "opening", Archive::open(disk, self.settings()))?;
+        if let Some(skipped) = archive.replayed().skipped.first() {
+            return Err(Trouble::Violation(format!(
+                "record {} skipped: {}",
+                skipped.lsn, skipped.reason
+            )));
+        }
+        self.archive = Some(archive);
+        self.check()
+    }
+
+    fn archive(&self) -> &Archive {
+        self.archive.as_ref().expect("the archive is open")
+    }
+
+    /// Stores an instance and holds the answer against the model.
+    pub fn store(&mut self, who: Who, version: u32, bytes: usize) -> Done {
+        let file = common::file(who, version, bytes);
+        let fate = self.fates.entry(who).or_insert_with(Fate::absent);
+        let after: BTreeSet<Option<Vec<u8>>> = fate
+            .may_be
+            .iter()
+            .map(|before| match (before, self.duplicates) {
+                (Some(before), Duplicates::Never) => Some(before.clone()),
+                _ => Some(file.clone()),
+            })
+            .collect();
+        let before = std::mem::replace(&mut fate.may_be, after.clone());
+        let answer = common::store(self.archive(), file);
+        if answer.is_err() {
+            // Never answered as stored: both are right.
+            self.fates.entry(who).or_default().may_be.extend(before);
+        }
+        match stopped_or(&self.disk, "storing", answer)? {
+            Outcome::Stored { .. }
+            | Outcome::AlreadyStored { .. }
+            | Outcome::KeptAsVersion { .. }
+            | Outcome::Superseded { .. } => Ok(()),
+            other => Err(Trouble::Violation(format!("storing became {other:?}"))),
+        }
+    }
+
+    /// Stores what the disk will refuse: a failure that is no cut, after which nothing may be there of it
+    /// but what was there before.
+    pub fn store_refused(&mut self, who: Who, version: u32, bytes: usize) -> Done {
+        let file = common::file(who, version, bytes);
+        match common::store(self.archive(), file) {
+            Err(_) if self.disk.is_cut() => Err(Trouble::Stopped),
+            Err(_) => Ok(()),
+            Ok(outcome) => Err(Trouble::Violation(format!(
+                "a refused store became {outcome:?}"
+            ))),
+        }
+    }
+
+    /// Stores instances of patient `patient` until the disk refuses one, of which nothing may be there then.
+    pub fn fill(&mut self, patient: u8, bytes: usize) -> Done {
+        for number in 1..=u8::MAX {
+            let who = Who(patient, 1, 1, number);
+            let file = common::file(who, 1, bytes);
+            match common::store(self.archive(), file.clone()) {
+                Ok(_) => self.fates.insert(
+                    who,
+                    Fate {
+                        may_be: BTreeSet::from([Some(file)]),
+                    },
+                ),
+                Err(_) if self.disk.is_cut() => return Err(Trouble::Stopped),
+                Err(_) => {
+                    self.fates.insert(who, Fate::absent());
+                    return Ok(());
+                }
+            };
+        }
+        Err(Trouble::Violation("the disk is never full".into()))
+    }
+
+    /// Deletes a resource with all below it.
+    pub fn delete(&mut self, level: Level, of: Who) -> Done {
+        let below: Vec<Who> = self
+            .fates
+            .keys()
+            .copied()
+            .filter(|who| who.public_id(level) == of.public_id(level))
+            .collect();
+        let mut before = Vec::new();
+        for who in &below {
+            let fate = self.fates.entry(*who).or_default();
+            before.push(std::mem::replace(fate, Fate::absent()));
+        }
+        let answer = common::delete(self.archive(), level, of.public_id(level));
+        if answer.is_err() {
+            for (who, before) in below.iter().zip(before) {
+                self.fates
+                    .entry(*who)
+                    .or_default()
+                    .may_be
+                    .extend(before.may_be);
+            }
+        }
+        stopped_or(&self.disk, "deleting", answer).map(|_| ())
+    }
+
+    /// Lets background work run to its end.
+    pub fn tidy(&mut self) -> Done {
+        let tidied = self.archive().tidy();
+        stopped_or(&self.disk, "tidying", tidied)?;
+        self.check()
+    }
+
+    /// Makes the index durable, which writes its pages back.
+    pub fn checkpoint(&mut self) -> Done {
+        let done = self.archive().index().checkpoint();
+        stopped_or(&self.disk, "checkpoint", done).map(|_| ())
+    }
+
+    /// Stops in order, and starts again.
+    pub fn restart(&mut self) -> Done {
+        let stopped = self.archive().stop();
+        stopped_or(&self.disk, "stopping", stopped)?;
+        self.open()
+    }
+
+    /// Deletes the index, so that the next opening builds it from the log alone.
+    pub fn lose_index(&mut self) -> Done {
+        self.archive = None;
+        let folder = Path::new(ROOT).join("index");
+        let names = stopped_or(&self.disk, "listing the index", self.disk.list(&folder))?;
+        for name in names {
+            let removed = self.disk.remove(&folder.join(name));
+            stopped_or(&self.disk, "removing the index", removed)?;
+        }
+        self.open()
+    }
+
+    /// Holds everything that the archive shows against the model.
+    pub fn check(&mut self) -> Done {
+        self.check_instances()?;
+        self.check_changes()
+    }
+
+    fn check_instances(&mut self) -> Done {
+        let archive = self.archive.as_ref().expect("the archive is open");
+        let mut live = BTreeSet::new();
+        for (who, fate) in &mut self.fates {
+            let id = who.public_id(Level::Instance);
+            let found = stopped_or(&self.disk, "reading", common::fetch(archive, &id))?;
+            if !fate.may_be.contains(&found) {
+                return Err(Trouble::Violation(format!(
+                    "{who:?} has {}, which is none of the {} that it may be",
+                    describe(&found),
+                    fate.may_be.len()
+                )));
+            }
+            live.extend(found.is_some().then(|| id.to_string()));
+            // What is seen stays: a second look, or a second cut, must not show the other one.
+            fate.may_be = BTreeSet::from([found]);
+        }
+        let listed = self.list(Level::Instance)?;
+        if listed != live {
+            return Err(Trouble::Violation(format!(
+                "listed {listed:?}, live {live:?}"
+            )));
+        }
+        self.check_parents(&live)
+    }
+
+    fn check_parents(&self, live: &BTreeSet<String>) -> Done {
+        for level in [Level::Patient, Level::Study, Level::Series] {
+            let of_live = self
+                .fates
+                .keys()
+                .filter(|who| live.contains(&who.public_id(Level::Instance).to_string()));
+            let expected: BTreeSet<String> = of_live
+                .map(|who| who.public_id(level).to_string())
+                .collect();
+            let listed = self.list(level)?;
+            if listed != expected {
+                return Err(Trouble::Violation(format!(
+                    "{level}: listed {listed:?}, expected {expected:?}"
+                )));
+            }
+        }
+        let held = self.archive().index().statistics(DEFAULT_TENANT);
+        let held = stopped_or(&self.disk, "counting", held)?;
+        match held.instances == live.len() as u64 {
+            true => Ok(()),
+            false => Err(Trouble::Violation(format!(
+                "{} counted, {} live",
+                held.instances,
+                live.len()
+            ))),
+        }
+    }
+
+    fn list(&self, level: Level) -> Result<BTreeSet<String>, Trouble> {
+        let view = View {
+            now_us: 0,
+            stable_age_us: 1,
+        };
+        let json =
+            self.archive()
+                .index()
+                .list_json(DEFAULT_TENANT, level, Page::default(), false, view);
+        let json = stopped_or(&self.disk, "listing", json)?;
+        serde_json::from_slice(&json).map_err(|error| Trouble::Violation(error.to_string()))
+    }
+
+    /// Numbers of changes grow, and one that was seen is never seen with another content (invariant 5).
+    fn check_changes(&mut self) -> Done {
+        let request = ChangesRequest {
+            limit: 1_000_000,
+            ..ChangesRequest::default()
+        };
+        let json = self
+            .archive()
+            .index()
+            .changes_json(DEFAULT_TENANT, &request);
+        let json = stopped_or(&self.disk, "reading changes", json)?;
+        let feed: Value =
+            serde_json::from_slice(&json).map_err(|error| Trouble::Violation(error.to_string()))?;
+        let mut last = 0;
+        let mut present = BTreeSet::new();
+        for change in feed["Changes"].as_array().into_iter().flatten() {
+            let seq = change["Seq"].as_i64().unwrap_or(0);
+            let content = format!("{} {}", change["ChangeType"], change["ID"]);
+            if seq <= last {
+                return Err(Trouble::Violation(format!("change {seq} follows {last}")));
+            }
+            last = seq;
+            present.insert(content.clone());
+            match self.seen.insert(seq, content.clone()) {
+                Some(before) if before != content => {
+                    return Err(Trouble::Violation(format!(
+                        "change {seq} was {before}, is {content}"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        self.check_feed_is_whole(&present)
+    }
+
+    /// Every live instance has told of its arrival.
+    fn check_feed_is_whole(&self, present: &BTreeSet<String>) -> Done {
+        for (who, fate) in &self.fates {
+            let id = who.public_id(Level::Instance);
+            let told = format!("\"NewInstance\" \"{id}\"");
+            if !fate.may_be.contains(&None) && !present.contains(&told) {
+                return Err(Trouble::Violation(format!("no change tells of {who:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fate {
+    fn absent() -> Self {
+        Self {
+            may_be: BTreeSet::from([None]),
+        }
+    }
+}
+
+fn describe(found: &Option<Vec<u8>>) -> String {
+    match found {
+        None => "nothing".into(),
+        Some(bytes) => format!("{} bytes", bytes.len()),
+    }
+}
