@@ -19,11 +19,15 @@ pub fn upload_json(outcome: &Outcome) -> Option<Vec<u8>> {
         instance,
     } = ids;
     Some(
-        format!(
-            "{{\n   \"ID\" : \"{instance}\",\n   \"ParentPatient\" : \"{patient}\",\n   \
-             \"ParentSeries\" : \"{series}\",\n   \"ParentStudy\" : \"{study}\",\n   \
-             \"Path\" : \"/instances/{instance}\",\n   \"Status\" : \"{status}\"\n}}\n"
-        )
+        serde_json::json!({
+            "ID": instance.to_string(),
+            "ParentPatient": patient.to_string(),
+            "ParentSeries": series.to_string(),
+            "ParentStudy": study.to_string(),
+            "Path": format!("/instances/{instance}"),
+            "Status": status,
+        })
+        .to_string()
         .into_bytes(),
     )
 }

@@ -61,13 +61,9 @@ pub fn file(who: Who, version: u32, bytes: usize) -> Vec<u8> {
     element(&mut file, 0x0010_0020, b"LO", who.patient_id().as_bytes());
     element(&mut file, 0x0020_000D, b"UI", who.study_uid().as_bytes());
     element(&mut file, 0x0020_000E, b"UI", who.series_uid().as_bytes());
-    let pixels: Vec<u8> = (0..bytes + bytes % 2)
-        .map(|at| {
-            (at as u32)
-                .wrapping_mul(31)
-                .wrapping_add(version)
-                .to_le_bytes()[0]
-        })
+    let pixels: Vec<u8> = (version..)
+        .map(|at| at.wrapping_mul(31).to_le_bytes()[0])
+        .take(bytes + bytes % 2)
         .collect();
     element(&mut file, 0x7FE0_0010, b"OW", &pixels);
     file
