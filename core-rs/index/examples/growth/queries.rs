@@ -33,7 +33,7 @@ fn query(what: usize, random: &mut Random) -> Query {
             let pattern = INNER[usize::try_from(random.below(8)).expect("small")];
             all.key(Tag(0x0010, 0x0010), pattern).page(0, 100)
         }
-        3 => all.key(Tag(0x0010, 0x0010), "Schmidtan^*").page(0, 100),
+        3 => all.key(Tag(0x0010, 0x0010), "Schmidtan*").page(0, 100),
         _ => {
             let mut newest = all
                 .key(Tag(0x0008, 0x0061), "CT")

@@ -11,12 +11,14 @@
 //! 3. A run leaves memory after the transaction that completed it in the table. [`Tail::epoch`] changes then,
 //!    so a reader whose snapshot is older than the change knows that it has to look again.
 
+use super::filter::Filter;
 use crate::bits::Signed;
 use crate::error::Doing;
 use crate::{IndexError, PublicId};
 use parking_lot::RwLock;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -74,12 +76,43 @@ struct Runs {
 pub(crate) struct Tail {
     runs: RwLock<Runs>,
     epoch: AtomicU64,
+    filters: RwLock<Filters>,
+}
+
+/// See filter.rs.
+#[derive(Default)]
+struct Filters {
+    current: Option<Arc<Filter>>,
+    filling: Option<Arc<Filter>>,
 }
 
 impl Tail {
     /// Changes whenever keys left memory.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// From now on the writer adds to this filter what it adds to the table.
+    pub(crate) fn fill(&self, filter: Arc<Filter>) {
+        self.filters.write().filling = Some(filter);
+    }
+
+    /// A filter has all of the table, or could not be filled.
+    pub(crate) fn filled(&self, filter: Option<Arc<Filter>>) {
+        let mut filters = self.filters.write();
+        filters.filling = None;
+        if filter.is_some() {
+            filters.current = filter;
+        }
+    }
+
+    /// Whether the table may have this hash.
+    fn may_have(&self, hash: i64) -> bool {
+        self.filters
+            .read()
+            .current
+            .as_ref()
+            .is_none_or(|filter| filter.may_contain(hash))
     }
 
     pub(crate) fn insert(&self, hash: i64, resource: i64) {
@@ -177,8 +210,14 @@ impl Tail {
         let mut statement = connection
             .prepare_cached("INSERT OR IGNORE INTO key (hash, resource) VALUES (?1, ?2)")
             .doing(DOING)?;
+        let filters = self.filters.read();
+        let filters = [filters.current.as_deref(), filters.filling.as_deref()];
         for (hash, resource) in &runs.frozen[from..to] {
             if let Some(resource) = resource {
+                filters
+                    .iter()
+                    .flatten()
+                    .for_each(|filter| filter.insert(*hash));
                 statement.execute(params![hash, resource]).doing(DOING)?;
             }
         }
@@ -213,12 +252,14 @@ pub(crate) fn candidates(
 ) -> Result<Vec<i64>, IndexError> {
     const DOING: &str = "looking up a key";
     let mut found = Vec::new();
-    let mut statement = connection
-        .prepare_cached("SELECT resource FROM key WHERE hash = ?1")
-        .doing(DOING)?;
-    let mut rows = statement.query(params![hash]).doing(DOING)?;
-    while let Some(row) = rows.next().doing(DOING)? {
-        found.push(row.get(0).doing(DOING)?);
+    if tail.may_have(hash) {
+        let mut statement = connection
+            .prepare_cached("SELECT resource FROM key WHERE hash = ?1")
+            .doing(DOING)?;
+        let mut rows = statement.query(params![hash]).doing(DOING)?;
+        while let Some(row) = rows.next().doing(DOING)? {
+            found.push(row.get(0).doing(DOING)?);
+        }
     }
     tail.find(hash, &mut found);
     Ok(found)

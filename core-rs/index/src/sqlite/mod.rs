@@ -7,6 +7,7 @@ mod changes;
 mod checkpoint;
 mod connection;
 mod delete;
+mod filter;
 mod find;
 mod functions;
 mod keys;
@@ -23,6 +24,7 @@ mod writer;
 
 pub use rebuild::Rebuild;
 
+use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::{
     Answer, BlobRow, ChangesRequest, Entry, FreedBlob, Index, IndexError, Key, Located, Lsn,
@@ -30,6 +32,7 @@ use crate::{
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
+use filter::Filling;
 use keys::Tail;
 use parking_lot::Mutex;
 use read::Readers;
@@ -58,6 +61,9 @@ pub struct Options {
     /// Patients and studies from which on texts are also cut into grams, for wildcards at the beginning. Below,
     /// looking at all texts takes less than some 10 ms.
     pub grams_from: u64,
+    /// Memory for the filter that spares most look-ups of new identifiers, in bytes: 3 for each of about three
+    /// keys that an instance has on average. A smaller one spares fewer.
+    pub key_filter_bytes: u64,
 }
 
 impl Default for Options {
@@ -68,6 +74,7 @@ impl Default for Options {
             readers: 4,
             wal_bytes: 16 << 20,
             grams_from: 50_000,
+            key_filter_bytes: 16 << 20,
         }
     }
 }
@@ -77,11 +84,26 @@ pub struct SqliteIndex {
     // Dropped in this order: the thread and the readers let go before the writer closes the file, and the shim
     // under all of them goes last.
     checkpointer: Option<Checkpointer>,
+    filling: Mutex<FilterState>,
+    max_filter_bytes: u64,
     readers: Readers,
     writer: Mutex<Writer>,
     covered: AtomicU64,
     _shim: Option<Shim>,
 }
+
+/// The filter before the table of keys.
+struct FilterState {
+    /// Resources that the filter was made for; it is made anew when there are twice as many.
+    made_for: i64,
+    filling: Option<Filling>,
+}
+
+/// Resources that the smallest filter has room for.
+const MIN_FILTER_RESOURCES: i64 = 100_000;
+
+/// Keys of a resource.
+const KEYS_PER_RESOURCE: u64 = 2;
 
 thread_local! {
     /// Pages in the write-ahead log after the last commit of this thread.
@@ -164,13 +186,40 @@ impl SqliteIndex {
             writer.hasher,
         );
         let covered = AtomicU64::new(writer.meta.covered);
-        Ok(SqliteIndex {
+        let filling = FilterState {
+            made_for: 0,
+            filling: None,
+        };
+        let index = SqliteIndex {
+            filling: Mutex::new(filling),
+            max_filter_bytes: options.key_filter_bytes,
             checkpointer,
             readers,
             writer: Mutex::new(writer),
             covered,
             _shim: shim,
-        })
+        };
+        if !bulk {
+            index.refill(&index.writer.lock())?;
+        }
+        Ok(index)
+    }
+
+    /// Starts to fill a new filter if the table of keys has outgrown the one that there is. Holding the writer, so
+    /// between two transactions: see filter.rs (2).
+    fn refill(&self, writer: &Writer) -> Result<(), IndexError> {
+        let mut state = self.filling.lock();
+        let resources = writer.meta.next_id;
+        if resources < state.made_for.saturating_mul(2) {
+            return Ok(());
+        }
+        state.filling = None; // joins the one before
+        state.filling = Some(self.readers.fill_filter(
+            resources.unsigned() * KEYS_PER_RESOURCE,
+            self.max_filter_bytes,
+        )?);
+        state.made_for = resources.max(MIN_FILTER_RESOURCES);
+        Ok(())
     }
 
     /// Runs `work` on the writer, then sees to the write-ahead log.
@@ -182,6 +231,9 @@ impl SqliteIndex {
         WAL_PAGES.set(0);
         let value = work(&mut writer)?;
         self.covered.store(writer.meta.covered, Ordering::Release);
+        if self.checkpointer.is_some() {
+            self.refill(&writer)?;
+        }
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.committed(&writer.connection, WAL_PAGES.get() * PAGE_BYTES);
         }

@@ -1,6 +1,7 @@
 //! Readers: a pool of connections, each call in a snapshot of its own.
 
 use super::connection::{self, Mode};
+use super::filter::Filling;
 use super::keys::{Hasher, Tail, candidates};
 use super::resource;
 use super::terms::TermTail;
@@ -52,6 +53,17 @@ impl Readers {
             terms,
             hasher,
         }
+    }
+
+    /// Starts to fill a filter of the keys in the table.
+    pub(crate) fn fill_filter(&self, keys: u64, max_bytes: u64) -> Result<Filling, IndexError> {
+        Filling::start(
+            self.path.clone(),
+            self.vfs.clone(),
+            Arc::clone(&self.tail),
+            keys,
+            max_bytes,
+        )
     }
 
     /// Runs `work` on one snapshot.
