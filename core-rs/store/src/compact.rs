@@ -10,7 +10,7 @@ use vna_io::{DiskFile, Open};
 
 use crate::append::Writer;
 use crate::error::{DamageKind, StoreError};
-use crate::format::{Entry, Footer, Holds, SegmentHeader, encode_index};
+use crate::format::{Entry, Footer, Holds, RecordHeader, SegmentHeader, encode_index};
 use crate::reclaim::{self, Sorting};
 use crate::replay::{damage_of, load_entries};
 use crate::scan::Reader;
@@ -260,6 +260,10 @@ impl Copy<'_> {
         let found = record.ok().filter(|(header, _)| header.lsn == entry.lsn);
         let Some((header, caller)) = found else {
             return Err(damaged(DamageKind::Header));
+        };
+        let header = RecordHeader {
+            padding: 0,
+            ..header
         };
         let offset = self.out.end();
         let mut head = Vec::new();

@@ -56,6 +56,48 @@ fn what_is_appended_is_read_back(ground: &Ground) {
     assert_eq!(lsns, (1..=sizes.len() as u64).collect::<Vec<_>>());
 }
 
+fn a_large_group_ends_with_a_block_of_the_disk(ground: &Ground) {
+    let options = LogOptions {
+        segment_bytes: 1 << 20,
+        ..tiny()
+    };
+    let (log, _) = ground.open_with(options.clone());
+    let mut given = common::append(&log, &[100, 100_001, 30_000]);
+    given.extend(common::append(&log, &[200_003]));
+    given.extend(common::append(&log, &[50]));
+    let starts = [3, 4].map(|at: usize| given[at].blob.place.offset());
+    assert_eq!(starts.map(|start| start % 4096), [0, 0]);
+    log.rotate().unwrap();
+    drop(log);
+    let (log, recovery) = ground.open_with(options);
+    assert_eq!(recovery.damages, []);
+    assert_eq!(records_of(&log, 1).len(), 5);
+    let verified = log.verify(&|_| true, |_| Ok::<(), StoreError>(()));
+    assert_eq!(verified.unwrap().findings, 0);
+    // Compaction leaves the padding out.
+    log.set_live(&count_live(&[given[1].blob, given[4].blob]));
+    let live = [given[1].blob.key, given[4].blob.key];
+    let pack = log.segments()[0].segment;
+    let mut places = Vec::new();
+    let done = log.compact(pack, 0, &|key| live.contains(key), &mut |moves| {
+        places.extend(moves.iter().map(|moved| moved.to));
+        Ok::<(), StoreError>(())
+    });
+    assert_eq!(done.unwrap().records, 2);
+    for (place, given) in places.iter().zip([&given[1], &given[4]]) {
+        let blob = BlobRef {
+            place: *place,
+            ..given.blob
+        };
+        assert_eq!(
+            log.open_blob(&blob).unwrap().read_all().unwrap(),
+            given.bytes
+        );
+    }
+    let end = log.segments()[0].bytes;
+    assert!(end < 1024 + 100_001 + 50 + 400, "{end}");
+}
+
 fn a_reopened_log_has_every_record_in_order(ground: &Ground) {
     let mut expected = Vec::new();
     for round in 0..4 {
@@ -467,8 +509,9 @@ fn an_arrival_can_hold_any_header(ground: &Ground) {
 
 fn suite(make: impl Fn(&str) -> Ground) {
     type Test = fn(&Ground);
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 13] = [
         ("read_back", what_is_appended_is_read_back),
+        ("blocks", a_large_group_ends_with_a_block_of_the_disk),
         ("reopen", a_reopened_log_has_every_record_in_order),
         ("lock", one_opener_at_a_time),
         ("key", a_reader_never_gets_another_blob),

@@ -45,6 +45,8 @@ pub struct RecordHeader {
     pub body_bytes: u64,
     /// Length of the caller's header, in bytes.
     pub header_bytes: u32,
+    /// Zeros behind the record, in bytes, that let the next one begin with a block of the disk.
+    pub padding: u32,
 }
 
 /// Why there is no valid record somewhere.
@@ -68,6 +70,7 @@ impl RecordHeader {
         self.body_at()
             .saturating_add(inline)
             .checked_next_multiple_of(ALIGNMENT)
+            .and_then(|bytes| bytes.checked_add(u64::from(self.padding)))
             .unwrap_or(u64::MAX)
     }
 
@@ -114,6 +117,7 @@ impl RecordHeader {
         fixed[56..64].copy_from_slice(&self.body_bytes.to_le_bytes());
         fixed[64..68].copy_from_slice(&self.header_bytes.to_le_bytes());
         fixed[68..72].copy_from_slice(&self.group_index.to_le_bytes());
+        fixed[72..76].copy_from_slice(&self.padding.to_le_bytes());
         let crc = checksum(&fixed, caller, salt, offset);
         fixed[80..84].copy_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(&fixed);
@@ -157,6 +161,7 @@ impl RecordHeader {
             digest: Digest(array_at(bytes, 40)),
             body_bytes: u64_at(bytes, 56),
             header_bytes: u32_at(bytes, 64),
+            padding: u32_at(bytes, 72),
         })
     }
 }
@@ -183,6 +188,7 @@ mod tests {
             digest: Digest([4; 16]),
             body_bytes: 21,
             header_bytes: 5,
+            padding: 16,
         }
     }
 
@@ -191,7 +197,7 @@ mod tests {
         let mut bytes = Vec::new();
         header().encode(b"hello", &[1; 16], 1024, &mut bytes);
         assert_eq!(RecordHeader::decode(&bytes, &[1; 16], 1024), Ok(header()));
-        assert_eq!(header().record_bytes(), 120);
+        assert_eq!(header().record_bytes(), 136);
         assert_eq!(header().previous(), 10);
         let elsewhere = RecordHeader::decode(&bytes, &[1; 16], 1032);
         assert_eq!(elsewhere, Err(RecordProblem::Damaged));
