@@ -62,7 +62,7 @@ fn a_large_group_ends_with_a_block_of_the_disk(ground: &Ground) {
         ..tiny()
     };
     let (log, _) = ground.open_with(options.clone());
-    let mut given = common::append(&log, &[100, 100_001, 30_000]);
+    let mut given = common::append(&log, &[100, 100_001, 40_000]);
     given.extend(common::append(&log, &[200_003]));
     given.extend(common::append(&log, &[50]));
     let starts = [3, 4].map(|at: usize| given[at].blob.place.offset());
