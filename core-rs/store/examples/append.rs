@@ -28,6 +28,9 @@ const CASES: [(usize, usize); 7] = [
     (2_000_000, 1),
 ];
 
+/// Bytes of objects that might get a file of their own.
+const LARGE: [usize; 4] = [1 << 20, 2 << 20, 4 << 20, 8 << 20];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().ok_or("usage: append FOLDER [SECONDS]")?);
@@ -49,7 +52,45 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rate = log * to_f64(bytes) / 1e6;
         println!("{bytes:>9} {group:>6} {file:>12.0} {zeroed:>12.0} {log:>12.0} {rate:>8.0}");
     }
+    println!("{:>9} {:>12} {:>12}", "bytes", "in log/s", "own file/s");
+    for bytes in LARGE {
+        let object: Vec<u8> = (0..bytes).map(|at| at.to_le_bytes()[0] ^ 0x5A).collect();
+        let (mut log, mut file) = (0.0_f64, 0.0_f64);
+        for _ in 0..ROUNDS {
+            log = log.max(append_to_log(&folder, &object, 1, time)?);
+            file = file.max(store_as_files(&folder, &object, time)?);
+        }
+        println!("{bytes:>9} {log:>12.0} {file:>12.0}");
+    }
     Ok(())
+}
+
+/// Objects a second that get files of their own, with a record each.
+fn store_as_files(
+    folder: &Path,
+    object: &[u8],
+    time: Duration,
+) -> Result<f64, Box<dyn std::error::Error>> {
+    let root = folder.join("log");
+    let (log, _) = Log::open(Arc::new(RealDisk), &root, LogOptions::default())?;
+    let start = Instant::now();
+    let mut count = 0;
+    while start.elapsed() < time {
+        let mut writer = log.new_large_blob()?;
+        for part in object.chunks(1 << 20) {
+            writer.write(part)?;
+        }
+        let blob = writer.finish()?;
+        let body = Body::File(&blob);
+        let kind = RecordKind::ARRIVAL;
+        let header = b"CT01 -> ARCHIVE, 10.0.0.17, as received";
+        log.append(&[NewRecord { kind, header, body }])?;
+        count += 1;
+    }
+    let rate = to_f64(count) / start.elapsed().as_secs_f64();
+    drop(log);
+    std::fs::remove_dir_all(root)?;
+    Ok(rate)
 }
 
 fn to_f64(count: usize) -> f64 {
