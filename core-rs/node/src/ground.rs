@@ -9,15 +9,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use vna_index::{Index, Options, SqliteIndex};
-use vna_io::{Disk, DiskFile, Open};
+use vna_index::{Entry, Index, Options, Rebuild, SqliteIndex};
+use vna_io::{Disk, DiskFile, Open, RealDisk};
 use vna_store::{LiveCount, LiveCounts, Log, LogOptions, Recovery};
 
 use crate::entries::{LOCAL_STORE, file_column, inline_column};
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash};
-use crate::replay::{Replayed, replay_tail};
+use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
+
+const LOG_FOLDER: &str = "log";
+const INDEX_FOLDER: &str = "index";
+const INDEX_FILE: &str = "index.db";
+
+/// Reading connections of the index, each with a cache of its own.
+const INDEX_READERS: usize = 4;
 
 /// Lock, index and log of one archive.
 pub(crate) struct Ground {
@@ -40,16 +47,7 @@ impl Ground {
         let lock = lock(&**disk, root)?;
         let index = open_index(disk, settings)?;
         let covered = index.covered_lsn();
-        let options = LogOptions {
-            segment_bytes: settings.storage.segment_bytes,
-            large_blob_bytes: settings.storage.large_object_bytes,
-            known_good_lsn: covered,
-            ..LogOptions::default()
-        };
-        let (log, recovery) = Log::open(Arc::clone(disk), &root.join("log"), options)?;
-        for damage in &recovery.damages {
-            tracing::error!(code = damage.code(), "the log is damaged: {damage}");
-        }
+        let (log, recovery) = open_log(disk, settings, covered)?;
         if let Some(lost_from) = recovery.lost_from {
             return Err(ArchiveError::LogTooShort { lost_from, covered });
         }
@@ -63,7 +61,7 @@ impl Ground {
         Ok(Self {
             lock,
             index,
-            log: Arc::new(log),
+            log,
             trash,
             recovery,
         })
@@ -72,7 +70,9 @@ impl Ground {
     /// Lets the index catch up with the log, then tells the log what is live and finishes what a crash
     /// interrupted. `progress` gets the log position now and then.
     pub(crate) fn catch_up(&self, progress: &mut dyn FnMut(u64)) -> Result<Replayed, ArchiveError> {
-        let replayed = replay_tail(&self.log, &*self.index, &self.trash, progress)?;
+        let from = self.index.covered_lsn() + 1;
+        let apply = |entries: &[Entry]| self.index.apply(entries);
+        let replayed = replay(&self.log, from, &apply, &self.trash, progress)?;
         for skipped in &replayed.skipped {
             tracing::error!(lsn = skipped.lsn, "log record skipped: {}", skipped.reason);
         }
@@ -143,11 +143,36 @@ fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError>
     }
 }
 
-const INDEX_FOLDER: &str = "index";
-const INDEX_FILE: &str = "index.db";
+/// Opens the log. Records that the index covers were checked before.
+fn open_log(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    covered: u64,
+) -> Result<(Arc<Log>, Recovery), ArchiveError> {
+    let options = LogOptions {
+        segment_bytes: settings.storage.segment_bytes,
+        large_blob_bytes: settings.storage.large_object_bytes,
+        known_good_lsn: covered,
+        ..LogOptions::default()
+    };
+    let folder = settings.storage.root.join(LOG_FOLDER);
+    let (log, recovery) = Log::open(Arc::clone(disk), &folder, options)?;
+    for damage in &recovery.damages {
+        tracing::error!(code = damage.code(), "the log is damaged: {damage}");
+    }
+    Ok((Arc::new(log), recovery))
+}
 
-/// Reading connections of the index, each with a cache of its own.
-const INDEX_READERS: usize = 4;
+fn index_options(settings: &Settings) -> Options {
+    // The writer touches most: every arrival reads and writes pages all over the file.
+    let cache = settings.limits.index_cache_bytes;
+    Options {
+        writer_cache_bytes: cache / 2,
+        reader_cache_bytes: cache / 2 / INDEX_READERS as u64,
+        readers: INDEX_READERS,
+        ..Options::default()
+    }
+}
 
 fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index>, ArchiveError> {
     let folder = settings.storage.root.join(INDEX_FOLDER);
@@ -156,15 +181,7 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
             doing: "making the index's folder",
             source,
         })?;
-    // The writer touches most: every arrival reads and writes pages all over the file.
-    let cache = settings.limits.index_cache_bytes;
-    let options = Options {
-        writer_cache_bytes: cache / 2,
-        reader_cache_bytes: cache / 2 / INDEX_READERS as u64,
-        readers: INDEX_READERS,
-        ..Options::default()
-    };
-    let path = folder.join(INDEX_FILE);
+    let (path, options) = (folder.join(INDEX_FILE), index_options(settings));
     let index = match disk.is_of_the_system() {
         true => SqliteIndex::open_or_create(&path, options)?,
         false => SqliteIndex::open_or_create_on(Arc::clone(disk), &path, options)?,
@@ -172,22 +189,25 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
     Ok(Arc::new(index))
 }
 
-/// Removes the index of an archive that nobody has open: it can be built anew from the log.
-pub(crate) fn remove_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<(), ArchiveError> {
-    let root = &settings.storage.root;
-    let _lock = lock(&**disk, root)?;
-    let folder = root.join(INDEX_FOLDER);
-    let removing = |source| ArchiveError::Io {
-        doing: "removing the old index",
-        source,
-    };
-    if !disk.exists(&folder).map_err(removing)? {
-        return Ok(());
-    }
-    for name in disk.list(&folder).map_err(removing)? {
-        if name.starts_with(INDEX_FILE) {
-            disk.remove(&folder.join(name)).map_err(removing)?;
-        }
-    }
-    Ok(())
+/// Builds the index of an archive that nobody has open anew, beside the old one, which stays until the new one is
+/// complete. `progress` gets the log position and its end.
+pub(crate) fn rebuild_index(
+    settings: &Settings,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Replayed, ArchiveError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let _lock = lock(&*disk, &settings.storage.root)?;
+    let (log, _) = open_log(&disk, settings, 0)?;
+    let folder = settings.storage.root.join(INDEX_FOLDER);
+    disk.create_dir_all(&folder)
+        .map_err(|source| ArchiveError::Io {
+            doing: "making the index's folder",
+            source,
+        })?;
+    let rebuild = Rebuild::begin(&folder.join(INDEX_FILE), index_options(settings))?;
+    let (end, trash) = (log.last_lsn(), Trash::default());
+    let apply = |entries: &[Entry]| rebuild.apply(entries);
+    let replayed = replay(&log, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;
+    rebuild.finish()?;
+    Ok(replayed)
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use vna_io::Disk;
+use vna_io::{Disk, RealDisk};
 use vna_store::Log;
 
 use crate::entries::{LOCAL_STORE, blob_ref, file_column, inline_column};
 use crate::error::ArchiveError;
-use crate::ground::{Ground, remove_index};
+use crate::ground::{Ground, rebuild_index};
 use crate::housekeeping::live_keys;
 use crate::settings::Settings;
 
@@ -40,16 +40,11 @@ pub struct ReindexReport {
 /// # Errors
 ///
 /// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say.
-pub fn reindex(
-    disk: &Arc<dyn Disk>,
-    settings: &Settings,
-    progress: Progress<'_>,
-) -> Result<ReindexReport, ArchiveError> {
-    remove_index(disk, settings)?;
-    let ground = Ground::open(disk, settings)?;
-    let end = ground.log.last_lsn();
-    let replayed = ground.catch_up(&mut |lsn| progress(lsn, end))?;
-    ground.index.checkpoint()?;
+pub fn reindex(settings: &Settings, progress: Progress<'_>) -> Result<ReindexReport, ArchiveError> {
+    let replayed = rebuild_index(settings, progress)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let ground = Ground::open(&disk, settings)?;
+    ground.catch_up(&mut |_| {})?;
     let held = ground.index.statistics(vna_index::DEFAULT_TENANT)?;
     Ok(ReindexReport {
         records: replayed.records,
@@ -93,22 +88,22 @@ impl CheckReport {
     }
 }
 
-/// Reads every stored byte, compares it with its digest, and every row with the log.
+/// Reads every stored byte and compares it with its digest, every row with the log, and the index with itself.
 ///
 /// # Errors
 ///
 /// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say. Damage is no error
 /// but part of the report.
-pub fn check(
-    disk: &Arc<dyn Disk>,
-    settings: &Settings,
-    progress: Progress<'_>,
-) -> Result<CheckReport, ArchiveError> {
-    let ground = Ground::open(disk, settings)?;
+pub fn check(settings: &Settings, progress: Progress<'_>) -> Result<CheckReport, ArchiveError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let ground = Ground::open(&disk, settings)?;
     let replayed = ground.catch_up(&mut |_| {})?;
     let mut report = CheckReport::default();
     for skipped in &replayed.skipped {
         report.problem(format!("log record {}: {}", skipped.lsn, skipped.reason));
+    }
+    for problem in ground.index.verify()? {
+        report.problem(format!("index: {problem}"));
     }
     let segments = ground.log.segments();
     let mut live = std::collections::HashSet::new();

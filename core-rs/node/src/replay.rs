@@ -1,8 +1,10 @@
 //! The index catches up with the log: the tail that a power cut took from it, or all of it.
 
 use vna_dicom::{HeaderReader, Instance, Progress};
-use vna_index::{Deletion, Entry, Index};
-use vna_store::{BlobReader, BlobRef, Log, Record, RecordKind, Replayed as FromLog, StoreError};
+use vna_index::{Deletion, Entry, IndexError, Outcome};
+use vna_store::{
+    BlobReader, BlobRef, Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError,
+};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader};
 use crate::entries::{arrival_entry, freed_by};
@@ -33,73 +35,59 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// Applies every record that `index` does not cover, in the order of the log.
-///
-/// `progress` is called with the position after each group.
+/// Takes groups of entries: an index, or one in the making.
+pub(crate) type Apply<'a> = &'a dyn Fn(&[Entry]) -> Result<Vec<Outcome>, IndexError>;
+
+/// Hands every record from position `from` on to `apply`, in the order of the log. Blobs that this leaves without
+/// a row go to `trash`; `progress` is called with the position after each group.
 ///
 /// # Errors
 ///
-/// What log and index say. A single record that cannot be read is skipped and told of: it must not keep
+/// What the log and `apply` say. A single record that cannot be read is skipped and told of: it must not keep
 /// the archive from opening.
-pub fn replay_tail(
+pub(crate) fn replay(
     log: &Log,
-    index: &dyn Index,
+    from: Lsn,
+    apply: Apply<'_>,
     trash: &Trash,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Lsn),
 ) -> Result<Replayed, ArchiveError> {
-    let mut replayed = Replayed::default();
+    let (mut records, mut skipped) = (0, Vec::new());
     let mut group = Vec::with_capacity(GROUP_RECORDS);
-    let from = index.covered_lsn() + 1;
+    let mut flush = |group: &mut Vec<Entry>| -> Result<(), ArchiveError> {
+        for outcome in apply(group)? {
+            trash.put(freed_by(&outcome));
+        }
+        records += group.len() as u64;
+        group.clear();
+        Ok(())
+    };
     log.replay(from, |item| -> Result<(), ArchiveError> {
-        let record = match item {
-            FromLog::Record(record) => record,
-            FromLog::Damaged(damage) => {
-                let lsn = damage.lsn.unwrap_or(0);
-                replayed.skipped.push(Skipped {
-                    lsn,
-                    reason: damage.to_string(),
-                });
-                return Ok(());
-            }
+        let (lsn, entry) = match &item {
+            FromLog::Record(record) => (record.lsn, entry_of(log, record)),
+            FromLog::Damaged(damage) => (
+                damage.lsn.unwrap_or(0),
+                Err(StoreError::Damaged(*damage).into()),
+            ),
         };
-        match entry_of(log, &record) {
+        match entry {
             Ok(Some(entry)) => group.push(entry),
             Ok(None) => {}
             // Compaction or a deletion took the bytes; the deed that killed them follows.
             Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
             Err(error) => {
                 let reason = error.to_string();
-                replayed.skipped.push(Skipped {
-                    lsn: record.lsn,
-                    reason,
-                });
+                skipped.push(Skipped { lsn, reason });
             }
         }
         if group.len() == GROUP_RECORDS {
-            apply(index, trash, &mut group, &mut replayed)?;
-            progress(record.lsn);
+            flush(&mut group)?;
+            progress(lsn);
         }
         Ok(())
     })?;
-    apply(index, trash, &mut group, &mut replayed)?;
-    Ok(replayed)
-}
-
-fn apply(
-    index: &dyn Index,
-    trash: &Trash,
-    group: &mut Vec<Entry>,
-    replayed: &mut Replayed,
-) -> Result<(), ArchiveError> {
-    if group.is_empty() {
-        return Ok(());
-    }
-    for outcome in index.apply(group)? {
-        trash.put(freed_by(&outcome));
-    }
-    replayed.records += group.len() as u64;
-    group.clear();
-    Ok(())
+    flush(&mut group)?;
+    Ok(Replayed { records, skipped })
 }
 
 /// The entry that a record stands for; `None` for records that only the store knows.
