@@ -504,7 +504,7 @@ fn new_series(
     })
 }
 
-/// How many instances the first of a series announces.
+/// How many instances the first of a series announces: in space and time, or else in phases of the heart.
 fn expected_instances(arrival: &Arrival) -> Option<i64> {
     let number = |group, element| -> Option<i64> {
         let value = arrival
@@ -515,19 +515,13 @@ fn expected_instances(arrival: &Arrival) -> Option<i64> {
             .ok()?;
         (value > 0).then_some(value)
     };
-    let temporal_positions = number(0x0020, 0x0105);
+    let product = |a: Option<i64>, b: Option<i64>| a?.checked_mul(b?);
     let images_in_acquisition = number(0x0020, 0x1002);
-    let slices = number(0x0054, 0x0081);
-    let cardiac = number(0x0018, 0x1090);
-    match (images_in_acquisition, temporal_positions) {
-        (Some(images), Some(positions)) => images.checked_mul(positions),
-        (Some(images), None) => Some(images),
-        (None, _) => match (slices, cardiac) {
-            (Some(slices), Some(phases)) => slices.checked_mul(phases),
-            (Some(slices), None) => Some(slices),
-            (None, phases) => phases,
-        },
-    }
+    let temporal_positions = number(0x0020, 0x0105);
+    let (slices, time_slices) = (number(0x0054, 0x0081), number(0x0054, 0x0101));
+    product(images_in_acquisition, temporal_positions)
+        .or_else(|| product(slices, time_slices))
+        .or_else(|| number(0x0018, 0x1090))
 }
 
 /// Packs the tags that a level keeps, but for the UID that has a column.

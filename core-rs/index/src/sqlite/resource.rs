@@ -230,8 +230,8 @@ fn write_instance(connection: &Connection, id: i64, json: &mut Json) -> Result<(
         json.name("ID").display(public_id(row, 0)?);
         json.name("IndexInSeries");
         match row.get::<_, Option<i64>>(3).doing(READING)? {
-            Some(index) => json.number(index),
-            None => json.null(),
+            Some(index) if index >= 0 => json.number(index),
+            _ => json.null(),
         }
         json.name("Labels");
         write_labels(connection, id, json)?;
@@ -245,7 +245,8 @@ fn write_instance(connection: &Connection, id: i64, json: &mut Json) -> Result<(
     })
 }
 
-/// Whether a series has what its first instance announced.
+/// Whether a series has what its first instance announced: the numbers from 1 to that. Instances without a number
+/// say nothing.
 fn series_status(
     connection: &Connection,
     id: i64,
@@ -254,23 +255,26 @@ fn series_status(
     let Some(expected) = expected else {
         return Ok("Unknown");
     };
-    let mut statement = connection
-        .prepare_cached("SELECT index_in_series FROM instance WHERE series = ?1 AND state = 0")
+    let (distinct, lowest, highest): (i64, Option<i64>, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT count(DISTINCT index_in_series), min(index_in_series), max(index_in_series)
+             FROM instance WHERE series = ?1 AND state = 0",
+        )
+        .and_then(|mut statement| {
+            statement.query_row(params![id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+        })
         .doing(READING)?;
-    let mut rows = statement.query(params![id]).doing(READING)?;
-    let mut seen = std::collections::HashSet::new();
-    while let Some(row) = rows.next().doing(READING)? {
-        match row.get::<_, Option<i64>>(0).doing(READING)? {
-            None => return Ok("Unknown"),
-            Some(index) if index < 1 || index > expected || !seen.insert(index) => {
-                return Ok("Inconsistent");
-            }
-            Some(_) => {}
-        }
-    }
-    // Distinct numbers in 1..=expected: as many as expected means all of them.
-    let complete = i64::try_from(seen.len()).is_ok_and(|count| count == expected);
-    Ok(if complete { "Complete" } else { "Missing" })
+    Ok(
+        if lowest.is_some_and(|low| low < 1) || highest.is_some_and(|high| high > expected) {
+            "Inconsistent"
+        } else if distinct == expected {
+            "Complete"
+        } else {
+            "Missing"
+        },
+    )
 }
 
 const READING: &str = "reading a resource";

@@ -9,14 +9,17 @@ use vna_dicom::PublicId;
 /// Problems that are told one by one; more of them say nothing new.
 const MAX_PROBLEMS: usize = 100;
 
-/// Statements that give a row for each contradiction: what, and of which resource.
+/// Statements that give a row for each contradiction: what, and of which resource. Below a deleted resource rows
+/// go one by one, and counters are not kept.
 const CONTRADICTIONS: [(&str, &str); 9] = [
     (
         "series counts other instances or bytes than it has",
         "SELECT series.id FROM series LEFT JOIN (
              SELECT series AS id, count(*) AS n, sum(stored_size) AS stored, sum(plain_size) AS plain
              FROM instance JOIN blob ON blob.id = instance.blob WHERE state = 0 GROUP BY series) AS found
-         ON found.id = series.id WHERE series.state = 0 AND (series.instances <> coalesce(n, 0)
+         ON found.id = series.id
+         JOIN study ON study.id = series.study JOIN patient ON patient.id = study.patient
+         WHERE series.state = 0 AND study.state = 0 AND patient.state = 0 AND (series.instances <> coalesce(n, 0)
              OR series.stored_bytes <> coalesce(stored, 0) OR series.plain_bytes <> coalesce(plain, 0))",
     ),
     (
@@ -24,7 +27,8 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
         "SELECT study.id FROM study LEFT JOIN (
              SELECT study AS id, count(*) AS n, sum(instances) AS i, sum(stored_bytes) AS b
              FROM series WHERE state = 0 GROUP BY study) AS found
-         ON found.id = study.id WHERE study.state = 0 AND (study.series <> coalesce(n, 0)
+         ON found.id = study.id JOIN patient ON patient.id = study.patient
+         WHERE study.state = 0 AND patient.state = 0 AND (study.series <> coalesce(n, 0)
              OR study.instances <> coalesce(i, 0) OR study.stored_bytes <> coalesce(b, 0))",
     ),
     (

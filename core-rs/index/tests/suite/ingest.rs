@@ -373,26 +373,80 @@ pub fn an_entry_out_of_order_is_refused_and_changes_nothing(index: &dyn Index) {
 }
 
 pub fn the_status_of_a_series_follows_its_numbers(index: &dyn Index) {
+    // As a reference server answered for a series that announces two instances.
+    let cases: [(&[i64], &str); 8] = [
+        (&[1], "Missing"),
+        (&[0], "Inconsistent"),
+        (&[3], "Inconsistent"),
+        (&[1, 1], "Missing"),
+        (&[1, 2], "Complete"),
+        (&[1, 2, 3], "Inconsistent"),
+        (&[-5], "Inconsistent"),
+        (&[-5, 1, 2], "Inconsistent"),
+    ];
     let mut feed = Feed::new(index);
-    let instance = |number: i64| {
-        arrival("A", "1", "1.1", &format!("1.1.{number}"))
-            .number(number)
-            .tag(0x0020, 0x1002, "1")
-            .tag(0x0020, 0x0105, "3")
-    };
-    let status = || {
-        let series =
-            resource(index, Level::Series, &instance(1).id(Level::Series)).expect("is there");
-        assert_eq!(series["ExpectedNumberOfInstances"], 3);
-        series["Status"].as_str().expect("text").to_owned()
-    };
-    feed.put(&instance(1));
-    assert_eq!(status(), "Missing");
-    feed.put(&instance(2));
-    feed.put(&instance(3));
-    assert_eq!(status(), "Complete");
-    feed.put(&instance(4));
-    assert_eq!(status(), "Inconsistent");
+    for (case, (numbers, status)) in cases.iter().enumerate() {
+        let series = format!("1.{case}");
+        let instance = |i: usize| {
+            arrival("A", "1", &series, &format!("{series}.{i}")).tag(0x0018, 0x1090, "2")
+        };
+        for (i, number) in numbers.iter().enumerate() {
+            feed.put(&instance(i).number(*number));
+        }
+        let answer =
+            resource(index, Level::Series, &instance(0).id(Level::Series)).expect("is there");
+        assert_eq!(answer["ExpectedNumberOfInstances"], 2);
+        assert_eq!(answer["Status"], *status, "{numbers:?}");
+        if *status == "Complete" {
+            feed.put(&instance(99));
+            let answer =
+                resource(index, Level::Series, &instance(0).id(Level::Series)).expect("is there");
+            assert_eq!(
+                answer["Status"], "Complete",
+                "an instance without a number says nothing"
+            );
+        }
+    }
+}
+
+pub fn the_first_instance_announces_how_many_are_expected(index: &dyn Index) {
+    const IMAGES: (u16, u16) = (0x0020, 0x1002);
+    const POSITIONS: (u16, u16) = (0x0020, 0x0105);
+    const SLICES: (u16, u16) = (0x0054, 0x0081);
+    const TIME_SLICES: (u16, u16) = (0x0054, 0x0101);
+    const CARDIAC: (u16, u16) = (0x0018, 0x1090);
+    type Tags<'a> = &'a [((u16, u16), &'a str)];
+    let cases: [(Tags<'_>, Option<i64>); 8] = [
+        (&[], None),
+        (&[(IMAGES, "4")], None),
+        (&[(IMAGES, "4"), (POSITIONS, "2")], Some(8)),
+        (&[(POSITIONS, "2"), (CARDIAC, "3")], Some(3)),
+        (&[(SLICES, "4")], None),
+        (
+            &[(SLICES, "4"), (TIME_SLICES, "2"), (CARDIAC, "3")],
+            Some(8),
+        ),
+        (&[(CARDIAC, "0")], None),
+        (
+            &[(IMAGES, "15"), (POSITIONS, "10"), (CARDIAC, "0")],
+            Some(150),
+        ),
+    ];
+    let mut feed = Feed::new(index);
+    for (case, (tags, expected)) in cases.iter().enumerate() {
+        let series = format!("1.{case}");
+        let made = tags.iter().fold(
+            arrival("A", "1", &series, &format!("{series}.1")),
+            |made, ((group, element), value)| made.tag(*group, *element, value),
+        );
+        feed.put(&made);
+        let answer = resource(index, Level::Series, &made.id(Level::Series)).expect("is there");
+        assert_eq!(
+            answer["ExpectedNumberOfInstances"],
+            json!(expected),
+            "{tags:?}"
+        );
+    }
 }
 
 pub fn a_resource_is_stable_when_it_was_quiet_for_long_enough(index: &dyn Index) {

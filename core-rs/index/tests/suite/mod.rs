@@ -35,6 +35,7 @@ macro_rules! everything {
             issuers_and_tenants_keep_patients_apart,
             an_entry_out_of_order_is_refused_and_changes_nothing,
             the_status_of_a_series_follows_its_numbers,
+                the_first_instance_announces_how_many_are_expected,
             a_resource_is_stable_when_it_was_quiet_for_long_enough,
         }
         changes {
