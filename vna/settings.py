@@ -56,6 +56,13 @@ class Storage(Section, frozen=True, kw_only=True):
     duplicate_retention_days: Annotated[
         int, Meta(ge=0, le=36500, description="How long the version that is not current is kept")
     ] = 30
+    patient_issuers: Annotated[
+        bool,
+        Meta(
+            description="Tell patients of one PatientID apart by Issuer of Patient ID (0010,0021); "
+            "public ids below such an issuer are then not those of Orthanc"
+        ),
+    ] = False
 
 
 class Http(Section, frozen=True, kw_only=True):

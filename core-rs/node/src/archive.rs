@@ -148,6 +148,7 @@ impl Archive {
             at_us: now_us(),
             origin,
             duplicates: storage.duplicates,
+            patient_issuers: storage.patient_issuers,
             keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
         };
         let deed = Deed::Arrival {

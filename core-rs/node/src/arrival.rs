@@ -39,6 +39,9 @@ pub struct ArrivalHeader {
     /// The duplicate policy in force: the decision is a function of it and of what came before, so
     /// a replay decides alike even after the configuration changed.
     pub duplicates: Duplicates,
+    /// Whether Issuer of Patient ID was part of a patient's identity.
+    #[serde(default)]
+    pub patient_issuers: bool,
     /// How long the losing version of a duplicate is kept, in microseconds.
     pub keep_versions_us: i64,
 }

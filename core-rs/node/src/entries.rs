@@ -24,9 +24,14 @@ pub(crate) fn file_column(segment: u64) -> i64 {
 pub(crate) fn arrival_entry(
     lsn: Lsn,
     header: ArrivalHeader,
-    instance: Instance,
+    mut instance: Instance,
     blob: &BlobRef,
 ) -> Entry {
+    if !header.patient_issuers {
+        // Clients compute public ids from PatientID and UIDs alone, so unless the operator wants issuers told
+        // apart, the issuer is no part of the identity.
+        instance.identity.issuer_of_patient_id.clear();
+    }
     Entry::Arrival(Box::new(Arrival {
         lsn,
         tenant: header.tenant,

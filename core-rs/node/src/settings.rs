@@ -26,6 +26,8 @@ pub struct StorageSettings {
     pub large_object_bytes: u64,
     /// What happens to an instance that is here already.
     pub duplicates: Duplicates,
+    /// Whether Issuer of Patient ID tells patients of one PatientID apart.
+    pub patient_issuers: bool,
     /// How long the bytes that a duplicate lost against are kept.
     pub duplicate_retention_days: u32,
 }

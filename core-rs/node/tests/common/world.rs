@@ -86,6 +86,7 @@ impl World {
                 segment_bytes: 12_000,
                 large_object_bytes: 6_000,
                 duplicates: self.duplicates,
+                patient_issuers: false,
                 duplicate_retention_days: 0,
             },
             limits: LimitSettings {
