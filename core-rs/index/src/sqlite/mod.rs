@@ -1,11 +1,14 @@
 //! The SQLite engine.
 
 mod answers;
+mod arrive;
 mod cache;
 mod candidates;
 mod changes;
 mod checkpoint;
+mod compile;
 mod connection;
+mod counts;
 mod delete;
 mod filter;
 mod find;
