@@ -62,11 +62,7 @@ impl Archive {
                 doing: "starting the committer",
                 source,
             })?;
-        let keeper = Arc::new(Keeper {
-            log: Arc::clone(&log),
-            index: Arc::clone(&index),
-            trash,
-        });
+        let keeper = Arc::new(Keeper::new(Arc::clone(&log), Arc::clone(&index), trash));
         let housekeeping = Mutex::new(None);
         Ok(Self {
             settings,

@@ -180,7 +180,7 @@ impl Committer {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
             std::thread::Builder::new()
                 .name("vna-log".into())
-                .spawn(move || append_groups(&log, &work, &groups, &behind, &counters))?
+                .spawn(move || append_groups(&log, work, &groups, &behind, &counters))?
         };
         let applying = {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
@@ -229,27 +229,49 @@ impl Committer {
     }
 }
 
-/// What waits now, up to a group's bounds; `None` when nobody can hand over work any more.
-fn next_group(work: &Receiver<Work>) -> Option<Vec<Work>> {
-    let first = work.recv().ok()?;
-    let mut bytes = first.deed.buffered_bytes();
-    let mut group = vec![first];
-    while group.len() < MAX_GROUP_RECORDS && bytes < MAX_GROUP_BYTES {
-        let Ok(next) = work.try_recv() else { break };
-        bytes += next.deed.buffered_bytes();
-        group.push(next);
+/// The work that waits, in groups.
+struct Groups {
+    work: Receiver<Work>,
+    /// Taken from the queue, and not of the group that it would have ended.
+    next: Option<Work>,
+}
+
+impl Groups {
+    /// What waits now, up to a group's bounds; `None` when nobody can hand over work any more.
+    ///
+    /// Deletions have groups of their own: on a full disk those may use the room that is kept for them.
+    fn next(&mut self) -> Option<Vec<Work>> {
+        let first = match self.next.take() {
+            Some(work) => work,
+            None => self.work.recv().ok()?,
+        };
+        let kind = first.deed.kind();
+        let mut bytes = first.deed.buffered_bytes();
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP_RECORDS && bytes < MAX_GROUP_BYTES {
+            let Ok(work) = self.work.try_recv() else {
+                break;
+            };
+            if work.deed.kind() != kind {
+                self.next = Some(work);
+                break;
+            }
+            bytes += work.deed.buffered_bytes();
+            group.push(work);
+        }
+        Some(group)
     }
-    Some(group)
 }
 
 fn append_groups(
     log: &Log,
-    work: &Receiver<Work>,
-    groups: &SyncSender<Group>,
+    work: Receiver<Work>,
+    synced: &SyncSender<Group>,
     behind: &AtomicBool,
     counters: &CommitCounters,
 ) {
-    while let Some(group) = next_group(work) {
+    let mut groups = Groups { work, next: None };
+    while let Some(group) = groups.next() {
         let (deeds, replies): (Vec<Deed>, Vec<Reply>) = group
             .into_iter()
             .map(|work| (work.deed, work.reply))
@@ -262,10 +284,9 @@ fn append_groups(
         match appended {
             Ok(entries) => {
                 counters.groups.fetch_add(1, Ordering::Relaxed);
-                counters
-                    .records
-                    .fetch_add(entries.len() as u64, Ordering::Relaxed);
-                if groups.send(Group { entries, replies }).is_err() {
+                let records = entries.len() as u64;
+                counters.records.fetch_add(records, Ordering::Relaxed);
+                if synced.send(Group { entries, replies }).is_err() {
                     return; // the index thread is gone, and with it every reply of the group
                 }
             }

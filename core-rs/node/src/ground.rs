@@ -77,11 +77,11 @@ impl Ground {
             tracing::error!(lsn = skipped.lsn, "log record skipped: {}", skipped.reason);
         }
         self.log.set_live(&self.live_counts()?);
-        let keeper = Keeper {
-            log: Arc::clone(&self.log),
-            index: Arc::clone(&self.index),
-            trash: Arc::clone(&self.trash),
-        };
+        let keeper = Keeper::new(
+            Arc::clone(&self.log),
+            Arc::clone(&self.index),
+            Arc::clone(&self.trash),
+        );
         for (pack, _) in &self.recovery.unfinished_compactions {
             keeper.compact_pack(*pack)?;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -75,12 +76,25 @@ impl Housekeeping {
 
 /// One step at a time, each of which may be the last before a power cut.
 pub(crate) struct Keeper {
-    pub(crate) log: Arc<Log>,
-    pub(crate) index: Arc<dyn Index>,
-    pub(crate) trash: Arc<Trash>,
+    log: Arc<Log>,
+    index: Arc<dyn Index>,
+    trash: Arc<Trash>,
+    /// Deletions up to this log position are durable in the index, and all their blobs are marked dead: only
+    /// their records may be forgotten.
+    settled: AtomicU64,
 }
 
 impl Keeper {
+    pub(crate) fn new(log: Arc<Log>, index: Arc<dyn Index>, trash: Arc<Trash>) -> Self {
+        let settled = AtomicU64::new(0);
+        Self {
+            log,
+            index,
+            trash,
+            settled,
+        }
+    }
+
     fn run(&self, stopped: &Receiver<()>) {
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
@@ -106,6 +120,8 @@ impl Keeper {
 
     /// Removes the rows of deleted resources, then the bytes that nobody needs.
     pub(crate) fn tidy(&self) -> Result<(), ArchiveError> {
+        // What is applied while this runs counts the next time: its rows may not all be gone by then.
+        let applied = self.index.covered_lsn();
         loop {
             let slice = self.index.maintain(SLICE)?;
             self.trash.put(slice.freed);
@@ -119,9 +135,10 @@ impl Keeper {
         if freed.is_empty() {
             return Ok(());
         }
-        let durable = self.index.checkpoint()?; // (2)
+        self.index.checkpoint()?; // (2)
         let blobs = freed.iter().map(freed_ref).collect::<Result<Vec<_>, _>>()?;
         self.log.mark_dead(&blobs);
+        self.settled.store(applied, Ordering::Release);
         let files: Vec<BlobKey> = blobs
             .iter()
             .filter(|blob| matches!(blob.place, Place::File { .. }))
@@ -130,7 +147,7 @@ impl Keeper {
         if !files.is_empty() {
             self.log.remove_files(&files)?;
         }
-        self.log.drop_dead(durable)?;
+        self.log.drop_dead(applied)?;
         Ok(())
     }
 
@@ -147,6 +164,7 @@ impl Keeper {
 
     /// Rewrites the packs that are mostly dead.
     pub(crate) fn compact(&self) -> Result<(), ArchiveError> {
+        self.log.drop_dead(self.settled.load(Ordering::Acquire))?; // those that a crash left
         for info in self.log.segments() {
             let Some(live) = info.live.filter(|_| info.is_sealed) else {
                 continue;
@@ -160,12 +178,13 @@ impl Keeper {
 
     /// Rewrites one pack without what is dead, or finishes a compaction that was interrupted.
     pub(crate) fn compact_pack(&self, segment: u64) -> Result<(), ArchiveError> {
-        let durable = self.index.checkpoint()?;
+        self.index.checkpoint()?;
+        let settled = self.settled.load(Ordering::Acquire);
         let live = live_keys(&*self.index, segment)?;
         let index = &*self.index;
         self.log.compact(
             segment,
-            durable,
+            settled,
             &|key| live.contains(key),
             &mut |moved: &[Moved]| {
                 let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
