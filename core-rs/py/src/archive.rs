@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
@@ -38,7 +38,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 
 #[pyclass(frozen, name = "Archive", module = "vna._core")]
 struct CoreArchive {
-    archive: Arc<Archive>,
+    /// `None` once stopped: its locks are free then.
+    archive: RwLock<Option<Arc<Archive>>>,
     completions: Arc<Completions>,
     /// `None` once stopped.
     runtime: Mutex<Option<Runtime>>,
@@ -62,7 +63,7 @@ impl CoreArchive {
         let (archive, runtime) = opened?;
         let handle = runtime.handle().clone();
         Ok(Self {
-            archive,
+            archive: RwLock::new(Some(archive)),
             completions,
             runtime: Mutex::new(Some(runtime)),
             handle,
@@ -85,9 +86,9 @@ impl CoreArchive {
         origin_json: PyBackedBytes,
     ) -> PyResult<u64> {
         let caller: Caller = parse(&origin_json, "origin_json")?;
+        let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
         let file = py.detach(|| data.to_vec());
-        let archive = Arc::clone(&self.archive);
         self.handle.spawn_blocking(move || {
             let reply = move |answer: Answer| {
                 promise.keep(
@@ -105,7 +106,8 @@ impl CoreArchive {
         let Ok(id) = public_id.parse::<PublicId>() else {
             return Ok(None);
         };
-        let opened = py.detach(|| self.archive.open_file(DEFAULT_TENANT, &id));
+        let archive = self.archive()?;
+        let opened = py.detach(|| archive.open_file(DEFAULT_TENANT, &id));
         Ok(opened
             .map_err(BoundaryError::from)?
             .map(|(located, reader)| CoreFile {
@@ -125,7 +127,7 @@ impl CoreArchive {
             other => return Err(argument("form", other, "full, short or simplified").into()),
         };
         let id = public_id.to_owned();
-        Ok(self.spawn(move |archive| {
+        let handle = self.spawn(move |archive| {
             let id = id_of(Level::Instance, &id)?;
             let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
                 return Err(not_found(Level::Instance, id));
@@ -135,7 +137,8 @@ impl CoreArchive {
                 ..TagsOptions::default()
             };
             Ok(vna_node::stored_tags_json(&located, &reader, &options)?)
-        }))
+        })?;
+        Ok(handle)
     }
 
     fn resource<'py>(
@@ -148,8 +151,9 @@ impl CoreArchive {
         let Ok(id) = public_id.parse::<PublicId>() else {
             return Ok(None);
         };
+        let archive = self.archive()?;
         let json = py.detach(|| {
-            self.archive
+            archive
                 .index()
                 .resource_json(DEFAULT_TENANT, level, &id, view())
         });
@@ -159,12 +163,13 @@ impl CoreArchive {
     fn list(&self, level: &str, since: u64, limit: u64, expand: bool) -> PyResult<u64> {
         let level = level_of(level)?;
         let page = Page { since, limit };
-        Ok(self.spawn(move |archive| {
+        let handle = self.spawn(move |archive| {
             let json = archive
                 .index()
                 .list_json(DEFAULT_TENANT, level, page, expand, view());
             Ok(json.map_err(ArchiveError::from)?)
-        }))
+        })?;
+        Ok(handle)
     }
 
     fn children(
@@ -176,14 +181,15 @@ impl CoreArchive {
     ) -> PyResult<u64> {
         let (level, child_level) = (level_of(level)?, level_of(child_level)?);
         let id = public_id.to_owned();
-        Ok(self.spawn(move |archive| {
+        let handle = self.spawn(move |archive| {
             let id = id_of(level, &id)?;
             let json = archive
                 .index()
                 .related_json(DEFAULT_TENANT, level, &id, child_level, expand, view())
                 .map_err(ArchiveError::from)?;
             json.ok_or_else(|| not_found(level, id))
-        }))
+        })?;
+        Ok(handle)
     }
 
     fn parent<'py>(
@@ -197,8 +203,9 @@ impl CoreArchive {
         let Ok(id) = public_id.parse::<PublicId>() else {
             return Ok(None);
         };
+        let archive = self.archive()?;
         let json = py.detach(|| {
-            let index = self.archive.index();
+            let index = archive.index();
             index.related_json(DEFAULT_TENANT, level, &id, parent_level, true, view())
         });
         inline(py, json)
@@ -206,6 +213,7 @@ impl CoreArchive {
 
     fn delete(&self, level: &str, public_id: &str) -> PyResult<u64> {
         let level = level_of(level)?;
+        let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
         match public_id.parse::<PublicId>() {
             Err(_) => promise.keep(Err(no_id(level, public_id))),
@@ -214,8 +222,7 @@ impl CoreArchive {
                     let deleted = |outcome| deletion(level, id, &outcome);
                     promise.keep(answer.map_err(BoundaryError::from).and_then(deleted));
                 };
-                self.archive
-                    .delete(DEFAULT_TENANT, level, id, Box::new(reply));
+                archive.delete(DEFAULT_TENANT, level, id, Box::new(reply));
             }
         }
         Ok(handle)
@@ -245,30 +252,34 @@ impl CoreArchive {
             types,
             last,
         };
-        Ok(self.spawn(move |archive| {
+        let handle = self.spawn(move |archive| {
             let json = archive.index().changes_json(DEFAULT_TENANT, &request);
             Ok(json.map_err(ArchiveError::from)?)
-        }))
+        })?;
+        Ok(handle)
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let json = py.detach(|| self.archive.index().statistics_json(DEFAULT_TENANT));
+        let archive = self.archive()?;
+        let json = py.detach(|| archive.index().statistics_json(DEFAULT_TENANT));
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(PyBytes::new(py, &json))
     }
 
     fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
         let request: FindRequest = parse(&query_json, "query_json")?;
-        Ok(self.spawn(move |archive| {
+        let handle = self.spawn(move |archive| {
             let json = vna_node::find_json(archive.index(), DEFAULT_TENANT, &request, view())?;
             Ok(json)
-        }))
+        })?;
+        Ok(handle)
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let archive = self.archive()?;
         let text = py.detach(|| {
             let counters = self.server.lock().as_ref().map(Server::counters);
-            vna_node::metrics_text(&self.archive, counters.as_ref())
+            vna_node::metrics_text(&archive, counters.as_ref())
         });
         Ok(PyBytes::new(
             py,
@@ -276,12 +287,13 @@ impl CoreArchive {
         ))
     }
 
-    fn health<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let archive = self.archive()?;
         let json = py.detach(|| {
             let listening = self.server.lock().is_some();
-            vna_node::health_json(&self.archive, listening)
+            vna_node::health_json(&archive, listening)
         });
-        PyBytes::new(py, &json)
+        Ok(PyBytes::new(py, &json))
     }
 
     fn listen(&self, py: Python<'_>, policy_json: PyBackedBytes) -> PyResult<(String, u16)> {
@@ -294,7 +306,7 @@ impl CoreArchive {
                     "one listener an archive",
                 ));
             }
-            let started = vna_node::listen(&self.handle, &self.archive, &policy_json)?;
+            let started = vna_node::listen(&self.handle, &self.archive()?, &policy_json)?;
             let address = started.local_addr();
             *server = Some(started);
             Ok(address)
@@ -328,7 +340,8 @@ impl CoreArchive {
             if let Some(server) = server {
                 runtime.block_on(server.stop(deadline));
             }
-            let stopped = self.archive.stop();
+            let archive = self.archive.write().take();
+            let stopped = archive.map_or(Ok(()), |archive| archive.stop());
             runtime.shutdown_timeout(deadline);
             Ok(stopped?)
         })?;
@@ -338,12 +351,19 @@ impl CoreArchive {
 
 impl CoreArchive {
     /// Runs `work` on a thread that may wait for the disk; its result completes the handle.
-    fn spawn(&self, work: impl FnOnce(&Archive) -> Outcome + Send + 'static) -> u64 {
+    fn spawn(
+        &self,
+        work: impl FnOnce(&Archive) -> Outcome + Send + 'static,
+    ) -> Result<u64, BoundaryError> {
+        let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
-        let archive = Arc::clone(&self.archive);
         self.handle
             .spawn_blocking(move || promise.keep(work(&archive)));
-        handle
+        Ok(handle)
+    }
+
+    fn archive(&self) -> Result<Arc<Archive>, BoundaryError> {
+        self.archive.read().clone().ok_or(BoundaryError::Stopped)
     }
 }
 
