@@ -143,3 +143,12 @@ def public_ids(found):
 def public_id(values):
     digest = hashlib.sha1("|".join(values).encode()).hexdigest()
     return "-".join(digest[at : at + 8] for at in range(0, 40, 8))
+
+
+def sendable_body(data):
+    """Return transfer syntax and data set of a file, all of it where it has no meta information."""
+    try:
+        _, body = split(data)
+        return transfer_syntax(data), body
+    except Exception:  # whatever pydicom makes of a malformed file
+        return ExplicitVRLittleEndian, data
