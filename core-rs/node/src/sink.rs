@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use vna_dicom::{FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta};
 use vna_index::Origin;
 use vna_store::{LargeBlobWriter, StoreError};
@@ -16,16 +16,25 @@ use crate::error::ArchiveError;
 /// that does is refused rather than held.
 const MAX_HEAD_BYTES: usize = 16 << 20;
 
+/// The heads that are held at one time, all associations together: one of the longest, or hundreds of the usual ones.
+/// Without it each of 256 hostile associations could hold [`MAX_HEAD_BYTES`] beside the spool's budget.
+const HEADS_BUDGET_BYTES: usize = MAX_HEAD_BYTES;
+
 /// Stores what C-STORE brings.
 #[derive(Clone)]
 pub struct ArchiveSink {
     archive: Arc<Archive>,
+    /// Bytes that heads may still take, of [`HEADS_BUDGET_BYTES`].
+    heads: Arc<Semaphore>,
 }
 
 impl ArchiveSink {
     /// A sink of `archive`'s default tenant.
     pub fn new(archive: Arc<Archive>) -> Self {
-        Self { archive }
+        Self {
+            archive,
+            heads: Arc::new(Semaphore::new(HEADS_BUDGET_BYTES)),
+        }
     }
 }
 
@@ -65,7 +74,9 @@ impl InstanceSink for ArchiveSink {
                 head: Head::Reading {
                     reader: Box::new(HeaderReader::for_file()),
                     prefix: Vec::new(),
+                    share: None,
                 },
+                heads: Arc::clone(&self.heads),
             }),
             Ok(Err(error)) => Err(refuse(&header, &error.into())),
             Err(_) => Err(status::OUT_OF_RESOURCES),
@@ -80,20 +91,39 @@ pub struct LargeInstance {
     /// `None` only while a thread writes with it.
     writer: Option<LargeBlobWriter>,
     head: Head,
+    heads: Arc<Semaphore>,
 }
 
 enum Head {
     Reading {
         reader: Box<HeaderReader>,
         prefix: Vec<u8>,
+        /// What the prefix takes of the budget of all heads.
+        share: Option<OwnedSemaphorePermit>,
     },
     Known(Box<Instance>),
 }
 
 impl Head {
+    /// Takes room for the next part from the budget of all heads, if it is held at all. False if others have it.
+    fn reserve(&mut self, part: &[u8], heads: &Arc<Semaphore>) -> bool {
+        let Head::Reading { share, .. } = self else {
+            return true;
+        };
+        let Ok(count) = u32::try_from(part.len()) else {
+            return false;
+        };
+        match (Arc::clone(heads).try_acquire_many_owned(count), share) {
+            (Ok(more), Some(share)) => share.merge(more),
+            (Ok(more), share @ None) => *share = Some(more),
+            (Err(_), _) => return false,
+        }
+        true
+    }
+
     /// Takes the next part; reads on while the head is not known.
     fn advance(&mut self, part: &[u8], complete: bool) -> Result<(), ArchiveError> {
-        let Head::Reading { reader, prefix } = self else {
+        let Head::Reading { reader, prefix, .. } = self else {
             return Ok(());
         };
         prefix.extend_from_slice(part);
@@ -136,6 +166,15 @@ impl LargeInstance {
 
 impl InstanceStream for LargeInstance {
     async fn write(&mut self, part: Spool) -> Result<(), u16> {
+        if !self.head.reserve(&part, &self.heads) {
+            tracing::warn!(
+                code = "busy",
+                limit = HEADS_BUDGET_BYTES,
+                association = self.header.origin.association,
+                "the heads of large instances take all memory that they may; one is refused"
+            );
+            return Err(status::OUT_OF_RESOURCES);
+        }
         if let Err(error) = self.head.advance(&part, false) {
             return Err(refuse(&self.header, &error));
         }
