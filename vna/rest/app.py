@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
@@ -91,6 +92,9 @@ class Application:
                     "request failed",
                     extra={"uri": scope["path"], "code": error.code, "reason": str(error)},
                 )
+            # Futures and the frames that wait for them hold each other, and with them a large body
+            # until the collector comes, unless the frames let go now.
+            traceback.clear_frames(error.__traceback__)
             answer = error_response(error, scope["method"], scope["path"])
             await answer(scope, receive, secure)
         except Exception:
