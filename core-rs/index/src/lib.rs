@@ -43,7 +43,7 @@ use vna_dicom::{Level, PublicId};
 
 /// The index of an archive.
 ///
-/// `apply`, `maintain`, `expire_versions`, `relocate` and `checkpoint` write, and wait for each other; the
+/// `apply`, `cover`, `maintain`, `expire_versions`, `relocate` and `checkpoint` write, and wait for each other; the
 /// rest reads, and waits for nobody.
 pub trait Index: Send + Sync {
     /// Takes the next entries of the log, in one transaction, and says what became of each.
@@ -56,7 +56,16 @@ pub trait Index: Send + Sync {
     /// [`IndexError::LsnOrder`] if an entry is not behind all before it; nothing is applied then.
     fn apply(&self, entries: &[Entry]) -> Result<Vec<Outcome>, IndexError>;
 
-    /// The position of the last entry that was applied; 0 for an empty index.
+    /// Says that the log up to `lsn` held nothing more for the index, as when it ends with records that are not
+    /// for it: the index then covers the end of the log, and nothing up to there is replayed. Never goes back: a
+    /// position that is covered already changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::OutOfRange`] if no change number follows from the position; those of the engine.
+    fn cover(&self, lsn: Lsn) -> Result<(), IndexError>;
+
+    /// The position up to which the log was applied or [covered](Self::cover); 0 for an empty index.
     fn covered_lsn(&self) -> Lsn;
 
     /// Makes all that was applied durable and gives the position up to which it is; afterwards no power cut
@@ -77,6 +86,11 @@ pub trait Index: Send + Sync {
 
     /// The blobs in one unit of a store (segment, pack) that rows point at, in the order of their places.
     fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError>;
+
+    /// What rows point at in each unit of a store, in one snapshot: `place_a`, blobs and the bytes that they take
+    /// in the store, in the order of `place_a`. Units without such a blob are not named. Blobs of resources that
+    /// are deleted but whose rows still exist count. Takes a look at every blob row.
+    fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError>;
 
     /// Looks for contradictions: in the engine's pages, and between counters and rows. Empty: all is well. Takes
     /// minutes on a large archive.

@@ -547,3 +547,25 @@ pub(crate) fn blobs_in(
         })
         .doing("listing the blobs of a segment")
 }
+
+/// Blobs and stored bytes that rows need, by the unit that holds them.
+pub(crate) fn live_by_unit(
+    snapshot: &Snapshot<'_>,
+    store: i64,
+) -> Result<Vec<(i64, u64, u64)>, IndexError> {
+    snapshot
+        .connection
+        .prepare_cached(
+            "SELECT place_a, count(*), sum(stored_size) FROM blob WHERE store = ?1 AND refs > 0
+             GROUP BY place_a ORDER BY place_a",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![store], |row| {
+                    let (blobs, bytes): (i64, i64) = (row.get(1)?, row.get(2)?);
+                    Ok((row.get(0)?, blobs.unsigned(), bytes.unsigned()))
+                })?
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .doing("counting what is live in each segment")
+}

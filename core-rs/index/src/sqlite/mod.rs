@@ -252,6 +252,10 @@ impl Index for SqliteIndex {
         self.write(|writer| writer.apply(entries))
     }
 
+    fn cover(&self, lsn: Lsn) -> Result<(), IndexError> {
+        self.write(|writer| writer.cover(lsn))
+    }
+
     fn covered_lsn(&self) -> Lsn {
         self.covered.load(Ordering::Acquire)
     }
@@ -314,6 +318,11 @@ impl Index for SqliteIndex {
     fn blobs_in(&self, store: i64, place_a: i64) -> Result<Vec<BlobRow>, IndexError> {
         self.readers
             .read(|snapshot| answers::blobs_in(snapshot, store, place_a))
+    }
+
+    fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::live_by_unit(snapshot, store))
     }
 
     fn verify(&self) -> Result<Vec<String>, IndexError> {

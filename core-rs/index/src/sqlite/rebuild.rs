@@ -3,7 +3,7 @@
 use super::connection::{self, Mode};
 use super::{Options, SqliteIndex};
 use crate::error::Doing;
-use crate::{Entry, Index, IndexError, Outcome};
+use crate::{Entry, Index, IndexError, Lsn, Outcome};
 use rusqlite::Connection;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,15 @@ impl Rebuild {
             while self.index.maintain(Duration::from_secs(1))?.more {}
         }
         Ok(outcomes)
+    }
+
+    /// As [`Index::cover`]: says that the log up to `lsn` held nothing more for the index.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Index::cover`].
+    pub fn cover(&self, lsn: Lsn) -> Result<(), IndexError> {
+        self.index.cover(lsn)
     }
 
     /// Makes it durable, puts it in the place of the old index and opens it.

@@ -197,10 +197,7 @@ impl Writer {
                 });
             }
             covered = entry.lsn();
-            number(
-                covered.saturating_mul(CHANGES_PER_LSN.unsigned()),
-                "log position",
-            )?;
+            check_lsn(covered)?;
         }
         self.transaction(|transaction| {
             let mut outcomes = Vec::with_capacity(entries.len());
@@ -217,6 +214,18 @@ impl Writer {
             }
             transaction.meta.covered = covered;
             Ok(outcomes)
+        })
+    }
+
+    /// Takes note that the log up to `lsn` held nothing more for the index.
+    pub(crate) fn cover(&mut self, lsn: Lsn) -> Result<(), IndexError> {
+        if lsn <= self.meta.covered {
+            return Ok(());
+        }
+        check_lsn(lsn)?;
+        self.transaction(|transaction| {
+            transaction.meta.covered = lsn;
+            Ok(())
         })
     }
 
@@ -435,6 +444,12 @@ impl Transaction<'_> {
 /// The first change number of a log position; the first position is 1.
 pub(crate) fn first_seq(lsn: Lsn) -> i64 {
     (lsn.signed() - 1) * CHANGES_PER_LSN + 1
+}
+
+/// Change numbers follow from log positions and have to fit.
+fn check_lsn(lsn: Lsn) -> Result<(), IndexError> {
+    let last_seq = lsn.saturating_mul(CHANGES_PER_LSN.unsigned());
+    number(last_seq, "log position").map(|_| ())
 }
 
 pub(crate) fn number(value: u64, name: &'static str) -> Result<i64, IndexError> {

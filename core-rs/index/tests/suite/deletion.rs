@@ -217,3 +217,29 @@ pub fn a_large_purge_is_done_in_slices(index: &dyn Index) {
     freed.dedup();
     assert_eq!(freed.len(), 2000, "each blob is told once");
 }
+
+pub fn what_is_live_in_each_unit_is_counted_until_its_rows_are_gone(index: &dyn Index) {
+    let live = || index.live_by_unit(1).expect("counts");
+    let mut feed = Feed::new(index);
+    let mut put = |patient: &str, store: i64, unit: i64, bytes: u64| {
+        let sop = format!("1.1.{}", feed.lsn);
+        let mut made = arrival(patient, patient, "1.1", &sop).bytes(&sop, bytes);
+        (made.0.blob.store, made.0.blob.place_a) = (store, unit);
+        feed.put(&made);
+        made
+    };
+    assert_eq!(put("1", 1, 7, 100).0.blob.place_a, 7);
+    put("2", 1, 7, 20);
+    put("1", 1, 3, 5);
+    put("1", 2, 9, 1);
+    let last = put("1", 1, -8, 3);
+    assert_eq!(live(), [(-8, 1, 3), (3, 1, 5), (7, 2, 120)]);
+    assert_eq!(index.live_by_unit(2).expect("counts"), [(9, 1, 1)]);
+    // The same bytes again need no row of their own.
+    feed.put(&last);
+    assert_eq!(live(), [(-8, 1, 3), (3, 1, 5), (7, 2, 120)]);
+    feed.delete(Level::Patient, last.id(Level::Patient));
+    assert_eq!(live().len(), 3, "rows that still exist count");
+    purge(index);
+    assert_eq!(live(), [(7, 1, 20)]);
+}

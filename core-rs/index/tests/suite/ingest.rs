@@ -460,3 +460,29 @@ pub fn a_resource_is_stable_when_it_was_quiet_for_long_enough(index: &dyn Index)
     feed.put(&arrival("A", "1", "1.1", "1.1.2").at(NOW_US - 59 * SECOND_US));
     assert_eq!(stable(), false);
 }
+
+pub fn what_the_log_holds_nothing_up_to_is_covered_and_never_goes_back(index: &dyn Index) {
+    let mut feed = Feed::new(index);
+    feed.put(&arrival("A", "1", "1.1", "1.1.1"));
+    index.cover(40).expect("covers");
+    assert_eq!(index.covered_lsn(), 40);
+    index.cover(7).expect("is covered already");
+    assert_eq!(index.covered_lsn(), 40);
+    let entry = |lsn| arrival("A", "1", "1.1", "1.1.2").entry(lsn);
+    let error = index.apply(&[entry(40)]).expect_err("is covered");
+    assert!(
+        matches!(
+            error,
+            IndexError::LsnOrder {
+                found: 40,
+                covered: 40
+            }
+        ),
+        "{error}"
+    );
+    index.apply(&[entry(41)]).expect("applies");
+    assert_eq!(index.checkpoint().expect("syncs"), 41);
+    let error = index.cover(u64::MAX).expect_err("no such position");
+    assert!(matches!(error, IndexError::OutOfRange { .. }), "{error}");
+    assert_eq!(index.covered_lsn(), 41);
+}

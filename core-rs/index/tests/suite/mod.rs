@@ -34,6 +34,7 @@ macro_rules! everything {
             a_uid_below_a_second_parent_is_stored_and_flagged,
             issuers_and_tenants_keep_patients_apart,
             an_entry_out_of_order_is_refused_and_changes_nothing,
+            what_the_log_holds_nothing_up_to_is_covered_and_never_goes_back,
             the_status_of_a_series_follows_its_numbers,
                 the_first_instance_announces_how_many_are_expected,
             a_resource_is_stable_when_it_was_quiet_for_long_enough,
@@ -51,6 +52,7 @@ macro_rules! everything {
             an_instance_goes_with_its_versions,
             versions_below_a_deleted_series_are_counted_off,
             a_large_purge_is_done_in_slices,
+            what_is_live_in_each_unit_is_counted_until_its_rows_are_gone,
         }
         find {
             every_key_finds_what_a_look_at_each_resource_finds,
