@@ -128,15 +128,16 @@ def identity(found):
     return tuple(str(found.get(name) or "").strip(" \0") for name in IDENTIFIERS)
 
 
-def public_ids(found):
+def public_ids(found, issuers=False):
     """Return the ids of patient, study, series and instance.
 
-    SHA-1 over the identifiers, `|` between them. Where (0010,0021) names an issuer it is a part of
-    the patient's identity, as `ID\\ISSUER`: two hospitals may use one number.
+    SHA-1 over the identifiers, `|` between them. `issuers` (storage.patient_issuers): (0010,0021)
+    is part of the patient's identity, as `ID\\ISSUER`: two hospitals may use one number.
     """
-    patient, *uids = identity(found)
+    values = list(identity(found))
     issuer = str(found.get("IssuerOfPatientID") or "").strip(" \0")
-    values = [f"{patient}\\{issuer}" if issuer else patient, *uids]
+    if issuers and issuer:
+        values[0] += f"\\{issuer}"
     return tuple(public_id(values[:count]) for count in (1, 2, 3, 4))
 
 
