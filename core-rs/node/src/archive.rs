@@ -11,14 +11,14 @@ use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId, read_instance};
 use vna_index::{Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
-use vna_store::{BlobReader, FinishedBlob, Log, StoreError};
+use vna_store::{BlobReader, Log, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, now_us};
 use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
-use crate::housekeeping::{Housekeeping, Keeper};
+use crate::housekeeping::{Housekeeping, Keeper, Trash};
 use crate::replay::Replayed;
 use crate::settings::Settings;
 
@@ -51,12 +51,9 @@ impl Archive {
         let ground = Ground::open(&disk, &settings)?;
         let replayed = ground.catch_up(&mut |_| {})?;
         let Ground {
-            lock,
-            index,
-            log,
-            trash,
-            ..
+            lock, index, log, ..
         } = ground;
+        let trash = Arc::new(Trash::default());
         let committer = Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
             .map_err(|source| ArchiveError::Io {
                 doing: "starting the committer",
@@ -122,18 +119,6 @@ impl Archive {
         let mut writer = self.log.new_large_blob()?;
         writer.write(&file)?;
         Ok((instance, File::Large(writer.finish()?)))
-    }
-
-    /// Stores an instance whose head is known and whose file was streamed to the store.
-    pub fn store_large(
-        &self,
-        instance: Instance,
-        blob: FinishedBlob,
-        tenant: i64,
-        origin: Origin,
-        reply: Reply,
-    ) {
-        self.store(instance, File::Large(blob), tenant, origin, reply);
     }
 
     /// Stores an instance whose head is known. `file` is its PS3.10 file.

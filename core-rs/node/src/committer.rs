@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
-use vna_index::{Deletion, Entry, Index, Outcome};
+use vna_index::{Deletion, Entry, Index, IndexError, Outcome};
 use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader};
@@ -29,6 +30,10 @@ const MAX_GROUP_BYTES: u64 = 32 << 20;
 
 /// A group is cut here too: so many small objects take about as long to index as a sync takes.
 const MAX_GROUP_RECORDS: usize = 256;
+
+/// How often a group is offered to an index that refuses it for a reason that may pass, and the pause between.
+const APPLY_TRIES: usize = 20;
+const APPLY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What became of a piece of work. A failure is shared by all of its group.
 pub type Answer = Result<Outcome, Arc<ArchiveError>>;
@@ -152,6 +157,10 @@ pub struct CommitCounters {
     pub groups: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
+    /// Instances that came again with other bytes.
+    pub duplicates: AtomicU64,
+    /// Instances of which a UID is live under two parents.
+    pub conflicts: AtomicU64,
     /// Records refused, because the log or the index failed.
     pub failed: AtomicU64,
 }
@@ -161,6 +170,7 @@ pub(crate) struct Committer {
     queue: Mutex<Option<Sender<Work>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     behind: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
     counters: Arc<CommitCounters>,
 }
 
@@ -172,6 +182,7 @@ impl Committer {
         trash: Arc<Trash>,
     ) -> std::io::Result<Self> {
         let behind = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(CommitCounters::default());
         let (queue, work) = mpsc::channel();
         // One group waits while one is applied: more would only put off the answers.
@@ -184,14 +195,18 @@ impl Committer {
         };
         let applying = {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
+            let ending = Arc::clone(&stopping);
             std::thread::Builder::new()
                 .name("vna-index".into())
-                .spawn(move || apply_groups(&*index, &trash, &synced, &behind, &counters))?
+                .spawn(move || {
+                    apply_groups(&*index, &trash, &synced, &behind, &ending, &counters)
+                })?
         };
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             threads: Mutex::new(vec![appending, applying]),
             behind,
+            stopping,
             counters,
         })
     }
@@ -199,13 +214,17 @@ impl Committer {
     /// Hands over work; its reply is called in any case.
     pub(crate) fn submit(&self, work: Work) {
         let queue = self.queue.lock();
-        let refused = match &*queue {
-            Some(queue) => queue.send(work).err().map(|unsent| unsent.0),
-            None => Some(work),
+        let (refused, reason) = match &*queue {
+            // The thread behind it ended in a panic.
+            Some(queue) => (
+                queue.send(work).err().map(|unsent| unsent.0),
+                ArchiveError::Behind,
+            ),
+            None => (Some(work), ArchiveError::Stopped),
         };
         drop(queue);
         if let Some(work) = refused {
-            (work.reply)(Err(Arc::new(ArchiveError::Stopped)));
+            (work.reply)(Err(Arc::new(reason)));
         }
     }
 
@@ -220,6 +239,7 @@ impl Committer {
 
     /// Finishes what was handed over, then ends both threads.
     pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
         self.queue.lock().take();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
@@ -270,6 +290,7 @@ fn append_groups(
     behind: &AtomicBool,
     counters: &CommitCounters,
 ) {
+    let _fails_if_i_panic = BehindOnPanic(behind);
     let mut groups = Groups { work, next: None };
     while let Some(group) = groups.next() {
         let (deeds, replies): (Vec<Deed>, Vec<Reply>) = group
@@ -348,30 +369,118 @@ fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
     }
 }
 
+/// A thread that ends in a panic takes the archive's readiness with it.
+struct BehindOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for BehindOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
 fn apply_groups(
     index: &dyn Index,
     trash: &Trash,
     synced: &Receiver<Group>,
     behind: &AtomicBool,
+    stopping: &AtomicBool,
     counters: &CommitCounters,
 ) {
+    let _fails_if_i_panic = BehindOnPanic(behind);
     while let Ok(Group { entries, replies }) = synced.recv() {
         let outcomes = if behind.load(Ordering::Acquire) {
             Err(ArchiveError::Behind) // (2)
         } else {
-            index.apply(&entries).map_err(ArchiveError::from)
+            apply(index, &entries, stopping).map_err(ArchiveError::from)
         };
         match outcomes {
             Ok(outcomes) => {
-                for (outcome, reply) in outcomes.into_iter().zip(replies) {
+                for ((entry, outcome), reply) in entries.iter().zip(outcomes).zip(replies) {
                     trash.put(freed_by(&outcome));
+                    tell(entry, &outcome, counters);
                     reply(Ok(outcome));
                 }
             }
             Err(error) => {
                 behind.store(true, Ordering::Release);
+                tracing::error!(
+                    code = error.code(),
+                    "the index cannot follow the log: {error}"
+                );
                 fail(replies, error, counters);
             }
         }
+    }
+}
+
+/// Applies a group. What passes (a full disk, a lock that an operator's shell holds) is waited for: the next group
+/// must not overtake this one, and its bytes are safe.
+fn apply(
+    index: &dyn Index,
+    entries: &[Entry],
+    stopping: &AtomicBool,
+) -> Result<Vec<Outcome>, IndexError> {
+    for _ in 0..APPLY_TRIES {
+        match index.apply(entries) {
+            Err(IndexError::Full | IndexError::Engine { .. })
+                if !stopping.load(Ordering::Acquire) =>
+            {
+                std::thread::sleep(APPLY_PAUSE);
+            }
+            done => return done,
+        }
+    }
+    index.apply(entries)
+}
+
+/// Says what somebody should look into: other bytes under a known identity, a UID under two parents.
+fn tell(entry: &Entry, outcome: &Outcome, counters: &CommitCounters) {
+    let Entry::Arrival(arrival) = entry else {
+        return;
+    };
+    let identity = &arrival.instance.identity;
+    let calling_ae_title = &arrival.origin.calling_ae_title;
+    match outcome {
+        Outcome::KeptAsVersion {
+            version,
+            expires_us,
+            ..
+        } => {
+            counters.duplicates.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                sop_instance_uid = identity.sop_instance_uid,
+                calling_ae_title,
+                version,
+                expires_us,
+                "an instance came again with other bytes: kept beside the live one"
+            );
+        }
+        Outcome::Superseded {
+            version,
+            freed: None,
+            ..
+        } => {
+            counters.duplicates.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                sop_instance_uid = identity.sop_instance_uid,
+                calling_ae_title,
+                version,
+                "an instance came again with other bytes: live now"
+            );
+        }
+        _ => {}
+    }
+    if let Outcome::Stored { conflict: true, .. } | Outcome::Superseded { conflict: true, .. } =
+        outcome
+    {
+        counters.conflicts.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            sop_instance_uid = identity.sop_instance_uid,
+            study_instance_uid = identity.study_instance_uid,
+            calling_ae_title,
+            "a UID is live under two parents"
+        );
     }
 }

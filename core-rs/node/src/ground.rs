@@ -9,13 +9,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use vna_index::{Entry, Index, Options, Rebuild, SqliteIndex};
+use vna_index::{DEFAULT_TENANT, Entry, Index, Options, Rebuild, SqliteIndex, Statistics};
 use vna_io::{Disk, DiskFile, Open, RealDisk};
-use vna_store::{LiveCount, LiveCounts, Log, LogOptions, Recovery};
+use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
 
-use crate::entries::{LOCAL_STORE, file_column, inline_column};
+use crate::entries::{LOCAL_STORE, file_column};
 use crate::error::ArchiveError;
-use crate::housekeeping::{Keeper, Trash};
+use crate::housekeeping::{Keeper, Trash, report};
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
 
@@ -31,7 +31,6 @@ pub(crate) struct Ground {
     pub(crate) lock: Arc<dyn DiskFile>,
     pub(crate) index: Arc<dyn Index>,
     pub(crate) log: Arc<Log>,
-    pub(crate) trash: Arc<Trash>,
     pub(crate) recovery: Recovery,
 }
 
@@ -57,12 +56,10 @@ impl Ground {
                 horizon: recovery.horizon,
             });
         }
-        let trash = Arc::new(Trash::default());
         Ok(Self {
             lock,
             index,
             log,
-            trash,
             recovery,
         })
     }
@@ -72,7 +69,11 @@ impl Ground {
     pub(crate) fn catch_up(&self, progress: &mut dyn FnMut(u64)) -> Result<Replayed, ArchiveError> {
         let from = self.index.covered_lsn() + 1;
         let apply = |entries: &[Entry]| self.index.apply(entries);
-        let replayed = replay(&self.log, from, &apply, &self.trash, progress)?;
+        // What this frees has no row any more, so it is not counted as live below: it must not go to the trash, where
+        // it would be taken off once more.
+        let nobodys = Trash::default();
+        let replayed = replay(&self.log, from, &apply, &nobodys, progress)?;
+        self.index.cover(self.log.last_lsn())?;
         for skipped in &replayed.skipped {
             tracing::error!(lsn = skipped.lsn, "log record skipped: {}", skipped.reason);
         }
@@ -80,30 +81,29 @@ impl Ground {
         let keeper = Keeper::new(
             Arc::clone(&self.log),
             Arc::clone(&self.index),
-            Arc::clone(&self.trash),
+            Arc::default(),
         );
-        for (pack, _) in &self.recovery.unfinished_compactions {
-            keeper.compact_pack(*pack)?;
+        for info in self.log.segments() {
+            let unfinished = &self.recovery.unfinished_compactions;
+            if unfinished.iter().any(|(pack, _)| *pack == info.segment) {
+                report(keeper.compact_pack(&info)); // both packs may stay for now
+            }
         }
-        self.sweep()?;
+        report(self.sweep());
         Ok(replayed)
     }
 
     /// What of each segment the index refers to.
     fn live_counts(&self) -> Result<LiveCounts, ArchiveError> {
         let mut counts = LiveCounts::new();
-        for info in self.log.segments() {
-            let segment = info.segment;
-            let mut live = LiveCount::default();
-            for row in self.index.blobs_in(LOCAL_STORE, inline_column(segment))? {
-                live.records += 1;
-                live.bytes += row.stored_size;
-            }
-            live.records += self
-                .index
-                .blobs_in(LOCAL_STORE, file_column(segment))?
-                .len() as u64;
-            counts.insert(segment, live);
+        for (column, blobs, bytes) in self.index.live_by_unit(LOCAL_STORE)? {
+            let is_inline = column >= 0;
+            let Some(place) = Place::from_columns(column, 0) else {
+                return Err(ArchiveError::Row { place: (column, 0) });
+            };
+            let live = counts.entry(place.segment()).or_default();
+            live.records += blobs;
+            live.bytes += if is_inline { bytes } else { 0 };
         }
         Ok(counts)
     }
@@ -194,7 +194,7 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
 pub(crate) fn rebuild_index(
     settings: &Settings,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Replayed, ArchiveError> {
+) -> Result<(Replayed, Statistics), ArchiveError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let _lock = lock(&*disk, &settings.storage.root)?;
     let (log, _) = open_log(&disk, settings, 0)?;
@@ -208,6 +208,7 @@ pub(crate) fn rebuild_index(
     let (end, trash) = (log.last_lsn(), Trash::default());
     let apply = |entries: &[Entry]| rebuild.apply(entries);
     let replayed = replay(&log, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;
-    rebuild.finish()?;
-    Ok(replayed)
+    rebuild.cover(end)?;
+    let held = rebuild.finish()?.statistics(DEFAULT_TENANT)?;
+    Ok((replayed, held))
 }

@@ -5,14 +5,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use vna_index::{FreedBlob, Index, Relocation};
-use vna_store::{BlobKey, Log, Moved, Place};
+use vna_store::{BlobKey, BlobRef, Log, Moved, Place, SegmentInfo};
 
 use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
@@ -53,6 +53,7 @@ impl Trash {
 
 /// The thread that does it.
 pub(crate) struct Housekeeping {
+    keeper: Arc<Keeper>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -60,14 +61,21 @@ pub(crate) struct Housekeeping {
 impl Housekeeping {
     pub(crate) fn start(keeper: Arc<Keeper>) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
+        let running = Arc::clone(&keeper);
         let thread = std::thread::Builder::new()
             .name("vna-keeper".into())
-            .spawn(move || keeper.run(&stopped))?;
-        Ok(Self { stop, thread })
+            .spawn(move || running.run(&stopped))?;
+        Ok(Self {
+            keeper,
+            stop,
+            thread,
+        })
     }
 
-    /// Ends the thread after the step that it is at.
+    /// Ends the thread after the slice or pack that it is at: some ten milliseconds, or as long as a pack of the
+    /// configured size takes to rewrite.
     pub(crate) fn stop(self) {
+        self.keeper.stopping.store(true, Ordering::Release);
         drop(self.stop);
         // A panic there has been reported by its own hook.
         let _ = self.thread.join();
@@ -82,6 +90,8 @@ pub(crate) struct Keeper {
     /// Deletions up to this log position are durable in the index, and all their blobs are marked dead: only
     /// their records may be forgotten.
     settled: AtomicU64,
+    /// Long work is to end soon.
+    stopping: AtomicBool,
 }
 
 impl Keeper {
@@ -92,6 +102,7 @@ impl Keeper {
             index,
             trash,
             settled,
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -99,17 +110,14 @@ impl Keeper {
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
         loop {
-            let mut done = self.tidy();
-            if done.is_ok() && Instant::now() >= expiry_due {
-                expiry_due += EXPIRY_PERIOD;
-                done = self.expire();
+            report(self.tidy());
+            if Instant::now() >= expiry_due {
+                report(self.expire());
+                expiry_due = Instant::now() + EXPIRY_PERIOD;
             }
-            if done.is_ok() && Instant::now() >= compaction_due {
-                compaction_due += COMPACTION_PERIOD;
-                done = self.compact();
-            }
-            if let Err(error) = done {
-                tracing::error!(code = error.code(), "housekeeping failed: {error}");
+            if Instant::now() >= compaction_due {
+                report(self.compact());
+                compaction_due = Instant::now() + COMPACTION_PERIOD;
             }
             match stopped.recv_timeout(PERIOD) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -125,6 +133,9 @@ impl Keeper {
         loop {
             let slice = self.index.maintain(SLICE)?;
             self.trash.put(slice.freed);
+            if self.stopping.load(Ordering::Acquire) {
+                return Ok(()); // the next start counts anew what is live
+            }
             if !slice.more {
                 break;
             }
@@ -135,8 +146,14 @@ impl Keeper {
         if freed.is_empty() {
             return Ok(());
         }
-        self.index.checkpoint()?; // (2)
-        let blobs = freed.iter().map(freed_ref).collect::<Result<Vec<_>, _>>()?;
+        let blobs = match self.forget_rows(&freed) {
+            Ok(blobs) => blobs,
+            Err(error) => {
+                // Not marked dead: they must not be lost, or their deletions would seem settled.
+                self.trash.put(freed);
+                return Err(error);
+            }
+        };
         self.log.mark_dead(&blobs);
         self.settled.store(applied, Ordering::Release);
         let files: Vec<BlobKey> = blobs
@@ -147,7 +164,17 @@ impl Keeper {
         if !files.is_empty() {
             self.log.remove_files(&files)?;
         }
-        self.log.drop_dead(applied)?;
+        self.drop_dead()
+    }
+
+    /// Makes the end of the rows durable, after which the bytes may go (2).
+    fn forget_rows(&self, freed: &[FreedBlob]) -> Result<Vec<BlobRef>, ArchiveError> {
+        self.index.checkpoint()?;
+        freed.iter().map(freed_ref).collect()
+    }
+
+    fn drop_dead(&self) -> Result<(), ArchiveError> {
+        self.log.drop_dead(self.settled.load(Ordering::Acquire))?;
         Ok(())
     }
 
@@ -162,22 +189,32 @@ impl Keeper {
         }
     }
 
-    /// Rewrites the packs that are mostly dead.
+    /// Rewrites the packs that are mostly dead. One that cannot be rewritten does not keep the others.
     pub(crate) fn compact(&self) -> Result<(), ArchiveError> {
-        self.log.drop_dead(self.settled.load(Ordering::Acquire))?; // those that a crash left
+        self.drop_dead()?; // those that a crash left
         for info in self.log.segments() {
+            if self.stopping.load(Ordering::Acquire) {
+                return Ok(());
+            }
             let Some(live) = info.live.filter(|_| info.is_sealed) else {
                 continue;
             };
             if live.bytes * 100 < info.bytes * COMPACT_BELOW_PERCENT && live.records < info.blobs {
-                self.compact_pack(info.segment)?;
+                report(self.compact_pack(&info));
             }
         }
         Ok(())
     }
 
     /// Rewrites one pack without what is dead, or finishes a compaction that was interrupted.
-    pub(crate) fn compact_pack(&self, segment: u64) -> Result<(), ArchiveError> {
+    ///
+    /// A pack with records that the index has not applied yet is left for later: they have no rows, and would be
+    /// taken for dead.
+    pub(crate) fn compact_pack(&self, pack: &SegmentInfo) -> Result<(), ArchiveError> {
+        let segment = pack.segment;
+        if pack.last_lsn > self.index.covered_lsn() {
+            return Ok(());
+        }
         self.index.checkpoint()?;
         let settled = self.settled.load(Ordering::Acquire);
         let live = live_keys(&*self.index, segment)?;
@@ -193,6 +230,13 @@ impl Keeper {
             },
         )?;
         Ok(())
+    }
+}
+
+/// Says what went wrong; the work is tried again the next time.
+pub(crate) fn report(done: Result<(), ArchiveError>) {
+    if let Err(error) = done {
+        tracing::error!(code = error.code(), "housekeeping failed: {error}");
     }
 }
 

@@ -31,6 +31,8 @@ pub struct ReindexReport {
     pub series: u64,
     /// See `patients`.
     pub instances: u64,
+    /// Arrivals whose bytes a deletion had taken already.
+    pub gone: u64,
     /// Records that could not be applied, each with its reason.
     pub skipped: Vec<String>,
 }
@@ -41,17 +43,14 @@ pub struct ReindexReport {
 ///
 /// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say.
 pub fn reindex(settings: &Settings, progress: Progress<'_>) -> Result<ReindexReport, ArchiveError> {
-    let replayed = rebuild_index(settings, progress)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let ground = Ground::open(&disk, settings)?;
-    ground.catch_up(&mut |_| {})?;
-    let held = ground.index.statistics(vna_index::DEFAULT_TENANT)?;
+    let (replayed, held) = rebuild_index(settings, progress)?;
     Ok(ReindexReport {
         records: replayed.records,
         patients: held.patients,
         studies: held.studies,
         series: held.series,
         instances: held.instances,
+        gone: replayed.gone,
         skipped: replayed
             .skipped
             .iter()

@@ -22,8 +22,10 @@ const GROUP_RECORDS: usize = 512;
 pub struct Replayed {
     /// Records applied.
     pub records: u64,
-    /// Records that could not be, each with its reason. Their bytes stay where they are.
+    /// Records that could not be, each with its reason.
     pub skipped: Vec<Skipped>,
+    /// Arrivals whose bytes a deletion or a compaction had taken already.
+    pub gone: u64,
 }
 
 /// A record that the index could not take.
@@ -43,8 +45,9 @@ pub(crate) type Apply<'a> = &'a dyn Fn(&[Entry]) -> Result<Vec<Outcome>, IndexEr
 ///
 /// # Errors
 ///
-/// What the log and `apply` say. A single record that cannot be read is skipped and told of: it must not keep
-/// the archive from opening.
+/// What the log and `apply` say. A single record that is damaged, or not what this release takes for an instance,
+/// is skipped and told of: it must not keep the archive from opening. What the disk may give the next time is an
+/// error: it must not be passed by.
 pub(crate) fn replay(
     log: &Log,
     from: Lsn,
@@ -52,7 +55,7 @@ pub(crate) fn replay(
     trash: &Trash,
     progress: &mut dyn FnMut(Lsn),
 ) -> Result<Replayed, ArchiveError> {
-    let (mut records, mut skipped) = (0, Vec::new());
+    let (mut records, mut gone, mut skipped) = (0, 0, Vec::new());
     let mut group = Vec::with_capacity(GROUP_RECORDS);
     let mut flush = |group: &mut Vec<Entry>| -> Result<(), ArchiveError> {
         for outcome in apply(group)? {
@@ -74,7 +77,8 @@ pub(crate) fn replay(
             Ok(Some(entry)) => group.push(entry),
             Ok(None) => {}
             // Compaction or a deletion took the bytes; the deed that killed them follows.
-            Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
+            Err(ArchiveError::Store(StoreError::Gone { .. })) => gone += 1,
+            Err(error) if !is_of_the_record(&error) => return Err(error),
             Err(error) => {
                 let reason = error.to_string();
                 skipped.push(Skipped { lsn, reason });
@@ -87,7 +91,21 @@ pub(crate) fn replay(
         Ok(())
     })?;
     flush(&mut group)?;
-    Ok(Replayed { records, skipped })
+    Ok(Replayed {
+        records,
+        skipped,
+        gone,
+    })
+}
+
+/// Whether the record itself is at fault, so that it would be no better the next time.
+fn is_of_the_record(error: &ArchiveError) -> bool {
+    matches!(
+        error,
+        ArchiveError::Dicom(_)
+            | ArchiveError::Record { .. }
+            | ArchiveError::Store(StoreError::Damaged(_) | StoreError::OtherBlob { .. })
+    )
 }
 
 /// The entry that a record stands for; `None` for records that only the store knows.

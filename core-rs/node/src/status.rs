@@ -102,6 +102,16 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         "Records refused: log or index failed",
         read(&commits.failed),
     );
+    text.counter(
+        "vna_duplicates_total",
+        "Instances that came again with other bytes",
+        read(&commits.duplicates),
+    );
+    text.counter(
+        "vna_conflicts_total",
+        "Instances of which a UID is live under two parents",
+        read(&commits.conflicts),
+    );
     text.gauge(
         "vna_index_follows_log",
         "1 while the index follows the log",

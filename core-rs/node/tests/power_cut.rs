@@ -200,3 +200,26 @@ fn without_a_sync_of_the_index_a_power_cut_breaks_it() {
         println!("without {site}: {}", kept.unwrap_err());
     }
 }
+
+#[test]
+fn duplicates_that_a_replay_freed_do_not_take_live_instances_with_them() {
+    let mut world = World::new(CutDisk::new(), Duplicates::Never);
+    let life = |world: &mut World| {
+        world.open()?;
+        for number in 1..4 {
+            world.store(Who(4, 1, 1, number), 1, 1_500)?;
+        }
+        // More of them than there are live instances in the pack, and in all a smaller part of its bytes.
+        for _ in 0..4 {
+            world.store(Who(4, 1, 1, 1), 1, 1_500)?;
+        }
+        for number in 5..12 {
+            world.store(Who(4, 1, 1, number), 1, 3_000)?; // seals the pack
+        }
+        world.lose_index()?;
+        world.tidy()?;
+        world.restart()?;
+        world.tidy()
+    };
+    life(&mut world).unwrap();
+}

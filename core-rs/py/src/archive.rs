@@ -315,11 +315,13 @@ impl CoreArchive {
         Ok((address.ip().to_string(), address.port()))
     }
 
-    fn set_policy(&self, policy_json: PyBackedBytes) -> PyResult<()> {
+    fn set_policy(&self, py: Python<'_>, policy_json: PyBackedBytes) -> PyResult<()> {
         let policy = vna_node::parse_policy(&policy_json).map_err(BoundaryError::from)?;
-        if let Some(server) = &*self.server.lock() {
-            server.set_policy(policy);
-        }
+        py.detach(|| {
+            if let Some(server) = &*self.server.lock() {
+                server.set_policy(policy);
+            }
+        });
         Ok(())
     }
 
