@@ -132,6 +132,16 @@ class Conflict(VnaError):
     orthanc_status = "Conflict with the current state of the resource"
 
 
+class PreconditionFailed(VnaError):
+    """What is there is not what the condition of the request names (RFC 9110 §13)."""
+
+    code = "precondition.failed"
+    http_status = 412
+    grpc_code = "FAILED_PRECONDITION"
+    orthanc_error = 43
+    orthanc_status = "The revision of the resource is another one"
+
+
 class NotAcceptable(VnaError):
     """None of the forms that the client asks for is one that we can give."""
 

@@ -86,9 +86,9 @@ class Http(Section, frozen=True, kw_only=True):
     ] = []
     max_body_bytes: Annotated[
         int, Meta(ge=KIB, description="Largest request body, as sent and as inflated")
-    ] = GIB
+    ] = 256 * MIB
     body_timeout_s: Annotated[
-        Seconds, Meta(description="Time within which a started request body must go on")
+        Seconds, Meta(description="Time within which a started request body must bring 1 KiB more")
     ] = 60.0
 
 
@@ -143,7 +143,12 @@ class Limits(Section, frozen=True, kw_only=True):
         int, Meta(ge=MIB, description="Pages of the index, all its connections together")
     ] = 32 * MIB
     http_body_bytes: Annotated[
-        int, Meta(ge=MIB, description="Request bodies of all connections together")
+        int,
+        Meta(
+            ge=MIB,
+            description="Request bodies of all connections together; one that is being stored "
+            "counts twice, so this is at least twice http.max_body_bytes",
+        ),
     ] = GIB
     shutdown_s: Annotated[
         Seconds, Meta(description="Time to finish what was accepted when told to stop")
@@ -371,10 +376,11 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             yield f"dicom.calling_hosts: {error}"
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
-    if http.max_body_bytes > settings.limits.http_body_bytes:
+    if 2 * http.max_body_bytes > settings.limits.http_body_bytes:
         yield (
-            f"http.max_body_bytes: {http.max_body_bytes} is more than limits.http_body_bytes, "
-            f"{settings.limits.http_body_bytes}, which holds all bodies"
+            f"http.max_body_bytes: {http.max_body_bytes} is more than half of "
+            f"limits.http_body_bytes, {settings.limits.http_body_bytes}, which holds all bodies "
+            "and a copy of each that is being stored"
         )
     if dicom.max_associations_per_peer > dicom.max_associations:
         yield (

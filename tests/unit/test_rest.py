@@ -12,7 +12,7 @@ from fakes import FakeArchive
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vna.errors import RangeNotSatisfiable
+from vna.errors import RangeNotSatisfiable, StorageFailed
 from vna.rest.app import Application
 from vna.rest.requests import parse_range
 from vna.rest.routes import table
@@ -132,29 +132,97 @@ async def test_bodies_over_the_common_budget_are_told_to_come_again():
     assert application.budget.used == 0
 
 
-async def test_a_sender_that_stops_gives_its_bytes_back():
-    archive = FakeArchive(Settings(http=Http(body_timeout_s=0.05)))
+UPLOAD = {
+    "type": "http",
+    "method": "POST",
+    "path": "/instances",
+    "query_string": b"",
+    "headers": [],
+    "client": None,
+}
+
+
+async def stopping():
+    await asyncio.sleep(60)
+
+
+async def trickling():
+    await asyncio.sleep(0.01)
+    return {"type": "http.request", "body": b"x", "more_body": True}
+
+
+@pytest.mark.parametrize("further", [stopping, trickling])
+async def test_a_sender_that_stops_or_trickles_gives_its_bytes_back(further):
+    archive = FakeArchive(Settings(http=Http(body_timeout_s=0.1)))
     application = Application(archive)
     sent = []
-    messages = [{"type": "http.request", "body": b"half", "more_body": True}]
+    messages = [{"type": "http.request", "body": DATA, "more_body": True}]
 
     async def receive():
-        return messages.pop() if messages else await asyncio.sleep(60)
+        return messages.pop() if messages else await further()
 
     async def send(message):
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/instances",
-        "query_string": b"",
-        "headers": [],
-        "client": None,
-    }
-    await application(scope, receive, send)
+    async with asyncio.timeout(5):
+        await application(dict(UPLOAD), receive, send)
     assert sent[0]["status"] == 408
     assert application.budget.used == 0
+
+
+async def test_a_slow_sender_that_makes_progress_is_heard_out():
+    archive = FakeArchive(Settings(http=Http(body_timeout_s=0.2)))
+    application = Application(archive)
+    sent = []
+    pieces = [DATA[at : at + 1024] for at in range(0, len(DATA), 1024)]
+
+    async def receive():
+        await asyncio.sleep(0.06)
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def send(message):
+        sent.append(message)
+
+    await application(dict(UPLOAD), receive, send)
+    assert sent[0]["status"] == 200
+    assert list(archive.files) == [DATA_ID]
+
+
+class SlowArchive(FakeArchive):
+    """Stores when told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.storing = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def store(self, data, caller):
+        self.storing.set()
+        await self.may_end.wait()
+        return await super().store(data, caller)
+
+
+async def test_a_body_counts_twice_while_it_is_stored_also_without_its_request():
+    application = Application(archive := SlowArchive())
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": DATA, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    request = asyncio.create_task(application(dict(UPLOAD), receive, send))
+    await archive.storing.wait()
+    assert application.budget.used == 2 * len(DATA)
+    application.end_requests()
+    await request
+    assert sent[0]["status"] == 503
+    assert application.budget.used == 2 * len(DATA)
+    archive.may_end.set()
+    await asyncio.sleep(0.01)
+    assert application.budget.used == 0
+    assert list(archive.files) == [DATA_ID]
 
 
 async def test_errors_are_described_as_clients_of_orthanc_expect(client):
@@ -213,6 +281,7 @@ async def test_pages_of_other_sites_change_nothing(client, archive):
     for headers in (
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[x"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:9"},
     ):
@@ -269,6 +338,55 @@ async def test_ranges_and_conditions_of_a_file(client):
 
     stale = await client.get(path, headers={"Range": "bytes=0-1", "If-Range": '"old"'})
     assert (stale.status_code, stale.content) == (200, DATA)
+
+
+async def test_if_match_is_answered_412_when_the_file_is_another(client):
+    await client.post("/instances", content=DATA)
+    path = f"/instances/{DATA_ID}/file"
+    etag = (await client.get(path)).headers["etag"]
+    for condition in (etag, f'"x", {etag}', "*"):
+        assert (await client.get(path, headers={"If-Match": condition})).status_code == 200
+    # Weak tags name no bytes: If-Match compares strongly (RFC 9110 §13.1.1).
+    for condition in ('"x"', f"W/{etag}"):
+        answer = await client.get(path, headers={"If-Match": condition, "If-None-Match": etag})
+        assert (answer.status_code, answer.json()["Code"]) == (412, "precondition.failed")
+
+
+async def test_head_has_no_ranges(client):
+    await client.post("/instances", content=DATA)
+    for wanted in ("bytes=10-19", f"bytes={len(DATA)}-"):
+        head = await client.head(f"/instances/{DATA_ID}/file", headers={"Range": wanted})
+        assert head.status_code == 200
+        assert head.headers["content-length"] == str(len(DATA))
+        assert "content-range" not in head.headers
+
+
+async def test_ranges_of_numbers_beyond_any_size_are_ignored(client):
+    await client.post("/instances", content=DATA)
+    many = "9" * 4301  # one more digit than int() takes
+    for wanted in (f"bytes=0-{many}", f"bytes={many}-", f"bytes=-{many}"):
+        answer = await client.get(f"/instances/{DATA_ID}/file", headers={"Range": wanted})
+        assert (answer.status_code, answer.content) == (200, DATA)
+
+
+async def test_an_error_within_an_answer_breaks_it_off(archive):
+    application = Application(archive)
+    await archive.store(bytes(5_000_000), None)
+    (public_id,) = archive.files
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+        if len(sent) == 2:
+            archive.opened[-1].read = fails
+
+    async def fails(offset, length):
+        raise StorageFailed("the disk is gone")
+
+    scope = {**UPLOAD, "method": "GET", "path": f"/instances/{public_id}/file"}
+    with pytest.raises(StorageFailed):
+        await application(scope, stopping, send)
+    assert sent.count("http.response.start") == 1
 
 
 async def test_a_file_name_cannot_leave_its_header(client):

@@ -114,7 +114,8 @@ def test_loopback_needs_no_permission(host):
     ("flags", "expected"),
     [
         ({"http.port": "4242", "http.host": "127.0.0.1", "dicom.host": "127.0.0.1"}, "one each"),
-        ({"http.max_body_bytes": "9999999999"}, "which holds all bodies"),
+        ({"http.max_body_bytes": "536870913"}, "which holds all bodies"),
+        ({"limits.http_body_bytes": "104857600"}, "is more than half of limits.http_body_bytes"),
         ({"dicom.calling_hosts": "10.0.0.1/8"}, "has host bits set"),
         ({"dicom.max_associations": "2"}, "dicom.max_associations_per_peer: 64 is more than"),
         ({"storage.segment_bytes": "1048576"}, "does not fit into a segment"),
@@ -122,6 +123,10 @@ def test_loopback_needs_no_permission(host):
 )
 def test_contradictions_refuse_to_start(flags, expected):
     assert expected in problems(flags=flags)
+
+
+def test_one_body_takes_at_most_a_quarter_of_what_all_may():
+    assert 4 * Settings().http.max_body_bytes <= Settings().limits.http_body_bytes
 
 
 def test_every_key_has_a_description_and_a_default_that_is_valid():

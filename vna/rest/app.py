@@ -55,14 +55,14 @@ class Application:
         """Answer one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        secure = harden(send)
+        secure = Answer(send)
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
         try:
             await self._answer(scope, receive, secure)
         except asyncio.CancelledError:
-            if not self._ending:
+            if not self._ending or secure.started:
                 raise
             await error_response(Busy("the server is stopping"), scope["method"], scope["path"])(
                 scope, receive, secure
@@ -77,7 +77,7 @@ class Application:
         for task in self._running:
             task.cancel()
 
-    async def _answer(self, scope: Scope, receive: Receive, secure: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, secure: Answer) -> None:
         try:
             if self.known_hosts is not None:
                 refuse_other_hosts(scope, self.known_hosts)
@@ -95,10 +95,14 @@ class Application:
             # Futures and the frames that wait for them hold each other, and with them a large body
             # until the collector comes, unless the frames let go now.
             traceback.clear_frames(error.__traceback__)
+            if secure.started:
+                raise  # only a broken connection still tells the client
             answer = error_response(error, scope["method"], scope["path"])
             await answer(scope, receive, secure)
         except Exception:
             logger.exception("request failed", extra={"uri": scope["path"]})
+            if secure.started:
+                raise
             unforeseen = VnaError("see the server's log")
             await error_response(unforeseen, scope["method"], scope["path"])(scope, receive, secure)
 
@@ -153,18 +157,22 @@ class Methods:
         )
 
 
-def harden(send: Send) -> Send:
-    """Return `send` with the headers that every answer carries."""
+class Answer:
+    """`send` with the headers that every answer carries; knows whether the answer has begun."""
 
-    async def secured(message: Message) -> None:
+    def __init__(self, send: Send):
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send one part of the answer."""
         if message["type"] == "http.response.start":
+            self.started = True
             message["headers"] = [
                 *message.get("headers", ()),
                 (b"x-content-type-options", b"nosniff"),
             ]
-        await send(message)
-
-    return secured
+        await self._send(message)
 
 
 def bodiless(send: Send) -> Send:
@@ -210,7 +218,10 @@ def refuse_other_sites(scope: Scope) -> None:
     origin = header(scope, b"origin")
     foreign = site in {"cross-site", "same-site"}
     if site is None and origin is not None:
-        foreign = urlsplit(origin).netloc != header(scope, b"host")
+        try:
+            foreign = urlsplit(origin).netloc != header(scope, b"host")
+        except ValueError:  # an address that is none, such as http://[x
+            foreign = True
     if foreign:
         raise NotAllowed(f"a page of another site ({origin or site}) may not change the archive")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import Response, StreamingResponse
 
-from vna.errors import RangeNotSatisfiable
+from vna.errors import PreconditionFailed, RangeNotSatisfiable
 from vna.rest.errors import error_response
 from vna.rest.requests import Call, parse_range
 from vna.services.archive import CHUNK_BYTES, StoredFile
@@ -22,9 +22,11 @@ def content_disposition(name: str) -> str:
     return f'filename="{UNQUOTABLE.sub("", name)}"'
 
 
-def matches(condition: str, etag: str) -> bool:
-    """Whether an If-None-Match or If-Match header names `etag` (RFC 9110 §13.1, weakly)."""
-    named = [part.strip().removeprefix("W/") for part in condition.split(",")]
+def matches(condition: str, etag: str, *, weakly: bool) -> bool:
+    """Whether the list of a condition names `etag`: `weakly` for If-None-Match (RFC 9110 §13.1)."""
+    named = [part.strip() for part in condition.split(",")]
+    if weakly:
+        named = [part.removeprefix("W/") for part in named]
     return "*" in named or etag in named
 
 
@@ -37,17 +39,23 @@ async def file_response(call: Call, file: StoredFile, media_type: str, name: str
         "Content-Disposition": content_disposition(name),
         "ETag": etag,
     }
+    method, path = call.request.method, call.request.scope["path"]
+    # In the order of RFC 9110 §13.2.2.
+    condition = headers.get("if-match")
+    if condition is not None and not matches(condition, etag, weakly=False):
+        raise PreconditionFailed(f"If-Match: {condition[:200]}; the file has {etag}")
     condition = headers.get("if-none-match")
-    if condition is not None and matches(condition, etag):
+    if condition is not None and matches(condition, etag, weakly=True):
         return Response(None, 304, headers=answer)
 
     first, end, status = 0, file.size, 200
-    # If-Range: a range of what the client has already, or the whole of what is there now.
-    if headers.get("if-range", etag) == etag:
+    # If-Range: a range of what the client has already, or the whole of what is there now. Only GET
+    # has ranges (RFC 9110 §14.2).
+    if method == "GET" and headers.get("if-range", etag) == etag:
         try:
             part = parse_range(headers.get("range"), file.size)
         except RangeNotSatisfiable as error:
-            refusal = error_response(error, call.request.method, call.request.url.path)
+            refusal = error_response(error, method, path)
             refusal.headers["Content-Range"] = f"bytes */{file.size}"
             return refusal
         if part is not None:
@@ -57,7 +65,7 @@ async def file_response(call: Call, file: StoredFile, media_type: str, name: str
 
     length = end - first
     answer["Content-Length"] = str(length)
-    if call.request.method == "HEAD":
+    if method == "HEAD":
         return Response(None, status, headers=answer, media_type=media_type)
     if length <= WHOLE_BYTES:
         body = await file.read(first, length)

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -31,10 +31,18 @@ if TYPE_CHECKING:
 
 # Output of one inflate step: bounds what a small input can make of itself before it is counted.
 INFLATE_STEP_BYTES = 1 << 20
+# What a body must bring within http.body_timeout_s: who sends a byte now and then holds all that he
+# sent before. The slowest modem brings this much in half a second.
+LEAST_PROGRESS_BYTES = 1 << 10
+# Digits of a number that fits 64 bits, whatever they are.
+MAX_DIGITS = 18
 
 
 class BodyBudget:
-    """Bytes of request bodies in memory, all connections together (invariant 6 of the design)."""
+    """Bytes of request bodies in memory, all connections together (invariant 6 of the design).
+
+    A body that is stored counts twice while the core works on the copy that it made.
+    """
 
     def __init__(self, total: int):
         self.total = total
@@ -42,12 +50,12 @@ class BodyBudget:
 
     @contextmanager
     def account(self) -> Iterator[Account]:
-        """Lend bytes to one request for as long as it runs."""
+        """Lend bytes to one request until it ends, and to all work that it leaves running."""
         account = Account(self)
         try:
             yield account
         finally:
-            self.used -= account.held
+            account.release()
 
 
 class Account:
@@ -55,6 +63,7 @@ class Account:
 
     def __init__(self, budget: BodyBudget):
         self._budget = budget
+        self._users = 1
         self.held = 0
 
     def hold(self, count: int) -> None:
@@ -66,6 +75,17 @@ class Account:
             )
         self._budget.used += count
         self.held += count
+
+    def lend(self, work: asyncio.Future[Any]) -> None:
+        """Hold the bytes until `work` is done, even if the request ends before it."""
+        self._users += 1
+        work.add_done_callback(self.release)
+
+    def release(self, _: object = None) -> None:
+        """Give the bytes back if this was the last who used them."""
+        self._users -= 1
+        if not self._users:
+            self._budget.used -= self.held
 
 
 class Call:
@@ -102,7 +122,7 @@ class Call:
         text = self.request.query_params.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+        if not is_number(text):
             raise BadParameter(f"parameter {name} is {text!r}; it takes a number from 0 on")
         return int(text)
 
@@ -149,22 +169,30 @@ def check_announced_length(request: Request, limit: int) -> None:
         return
     if not (announced.isascii() and announced.isdecimal()):
         raise BadRequest(f"Content-Length is {announced!r}, no number")
-    if len(announced) > 18 or int(announced) > limit:
+    if not is_number(announced) or int(announced) > limit:
         raise TooLarge(f"body of {announced} bytes is over {limit} (http.max_body_bytes)")
 
 
 async def paced(stream: AsyncIterator[bytes], timeout_s: float) -> AsyncIterator[bytes]:
-    """Yield what `stream` yields; who stops in between must not hold his bytes for ever."""
+    """Yield what `stream` yields; who stops or trickles must not hold his bytes for ever."""
+    loop = asyncio.get_running_loop()
     chunks = aiter(stream)
+    deadline, got = loop.time() + timeout_s, 0
     while True:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout_at(deadline):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise RequestTimeout(f"nothing more of the body came for {timeout_s:g} s") from None
+            raise RequestTimeout(
+                f"{got} bytes of the body came within {timeout_s:g} s (http.body_timeout_s); "
+                f"it takes {LEAST_PROGRESS_BYTES}, or its end"
+            ) from None
         if chunk is None:
             return
         yield chunk
+        got += len(chunk)
+        if got >= LEAST_PROGRESS_BYTES:
+            deadline, got = loop.time() + timeout_s, 0
 
 
 async def decoded(stream: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
@@ -207,6 +235,11 @@ async def inflated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         raise BadRequest(f"gzip body ends early, after {offset} bytes")
 
 
+def is_number(text: str) -> bool:
+    """Whether `text` is decimal digits, and few enough for any size there is."""
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+
+
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """Return (first, end) of a single byte range, or None for the whole (RFC 9110 §14.2).
 
@@ -217,7 +250,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     first_text, dash, last_text = header.removeprefix("bytes=").strip().partition("-")
     numbers = [text for text in (first_text, last_text) if text]
-    if not dash or not numbers or not all(text.isascii() and text.isdecimal() for text in numbers):
+    if not dash or not numbers or not all(map(is_number, numbers)):
         return None
     if not first_text:  # the last N bytes
         count = min(int(last_text), size)

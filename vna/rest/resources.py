@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.responses import Response
 
 from vna.errors import (
@@ -96,7 +98,11 @@ async def upload(call: Call) -> Response:
             raise UnsupportedMediaType(
                 "a ZIP archive is not unpacked here; send its DICOM files one by one"
             )
-        return json_response(await call.archive.store(data, call.caller))
+        account.hold(len(data))  # the core's copy
+        storing = asyncio.ensure_future(call.archive.store(data, call.caller))
+        account.lend(storing)
+        # Shielded: the core cannot be told to let go, so its bytes count until it has answered.
+        return json_response(await asyncio.shield(storing))
 
 
 async def file(call: Call) -> Response:

@@ -96,7 +96,7 @@ async def metrics(call: Call) -> Response:
     """Return the core's metrics and those of this way in."""
     budget = call.budget
     own = (
-        "# HELP vna_http_body_bytes Request bodies in memory.\n"
+        "# HELP vna_http_body_bytes Request bodies in memory, with the copies being stored.\n"
         "# TYPE vna_http_body_bytes gauge\n"
         f"vna_http_body_bytes {budget.used}\n"
         "# HELP vna_http_body_limit_bytes Bound of vna_http_body_bytes.\n"
