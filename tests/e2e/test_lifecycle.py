@@ -9,6 +9,8 @@ import time
 
 import pytest
 from pydicom.uid import generate_uid
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 from support import VNA, make_instance
 
 
@@ -46,12 +48,35 @@ def test_an_upload_that_hangs_is_refused_at_the_end_of_its_time(start_server, ki
     assert "Traceback" not in server.output()
 
 
+def test_stopping_refuses_new_associations_and_has_one_deadline_for_both_ways_in(start_server):
+    server = start_server("--set=limits.shutdown_s=2")
+    scu = AE()
+    scu.add_requested_context(Verification)
+    with half_an_upload(server):
+        idle = scu.associate(server.dicom_host, server.dicom_port)
+        assert idle.is_established
+        server.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        wait_for_log(server, "stopping")
+        late = scu.associate(server.dicom_host, server.dicom_port)
+        assert late.is_rejected
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - started < 5
+        idle.abort()
+
+
+def wait_for_log(server, text, deadline_s=10):
+    end = time.monotonic() + deadline_s
+    while text not in server.output():
+        assert time.monotonic() < end, server.output()
+        time.sleep(0.01)
+
+
 def test_a_second_signal_ends_at_once(start_server):
     server = start_server()
     with half_an_upload(server):
         server.process.send_signal(signal.SIGTERM)
-        while "told to stop" not in server.output():
-            time.sleep(0.01)
+        wait_for_log(server, "told to stop")
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(2) == 130
     assert not (server.root / "server.json").exists()

@@ -101,6 +101,8 @@ async def test_stopping_answers_what_was_accepted(archive):
     await archive.stop()
     assert await task == b"late"
     assert archive.core.stopped_with == Settings().limits.shutdown_s
+    await archive.stop(0.5)
+    assert archive.core.stopped_with == 0.5
 
 
 async def test_lines_of_the_core_reach_the_log_with_their_fields(archive, caplog):

@@ -30,8 +30,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """Run the archive until it is told to stop."""
     from vna.cli.serve import serve as run
 
-    run(settings_of(arguments))
-    return 0
+    return run(settings_of(arguments))
 
 
 def import_(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,50 +24,65 @@ from vna.settings import Settings
 logger = logging.getLogger(__name__)
 
 EXIT_AT_ONCE = 130
+# What answering late requests, and after it closing the archive, may take beyond the deadline.
+END_GRACE_S = 1.0
 
 
-def serve(settings: Settings) -> None:
-    """Run the archive until SIGTERM or SIGINT."""
+def serve(settings: Settings) -> int:
+    """Run the archive until SIGTERM or SIGINT; returns the exit status."""
     log.configure(settings.log)
     refuse_forks()
-    asyncio.run(run(settings))
+    return asyncio.run(run(settings))
 
 
-async def run(settings: Settings) -> None:
-    """Open, listen, wait, and stop in the order that loses nothing."""
-    loop = asyncio.get_running_loop()
-    told_to_stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal(number, told_to_stop))
-
-    # The port first: whether it is taken is known at once, recovery may take seconds.
+async def run(settings: Settings) -> int:
+    """Open, listen, wait, and stop in the order that loses nothing; returns the exit status."""
+    signals = Signals()
+    # A wrong setting and a taken port are known at once, recovery may take seconds.
+    http_server.require(settings.http.server)
     listener = http_server.bind(settings.http)
     host, port = listener.getsockname()[:2]
     with contextlib.closing(listener):
-        archive = Archive(
-            msgspec.structs.replace(
-                settings, http=msgspec.structs.replace(settings.http, port=port)
-            )
+        here = msgspec.structs.replace(
+            settings, http=msgspec.structs.replace(settings.http, port=port)
         )
+        # On a thread, so that the loop takes signals meanwhile.
+        archive = await asyncio.to_thread(Archive, here)
+        signals.archive_is_open = True
         archive.attach()
         application = Application(archive)
-        http = http_server.create(settings.http.server, application, listener)
-        serving = asyncio.create_task(http.serve())
+        http: http_server.HttpServer | None = None
+        serving: asyncio.Task[None] | None = None
         announced: Path | None = None
         try:
-            await http_server.until_listening((reachable(host), port))
+            http = http_server.create(settings.http.server, application, listener)
+            serving = asyncio.create_task(http.serve())
+            if not await answers((reachable(host), port), serving):
+                return 1
             dicom = listen_dicom(archive)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             announced = running.announce(settings, url, dicom)
             where = f"{dicom[0]}:{dicom[1]}" if dicom else "off"
             logger.info("ready", extra={"http": url, "dicom": where, "root": settings.storage.root})
-            await wait_for_either(told_to_stop, serving)
+            return await until_stopped(signals.told_to_stop, serving)
         finally:
             logger.info("stopping")
             if announced:
                 announced.unlink(missing_ok=True)
-            await stop(http, serving, application)
-    logger.info("stopped")
+            await stop(application, http, serving)
+            logger.info("stopped")
+
+
+async def answers(address: tuple[str, int], serving: asyncio.Task[None]) -> bool:
+    """Wait until the HTTP server answers; False if it ended instead."""
+    answering = asyncio.create_task(http_server.until_answering(address))
+    await asyncio.wait({answering, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if answering.done():
+        answering.result()
+        return True
+    answering.cancel()
+    logger.error("the HTTP server ended by itself")
+    return False
 
 
 def listen_dicom(archive: Archive) -> tuple[str, int] | None:
@@ -87,40 +101,71 @@ def listen_dicom(archive: Archive) -> tuple[str, int] | None:
 
 
 async def stop(
-    http: http_server.HttpServer, serving: asyncio.Task[None], application: Application
+    application: Application,
+    http: http_server.HttpServer | None,
+    serving: asyncio.Task[None] | None,
 ) -> None:
-    """Refuse new requests, let the running ones end, then end the data plane."""
+    """Refuse what is new on both ways in, let end what runs, then end the data plane.
+
+    All of it shares one `limits.shutdown_s`.
+    """
     archive = application.archive
-    http.stop()
-    _, late = await asyncio.wait({serving}, timeout=archive.settings.limits.shutdown_s)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + archive.settings.limits.shutdown_s
+    if archive.settings.dicom.enabled:
+        # Rejected as "local limit exceeded", transient (PS3.8 §9.3.4): peers come again later.
+        none = msgspec.structs.replace(archive.settings.dicom, max_associations=0)
+        archive.set_policy(compile_policy(none))
+    if http and serving:
+        http.stop()
+        await end_http(application, serving, deadline - loop.time())
+    await archive.stop(max(END_GRACE_S, deadline - loop.time()))
+
+
+async def end_http(application: Application, serving: asyncio.Task[None], wait_s: float) -> None:
+    """Wait until the HTTP server has ended, refuse requests that are late, tell its error."""
+    _, late = await asyncio.wait({serving}, timeout=wait_s)
     if late:
         logger.warning("HTTP requests did not end in time and are refused")
         application.end_requests()
-        await asyncio.wait({serving}, timeout=1.0)
-    await archive.stop()
+        await asyncio.wait({serving}, timeout=END_GRACE_S)
+    if serving.done() and not serving.cancelled() and (error := serving.exception()):
+        logger.error("the HTTP server failed", exc_info=error)
 
 
-async def wait_for_either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
-    """Wait until we are told to stop or the HTTP server ends by itself."""
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+async def until_stopped(told_to_stop: asyncio.Event, serving: asyncio.Task[None]) -> int:
+    """Wait until we are told to stop, or the HTTP server ends by itself: exit status 1."""
+    waiting = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if task.done():
-        logger.error("the HTTP server ended by itself")
+    if told_to_stop.is_set():
+        return 0
+    logger.error("the HTTP server ended by itself")
+    return 1
 
 
-def on_signal(number: signal.Signals, told_to_stop: asyncio.Event) -> Callable[[], None]:
-    """Return the handler: the first signal stops in order, the second at once."""
+class Signals:
+    """SIGTERM and SIGINT: the first stops in order, the second at once."""
 
-    def handle() -> None:
-        if told_to_stop.is_set():
+    def __init__(self) -> None:
+        self.told_to_stop = asyncio.Event()
+        self.archive_is_open = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle, number)
+
+    def handle(self, number: signal.Signals) -> None:
+        """Take one signal."""
+        if self.told_to_stop.is_set():
             # Whatever was answered is synced; the rest is what a crash would lose too.
             print("vna: second signal, ending at once", file=sys.stderr, flush=True)
             os._exit(EXIT_AT_ONCE)
         logger.info("told to stop", extra={"signal": number.name})
-        told_to_stop.set()
-
-    return handle
+        if not self.archive_is_open:
+            # Nothing was accepted yet, and a recovery that is cut off is done again.
+            logger.info("stopped while the archive was being opened")
+            os._exit(0)
+        self.told_to_stop.set()
 
 
 def reachable(host: str) -> str:

@@ -7,6 +7,7 @@ The socket is ours: bound before the server starts, so that a taken port is told
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 BACKLOG = 512
 # Requests of one connection that granian hands to Python before it stops reading the socket.
 BACKPRESSURE = 256
+PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class HttpServer(Protocol):
@@ -54,6 +56,23 @@ def bind(http: Http) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def require(kind: str) -> None:
+    """Raise SettingsError if the server that the configuration names is not installed."""
+    if kind == "uvicorn":
+        uvicorn_module()
+
+
+def uvicorn_module() -> Any:
+    """Return uvicorn, which is optional; raises SettingsError if it is not installed."""
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "http.server: uvicorn is not installed; pip install 'vna[uvicorn]' or use granian"
+        ) from None
+    return uvicorn
 
 
 def create(kind: str, application: Any, listener: socket.socket) -> HttpServer:
@@ -103,13 +122,7 @@ class UvicornServer:
     """uvicorn on the running loop."""
 
     def __init__(self, application: Any, listener: socket.socket):
-        try:
-            import uvicorn
-        except ModuleNotFoundError:
-            raise SettingsError(
-                "http.server: uvicorn is not installed; pip install 'vna[uvicorn]' or use granian"
-            ) from None
-
+        uvicorn = uvicorn_module()
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # start and end are told by us
         self._listener = listener
         config = uvicorn.Config(
@@ -132,17 +145,18 @@ class UvicornServer:
         self._server.should_exit = True
 
 
-async def until_listening(address: tuple[str, int], deadline_s: float = 10.0) -> None:
-    """Return once the server answers connections, so that "listening" is true when we say it."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(*address)
-        except OSError:
-            if loop.time() > end:
-                raise
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
+async def until_answering(address: tuple[str, int], deadline_s: float = 10.0) -> None:
+    """Return once the server has answered a request: connections are taken before it runs.
+
+    Raises OSError if it does not, or answers anything but 200.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            reader, writer = await asyncio.open_connection(*address)
+            with contextlib.closing(writer):
+                writer.write(PROBE)
+                status = await reader.readline()
+    except TimeoutError:
+        raise OSError(f"the HTTP server gave no answer within {deadline_s:g} s") from None
+    if b" 200 " not in status:
+        raise OSError(f"the HTTP server answered {status!r} to its first request")

@@ -143,11 +143,20 @@ class Archive:
         """Return what the core says of itself, as JSON with `ready`."""
         return self.core.health()
 
-    async def stop(self) -> None:
-        """Finish what was accepted, refuse new, end the core's threads."""
+    def set_policy(self, policy_json: bytes) -> None:
+        """Let the DICOM listener decide by another policy from the next association on."""
+        self.core.set_policy(policy_json)
+
+    async def stop(self, deadline_s: float | None = None) -> None:
+        """Finish what was accepted, refuse new, end the core's threads.
+
+        Associations have `deadline_s` for it, `limits.shutdown_s` if it is None.
+        """
         loop = asyncio.get_running_loop()
+        if deadline_s is None:
+            deadline_s = self.settings.limits.shutdown_s
         # Blocking and long: on a thread of its own, so that results still reach who waits for them.
-        await loop.run_in_executor(None, self.core.stop, self.settings.limits.shutdown_s)
+        await loop.run_in_executor(None, self.core.stop, deadline_s)
         if self._loop is not None:
             self._drain()
             self._loop.remove_reader(self.core.completion_fd())
