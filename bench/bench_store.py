@@ -3,8 +3,8 @@
 Feeds in CT images of 512x512x16 bit (0.53 MB) over 1 and 4 associations and images of about 3 KB
 over 1, 4 and 16, from a load generator that frames all requests before the clock starts and, on
 each association, waits for an answer before it sends the next. Each run starts on empty storage and
-ends when the server is idle. Each run writes more than four of VNA's segments, whose sealing is part
-of the figure: eight of the default 256 MiB for CT; for the small objects segments are set to 4 MiB.
+ends when the server is idle. Each writes more than four of VNA's segments, whose sealing is part of
+the figure: eight of the default 256 MiB for CT; for small objects segments are set to 4 MiB.
 
 The figures: `per s` is instances per second from the first request until nothing was left to do;
 `CPU/1000` the server's processor seconds for 1,000 instances, background work included; `PSS` its
