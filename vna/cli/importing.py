@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import sys
@@ -42,7 +43,7 @@ def import_paths(settings: Settings, paths: list[Path], url: str | None) -> int:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise SettingsError(f"no such file or folder: {', '.join(missing)}")
-    counts = asyncio.run(_import(settings, files_of(paths), url))
+    counts = asyncio.run(_import(settings, paths, url))
     told = (
         ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "no files found"
     )
@@ -51,17 +52,40 @@ def import_paths(settings: Settings, paths: list[Path], url: str | None) -> int:
     return 1 if counts["failed"] or not stored else 0
 
 
-def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the regular files of `paths`, folders with all below them, in a steady order."""
-    for path in paths:
-        if path.is_dir():
-            yield from files_of(sorted(path.iterdir()))
-        elif path.is_file():
+def files_of(paths: Iterable[Path], failed: Callable[[Path, OSError], None]) -> Iterator[Path]:
+    """Yield the regular files of `paths`, folders with all below them, in a steady order.
+
+    Links to folders are followed only where they are given: below, they may lead round in a
+    circle. What cannot be read is told to `failed` and passed over.
+    """
+    # A stack and no recursion: folders may be nested deeper than the interpreter's calls.
+    pending = [(path, True) for path in reversed(list(paths))]
+    while pending:
+        path, given = pending.pop()
+        try:
+            if path.is_dir():
+                if given or not path.is_symlink():
+                    below = sorted(path.iterdir(), reverse=True)
+                    pending += [(entry, False) for entry in below]
+                else:
+                    print(f"{path}: a link to a folder, not followed", file=sys.stderr)
+                continue
+            is_file = path.is_file()
+        except OSError as error:
+            failed(path, error)
+            continue
+        if is_file:
             yield path
 
 
-async def _import(settings: Settings, files: Iterator[Path], url: str | None) -> Counter[str]:
+async def _import(settings: Settings, paths: list[Path], url: str | None) -> Counter[str]:
     counts: Counter[str] = Counter()
+
+    def failed(path: Path, error: OSError) -> None:
+        tell_failure(path, error)
+        counts["failed"] += 1
+
+    files = files_of(paths, failed)
     budget = ByteBudget(HELD_BYTES)
     async with sink(settings, url) as (store, at_once):
         with progress(
@@ -87,9 +111,15 @@ async def import_one(path: Path, store: Store, budget: ByteBudget) -> str:
     except EncodingError as error:
         print(f"{path}: not stored: {error}", file=sys.stderr)
         return "refused"
-    except (VnaError, OSError) as error:
-        print(f"{path}: failed: {error}", file=sys.stderr)
+    except (VnaError, OSError, http.client.HTTPException) as error:
+        tell_failure(path, error)
         return "failed"
+
+
+def tell_failure(path: Path, error: Exception) -> None:
+    """Say that a file or folder was not imported for a reason that is not its content."""
+    # Some errors of http.client have no text.
+    print(f"{path}: failed: {str(error) or type(error).__name__}", file=sys.stderr)
 
 
 class ByteBudget:
@@ -169,23 +199,37 @@ class Uploads:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send one request; raises what the error answer stands for."""
+        kept = getattr(self._own, "connection", None) is not None
+        try:
+            status, content = self._exchange(method, path, body)
+        except ConnectionError:
+            # A server may close a kept connection whenever it likes. Sending again is safe: what is
+            # stored already is answered so.
+            if not kept:
+                raise
+            status, content = self._exchange(method, path, body)
+        if status == 200:
+            return content
+        raise as_error(status, content)
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         connection = self._connection()
         try:
-            connection.request(
-                method,
-                self._parts.path.rstrip("/") + path,
-                body,
-                {"Content-Type": "application/dicom"} if body else {},
-            )
+            # A server that refuses a body by its head answers and reads no further: the answer
+            # tells more than the pipe that broke.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(
+                    method,
+                    self._parts.path.rstrip("/") + path,
+                    body,
+                    {"Content-Type": "application/dicom"} if body else {},
+                )
             answer = connection.getresponse()
-            content = answer.read()
+            return answer.status, answer.read()
         except BaseException:
             connection.close()
             self._own.connection = None
             raise
-        if answer.status == 200:
-            return content
-        raise as_error(answer.status, content)
 
     async def store(self, data: bytes) -> str:
         """Upload one file, again after a pause for as long as the server is busy."""
