@@ -59,12 +59,16 @@ impl Inflater {
         self.window
     }
 
-    /// Walks on as far as `prefix` allows; it begins at byte 0 of the input, as in [`crate::HeaderReader`].
+    /// Nothing before this byte of the input is needed again.
+    pub fn position(&self) -> u64 {
+        self.input_offset
+    }
+
+    /// Walks on as far as `input` allows.
     pub fn run<S: Sink>(
         &mut self,
         walker: &mut Walker,
-        prefix: &[u8],
-        complete: bool,
+        input: Window<'_>,
         sink: &mut S,
     ) -> Result<Outcome, DicomError> {
         loop {
@@ -78,9 +82,9 @@ impl Inflater {
                 end => return Ok(end),
             }
             self.discard(walker.position());
-            if !self.inflate(prefix)? {
-                if !complete {
-                    return Ok(Outcome::NeedMore(prefix.len() as u64 + 1));
+            if !self.inflate(input.from(self.input_offset))? {
+                if !input.complete {
+                    return Ok(Outcome::NeedMore(input.end() + 1));
                 }
                 // A stream without an end: the elements tell whether anything is missing.
                 self.finished = true;
@@ -101,15 +105,11 @@ impl Inflater {
         self.base += passed;
     }
 
-    /// Inflates one piece; false if the input has nothing more to give.
-    fn inflate(&mut self, prefix: &[u8]) -> Result<bool, DicomError> {
+    /// Inflates one piece of `input`, which follows what is used up; false if it has nothing more to give.
+    fn inflate(&mut self, input: &[u8]) -> Result<bool, DicomError> {
         if let Some(offset) = self.broken_after {
             return Err(DicomError::Inflate { offset });
         }
-        let input = usize::try_from(self.input_offset)
-            .ok()
-            .and_then(|at| prefix.get(at..))
-            .unwrap_or_default();
         let (used, made) = (self.stream.total_in(), self.stream.total_out());
         self.window.reserve(PIECE);
         let status = self

@@ -9,8 +9,8 @@ use crate::public_id::strip;
 use crate::text::value_text;
 use crate::walk::{Sink, Step};
 use crate::{
-    Budget, DicomError, Element, Instance, Level, MAX_INDEXED_VALUE_BYTES, PixelData, Tag, Vr,
-    dictionary_vr, main_tags, tags,
+    Budget, DicomError, Element, Instance, Level, MAX_INDEXED_BYTES, MAX_INDEXED_VALUE_BYTES,
+    PixelData, Tag, Vr, dictionary_vr, main_tags, tags,
 };
 use std::sync::OnceLock;
 
@@ -122,10 +122,8 @@ impl Head {
         if element.tag == tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE {
             return Ok(Step::Into);
         }
-        let Some(length) = element
-            .length()
-            .filter(|length| *length <= MAX_INDEXED_VALUE_BYTES as u64)
-        else {
+        let room = (MAX_INDEXED_BYTES - self.values.len()).min(MAX_INDEXED_VALUE_BYTES);
+        let Some(length) = element.length().filter(|length| *length <= room as u64) else {
             return if identifies(element.tag) && element.length().is_some() {
                 Err(DicomError::Budget {
                     budget: Budget::Identifier,
@@ -164,13 +162,12 @@ impl Head {
         if element.is_item() {
             return Step::Into;
         }
+        let room = (MAX_INDEXED_BYTES - self.values.len()).min(MAX_INDEXED_VALUE_BYTES);
         let wanted = matches!(
             element.tag,
             tags::LOCAL_NAMESPACE_ENTITY_ID | tags::UNIVERSAL_ENTITY_ID
         );
-        let short = element
-            .length()
-            .is_some_and(|length| length <= MAX_INDEXED_VALUE_BYTES as u64);
+        let short = element.length().is_some_and(|length| length <= room as u64);
         let known = self
             .captured
             .iter()

@@ -1,12 +1,12 @@
 //! The head of an instance from a whole file or from a growing prefix of one.
 
-use crate::deflate::Inflater;
 use crate::element::Window;
 use crate::head::Head;
-use crate::meta::{self, Parsed};
-use crate::syntax::{self, Encoding, TransferSyntax};
-use crate::walk::{Outcome, Walker};
-use crate::{DicomError, Element, FileMeta, Instance};
+use crate::input::Input;
+use crate::stream::Fed;
+use crate::syntax::Encoding;
+use crate::walk::Outcome;
+use crate::{DicomError, Element, Instance};
 
 /// How far a [`HeaderReader`] is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,23 +46,8 @@ pub enum Progress {
 /// ```
 #[derive(Debug)]
 pub struct HeaderReader {
-    state: State,
+    input: Input,
     head: Head,
-    transfer_syntax_uid: String,
-    sop_class_uid_of_meta: String,
-    data_set_offset: u64,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Nothing is known but that a file begins.
-    File,
-    /// A data set without meta information: its first element tells the encoding.
-    Guess,
-    /// Within the data set.
-    Plain(Walker),
-    /// Within a deflated data set.
-    Deflated(Walker, Box<Inflater>),
 }
 
 impl HeaderReader {
@@ -70,20 +55,18 @@ impl HeaderReader {
     #[must_use]
     pub fn for_file() -> Self {
         HeaderReader {
-            state: State::File,
+            input: Input::file(),
             head: Head::default(),
-            transfer_syntax_uid: String::new(),
-            sop_class_uid_of_meta: String::new(),
-            data_set_offset: 0,
         }
     }
 
     /// For a bare data set, as C-STORE carries it.
     #[must_use]
     pub fn for_data_set(transfer_syntax_uid: &str) -> Self {
-        let mut reader = HeaderReader::for_file();
-        reader.begin(transfer_syntax_uid, 0);
-        reader
+        HeaderReader {
+            input: Input::data_set(transfer_syntax_uid),
+            head: Head::default(),
+        }
     }
 
     /// Reads on. `prefix` begins at byte 0 of the input each time; `complete` says that nothing follows it.
@@ -112,82 +95,40 @@ impl HeaderReader {
         complete: bool,
         observe: &mut impl FnMut(&Element),
     ) -> Result<Progress, DicomError> {
-        loop {
-            let window = Window {
-                bytes: prefix,
-                base: 0,
-                complete,
-            };
-            let outcome = match &mut self.state {
-                State::File => match meta::parse(prefix, complete)? {
-                    Parsed::NeedMore(at_least) => return Ok(Progress::NeedMore { at_least }),
-                    Parsed::Absent => {
-                        self.state = State::Guess;
-                        continue;
-                    }
-                    Parsed::Meta(meta) => {
-                        self.begin_after_meta(meta);
-                        continue;
-                    }
-                },
-                State::Guess => {
-                    let at = usize::try_from(self.data_set_offset).unwrap_or(usize::MAX);
-                    match prefix.get(at..at.saturating_add(8)) {
-                        Some(first) => {
-                            let uid = syntax::guess(first, at > 0)?;
-                            self.begin(uid, self.data_set_offset);
-                        }
-                        None if complete => return Err(ends_early(prefix, self.data_set_offset)),
-                        None => return Ok(Progress::NeedMore { at_least: at + 8 }),
-                    }
-                    continue;
-                }
-                State::Plain(walker) => walker.run(window, &mut self.head.with(observe))?,
-                State::Deflated(walker, inflater) => {
-                    inflater.run(walker, prefix, complete, &mut self.head.with(observe))?
-                }
-            };
-            return match outcome {
-                Outcome::NeedMore(at_least) => {
-                    let at_least = usize::try_from(at_least).unwrap_or(usize::MAX);
-                    Ok(Progress::NeedMore { at_least })
-                }
-                Outcome::End | Outcome::Stopped => self.finish(window).map(Progress::Done),
-            };
-        }
-    }
-
-    fn begin_after_meta(&mut self, meta: FileMeta) {
-        self.sop_class_uid_of_meta = meta.media_storage_sop_class_uid;
-        if meta.transfer_syntax_uid.is_empty() {
-            self.data_set_offset = meta.data_set_offset;
-            self.state = State::Guess;
-        } else {
-            self.begin(&meta.transfer_syntax_uid, meta.data_set_offset);
-        }
-    }
-
-    fn begin(&mut self, transfer_syntax_uid: &str, offset: u64) {
-        let syntax = TransferSyntax::from_uid(transfer_syntax_uid);
-        transfer_syntax_uid.clone_into(&mut self.transfer_syntax_uid);
-        self.data_set_offset = offset;
-        self.state = if syntax.deflated {
-            // Offsets of a deflated data set count from its own first byte.
-            State::Deflated(
-                Walker::new(0, syntax.encoding),
-                Box::new(Inflater::new(offset)),
-            )
-        } else {
-            State::Plain(Walker::new(offset, syntax.encoding))
+        let window = Window {
+            bytes: prefix,
+            base: 0,
+            complete,
         };
+        Ok(match self.run(window, observe)? {
+            Fed::Done(instance) => Progress::Done(instance),
+            Fed::NeedMore { to, .. } => Progress::NeedMore {
+                at_least: usize::try_from(to).unwrap_or(usize::MAX),
+            },
+        })
+    }
+
+    /// Reads on in a window that holds all from [`Input::position`] on that is there.
+    pub(crate) fn run(
+        &mut self,
+        window: Window<'_>,
+        observe: &mut impl FnMut(&Element),
+    ) -> Result<Fed<Instance>, DicomError> {
+        match self.input.run(window, &mut self.head.with(observe))? {
+            Outcome::NeedMore(to) => Ok(Fed::NeedMore {
+                from: self.input.position(),
+                to,
+            }),
+            Outcome::End | Outcome::Stopped => self.finish(window).map(Fed::Done),
+        }
     }
 
     fn finish(&mut self, window: Window<'_>) -> Result<Instance, DicomError> {
-        let deflated = matches!(self.state, State::Deflated(..));
-        let mut instance = self.head.take_instance(&self.sop_class_uid_of_meta)?;
-        instance.transfer_syntax_uid = self.transfer_syntax_uid.clone();
-        instance.data_set_offset = self.data_set_offset;
-        if deflated {
+        let input = &self.input;
+        let mut instance = self.head.take_instance(input.sop_class_uid_of_meta())?;
+        instance.transfer_syntax_uid = input.transfer_syntax_uid().to_owned();
+        instance.data_set_offset = input.data_set_offset();
+        if input.is_deflated() {
             instance.pixel_data = None;
         }
         if window.complete {
@@ -199,24 +140,7 @@ impl HeaderReader {
     /// How the elements are encoded, which may differ from what the transfer syntax says.
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
-        match &self.state {
-            State::File | State::Guess => None,
-            State::Plain(walker) | State::Deflated(walker, _) => Some(walker.encoding()),
-        }
-    }
-}
-
-fn ends_early(prefix: &[u8], offset: u64) -> DicomError {
-    if prefix.is_empty() {
-        return DicomError::NotDicom {
-            found: "an empty input",
-        };
-    }
-    DicomError::Truncated {
-        what: "data set",
-        offset,
-        needed: 8,
-        available: (prefix.len() as u64).saturating_sub(offset),
+        self.input.encoding()
     }
 }
 

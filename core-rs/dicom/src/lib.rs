@@ -14,12 +14,14 @@ mod error;
 mod frames;
 mod head;
 mod header;
+mod input;
 mod instance;
 mod json;
 mod level;
 mod meta;
 mod public_id;
 mod scan;
+mod stream;
 mod syntax;
 mod tag;
 mod text;
@@ -41,6 +43,7 @@ pub use meta::{
 };
 pub use public_id::{ParsePublicIdError, PublicId};
 pub use scan::{Extent, Scan, scan, scan_data_set};
+pub use stream::HeaderStream;
 pub use syntax::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
     Encoding, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax,
@@ -59,6 +62,10 @@ pub const MAX_ELEMENTS: usize = 8_000_000;
 /// Longest value that the index takes. PS3.5 §6.2 allows 10,240 characters in LT, the longest of the indexed
 /// VRs, of up to four bytes each.
 pub const MAX_INDEXED_VALUE_BYTES: usize = 40_960;
+
+/// Most bytes of all values together that the index takes of one instance; the usual ones have less than 1 kB. It
+/// bounds what an instance that is being received, or waits for its commit, holds beside its bytes.
+pub const MAX_INDEXED_BYTES: usize = 4 * MAX_INDEXED_VALUE_BYTES;
 
 /// Most bytes of File Meta Information. It holds UIDs, AE titles and, rarely, private information; without a
 /// bound a stream could send group 2 for ever.

@@ -1,8 +1,9 @@
 //! File Meta Information (PS3.10 §7.1): the preamble, `DICM`, and group 0002 in Explicit VR Little Endian.
 
+use crate::element::{Window, truncated};
 use crate::public_id::strip;
 use crate::syntax;
-use crate::{DicomError, Tag, Vr};
+use crate::{Budget, DicomError, Tag, Vr};
 
 /// Our Implementation Class UID: the decimal form of a fixed UUID below 2.25 (PS3.5 §B.2).
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.213674772765781714871466525626911378437";
@@ -49,7 +50,7 @@ pub struct FileMetaFields<'a> {
 ///
 /// As [`crate::read_instance`], but for what lies behind the File Meta Information.
 pub fn read_file_meta(file: &[u8]) -> Result<Option<FileMeta>, DicomError> {
-    match parse(file, true)? {
+    match MetaReader::default().run(Window::whole(file))? {
         Parsed::NeedMore(_) | Parsed::Absent => Ok(None),
         Parsed::Meta(meta) => Ok(Some(meta)),
     }
@@ -58,7 +59,7 @@ pub fn read_file_meta(file: &[u8]) -> Result<Option<FileMeta>, DicomError> {
 /// What the beginning of an input turned out to be.
 pub(crate) enum Parsed {
     /// At least this many bytes are needed to say.
-    NeedMore(usize),
+    NeedMore(u64),
     /// A bare data set begins at byte 0.
     Absent,
     /// File Meta Information.
@@ -68,102 +69,152 @@ pub(crate) enum Parsed {
 const PREAMBLE: usize = 128;
 const MAGIC: &[u8; 4] = b"DICM";
 
-/// Reads the File Meta Information at the beginning of `data`. `complete`: nothing follows `data`.
-///
-/// Elements of group 2 are read one by one and (0002,0000) is not relied on: files exist where it lies.
-pub(crate) fn parse(data: &[u8], complete: bool) -> Result<Parsed, DicomError> {
+/// Where group 2 begins, or would begin; or how many bytes it takes to say. `data` is the beginning of the input.
+fn find_start(data: &[u8], complete: bool) -> Result<usize, usize> {
     let start = match data.get(PREAMBLE..PREAMBLE + 4) {
         Some(magic) if magic == MAGIC => PREAMBLE + 4,
         Some(_) => 0,
         None if complete => 0,
-        None => return Ok(Parsed::NeedMore(PREAMBLE + 4)),
+        None => return Err(PREAMBLE + 4),
     };
     // `DICM` may stand there by chance, in a data set without preamble: then group 2 does not follow.
     let start = match data.get(start..start + 2) {
         Some([2, 0]) => start,
         Some(_) if start > 0 && data.len() >= 8 && syntax::guess(&data[..8], false).is_ok() => 0,
-        None if !complete => return Ok(Parsed::NeedMore(start + 8)),
+        None if !complete => return Err(start + 8),
         _ => start,
     };
     // Without a preamble the file may begin with `DICM` or with group 2 itself.
-    let start = if start == 0 && data.starts_with(MAGIC) {
+    Ok(if start == 0 && data.starts_with(MAGIC) {
         4
     } else {
         start
-    };
-    let mut meta = FileMeta {
-        meta_offset: start as u64,
-        ..FileMeta::default()
-    };
-    let mut at = start;
-    loop {
-        let Some(header) = data.get(at..at + 8) else {
-            if !complete {
-                return Ok(Parsed::NeedMore(at + 8));
+    })
+}
+
+/// Reads the File Meta Information at the beginning of an input, between two windows.
+///
+/// Elements of group 2 are read one by one and (0002,0000) is not relied on: files exist where it lies.
+#[derive(Debug, Default)]
+pub(crate) struct MetaReader {
+    meta: FileMeta,
+    /// Where group 2 begins, once that is known.
+    start: Option<u64>,
+    /// The next element: nothing before it is needed again.
+    at: u64,
+    /// The element before it, which names the culprit if the input ends inside.
+    passed: u64,
+}
+
+impl MetaReader {
+    /// Nothing before this byte of the input is needed again.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on until the window or group 2 is at its end.
+    pub fn run(&mut self, window: Window<'_>) -> Result<Parsed, DicomError> {
+        let start = match self.start {
+            Some(start) => start,
+            // Until the beginning is known nothing of it has passed: the window is at byte 0.
+            None => match find_start(window.bytes, window.complete) {
+                Err(at_least) => return Ok(Parsed::NeedMore(at_least as u64)),
+                Ok(start) => {
+                    self.at = start as u64;
+                    self.meta.meta_offset = self.at;
+                    *self.start.insert(self.at)
+                }
+            },
+        };
+        loop {
+            match self.element(window, start)? {
+                Next::Element => {}
+                Next::NeedMore(at_least) => return Ok(Parsed::NeedMore(at_least)),
+                Next::End if self.at == 0 => return Ok(Parsed::Absent),
+                Next::End => break,
             }
-            if at == data.len() && at > start {
-                break; // a file of meta information alone
+        }
+        self.meta.data_set_offset = self.at;
+        Ok(Parsed::Meta(std::mem::take(&mut self.meta)))
+    }
+
+    /// Passes the element at `at`, if it is one of group 2.
+    fn element(&mut self, window: Window<'_>, start: u64) -> Result<Next, DicomError> {
+        let at = self.at;
+        let rest = window.from(at);
+        let Some(header) = rest.get(..8) else {
+            if !window.complete {
+                return Ok(Next::NeedMore(at + 8));
             }
-            if at == 0 {
-                return Ok(Parsed::Absent);
+            if at > window.end() {
+                return Err(cut_off(self.passed, at, window));
             }
-            return Err(truncated(at, 8, data.len()));
+            if at == 0 || (rest.is_empty() && at > start) {
+                return Ok(Next::End); // nothing but a few bytes, or a file of meta information alone
+            }
+            return Err(cut_off(at, at + 8, window));
         };
         let tag = Tag(
             u16::from_le_bytes([header[0], header[1]]),
             u16::from_le_bytes([header[2], header[3]]),
         );
         if tag.0 != 0x0002 {
-            break;
+            return Ok(Next::End);
         }
         let vr = Vr([header[4], header[5]]);
         let (value_at, length) = if vr.has_short_length() {
-            (
-                at + 8,
-                u32::from(u16::from_le_bytes([header[6], header[7]])),
-            )
+            let length = u16::from_le_bytes([header[6], header[7]]);
+            (at + 8, u32::from(length))
         } else if vr.is_known() {
-            let Some(long) = data.get(at + 8..at + 12) else {
-                if complete {
-                    return Err(truncated(at, 12, data.len()));
+            let Some(long) = rest.get(8..12) else {
+                if window.complete {
+                    return Err(cut_off(at, at + 12, window));
                 }
-                return Ok(Parsed::NeedMore(at + 12));
+                return Ok(Next::NeedMore(at + 12));
             };
-            (
-                at + 12,
-                u32::from_le_bytes([long[0], long[1], long[2], long[3]]),
-            )
+            let length = u32::from_le_bytes([long[0], long[1], long[2], long[3]]);
+            (at + 12, length)
         } else {
             // Some writers encode group 2 with implicit VR (against PS3.10 §7.1).
-            (
-                at + 8,
-                u32::from_le_bytes([header[4], header[5], header[6], header[7]]),
-            )
+            let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+            (at + 8, length)
         };
-        if length as usize > crate::MAX_META_BYTES || value_at - start > crate::MAX_META_BYTES {
+        let end = value_at + u64::from(length);
+        if end - start > crate::MAX_META_BYTES as u64 {
             return Err(DicomError::Budget {
-                budget: crate::Budget::Meta,
-                offset: at as u64,
+                budget: Budget::Meta,
+                offset: at,
             });
         }
-        let end = value_at + length as usize;
-        let Some(value) = data.get(value_at..end) else {
-            if complete {
-                return Err(truncated(at, end - at, data.len()));
+        if end > window.end() && window.complete {
+            return Err(cut_off(at, end, window));
+        }
+        if let Some(field) = field(&mut self.meta, tag) {
+            if length as usize > crate::MAX_INDEXED_VALUE_BYTES {
+                return Err(DicomError::Budget {
+                    budget: Budget::Identifier,
+                    offset: at,
+                });
             }
-            return Ok(Parsed::NeedMore(end));
-        };
-        if let Some(field) = field(&mut meta, tag) {
+            let Some(value) = window.from(value_at).get(..length as usize) else {
+                return Ok(Next::NeedMore(end));
+            };
             // All of group 2 is in the default repertoire; other bytes become U+FFFD rather than a refusal.
             *field = strip(&String::from_utf8_lossy(value)).to_owned();
         }
-        at = end;
+        (self.passed, self.at) = (at, end);
+        Ok(Next::Element)
     }
-    if at == start && start == 0 {
-        return Ok(Parsed::Absent);
-    }
-    meta.data_set_offset = at as u64;
-    Ok(Parsed::Meta(meta))
+}
+
+/// What stands at a place where an element of group 2 may be.
+enum Next {
+    /// One, which was passed.
+    Element,
+    /// The input has to reach to here to say.
+    NeedMore(u64),
+    /// None.
+    End,
 }
 
 fn field(meta: &mut FileMeta, tag: Tag) -> Option<&mut String> {
@@ -178,13 +229,9 @@ fn field(meta: &mut FileMeta, tag: Tag) -> Option<&mut String> {
     })
 }
 
-fn truncated(offset: usize, needed: usize, length: usize) -> DicomError {
-    DicomError::Truncated {
-        what: "file meta information",
-        offset: offset as u64,
-        needed: needed as u64,
-        available: (length - offset.min(length)) as u64,
-    }
+/// The input ends inside what goes from `offset` to `end`.
+fn cut_off(offset: u64, end: u64, window: Window<'_>) -> DicomError {
+    truncated("file meta information", offset, end - offset, window)
 }
 
 /// Writes preamble, `DICM` and File Meta Information; the data set follows it.

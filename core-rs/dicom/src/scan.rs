@@ -2,7 +2,7 @@
 
 use crate::deflate::Inflater;
 use crate::element::{Window, is_pixel_data};
-use crate::meta::{self, Parsed};
+use crate::meta::{MetaReader, Parsed};
 use crate::syntax::{self, Encoding, TransferSyntax};
 use crate::walk::{Outcome, Sink, Step, Walker};
 use crate::{DicomError, Element, FileMeta};
@@ -74,7 +74,7 @@ pub(crate) struct Opened {
 
 /// Reads the File Meta Information of a whole file, or does without.
 pub(crate) fn open(file: &[u8]) -> Result<Opened, DicomError> {
-    let meta = match meta::parse(file, true)? {
+    let meta = match MetaReader::default().run(Window::whole(file))? {
         Parsed::Meta(meta) => Some(meta),
         Parsed::Absent | Parsed::NeedMore(_) => None,
     };
@@ -114,7 +114,7 @@ pub fn scan_data_set<'a>(
     let mut walker = Walker::new(if syntax.deflated { 0 } else { offset }, syntax.encoding);
     let (data, outcome) = if syntax.deflated {
         let mut inflater = Inflater::keeping(offset);
-        let outcome = inflater.run(&mut walker, data, true, &mut list)?;
+        let outcome = inflater.run(&mut walker, Window::whole(data), &mut list)?;
         (Cow::Owned(inflater.into_inflated()), outcome)
     } else {
         (
