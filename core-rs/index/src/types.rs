@@ -402,7 +402,8 @@ pub struct ChangesRequest {
     pub since: Option<i64>,
     /// Up to and with this `seq`; without `since`, newest first.
     pub to: Option<i64>,
-    /// How many at most; 0: all.
+    /// How many at most. 0: none, an answer that tells `Done` and `Last` alone, as Orthanc 1.12.7 was observed to
+    /// answer; for resources, where it means all, see [`Page`].
     pub limit: u64,
     /// Only of these types; empty: of all.
     pub types: Vec<ChangeType>,

@@ -81,14 +81,20 @@ impl Filling {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("vna-key-filter".into())
-            .spawn(move || {
-                let filled = fill(&path, vfs.as_deref(), &filter, &stopped);
-                // Without a filter all goes on, only slower.
-                tail.filled(filled.is_ok_and(|all| all).then_some(filter));
+            .spawn({
+                let tail = Arc::clone(&tail);
+                move || {
+                    let filled = fill(&path, vfs.as_deref(), &filter, &stopped);
+                    // Without a filter all goes on, only slower.
+                    tail.filled(filled.is_ok_and(|all| all).then_some(filter));
+                }
             })
-            .map_err(|source| IndexError::Io {
-                doing: "starting the key filter thread",
-                source,
+            .map_err(|source| {
+                tail.filled(None);
+                IndexError::Io {
+                    doing: "starting the key filter thread",
+                    source,
+                }
             })?;
         Ok(Filling {
             stop,

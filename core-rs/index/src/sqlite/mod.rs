@@ -203,29 +203,29 @@ impl SqliteIndex {
             _shim: shim,
         };
         if !bulk {
-            index.refill(&index.writer.lock())?;
+            index.refill(&index.writer.lock());
         }
         Ok(index)
     }
 
     /// Starts to fill a new filter if the table of keys has outgrown the one that there is. Holding the writer, so
     /// between two transactions: see filter.rs (2).
-    fn refill(&self, writer: &Writer) -> Result<(), IndexError> {
+    ///
+    /// Fails without a word: this runs behind a commit, which must not be reported as failed, and without a
+    /// filter, or with an outgrown one, all goes on, only slower. The next try is at twice as many resources.
+    fn refill(&self, writer: &Writer) {
         let mut state = self.filling.lock();
         let resources = writer.meta.next_id;
         if resources < state.made_for.saturating_mul(2) {
-            return Ok(());
+            return;
         }
         state.filling = None; // joins the one before
-        state.filling = Some(self.readers.fill_filter(
-            resources.unsigned() * KEYS_PER_RESOURCE,
-            self.max_filter_bytes,
-        )?);
+        let keys = resources.unsigned() * KEYS_PER_RESOURCE;
+        state.filling = self.readers.fill_filter(keys, self.max_filter_bytes).ok();
         state.made_for = resources.max(MIN_FILTER_RESOURCES);
-        Ok(())
     }
 
-    /// Runs `work` on the writer, then sees to the write-ahead log.
+    /// Runs `work` on the writer, then sees to the write-ahead log. Nothing behind `work` may fail: it has committed.
     fn write<T>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, IndexError>,
@@ -235,7 +235,7 @@ impl SqliteIndex {
         let value = work(&mut writer)?;
         self.covered.store(writer.meta.covered, Ordering::Release);
         if self.checkpointer.is_some() {
-            self.refill(&writer)?;
+            self.refill(&writer);
         }
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.committed(&writer.connection, WAL_PAGES.get() * PAGE_BYTES);
@@ -269,9 +269,18 @@ impl Index for SqliteIndex {
         let mut done = Maintenance::default();
         loop {
             let deadline = end.min(Instant::now() + maintain::SLICE);
-            let slice = self.write(|writer| {
+            let slice = match self.write(|writer| {
                 writer.transaction(|transaction| maintain::slice(transaction, deadline))
-            })?;
+            }) {
+                Ok(slice) => slice,
+                // The slices before have committed, and their blobs are told only once. What stopped this one
+                // stops the first of the next call too, if it is still there.
+                Err(_) if !done.freed.is_empty() => {
+                    done.more = true;
+                    return Ok(done);
+                }
+                Err(error) => return Err(error),
+            };
             done.freed.extend(slice.freed);
             done.more = slice.more;
             if !done.more || Instant::now() >= end {

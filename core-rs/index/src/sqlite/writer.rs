@@ -247,7 +247,8 @@ impl Writer {
     ) -> Result<T, IndexError> {
         connection::set_synced(&self.connection, true)?;
         let result = self.transaction(work);
-        connection::set_synced(&self.connection, false)?;
+        // If this fails, later commits are synced as well: slower, and no reason to deny the one just made.
+        let _ = connection::set_synced(&self.connection, false);
         result
     }
 }

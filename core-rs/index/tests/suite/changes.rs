@@ -202,6 +202,11 @@ pub fn pages_are_cut_by_since_to_limit_and_type(index: &dyn Index) {
         answer,
         json!({"Changes": [], "Done": true, "Last": numbers[8]})
     );
+    // None are asked for: an empty page, and not the end.
+    assert_eq!(
+        ask(index, &ChangesRequest { limit: 0, ..all() }),
+        json!({"Changes": [], "Done": false, "Last": numbers[8]})
+    );
 }
 
 pub fn changes_of_deleted_resources_disappear_and_numbers_are_not_reused(index: &dyn Index) {
