@@ -10,7 +10,8 @@ use std::time::Duration;
 use suite::world::{VIEW, arrival, json};
 use vna_dicom::Level;
 use vna_index::{
-    DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, Lsn, Options, Page, SqliteIndex,
+    DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, IndexError, Lsn, Options, Page,
+    Rebuild, SqliteIndex,
 };
 use vna_io::{Cut, CutDisk, Disk, MemoryDisk, Survival, SyncSite};
 
@@ -280,6 +281,238 @@ fn each_kind_of_sync_is_needed() {
         assert!(
             problem.is_err(),
             "without {site} nothing went wrong in {problem:?} checks"
+        );
+    }
+}
+
+/// The rollback journal is synced too, but only while the file is made: the schema goes in before the database is
+/// switched to its write-ahead log. What it guards is an empty database, which may be lost, so there is no harm
+/// to be shown without these syncs; what has to be shown is that they do not occur later.
+#[test]
+fn the_rollback_journal_is_synced_only_while_the_file_is_made() {
+    let journal = |disk: &CutDisk| {
+        let log = disk.sync_log();
+        log.iter()
+            .filter(|site| **site == SyncSite("index.journal"))
+            .count()
+    };
+    let disk = fresh_disk();
+    let open = || {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        SqliteIndex::open_or_create_on(disk, Path::new(PATH), options()).expect("opens")
+    };
+    drop(open());
+    let making = journal(&disk);
+    assert!(making > 0, "{:?}", disk.sync_log());
+    assert_eq!(open().checkpoint().expect("checkpoints"), 0);
+    run(&disk, &mut 0).expect("runs");
+    assert!(disk.sync_log().contains(&SyncSite("index.wal")));
+    assert_eq!(journal(&disk), making);
+}
+
+#[test]
+fn a_purge_that_a_full_disk_stops_tells_what_it_freed() {
+    const INSTANCES: u64 = 4000;
+    let disk = fresh_disk();
+    let index =
+        SqliteIndex::open_or_create_on(Arc::new(disk.clone()), Path::new(PATH), Options::default())
+            .expect("opens");
+    let entries: Vec<Entry> = (1..=INSTANCES)
+        .map(|i| instance(1, 1, i).entry(i))
+        .collect();
+    index.apply(&entries).expect("applies");
+    let deletion = Deletion {
+        lsn: INSTANCES + 1,
+        tenant: DEFAULT_TENANT,
+        level: Level::Patient,
+        public_id: instance(1, 1, 1).id(Level::Patient),
+        at_us: suite::world::NOW_US,
+    };
+    index.apply(&[Entry::Deletion(deletion)]).expect("applies");
+    let (mut freed, mut stopped, mut room) = (Vec::new(), 0, disk.used_bytes());
+    loop {
+        room += 64 << 10;
+        disk.set_capacity(Some(room));
+        // Time enough for all of it: if more is left, a slice has failed.
+        match index.maintain(Duration::from_secs(60)) {
+            Ok(done) => {
+                freed.extend(done.freed);
+                if !done.more {
+                    break;
+                }
+                stopped += 1;
+            }
+            Err(error) => assert!(matches!(error, IndexError::Full), "{error}"),
+        }
+    }
+    assert!(stopped > 0, "no slice failed behind one that had committed");
+    freed.sort_by_key(|blob| blob.key);
+    freed.dedup();
+    assert_eq!(freed.len() as u64, INSTANCES, "each blob is told");
+    assert_eq!(index.live_by_unit(1).expect("counts"), []);
+}
+
+/// What the new index covers, so that it can be told from the old one, which shows the same.
+const REBUILT_LSN: Lsn = 1000;
+
+/// Enough pages that the last group changes only some of them.
+fn long_history() -> Vec<Vec<Entry>> {
+    let entries: Vec<Entry> = (1..=300)
+        .map(|i| instance(i % 9, i % 30, i).entry(i))
+        .collect();
+    let mut groups: Vec<_> = entries.chunks(60).map(<[Entry]>::to_vec).collect();
+    let deletion = Deletion {
+        lsn: 301,
+        tenant: DEFAULT_TENANT,
+        level: Level::Instance,
+        public_id: instance(1, 1, 1).id(Level::Instance),
+        at_us: suite::world::NOW_US,
+    };
+    groups.push(vec![
+        Entry::Deletion(deletion),
+        instance(2, 2, 302).entry(302),
+    ]);
+    groups
+}
+
+/// The disk of a process that was killed: the database has all groups but the last, its write-ahead log that one.
+fn with_old_index() -> CutDisk {
+    let disk = fresh_disk();
+    let unbounded = Options {
+        wal_bytes: 1 << 30,
+        ..options()
+    };
+    let groups = long_history();
+    let (first, second) = groups.split_at(groups.len() - 1);
+    let open = || {
+        SqliteIndex::open_or_create_on(Arc::new(disk.clone()), Path::new(PATH), unbounded)
+            .expect("opens")
+    };
+    let feed = |index: &SqliteIndex, groups: &[Vec<Entry>]| {
+        for group in groups {
+            index.apply(group).expect("applies");
+            while index
+                .maintain(Duration::from_secs(1))
+                .expect("maintains")
+                .more
+            {}
+        }
+    };
+    feed(&open(), first); // closed in good order, which empties the write-ahead log
+    let index = open();
+    feed(&index, second);
+    index.checkpoint().expect("checkpoints");
+    disk.survive(Survival::Everything)
+}
+
+/// Builds the index anew; whether it was said to be in its place.
+fn rebuild(disk: &CutDisk) -> Result<bool, IndexError> {
+    let rebuild = Rebuild::begin_on(Arc::new(disk.clone()), Path::new(PATH), options())?;
+    for group in long_history() {
+        rebuild.apply(&group)?;
+    }
+    rebuild.cover(REBUILT_LSN)?;
+    rebuild.finish()?;
+    Ok(true)
+}
+
+/// The old index, the new one or none: which, or what does not hold.
+fn index_after(disk: CutDisk, old: &(Lsn, Value)) -> Result<Option<Lsn>, String> {
+    if !disk.exists(Path::new(PATH)).expect("looks") {
+        return Ok(None);
+    }
+    let index = SqliteIndex::open_or_create_on(Arc::new(disk), Path::new(PATH), options())
+        .map_err(|error| format!("does not open: {error}"))?;
+    let problems = index.verify().map_err(|error| error.to_string())?;
+    if !problems.is_empty() {
+        return Err(format!("contradicts itself: {problems:?}"));
+    }
+    let covered = index.covered_lsn();
+    if covered != old.0 && covered != REBUILT_LSN {
+        return Err(format!("covers {covered}: neither the old nor the new one"));
+    }
+    if dump(&index) != old.1 {
+        return Err(format!("shows other rows than those of {covered}"));
+    }
+    Ok(Some(covered))
+}
+
+/// Cuts and kills a rebuild everywhere; how often the old index, the new one and none was there.
+fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], String> {
+    let base = with_old_index();
+    let old = {
+        let disk: Arc<dyn Disk> = Arc::new(base.survive(Survival::Everything));
+        let index = SqliteIndex::open_or_create_on(disk, Path::new(PATH), options());
+        let index = index.expect("opens");
+        (index.covered_lsn(), dump(&index))
+    };
+    assert_eq!(old.0, 302);
+    let whole = base.survive(Survival::Everything);
+    rebuild(&whole).expect("runs with power");
+    let (syncs, operations) = (whole.sync_log().len() as u64, whole.operations());
+    let tail = operations.saturating_sub(20)..=operations + 1;
+    let mut seen = [0; 3];
+    let mut check = |disk: CutDisk, finished: bool, told: &str| {
+        let found = index_after(disk, &old).map_err(|problem| format!("{told}: {problem}"))?;
+        if finished && found != Some(REBUILT_LSN) {
+            return Err(format!("{told}: it was finished, and {found:?} is there"));
+        }
+        seen[match found {
+            Some(REBUILT_LSN) => 1,
+            Some(_) => 0,
+            None => 2,
+        }] += 1;
+        Ok(())
+    };
+    // The many ways in which names may survive need many seeds; before the tail no name but the new one's changes.
+    let cuts = (1..=syncs)
+        .map(Cut::AtSync)
+        .chain((0..12).map(|i| Cut::AtOperation(1 + i * operations / 12)))
+        .map(|cut| (cut, 1))
+        .chain(tail.clone().map(|at| (Cut::AtOperation(at), 20)));
+    for (cut, seeds) in cuts {
+        let disk = base.survive(Survival::Everything);
+        if let Some(site) = skipped {
+            disk.skip_syncs_at(site);
+        }
+        disk.cut_at(cut);
+        let finished = rebuild(&disk).unwrap_or(false);
+        let seeds = (1..=seeds).map(Survival::Seeded);
+        for survival in [Survival::Nothing, Survival::Everything]
+            .into_iter()
+            .chain(seeds)
+        {
+            let told = format!("{cut:?}, {survival:?}");
+            check(disk.survive(survival), finished, &told)?;
+        }
+    }
+    for operation in tail {
+        let disk = base.survive(Survival::Everything);
+        disk.kill_at(operation);
+        let finished = rebuild(&disk).unwrap_or(false);
+        if disk.is_killed() {
+            let told = format!("killed at {operation}");
+            check(disk.after_kill(), finished, &told)?;
+        }
+    }
+    Ok(seen)
+}
+
+#[test]
+fn a_rebuild_cut_anywhere_leaves_the_old_index_the_new_one_or_none() {
+    let [old, new, none] = cut_rebuild_everywhere(None).expect("holds at every cut");
+    assert!(old > 50 && new > 5 && none > 5, "{old} {new} {none}");
+}
+
+/// But for `index.rebuilt`: SQLite happens to sync the whole file when it switches it to a write-ahead log. That is
+/// its way of working and no promise, so the new index is synced by us as well.
+#[test]
+fn each_sync_of_names_in_a_rebuild_is_needed() {
+    for site in ["index.old_gone", "index.old_log_gone", "index.rebuilt_name"] {
+        let problem = cut_rebuild_everywhere(Some(SyncSite(site)));
+        assert!(
+            problem.is_err(),
+            "without {site} nothing went wrong: {problem:?}"
         );
     }
 }
