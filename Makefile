@@ -1,4 +1,4 @@
-# Bare `make` lists the targets. `make setup` is all a fresh clone needs; every other target calls it.
+# Bare `make` lists the targets. Each brings about what it needs: a fresh clone starts with `make serve`.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -23,6 +23,8 @@ SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "bench compares with the Orthanc that VNA_ORTHANC names (run as PROGRAM CONFIG.json), else it measures VNA alone;"
+	@echo "VNA_ORTHANC_DIR names a folder that this program can see, for the storage of both."
 
 setup: $(VENV)/.built ## .venv with the release build: .venv/bin/vna runs
 
@@ -57,10 +59,15 @@ $(VENV)/.test-tools: ext/prerequisites.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh test
 	@touch $@
 
-test-crash: setup $(VENV)/.test-tools ## kill -9 under load, many rounds (ROUNDS=50)
+test-crash: setup $(VENV)/.test-tools ## power cuts and kill -9 under load, many rounds (ROUNDS=50)
+	VNA_POWER_CUT_SEEDS=$(or $(ROUNDS),50) $(CARGO) test --release -p vna-store --test power_cut -- --ignored
 	VNA_CRASH_ROUNDS=$(or $(ROUNDS),50) $(PY) -m pytest -m crash tests/e2e
 
-lint: setup ## formatters, linters, types, stubs, import direction
+$(VENV)/.lint-tools: ext/prerequisites.sh | $(VENV)/.packages
+	@bash ext/prerequisites.sh lint
+	@touch $@
+
+lint: setup $(VENV)/.lint-tools ## formatters, linters, types, stubs, import direction
 	cargo fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(PY) -m ruff check .
@@ -69,12 +76,12 @@ lint: setup ## formatters, linters, types, stubs, import direction
 	$(PY) -m mypy.stubtest vna._core vna._elements
 	$(PY) ext/lint/imports.py
 
-format: setup ## rewrite sources the way lint wants them
+format: setup $(VENV)/.lint-tools ## rewrite sources the way lint wants them
 	cargo fmt --all
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: setup ## benchmarks; the results are kept in bench/RESULTS.md
+bench: setup ## benchmarks; what they showed is kept in bench/RESULTS.md
 	$(CARGO) build --release --workspace --exclude vna-py
 	$(PY) -m bench
 

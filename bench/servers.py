@@ -2,7 +2,8 @@
 
 VNA is `.venv/bin/vna serve` (or the program that VNA_BIN names). Orthanc is the program that
 VNA_ORTHANC names, run as `PROGRAM CONFIG.json`, else `Orthanc` on the PATH; VNA_ORTHANC_DIR names a
-folder that it can see, where all storage is created, so that both write to the same disk.
+folder that it can see, where all storage is created, so that both write to the same disk. Without
+an Orthanc, VNA is measured alone.
 
 CPU seconds are user and system time of all processes of a server, of threads that have ended too.
 Memory is PSS, summed over its processes: pages shared with others count in proportion.
@@ -20,12 +21,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -287,15 +289,15 @@ class Orthanc(Server):
     called_ae_title = "ORTHANC"
 
     def __init__(self, *, threads: int) -> None:
+        self.executable = self.program()
         super().__init__()
         self.threads = threads
 
     @staticmethod
     def program() -> str:
-        program = os.environ.get("VNA_ORTHANC") or shutil.which("Orthanc")
-        if program is None:
-            raise RuntimeError("no Orthanc: set VNA_ORTHANC to its program, or put it on the PATH")
-        return program
+        """Return the program to run; where there is none, the script goes on without the peer."""
+        wanted = os.environ.get("VNA_ORTHANC") or "Orthanc"
+        return shutil.which(wanted) or go_on_without_peer(wanted)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -320,7 +322,23 @@ class Orthanc(Server):
             "DicomPort": self.dicom_port,
         }
         configuration.write_text(json.dumps(self.settings() | folders_and_ports))
-        return [self.program(), str(configuration)]
+        return [self.executable, str(configuration)]
+
+
+def go_on_without_peer(wanted: str) -> NoReturn:
+    """Say how to name an Orthanc, and run the script again with VNA alone.
+
+    A script that was told which servers to compare ends instead: it cannot do what was asked.
+    """
+    hint = (
+        f"no Orthanc to compare with: {wanted} is no program that runs. Set VNA_ORTHANC to one "
+        "that runs as PROGRAM CONFIG.json, and VNA_ORTHANC_DIR to a folder that it can see"
+    )
+    if any(word.startswith("--servers") for word in sys.argv[1:]):
+        sys.exit(hint)
+    print(f"{hint}. Going on with VNA alone.\n", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.argv, "--servers", "vna"])
 
 
 class MemorySampler:

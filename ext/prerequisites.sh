@@ -1,6 +1,6 @@
 #!/bin/bash
 # What pip and cargo cannot bring: installed with apt where we are root, else named.
-# usage: prerequisites.sh build|test
+# usage: prerequisites.sh build|test|lint
 set -eu
 
 RUST_AT_LEAST=1.85 # rust-version of Cargo.toml
@@ -23,6 +23,10 @@ install() { # install PACKAGE... : or say what is missing
     fi
 }
 
+rustc_candidate() { # prints the version of rustc that apt would install, if any
+    apt-cache policy rustc 2>/dev/null | sed -n 's/ *Candidate: \([0-9][0-9.]*\).*/\1/p'
+}
+
 build() {
     local missing=()
     have cc || missing+=(gcc libc6-dev)
@@ -40,7 +44,11 @@ build() {
     if ! have cargo && have apt-cache; then
         # Debian 13 has a compiler that is new enough, Debian 12 has not.
         local candidate
-        candidate=$(apt-cache policy rustc 2>/dev/null | sed -n 's/ *Candidate: \([0-9.]*\).*/\1/p')
+        candidate=$(rustc_candidate)
+        if [ -z "$candidate" ] && [ "$(id -u)" = 0 ]; then
+            apt-get update -qq # images come with empty lists, which know no package at all
+            candidate=$(rustc_candidate)
+        fi
         if [ -n "$candidate" ] && at_least "$RUST_AT_LEAST" "$candidate"; then install rustc cargo; fi
     fi
     local found
@@ -49,18 +57,24 @@ build() {
         echo "vna needs Rust $RUST_AT_LEAST or newer, found ${found:-none}: install it with rustup, see https://rustup.rs" >&2
         exit 1
     fi
-    # rustfmt and clippy are parts of their own in Debian; only lint needs them.
-    if ! cargo clippy --version >/dev/null 2>&1 && have apt-get && ! have rustup && [ "$(id -u)" = 0 ]; then
-        install rust-clippy rustfmt
-    fi
 }
 
 tests() {
     have storescu && have echoscu || install dcmtk
 }
 
+# Parts of their own, both in Debian and in rustup's minimal profile.
+lint() {
+    local components=() packages=()
+    cargo clippy --version >/dev/null 2>&1 || { components+=(clippy) packages+=(rust-clippy); }
+    cargo fmt --version >/dev/null 2>&1 || { components+=(rustfmt) packages+=(rustfmt); }
+    [ ${#packages[@]} != 0 ] || return 0
+    if have rustup; then rustup component add "${components[@]}"; else install "${packages[@]}"; fi
+}
+
 case "${1:-}" in
 build) build ;;
 test) tests ;;
-*) echo "usage: prerequisites.sh build|test" >&2; exit 2 ;;
+lint) lint ;;
+*) echo "usage: prerequisites.sh build|test|lint" >&2; exit 2 ;;
 esac
