@@ -1,6 +1,7 @@
 //! `vna._core.Archive`: one open archive and the threads that serve it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
@@ -339,12 +340,13 @@ impl CoreArchive {
             let Some(runtime) = runtime else {
                 return Ok(());
             };
+            let end = Instant::now() + deadline;
             if let Some(server) = server {
                 runtime.block_on(server.stop(deadline));
             }
             let archive = self.archive.write().take();
             let stopped = archive.map_or(Ok(()), |archive| archive.stop());
-            runtime.shutdown_timeout(deadline);
+            runtime.shutdown_timeout(end.saturating_duration_since(Instant::now()));
             Ok(stopped?)
         })?;
         Ok(())

@@ -87,7 +87,6 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
         ArchiveError::NotFound { .. } => NotFound::new_err((message, code)),
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
-        ArchiveError::HeadTooLarge { .. } => EncodingError::new_err((message, code)),
         ArchiveError::Policy { .. } => SettingsError::new_err((message, code)),
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
