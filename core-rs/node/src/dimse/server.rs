@@ -31,8 +31,8 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     /// Bytes of received data sets that may be held in memory, all associations together.
     pub spool_budget_bytes: usize,
-    /// Objects above this many bytes are handed to the sink in parts as they arrive; at most a quarter of the budget
-    /// is used for one.
+    /// Objects above this many bytes are handed to the sink in parts as they arrive. Rounded down to a power of two,
+    /// and to a quarter of the budget, but never below the smallest spool: what is handed on whole is not larger.
     pub stream_from_bytes: usize,
 }
 
@@ -87,7 +87,7 @@ impl Server {
             policy: RwLock::new(Arc::new(policy)),
             counters: Counters::default(),
             pool: SpoolPool::new(budget),
-            spool_most_bytes: most.next_power_of_two(),
+            spool_most_bytes: 1 << most.ilog2(),
         });
         let registry = Arc::new(Registry::default());
         let (stop, stopped) = watch::channel(None);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub mod status {
     /// Stored.
     pub const SUCCESS: u16 = 0x0000;
-    /// Refused: SOP class not supported on this presentation context.
+    /// Refused: the SOP class is not the one of the presentation context, or the context was never accepted, or is
+    /// one of Verification.
     pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
     /// Refused: unrecognized operation.
     pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
