@@ -58,11 +58,6 @@ pub enum ArchiveError {
         /// What the data set says.
         data_set: String,
     },
-    /// The part of a streamed object that precedes its pixel data is too large to hold.
-    HeadTooLarge {
-        /// The most that is held, in bytes.
-        limit: usize,
-    },
     /// A row points at a place that the store does not know.
     Row {
         /// The row's two numbers.
@@ -100,7 +95,6 @@ impl ArchiveError {
             Self::IndexTooOld { .. } => "index.too_old",
             Self::NotFound { .. } => "not_found",
             Self::UidMismatch { .. } => "sop_class.mismatch",
-            Self::HeadTooLarge { .. } => "instance.head_too_large",
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
@@ -139,10 +133,6 @@ impl fmt::Display for ArchiveError {
             } => write!(
                 f,
                 "the command says {attribute} {command}, the data set says {data_set}"
-            ),
-            Self::HeadTooLarge { limit } => write!(
-                f,
-                "the elements before the pixel data take more than {limit} bytes"
             ),
             Self::Row { place: (a, b) } => {
                 write!(

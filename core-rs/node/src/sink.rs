@@ -1,40 +1,31 @@
 //! From C-STORE to the archive: what the DIMSE server hands its instances to.
+//!
+//! An instance that is handed on in parts goes to a file of its own as it comes, and its head is read from the parts
+//! without keeping them. Beside the part at hand, which counts to the spool budget, an instance that is being received
+//! holds some tens of kB, whatever it is and however long the elements before its pixel data are.
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use vna_dicom::{FileMetaFields, HeaderReader, Instance, Progress, read_instance, write_file_meta};
+use tokio::sync::oneshot;
+use vna_dicom::{FileMetaFields, HeaderStream, Instance, read_instance, write_file_meta};
 use vna_index::Origin;
-use vna_store::{LargeBlobWriter, StoreError};
+use vna_store::LargeBlobWriter;
 
 use crate::archive::{Archive, DEFAULT_TENANT};
 use crate::committer::{Answer, File};
 use crate::dimse::{InstanceSink, InstanceStream, ReceivedDataSet, ReceivedHeader, Spool, status};
 use crate::error::ArchiveError;
 
-/// A streamed object's head is kept in memory until it is read. No head of a real object comes near; one
-/// that does is refused rather than held.
-const MAX_HEAD_BYTES: usize = 16 << 20;
-
-/// The heads that are held at one time, all associations together: one of the longest, or hundreds of the usual ones.
-/// Without it each of 256 hostile associations could hold [`MAX_HEAD_BYTES`] beside the spool's budget.
-const HEADS_BUDGET_BYTES: usize = MAX_HEAD_BYTES;
-
 /// Stores what C-STORE brings.
 #[derive(Clone)]
 pub struct ArchiveSink {
     archive: Arc<Archive>,
-    /// Bytes that heads may still take, of [`HEADS_BUDGET_BYTES`].
-    heads: Arc<Semaphore>,
 }
 
 impl ArchiveSink {
     /// A sink of `archive`'s default tenant.
     pub fn new(archive: Arc<Archive>) -> Self {
-        Self {
-            archive,
-            heads: Arc::new(Semaphore::new(HEADS_BUDGET_BYTES)),
-        }
+        Self { archive }
     }
 }
 
@@ -47,6 +38,9 @@ impl InstanceSink for ArchiveSink {
 
     async fn store(&self, received: ReceivedDataSet) -> u16 {
         let ReceivedDataSet { header, spool } = received;
+        if spool.len() as u64 > self.archive.settings().storage.large_object_bytes {
+            return self.store_large(header, spool).await;
+        }
         let instance = match read_instance(&spool).map_err(ArchiveError::from) {
             Ok(instance) => instance,
             Err(error) => return refuse(&header, &error),
@@ -54,13 +48,7 @@ impl InstanceSink for ArchiveSink {
         if let Err(error) = check_uids(&header, &instance) {
             return refuse(&header, &error);
         }
-        let (reply, answer) = oneshot::channel();
-        // The receiver is gone only if the server ended without waiting: then nobody is answered.
-        let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
-        let file = File::in_memory(spool);
-        self.archive
-            .store(instance, file, DEFAULT_TENANT, origin(&header), reply);
-        status_of(&header, answer.await.ok())
+        commit(&self.archive, instance, File::in_memory(spool), &header).await
     }
 
     async fn open_stream(&self, header: ReceivedHeader) -> Result<LargeInstance, u16> {
@@ -70,16 +58,27 @@ impl InstanceSink for ArchiveSink {
             Ok(Ok(writer)) => Ok(LargeInstance {
                 archive: Arc::clone(&self.archive),
                 header,
-                writer: Some(writer),
-                head: Head::Reading {
-                    reader: Box::new(HeaderReader::for_file()),
-                    prefix: Vec::new(),
-                    share: None,
-                },
-                heads: Arc::clone(&self.heads),
+                arriving: Some(Box::new(Arriving {
+                    writer,
+                    head: HeaderStream::for_file(),
+                })),
             }),
             Ok(Err(error)) => Err(refuse(&header, &error.into())),
             Err(_) => Err(status::OUT_OF_RESOURCES),
+        }
+    }
+}
+
+impl ArchiveSink {
+    /// Gives an instance a file of its own that was small enough to be held, but is not small to the archive.
+    async fn store_large(&self, header: ReceivedHeader, spool: Spool) -> u16 {
+        let mut stream = match self.open_stream(header).await {
+            Ok(stream) => stream,
+            Err(status) => return status,
+        };
+        match stream.write(spool).await {
+            Ok(()) => stream.finish().await,
+            Err(status) => status,
         }
     }
 }
@@ -88,132 +87,67 @@ impl InstanceSink for ArchiveSink {
 pub struct LargeInstance {
     archive: Arc<Archive>,
     header: ReceivedHeader,
-    /// `None` only while a thread writes with it.
-    writer: Option<LargeBlobWriter>,
-    head: Head,
-    heads: Arc<Semaphore>,
+    /// `None` only while a thread works on it, and after an error.
+    arriving: Option<Box<Arriving>>,
 }
 
-enum Head {
-    Reading {
-        reader: Box<HeaderReader>,
-        prefix: Vec<u8>,
-        /// What the prefix takes of the budget of all heads.
-        share: Option<OwnedSemaphorePermit>,
-    },
-    Known(Box<Instance>),
-}
-
-impl Head {
-    /// Takes room for the next part from the budget of all heads, if it is held at all. False if others have it.
-    fn reserve(&mut self, part: &[u8], heads: &Arc<Semaphore>) -> bool {
-        let Head::Reading { share, .. } = self else {
-            return true;
-        };
-        let Ok(count) = u32::try_from(part.len()) else {
-            return false;
-        };
-        match (Arc::clone(heads).try_acquire_many_owned(count), share) {
-            (Ok(more), Some(share)) => share.merge(more),
-            (Ok(more), share @ None) => *share = Some(more),
-            (Err(_), _) => return false,
-        }
-        true
-    }
-
-    /// Takes the next part; reads on while the head is not known.
-    fn advance(&mut self, part: &[u8], complete: bool) -> Result<(), ArchiveError> {
-        let Head::Reading { reader, prefix, .. } = self else {
-            return Ok(());
-        };
-        prefix.extend_from_slice(part);
-        match reader.advance(prefix, complete)? {
-            Progress::Done(instance) => *self = Head::Known(Box::new(instance)),
-            Progress::NeedMore { .. } if prefix.len() > MAX_HEAD_BYTES => {
-                return Err(ArchiveError::HeadTooLarge {
-                    limit: MAX_HEAD_BYTES,
-                });
-            }
-            Progress::NeedMore { .. } => {}
-        }
-        Ok(())
-    }
-}
-
-impl LargeInstance {
-    /// Runs `work` with the writer on a thread that may wait for the disk.
-    async fn with_writer<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut LargeBlobWriter) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, u16> {
-        let Some(mut writer) = self.writer.take() else {
-            return Err(status::OUT_OF_RESOURCES);
-        };
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&mut writer);
-            (writer, done)
-        });
-        match done.await {
-            Ok((writer, Ok(value))) => {
-                self.writer = Some(writer);
-                Ok(value)
-            }
-            Ok((_, Err(error))) => Err(refuse(&self.header, &error.into())),
-            Err(_) => Err(status::OUT_OF_RESOURCES),
-        }
-    }
+/// What has arrived of an instance.
+struct Arriving {
+    writer: LargeBlobWriter,
+    head: HeaderStream,
 }
 
 impl InstanceStream for LargeInstance {
     async fn write(&mut self, part: Spool) -> Result<(), u16> {
-        if !self.head.reserve(&part, &self.heads) {
-            tracing::warn!(
-                code = "busy",
-                limit = HEADS_BUDGET_BYTES,
-                association = self.header.origin.association,
-                "the heads of large instances take all memory that they may; one is refused"
-            );
+        let Some(mut arriving) = self.arriving.take() else {
             return Err(status::OUT_OF_RESOURCES);
+        };
+        // On a thread that may wait for the disk, and take its time over a part that is all small elements.
+        let done = tokio::task::spawn_blocking(move || {
+            arriving.head.push(&part)?;
+            arriving.writer.write(&part)?;
+            Ok::<_, ArchiveError>(arriving)
+        });
+        match done.await {
+            Ok(Ok(arriving)) => {
+                self.arriving = Some(arriving);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refuse(&self.header, &error)),
+            Err(_) => Err(status::OUT_OF_RESOURCES),
         }
-        if let Err(error) = self.head.advance(&part, false) {
-            return Err(refuse(&self.header, &error));
-        }
-        self.with_writer(move |writer| writer.write(&part)).await
     }
 
-    async fn finish(mut self) -> u16 {
-        if let Err(error) = self.head.advance(&[], true) {
-            return refuse(&self.header, &error);
-        }
-        let Head::Known(instance) = self.head else {
-            return refuse(
-                &self.header,
-                &ArchiveError::HeadTooLarge {
-                    limit: MAX_HEAD_BYTES,
-                },
-            );
-        };
-        let Some(writer) = self.writer.take() else {
+    async fn finish(self) -> u16 {
+        let Some(arriving) = self.arriving else {
             return status::OUT_OF_RESOURCES;
         };
-        // The head was read before its pixel data was all here.
-        let whole = instance
-            .check_length(writer.size())
-            .map_err(ArchiveError::from);
-        if let Err(error) = whole.and_then(|()| check_uids(&self.header, &instance)) {
+        let Arriving { writer, head } = *arriving;
+        let instance = match head.finish().map_err(ArchiveError::from) {
+            Ok(instance) => instance,
+            Err(error) => return refuse(&self.header, &error),
+        };
+        if let Err(error) = check_uids(&self.header, &instance) {
             return refuse(&self.header, &error);
         }
-        let blob = match tokio::task::spawn_blocking(move || writer.finish()).await {
-            Ok(Ok(blob)) => blob,
-            Ok(Err(error)) => return refuse(&self.header, &error.into()),
-            Err(_) => return status::OUT_OF_RESOURCES,
-        };
-        let (reply, answer) = oneshot::channel();
-        let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
-        let origin = origin(&self.header);
-        self.archive
-            .store(*instance, File::Large(blob), DEFAULT_TENANT, origin, reply);
-        status_of(&self.header, answer.await.ok())
+        match tokio::task::spawn_blocking(move || writer.finish()).await {
+            Ok(Ok(blob)) => commit(&self.archive, instance, File::Large(blob), &self.header).await,
+            Ok(Err(error)) => refuse(&self.header, &error.into()),
+            Err(_) => status::OUT_OF_RESOURCES,
+        }
+    }
+}
+
+/// Hands an instance to the archive, and waits for the status to answer with.
+async fn commit(archive: &Archive, instance: Instance, file: File, header: &ReceivedHeader) -> u16 {
+    let (reply, answer) = oneshot::channel();
+    // The receiver is gone only if the server ended without waiting: then nobody is answered.
+    let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
+    archive.store(instance, file, DEFAULT_TENANT, origin(header), reply);
+    match answer.await {
+        Ok(Ok(_)) => status::SUCCESS,
+        Ok(Err(error)) => refuse(header, &error),
+        Err(_) => status::OUT_OF_RESOURCES,
     }
 }
 
@@ -264,19 +198,11 @@ fn check_uids(header: &ReceivedHeader, instance: &Instance) -> Result<(), Archiv
     }
 }
 
-fn status_of(header: &ReceivedHeader, answer: Option<Answer>) -> u16 {
-    match answer {
-        Some(Ok(_)) => status::SUCCESS,
-        Some(Err(error)) => refuse(header, &error),
-        None => status::OUT_OF_RESOURCES,
-    }
-}
-
 /// The status that says why, and a log line that says it in words. UIDs only: no patient data.
 fn refuse(header: &ReceivedHeader, error: &ArchiveError) -> u16 {
     let status = match error {
         ArchiveError::UidMismatch { .. } => status::DATA_SET_MISMATCH,
-        ArchiveError::Dicom(_) | ArchiveError::HeadTooLarge { .. } => status::CANNOT_UNDERSTAND,
+        ArchiveError::Dicom(_) => status::CANNOT_UNDERSTAND,
         _ => status::OUT_OF_RESOURCES,
     };
     tracing::warn!(
