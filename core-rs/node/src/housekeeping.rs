@@ -174,8 +174,21 @@ impl Keeper {
     }
 
     fn drop_dead(&self) -> Result<(), ArchiveError> {
-        self.log.drop_dead(self.settled.load(Ordering::Acquire))?;
+        let covered = self.index.covered_lsn();
+        let settled = self.settled.load(Ordering::Acquire);
+        self.log
+            .drop_dead(settled, covered, &|segment| self.refers_to(segment))?;
         Ok(())
+    }
+
+    /// Whether rows point at anything in a pack that seems dead; that none does is durable then (2).
+    fn refers_to(&self, segment: u64) -> Result<bool, ArchiveError> {
+        if live_keys(&*self.index, segment)?.is_empty() {
+            self.index.checkpoint()?;
+            return Ok(false);
+        }
+        tracing::warn!(segment, "a pack that seemed dead is still referred to");
+        Ok(true)
     }
 
     pub(crate) fn expire(&self) -> Result<(), ArchiveError> {
@@ -212,7 +225,8 @@ impl Keeper {
     /// taken for dead.
     pub(crate) fn compact_pack(&self, pack: &SegmentInfo) -> Result<(), ArchiveError> {
         let segment = pack.segment;
-        if pack.last_lsn > self.index.covered_lsn() {
+        let covered = self.index.covered_lsn();
+        if pack.last_lsn > covered {
             return Ok(());
         }
         self.index.checkpoint()?;
@@ -222,6 +236,7 @@ impl Keeper {
         self.log.compact(
             segment,
             settled,
+            covered,
             &|key| live.contains(key),
             &mut |moved: &[Moved]| {
                 let moves: Vec<Relocation> = moved.iter().map(relocation).collect();

@@ -321,22 +321,28 @@ fn prefill(shared: &Shared, tail: &mut Tail, group_bytes: u64) {
     tail.ahead = ahead * 2;
 }
 
-/// Refuses records that the log does not take.
-pub fn check(shared: &Shared, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
+/// Refuses a record whose header, or whose blob that goes into the log, is too large for it.
+pub fn check_sizes(
+    shared: &Shared,
+    body_bytes: u64,
+    header_bytes: usize,
+) -> Result<(), StoreError> {
     let refuse_above = |what, bytes, limit| match bytes > limit {
         true => Err(StoreError::TooLarge { what, bytes, limit }),
         false => Ok(()),
     };
+    let header = header_bytes as u64;
+    refuse_above("record header", header, MAX_HEADER_BYTES as u64)?;
+    refuse_above("blob", body_bytes, shared.options.max_inline_bytes())
+}
+
+/// Refuses records that the log does not take.
+pub fn check(shared: &Shared, records: &[NewRecord<'_>]) -> Result<(), StoreError> {
     for record in records {
         if record.kind.0 >= RecordKind::FIRST_RESERVED.0 {
             return Err(StoreError::ReservedKind(record.kind.0));
         }
-        let header = record.header.len() as u64;
-        refuse_above("record header", header, MAX_HEADER_BYTES as u64)?;
-        let body = body_bytes(&record.body);
-        if matches!(record.body, Body::Bytes { .. }) {
-            refuse_above("blob", body, shared.options.max_inline_bytes())?;
-        }
+        check_sizes(shared, inline_bytes(&record.body), record.header.len())?;
     }
     Ok(())
 }
@@ -350,13 +356,17 @@ fn body_bytes(body: &Body<'_>) -> u64 {
     }
 }
 
+/// Length of the blob if it goes into the log, in bytes.
+fn inline_bytes(body: &Body<'_>) -> u64 {
+    match body {
+        Body::Bytes { .. } => body_bytes(body),
+        Body::None | Body::File(_) => 0,
+    }
+}
+
 /// Length of the record, in bytes.
 fn record_bytes(record: &NewRecord<'_>) -> u64 {
-    let inline = match &record.body {
-        Body::Bytes { .. } => body_bytes(&record.body),
-        Body::None | Body::File(_) => 0,
-    };
-    let bytes = (RECORD_HEADER_BYTES + record.header.len()) as u64 + inline;
+    let bytes = (RECORD_HEADER_BYTES + record.header.len()) as u64 + inline_bytes(&record.body);
     bytes.next_multiple_of(ALIGNMENT)
 }
 

@@ -53,6 +53,7 @@ pub fn compact<E: From<StoreError>>(
     writer: &Mutex<Writer>,
     id: u64,
     settled: Lsn,
+    covered: Lsn,
     is_live: &dyn Fn(&BlobKey) -> bool,
     relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
 ) -> Result<Compaction, E> {
@@ -60,6 +61,15 @@ pub fn compact<E: From<StoreError>>(
     let Some(old) = shared.segments.get(id) else {
         return Err(not_a_pack.into());
     };
+    if let Some(footer) = old.footer().filter(|footer| footer.last_lsn > covered) {
+        return Err(StoreError::NotCovered {
+            segment: id,
+            last_lsn: footer.last_lsn,
+            covered,
+        }
+        .into());
+    }
+    let settled = settled.min(covered);
     let new = match shared.segments.replacement_of(id) {
         Some(new) => new,
         None => match build(shared, writer, &old, settled, is_live)? {

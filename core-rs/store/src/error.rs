@@ -157,6 +157,16 @@ pub enum StoreError {
         /// The segment.
         segment: u64,
     },
+    /// The index has not taken all records of the pack yet: those without rows would be taken for
+    /// dead. Let the index catch up first.
+    NotCovered {
+        /// The pack.
+        segment: u64,
+        /// Its last record.
+        last_lsn: Lsn,
+        /// What the index covers.
+        covered: Lsn,
+    },
 }
 
 impl StoreError {
@@ -175,6 +185,7 @@ impl StoreError {
             StoreError::TooLarge { .. } => "record.too_large",
             StoreError::ReservedKind(_) => "record.reserved_kind",
             StoreError::NotAPack { .. } => "segment.not_a_pack",
+            StoreError::NotCovered { .. } => "segment.not_covered",
         }
     }
 
@@ -244,6 +255,15 @@ impl fmt::Display for StoreError {
             StoreError::NotAPack { segment } => {
                 write!(f, "segment {segment:016x} is not a sealed pack of this log")
             }
+            StoreError::NotCovered {
+                segment,
+                last_lsn,
+                covered,
+            } => write!(
+                f,
+                "segment {segment:016x} has records up to LSN {last_lsn}, the index covers \
+                 {covered}; it has to catch up first"
+            ),
         }
     }
 }

@@ -25,6 +25,9 @@
 //! 9. The record of a large blob stays until its file is gone.
 //! 10. A pack is removed only when its records are dead, or durable in the pack that replaces it
 //!     and the index points there. When that is reported, the bytes are gone for good.
+//! 11. A record is dead when the index has taken it and does not refer to its blob. A count alone is
+//!     no evidence: the index is asked before a pack goes, and never about records that it does not
+//!     cover.
 
 mod append;
 mod blobs;

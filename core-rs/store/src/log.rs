@@ -74,13 +74,24 @@ impl Log {
     /// - [`StoreError::GroupFailed`]: a write or sync failed. The segment ends before the group, and
     ///   the next says so, so that the group does not come back; only if the disk refuses that as
     ///   well, and the process then ends, may the next opening find the group.
-    /// - [`StoreError::TooLarge`], [`StoreError::ReservedKind`]: nothing was written.
+    /// - [`StoreError::TooLarge`], [`StoreError::ReservedKind`]: nothing was written. One such
+    ///   record fails its whole group, so [`check`](Log::check) it before it joins one.
     pub fn append(&self, records: &[NewRecord<'_>]) -> Result<Vec<Appended>, StoreError> {
         append::check(&self.shared, records)?;
         if records.is_empty() {
             return Ok(Vec::new());
         }
         self.writer.lock().append(&self.shared, records)
+    }
+
+    /// Refuses a record that no group can take: `header_bytes` of [`NewRecord::header`] and, if its
+    /// blob goes into the log, `body_bytes` of it (0 for a blob that has its own file, or none).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`].
+    pub fn check(&self, body_bytes: u64, header_bytes: usize) -> Result<(), StoreError> {
+        append::check_sizes(&self.shared, body_bytes, header_bytes)
     }
 
     /// Seals the open segment, if it has records, and begins another: everything stored so far is
@@ -192,12 +203,26 @@ impl Log {
     /// which the index durably covers the log and has marked dead all that the deeds kill, and if
     /// no older pack holds anything dead.
     ///
+    /// `covered` is the position up to which the index has taken the log. Records behind it have no
+    /// rows yet and would look dead: a pack that has any is left alone, and no deed behind it goes.
+    ///
+    /// The counts of [`set_live`](Log::set_live) and [`mark_dead`](Log::mark_dead) only say which
+    /// packs to look at. Before one goes, `is_live` is asked whether the index refers to anything
+    /// whose record is in this segment, files of their own included; if so, the pack stays. That the
+    /// index refers to nothing must be durable there.
+    ///
     /// # Errors
     ///
-    /// Those of [`append`](Log::append), or the system's refusal.
-    pub fn drop_dead(&self, settled: Lsn) -> Result<Vec<u64>, StoreError> {
+    /// Those of [`append`](Log::append), what `is_live` returns, or the system's refusal. Packs
+    /// before the one that failed may be gone.
+    pub fn drop_dead<E: From<StoreError>>(
+        &self,
+        settled: Lsn,
+        covered: Lsn,
+        is_live: &dyn Fn(u64) -> Result<bool, E>,
+    ) -> Result<Vec<u64>, E> {
         let _one = self.maintenance.lock();
-        reclaim::drop_dead(&self.shared, &self.writer, settled)
+        reclaim::drop_dead(&self.shared, &self.writer, settled, covered, is_live)
     }
 
     /// Rewrites a pack without what is dead, or finishes a compaction that was interrupted.
@@ -208,14 +233,19 @@ impl Log {
     /// packs are there at the next opening ([`Recovery::unfinished_compactions`]) and either may be
     /// referred to; calling this again finishes it. `settled` as for [`drop_dead`](Log::drop_dead).
     ///
+    /// `covered` is the position up to which the index has taken the log, read before what
+    /// `is_live` answers from: records behind it have no rows yet and would look dead.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::NotAPack`]; [`StoreError::Damaged`] for a live record that cannot be copied
+    /// [`StoreError::NotAPack`]; [`StoreError::NotCovered`] for a pack with records behind
+    /// `covered`, of which nothing is done then; [`StoreError::Damaged`] for a live record that cannot be copied
     /// (the pack then stays); [`StoreError::Full`]; what `relocate` returns; the system's refusal.
     pub fn compact<E: From<StoreError>>(
         &self,
         segment: u64,
         settled: Lsn,
+        covered: Lsn,
         is_live: &dyn Fn(&BlobKey) -> bool,
         relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
     ) -> Result<Compaction, E> {
@@ -225,6 +255,7 @@ impl Log {
             &self.writer,
             segment,
             settled,
+            covered,
             is_live,
             relocate,
         )

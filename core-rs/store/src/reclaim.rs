@@ -132,15 +132,19 @@ pub fn prepare_loss(
     Ok(())
 }
 
-pub fn drop_dead(
+pub fn drop_dead<E: From<StoreError>>(
     shared: &Shared,
     writer: &Mutex<Writer>,
     settled: Lsn,
-) -> Result<Vec<u64>, StoreError> {
+    covered: Lsn,
+    is_live: &dyn Fn(u64) -> Result<bool, E>,
+) -> Result<Vec<u64>, E> {
+    let settled = settled.min(covered);
     let mut dropped = Vec::new();
     for segment in shared.segments.in_order() {
         let is_dead = segment.live.lock().is_some_and(|live| live.records == 0);
-        if !is_dead || !may_go(shared, writer, &segment) {
+        let may_go = || segment.last_lsn() <= covered && may_go(shared, writer, &segment);
+        if !is_dead || !may_go() || is_referred_to(shared, &segment, is_live)? {
             continue;
         }
         let (entries, damages) = load_entries(shared, &segment)?;
@@ -152,6 +156,16 @@ pub fn drop_dead(
         }
     }
     Ok(dropped)
+}
+
+/// Whether the index refers to a pack, or to the one that it replaces while both are there.
+fn is_referred_to<E>(
+    shared: &Shared,
+    segment: &Segment,
+    is_live: &dyn Fn(u64) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let replaced = segment.header.replaces;
+    Ok(is_live(segment.id())? || (shared.segments.get(replaced).is_some() && is_live(replaced)?))
 }
 
 /// Whether the log can do without this segment: it is a pack, the open segment carries on its

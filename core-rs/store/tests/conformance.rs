@@ -1,6 +1,8 @@
 //! One suite for every disk that a log lives on.
 
 mod common;
+#[path = "conformance/evidence.rs"]
+mod evidence;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,8 +11,8 @@ use std::sync::Arc;
 use common::{Given, arrival, bytes_of, delete, records_of, tiny};
 use vna_io::{Disk, MemoryDisk, RealDisk};
 use vna_store::{
-    BlobKey, BlobRef, Body, Damage, Digest, LiveCount, Log, LogOptions, NewRecord, RecordKind,
-    StoreError,
+    BlobKey, BlobRef, Body, Damage, Digest, LiveCount, Log, LogOptions, Lsn, MAX_HEADER_BYTES,
+    NewRecord, RecordKind, StoreError,
 };
 
 /// A disk and a folder on it that a test has for itself.
@@ -79,7 +81,7 @@ fn a_large_group_ends_with_a_block_of_the_disk(ground: &Ground) {
     let live = [given[1].blob.key, given[4].blob.key];
     let pack = log.segments()[0].segment;
     let mut places = Vec::new();
-    let done = log.compact(pack, 0, &|key| live.contains(key), &mut |moves| {
+    let done = log.compact(pack, 0, Lsn::MAX, &|key| live.contains(key), &mut |moves| {
         places.extend(moves.iter().map(|moved| moved.to));
         Ok::<(), StoreError>(())
     });
@@ -307,6 +309,12 @@ fn count_live(blobs: &[BlobRef]) -> HashMap<u64, LiveCount> {
     counts
 }
 
+/// Drops what the counts call dead, for an index that agrees and covers all.
+fn drop_dead(log: &Log, settled: Lsn) -> Vec<u64> {
+    let nothing = |_| Ok::<bool, StoreError>(false);
+    log.drop_dead(settled, Lsn::MAX, &nothing).unwrap()
+}
+
 fn dead_packs_are_dropped_and_their_deeds_with_them(ground: &Ground) {
     let log = ground.open();
     let first = common::append(&log, &[1000, 1000]);
@@ -321,16 +329,16 @@ fn dead_packs_are_dropped_and_their_deeds_with_them(ground: &Ground) {
 
     log.mark_dead(&[second[0].blob, first[0].blob]);
     // The first pack still holds what the deed kills, so the deed has to stay.
-    assert_eq!(log.drop_dead(deed).unwrap(), []);
+    assert_eq!(drop_dead(&log, deed), []);
     log.mark_dead(&[first[1].blob]);
     let reader = log.open_blob(&first[0].blob).unwrap();
     assert_eq!(
-        log.drop_dead(deed - 1).unwrap(),
+        drop_dead(&log, deed - 1),
         [packs[0]],
         "the deed is not settled"
     );
     assert_eq!(log.horizon(), 0);
-    assert_eq!(log.drop_dead(deed).unwrap(), [packs[1]]);
+    assert_eq!(drop_dead(&log, deed), [packs[1]]);
     assert_eq!(log.horizon(), deed);
     assert_eq!(
         reader.read_all().unwrap(),
@@ -357,13 +365,33 @@ fn dead_packs_are_dropped_and_their_deeds_with_them(ground: &Ground) {
     assert_eq!(left, [third[0].lsn]);
     assert!(log.stats().next_lsn > deed);
     log.mark_dead(&[third[0].blob]);
-    assert_eq!(
-        log.drop_dead(deed).unwrap(),
-        [],
-        "nobody has said what is live"
-    );
+    assert_eq!(drop_dead(&log, deed), [], "nobody has said what is live");
     log.set_live(&count_live(&[]));
-    assert_eq!(log.drop_dead(deed).unwrap(), [packs[2]]);
+    assert_eq!(drop_dead(&log, deed), [packs[2]]);
+}
+
+fn what_no_group_can_take_is_told_before(ground: &Ground) {
+    let log = ground.open();
+    let limit = tiny().max_inline_bytes();
+    log.check(limit, MAX_HEADER_BYTES).unwrap();
+    let size = usize::try_from(limit).unwrap();
+    for (body, header) in [(size + 1, 0), (0, MAX_HEADER_BYTES + 1)] {
+        let told = log.check(body as u64, header).err().unwrap();
+        assert_eq!(told.code(), "record.too_large");
+        let (body, header) = (vec![0; body], vec![0; header]);
+        let parts: &[&[u8]] = &[&body];
+        let record = NewRecord {
+            kind: RecordKind::ARRIVAL,
+            header: &header,
+            body: Body::Bytes {
+                parts,
+                digest: Digest::of_parts(parts),
+            },
+        };
+        let refused = log.append(&[record]).err().unwrap();
+        assert_eq!(refused.to_string(), told.to_string());
+    }
+    assert_eq!(log.last_lsn(), 0);
 }
 
 fn compaction_keeps_order_and_what_is_live(ground: &Ground) {
@@ -385,7 +413,7 @@ fn compaction_keeps_order_and_what_is_live(ground: &Ground) {
 
     let keys: Vec<BlobKey> = wanted.keys().copied().collect();
     // The first try is cut off when the index is told: both packs are there, and readable.
-    let refused = log.compact(pack, 0, &|key| keys.contains(key), &mut |_| {
+    let refused = log.compact(pack, 0, Lsn::MAX, &|key| keys.contains(key), &mut |_| {
         Err(StoreError::ReservedKind(1))
     });
     assert_eq!(refused.err().unwrap().code(), "record.reserved_kind");
@@ -407,7 +435,7 @@ fn compaction_keeps_order_and_what_is_live(ground: &Ground) {
         Ok::<(), StoreError>(())
     };
     let done = log
-        .compact(pack, 0, &|key| keys.contains(key), &mut relocate)
+        .compact(pack, 0, Lsn::MAX, &|key| keys.contains(key), &mut relocate)
         .unwrap();
     assert_eq!(done.pack, Some(recovery.unfinished_compactions[0].1));
     assert_eq!(done.records, 5, "four blobs and a deed");
@@ -509,7 +537,7 @@ fn an_arrival_can_hold_any_header(ground: &Ground) {
 
 fn suite(make: impl Fn(&str) -> Ground) {
     type Test = fn(&Ground);
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 17] = [
         ("read_back", what_is_appended_is_read_back),
         ("blocks", a_large_group_ends_with_a_block_of_the_disk),
         ("reopen", a_reopened_log_has_every_record_in_order),
@@ -520,6 +548,19 @@ fn suite(make: impl Fn(&str) -> Ground) {
         ("sweep", files_that_nobody_wants_are_swept),
         ("drop", dead_packs_are_dropped_and_their_deeds_with_them),
         ("compact", compaction_keeps_order_and_what_is_live),
+        (
+            "counts",
+            evidence::a_pack_that_the_index_refers_to_is_not_dropped_whatever_the_counts_say,
+        ),
+        (
+            "either",
+            evidence::a_pack_that_is_being_replaced_is_kept_for_references_to_either,
+        ),
+        (
+            "covered",
+            evidence::packs_that_the_index_does_not_cover_stay_as_they_are,
+        ),
+        ("sizes", what_no_group_can_take_is_told_before),
         ("verify", verify_reads_everything),
         ("threads", readers_and_the_writer_do_not_wait_for_each_other),
         ("header", an_arrival_can_hold_any_header),

@@ -125,7 +125,9 @@ fn a_rotten_blob_of_a_pack_is_an_error_of_that_blob_alone() {
     log.mark_dead(&[given[0].blob]);
     let is_live = |key: &_| *key != given[0].blob.key;
     let error = log
-        .compact(segment, 0, &is_live, &mut |_| Ok::<(), StoreError>(()))
+        .compact(segment, 0, Lsn::MAX, &is_live, &mut |_| {
+            Ok::<(), StoreError>(())
+        })
         .err()
         .unwrap();
     assert_eq!(error.code(), "record.body_digest");

@@ -536,7 +536,8 @@ impl World {
         let settled = self.model.last_lsn;
         let live: BTreeSet<BlobKey> = self.model.live.values().map(|live| live.blob.key).collect();
         let log = self.log.take().expect("the log is open");
-        let compacted = log.compact(segment, settled, &|key| live.contains(key), &mut |moves| {
+        let is_live = |key: &BlobKey| live.contains(key);
+        let compacted = log.compact(segment, settled, settled, &is_live, &mut |moves| {
             for moved in moves {
                 self.relocate(moved);
             }
@@ -557,7 +558,11 @@ impl World {
     }
 
     pub fn drop_dead(&mut self) -> Outcome {
-        let dropped = self.log().drop_dead(self.model.last_lsn);
+        let live = self.model.live.values();
+        let live: BTreeSet<u64> = live.map(|live| live.blob.place.segment()).collect();
+        let is_live = |segment| Ok::<bool, StoreError>(live.contains(&segment));
+        let covered = self.model.last_lsn;
+        let dropped = self.log().drop_dead(covered, covered, &is_live);
         for segment in self.must("drop", dropped)? {
             self.note_removed(segment)?;
         }
