@@ -116,6 +116,8 @@ pub enum Budget {
     Meta,
     /// [`crate::MAX_FRAMES`]
     Frames,
+    /// [`crate::MAX_TAGS_BYTES`]
+    Tags,
 }
 
 impl Budget {
@@ -130,6 +132,7 @@ impl Budget {
             Budget::InflateRatio => crate::MAX_INFLATE_RATIO,
             Budget::Meta => crate::MAX_META_BYTES as u64,
             Budget::Frames => crate::MAX_FRAMES as u64,
+            Budget::Tags => crate::MAX_TAGS_BYTES as u64,
         }
     }
 
@@ -142,6 +145,7 @@ impl Budget {
             Budget::InflateRatio => "budget.inflate_ratio",
             Budget::Meta => "budget.meta",
             Budget::Frames => "budget.frames",
+            Budget::Tags => "budget.tags",
         }
     }
 
@@ -154,6 +158,7 @@ impl Budget {
             Budget::InflateRatio => "inflated bytes for each deflated one",
             Budget::Meta => "bytes of file meta information",
             Budget::Frames => "frames",
+            Budget::Tags => "bytes of elements and their short values",
         }
     }
 }

@@ -288,6 +288,10 @@ impl<'a> Writer<'a> {
 
     fn value(&mut self, element: &Element, charset: &CharacterSet) {
         let value = self.scan.value(element);
+        // A stream leaves out what is too long for any of the forms.
+        let left_out = element
+            .length()
+            .is_some_and(|length| length > value.len() as u64);
         let mut vr = effective_vr(element.tag, element.vr);
         if self.signed
             && element.encoding == Encoding::ImplicitLittle
@@ -299,6 +303,9 @@ impl<'a> Writer<'a> {
             length > self.options.longest_value
                 && !self.options.ignore_length.contains(&element.tag)
         };
+        if left_out && (vr.is_text() || vr.is_number()) {
+            return self.scalar("TooLong", None);
+        }
         if vr.is_text() {
             // Four bytes of any set give at least one of UTF-8, so a value this long need not be decoded.
             if too_long(value.len() / 4) {

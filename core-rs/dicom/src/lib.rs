@@ -17,6 +17,7 @@ mod header;
 mod input;
 mod instance;
 mod json;
+mod json_stream;
 mod level;
 mod meta;
 mod public_id;
@@ -36,6 +37,7 @@ pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
 pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, scan_json, tags_json};
+pub use json_stream::TagsStream;
 pub use level::{Level, main_tags};
 pub use meta::{
     FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME,
@@ -66,6 +68,11 @@ pub const MAX_INDEXED_VALUE_BYTES: usize = 40_960;
 /// Most bytes of all values together that the index takes of one instance; the usual ones have less than 1 kB. It
 /// bounds what an instance that is being received, or waits for its commit, holds beside its bytes.
 pub const MAX_INDEXED_BYTES: usize = 4 * MAX_INDEXED_VALUE_BYTES;
+
+/// Most bytes that the tags of one instance take while they wait to be written as JSON: elements, and values that are
+/// short enough to be given. An enhanced multi-frame object of 50,000 frames, about the largest there is, has 3,000,000
+/// elements of 32 bytes and values of some ten each.
+pub const MAX_TAGS_BYTES: usize = 128 << 20;
 
 /// Most bytes of File Meta Information. It holds UIDs, AE titles and, rarely, private information; without a
 /// bound a stream could send group 2 for ever.

@@ -81,6 +81,14 @@ impl Unread {
         Ok(None)
     }
 
+    /// Skips what the reader steps over, up to byte `end` at most, and returns where the input is to be read on.
+    pub fn skip(&mut self, end: u64) -> u64 {
+        if self.bytes.is_empty() {
+            self.arrived = self.arrived.max(self.from.min(end));
+        }
+        self.arrived
+    }
+
     /// Passes a part over that nobody reads.
     pub fn pass(&mut self, part: &[u8]) {
         self.arrived += part.len() as u64;
