@@ -1,6 +1,6 @@
 //! The tags of a stored instance as JSON.
 
-use vna_dicom::{TagsOptions, tags_json};
+use vna_dicom::{TagsOptions, TagsStream};
 use vna_index::Located;
 use vna_store::BlobReader;
 
@@ -9,23 +9,36 @@ use crate::error::ArchiveError;
 /// The longest header of a data element, in bytes (PS3.5 §7.1.2).
 const ELEMENT_HEADER_BYTES: u64 = 12;
 
-/// The tags of a stored file. Reads no further than the pixel data, unless all is asked for.
+/// Bytes that are read at once: few heads are longer, and stepping over a value costs no more than this.
+const READ_BYTES: u64 = 64 << 10;
+
+/// The tags of a stored file. Reads no further than the pixel data, unless all is asked for, and steps over long values;
+/// memory does not grow with the file, but with the elements and short values of it.
 ///
 /// # Errors
 ///
-/// What the store says, or the scanner of what is stored.
+/// What the store says, or the scanner of what is stored; `budget.tags` if there is more to give than
+/// [`vna_dicom::MAX_TAGS_BYTES`].
 pub fn stored_tags_json(
     located: &Located,
     reader: &BlobReader,
     options: &TagsOptions<'_>,
 ) -> Result<Vec<u8>, ArchiveError> {
+    let end = located.file_size;
     let head = located
         .pixel_data_offset
         .filter(|_| !options.whole)
-        .map_or(located.file_size, |offset| offset + ELEMENT_HEADER_BYTES);
-    let length = usize::try_from(head.min(located.file_size)).unwrap_or(usize::MAX);
-    let mut file = vec![0; length];
-    let read = reader.read_at(&mut file, 0)?;
-    file.truncate(read);
-    Ok(tags_json(&file, options)?)
+        .map_or(end, |offset| end.min(offset + ELEMENT_HEADER_BYTES));
+    let mut buffer = vec![0; usize::try_from(head.min(READ_BYTES)).unwrap_or(usize::MAX)];
+    let mut stream = TagsStream::new(options);
+    let mut at = 0;
+    while at < end && !stream.is_done() {
+        let read = reader.read_at(&mut buffer, at)?;
+        if read == 0 {
+            break;
+        }
+        stream.push(&buffer[..read])?;
+        at = stream.skip(end);
+    }
+    Ok(stream.finish()?)
 }

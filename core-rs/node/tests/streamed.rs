@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Who;
-use vna_dicom::Level;
+use vna_dicom::{Level, TagsForm, TagsOptions};
 use vna_io::{Disk, MemoryDisk};
 use vna_node::dimse::{Server, status};
-use vna_node::{Archive, Duplicates, LimitSettings, Settings, StorageSettings, listen};
+use vna_node::{
+    Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Settings, StorageSettings, listen,
+    stored_tags_json,
+};
 use vna_ul::command::element;
 use vna_ul::{
     AssociateRq, Association, ContextProposal, DICOM_APPLICATION_CONTEXT, Indication, Received,
@@ -161,6 +164,19 @@ impl Bench {
         Some(file.split_off(usize::try_from(at).expect("small")))
     }
 
+    /// The tags of the stored instance in the simplified form.
+    fn tags(&self) -> String {
+        let id = WHO.public_id(Level::Instance);
+        let found = self.archive.open_file(DEFAULT_TENANT, &id);
+        let (located, reader) = found.expect("it is readable").expect("it was stored");
+        let options = TagsOptions {
+            form: TagsForm::Simplified,
+            ..TagsOptions::default()
+        };
+        let json = stored_tags_json(&located, &reader, &options).expect("whole");
+        String::from_utf8(json).expect("JSON")
+    }
+
     fn stop(self) {
         self.runtime
             .block_on(self.server.stop(Duration::from_secs(1)));
@@ -255,6 +271,23 @@ fn a_large_object_that_is_cut_off_is_refused_wherever_it_ends() {
         bench.store(&document(100)),
         status::SUCCESS,
         "the association goes on"
+    );
+    bench.stop();
+}
+
+#[test]
+fn the_tags_of_large_objects_are_given_without_their_long_values() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.store(&document(20 << 20)), status::SUCCESS);
+    assert_eq!(
+        bench.tags(),
+        format!(
+            r#"{{"SOPClassUID":"{ENCAPSULATED_PDF}","SOPInstanceUID":"{}","PatientID":"{}","StudyInstanceUID":"{}","SeriesInstanceUID":"{}","EncapsulatedDocument":null}}"#,
+            WHO.sop_uid(),
+            WHO.patient_id(),
+            WHO.study_uid(),
+            WHO.series_uid()
+        )
     );
     bench.stop();
 }
