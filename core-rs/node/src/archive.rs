@@ -132,6 +132,14 @@ impl Archive {
             patient_issuers: storage.patient_issuers,
             keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
         };
+        // One that no group can take must not fail a group of others.
+        let takes = self
+            .log
+            .check(file.buffered_bytes(), header.to_bytes().len());
+        if let Err(error) = takes {
+            reply(Err(Arc::new(error.into())));
+            return;
+        }
         let deed = Deed::Arrival {
             header,
             instance: Box::new(instance),

@@ -64,7 +64,8 @@ impl File {
         }
     }
 
-    fn buffered_bytes(&self) -> u64 {
+    /// Bytes that wait in memory and go into the log: none of a file of its own.
+    pub(crate) fn buffered_bytes(&self) -> u64 {
         match self {
             File::Memory { bytes, .. } => (**bytes).as_ref().len() as u64,
             File::Large(_) => 0,

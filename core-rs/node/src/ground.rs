@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vna_index::{DEFAULT_TENANT, Entry, Index, Options, Rebuild, SqliteIndex, Statistics};
-use vna_io::{Disk, DiskFile, Open, RealDisk};
+use vna_io::{Disk, DiskFile, Open};
 use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
 
 use crate::entries::{LOCAL_STORE, file_column};
@@ -192,19 +192,23 @@ fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index
 /// Builds the index of an archive that nobody has open anew, beside the old one, which stays until the new one is
 /// complete. `progress` gets the log position and its end.
 pub(crate) fn rebuild_index(
+    disk: &Arc<dyn Disk>,
     settings: &Settings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Replayed, Statistics), ArchiveError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let _lock = lock(&*disk, &settings.storage.root)?;
-    let (log, _) = open_log(&disk, settings, 0)?;
+    let _lock = lock(&**disk, &settings.storage.root)?;
+    let (log, _) = open_log(disk, settings, 0)?;
     let folder = settings.storage.root.join(INDEX_FOLDER);
     disk.create_dir_all(&folder)
         .map_err(|source| ArchiveError::Io {
             doing: "making the index's folder",
             source,
         })?;
-    let rebuild = Rebuild::begin(&folder.join(INDEX_FILE), index_options(settings))?;
+    let (path, options) = (folder.join(INDEX_FILE), index_options(settings));
+    let rebuild = match disk.is_of_the_system() {
+        true => Rebuild::begin(&path, options)?,
+        false => Rebuild::begin_on(Arc::clone(disk), &path, options)?,
+    };
     let (end, trash) = (log.last_lsn(), Trash::default());
     let apply = |entries: &[Entry]| rebuild.apply(entries);
     let replayed = replay(&log, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use vna_io::{Disk, RealDisk};
+use vna_io::Disk;
 use vna_store::Log;
 
 use crate::entries::{LOCAL_STORE, blob_ref, file_column, inline_column};
@@ -42,8 +42,12 @@ pub struct ReindexReport {
 /// # Errors
 ///
 /// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say.
-pub fn reindex(settings: &Settings, progress: Progress<'_>) -> Result<ReindexReport, ArchiveError> {
-    let (replayed, held) = rebuild_index(settings, progress)?;
+pub fn reindex(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    progress: Progress<'_>,
+) -> Result<ReindexReport, ArchiveError> {
+    let (replayed, held) = rebuild_index(disk, settings, progress)?;
     Ok(ReindexReport {
         records: replayed.records,
         patients: held.patients,
@@ -93,9 +97,12 @@ impl CheckReport {
 ///
 /// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say. Damage is no error
 /// but part of the report.
-pub fn check(settings: &Settings, progress: Progress<'_>) -> Result<CheckReport, ArchiveError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let ground = Ground::open(&disk, settings)?;
+pub fn check(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    progress: Progress<'_>,
+) -> Result<CheckReport, ArchiveError> {
+    let ground = Ground::open(disk, settings)?;
     let replayed = ground.catch_up(&mut |_| {})?;
     let mut report = CheckReport::default();
     for skipped in &replayed.skipped {

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page, View};
-use vna_io::RealDisk;
+use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::{
     Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, now_us,
@@ -411,9 +411,10 @@ fn check<'py>(
     progress: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut failed = None;
     let report = py.detach(|| {
-        vna_node::check(&settings, &mut |done, all| {
+        vna_node::check(&disk, &settings, &mut |done, all| {
             tell(&progress, done, all, &mut failed)
         })
     });
@@ -428,9 +429,10 @@ fn reindex<'py>(
     progress: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut failed = None;
     let report = py.detach(|| {
-        vna_node::reindex(&settings, &mut |done, all| {
+        vna_node::reindex(&disk, &settings, &mut |done, all| {
             tell(&progress, done, all, &mut failed)
         })
     });

@@ -105,7 +105,8 @@ fn store_error(error: &StoreError, message: String, code: &'static str) -> PyErr
         | StoreError::Version { .. }
         | StoreError::Foreign { .. }
         | StoreError::ReservedKind(_)
-        | StoreError::NotAPack { .. } => StorageFailed::new_err((message, code, error.offset())),
+        | StoreError::NotAPack { .. }
+        | StoreError::NotCovered { .. } => StorageFailed::new_err((message, code, error.offset())),
     }
 }
 

@@ -235,6 +235,20 @@ impl World {
         self.open()
     }
 
+    /// Builds the index anew beside the old one, as `vna reindex` does, then reads every byte as `vna check` does.
+    pub fn reindex(&mut self) -> Done {
+        self.archive = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let rebuilt = vna_node::reindex(&disk, &self.settings(), &mut |_, _| {});
+        stopped_or(&self.disk, "reindex", rebuilt)?;
+        let checked = vna_node::check(&disk, &self.settings(), &mut |_, _| {});
+        let report = stopped_or(&self.disk, "check", checked)?;
+        match report.problems.first() {
+            None => self.open(),
+            Some(problem) => Err(Trouble::Violation(format!("check found: {problem}"))),
+        }
+    }
+
     /// Holds everything that the archive shows against the model.
     pub fn check(&mut self) -> Done {
         self.check_instances()?;
