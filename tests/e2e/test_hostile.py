@@ -424,7 +424,7 @@ def test_many_half_sent_data_sets_do_not_fill_the_memory(server):
 
 
 def test_endless_heads_do_not_fill_the_memory(server):
-    """Elements and no pixel data: the head of a streamed object is held until it is read."""
+    """Elements and no pixel data: the head of a streamed object is read as it passes."""
     element = Writer().element(0x0009_1001, "OB", bytes(30_000))
     begun = store_pdus(element * 300, "2.25.17")[:-1000]
     with contextlib.ExitStack() as stack:

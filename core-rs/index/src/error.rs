@@ -79,6 +79,21 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether the same call may succeed later with nothing but time: the disk was full, or somebody else (an
+    /// operator's shell) held the database.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
+        match self {
+            IndexError::Full => true,
+            IndexError::Engine { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(DatabaseBusy | DatabaseLocked | DiskFull)
+            ),
+            _ => false,
+        }
+    }
+
     /// A stable name for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {

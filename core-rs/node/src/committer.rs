@@ -425,9 +425,7 @@ fn apply(
 ) -> Result<Vec<Outcome>, IndexError> {
     for _ in 0..APPLY_TRIES {
         match index.apply(entries) {
-            Err(IndexError::Full | IndexError::Engine { .. })
-                if !stopping.load(Ordering::Acquire) =>
-            {
+            Err(error) if error.may_pass() && !stopping.load(Ordering::Acquire) => {
                 std::thread::sleep(APPLY_PAUSE);
             }
             done => return done,
