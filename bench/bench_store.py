@@ -63,7 +63,10 @@ def loads(scale: float) -> list[Load]:
 def make_server(name: str, load: Load) -> Server:
     if name != "vna":
         return Orthanc(threads=load.associations)
-    small = {"VNA__STORAGE__SEGMENT_BYTES": str(SMALL_SEGMENT_BYTES)}
+    small = {
+        "VNA__STORAGE__SEGMENT_BYTES": str(SMALL_SEGMENT_BYTES),
+        "VNA__STORAGE__LARGE_OBJECT_BYTES": str(SMALL_SEGMENT_BYTES // 4),
+    }
     return Vna(**(small if load.kind == "small" else {}))
 
 
