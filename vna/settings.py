@@ -56,6 +56,14 @@ class Storage(Section, frozen=True, kw_only=True):
     duplicate_retention_days: Annotated[
         int, Meta(ge=0, le=36500, description="How long the version that is not current is kept")
     ] = 30
+    undelete_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=8760,
+            description="How long what was deleted can be brought back; 0: not at all",
+        ),
+    ] = 24
     patient_issuers: Annotated[
         bool,
         Meta(
@@ -133,6 +141,49 @@ class Dicom(Section, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class Uploads(Section, frozen=True, kw_only=True):
+    """What one upload or one file of an import may hold, however it is packed."""
+
+    max_entries: Annotated[int, Meta(ge=1, description="Entries of a ZIP archive or parts")] = (
+        200_000
+    )
+    max_object_bytes: Annotated[int, Meta(ge=KIB, description="Largest DICOM file, unpacked")] = (
+        8 * GIB
+    )
+    max_unpacked_bytes: Annotated[
+        int, Meta(ge=KIB, description="All of one upload together, unpacked")
+    ] = 256 * GIB
+    max_ratio: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Unpacked bytes for each packed one, after a first MiB; black borders and "
+            "empty masks stay below 500",
+        ),
+    ] = 600
+
+
+class PrivateElement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A private data element (PS3.5 §7.8) that the dictionary is to know."""
+
+    tag: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{3}[13579bdfBDF],[0-9A-Fa-f]{4}$")]
+    vr: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+    name: Annotated[str, Meta(min_length=1)]
+    creator: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Dictionary(Section, frozen=True, kw_only=True):
+    """Data elements beyond those of PS3.6."""
+
+    private: Annotated[
+        list[PrivateElement],
+        Meta(
+            description="Private elements: [[dictionary.private]] with tag (gggg,00ee), vr, name, "
+            "creator"
+        ),
+    ] = []
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """Bounds of what is held in memory, in bytes."""
 
@@ -173,6 +224,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http: Http = Http()
     dicom: Dicom = Dicom()
     limits: Limits = Limits()
+    uploads: Uploads = Uploads()
+    dictionary: Dictionary = Dictionary()
     log: Log = Log()
 
     def to_json(self) -> bytes:
@@ -185,6 +238,8 @@ SECTIONS: dict[str, type[Section]] = {
     "http": Http,
     "dicom": Dicom,
     "limits": Limits,
+    "uploads": Uploads,
+    "dictionary": Dictionary,
     "log": Log,
 }
 

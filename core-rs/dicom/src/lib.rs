@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod charset;
+mod data_set;
 mod deflate;
 mod dictionary;
 mod element;
@@ -30,6 +31,7 @@ mod vr;
 mod walk;
 
 pub use charset::CharacterSet;
+pub use data_set::{DataElement, DataSet, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
 pub use error::{Budget, DicomError, FrameProblem};

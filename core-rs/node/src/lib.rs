@@ -27,7 +27,7 @@ pub use find::{FindRequest, find_json, level_named};
 pub use offline::{CheckReport, ReindexReport, check, reindex};
 pub use policy::{listen, parse_policy};
 pub use replay::{Replayed, Skipped};
-pub use settings::{LimitSettings, Settings, StorageSettings};
+pub use settings::{LimitSettings, Settings, StorageSettings, UploadSettings};
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
 pub use tags::stored_tags_json;

@@ -13,6 +13,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// Bounds in bytes (invariant 6).
     pub limits: LimitSettings,
+    /// What an upload may hold.
+    pub uploads: UploadSettings,
 }
 
 /// `[storage]`
@@ -30,6 +32,33 @@ pub struct StorageSettings {
     pub patient_issuers: bool,
     /// How long the bytes that a duplicate lost against are kept.
     pub duplicate_retention_days: u32,
+    /// How long what was deleted can be brought back.
+    pub undelete_hours: u32,
+}
+
+/// `[uploads]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct UploadSettings {
+    /// Entries of an archive.
+    pub max_entries: u64,
+    /// Bytes of one object, unpacked.
+    pub max_object_bytes: u64,
+    /// Bytes of all objects of one upload, unpacked.
+    pub max_unpacked_bytes: u64,
+    /// Unpacked bytes for each packed one.
+    pub max_ratio: u64,
+}
+
+impl Default for UploadSettings {
+    /// As `vna/settings.py` has them.
+    fn default() -> Self {
+        Self {
+            max_entries: 200_000,
+            max_object_bytes: 8 << 30,
+            max_unpacked_bytes: 256 << 30,
+            max_ratio: 600,
+        }
+    }
 }
 
 /// `[limits]`

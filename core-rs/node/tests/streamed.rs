@@ -56,7 +56,9 @@ impl Bench {
                 duplicates: Duplicates::Never,
                 patient_issuers: false,
                 duplicate_retention_days: 0,
+                undelete_hours: 0,
             },
+            uploads: vna_node::UploadSettings::default(),
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,

@@ -37,14 +37,15 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(reindex, m)?)
 }
 
+/// Its methods stand here and in the files named after what they are for.
 #[pyclass(frozen, name = "Archive", module = "vna._core")]
-struct CoreArchive {
+pub(crate) struct CoreArchive {
     /// `None` once stopped: its locks are free then.
     archive: RwLock<Option<Arc<Archive>>>,
-    completions: Arc<Completions>,
+    pub(crate) completions: Arc<Completions>,
     /// `None` once stopped.
     runtime: Mutex<Option<Runtime>>,
-    handle: tokio::runtime::Handle,
+    pub(crate) handle: tokio::runtime::Handle,
     server: Mutex<Option<Server>>,
 }
 
@@ -355,7 +356,7 @@ impl CoreArchive {
 
 impl CoreArchive {
     /// Runs `work` on a thread that may wait for the disk; its result completes the handle.
-    fn spawn(
+    pub(crate) fn spawn(
         &self,
         work: impl FnOnce(&Archive) -> Outcome + Send + 'static,
     ) -> Result<u64, BoundaryError> {
@@ -366,7 +367,7 @@ impl CoreArchive {
         Ok(handle)
     }
 
-    fn archive(&self) -> Result<Arc<Archive>, BoundaryError> {
+    pub(crate) fn archive(&self) -> Result<Arc<Archive>, BoundaryError> {
         self.archive.read().clone().ok_or(BoundaryError::Stopped)
     }
 }

@@ -88,7 +88,9 @@ impl World {
                 duplicates: self.duplicates,
                 patient_issuers: false,
                 duplicate_retention_days: 0,
+                undelete_hours: 0,
             },
+            uploads: vna_node::UploadSettings::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,

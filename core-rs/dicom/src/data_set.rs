@@ -1,0 +1,96 @@
+//! A data set in memory: what is edited, or read from JSON and XML, before it is encoded.
+//!
+//! Stored objects are never held like this: they are scanned in place. This is for headers, and for what a client sent in
+//! another form.
+
+use crate::{Tag, Vr};
+
+/// Data elements in the order of their tags, each tag once (PS3.5 §7.1).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DataSet {
+    elements: Vec<DataElement>,
+}
+
+/// A data element (PS3.5 §7.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataElement {
+    /// The tag.
+    pub tag: Tag,
+    /// The VR that it is written with; [`Vr::SQ`] where the value is [`Value::Items`].
+    pub vr: Vr,
+    /// The value.
+    pub value: Value,
+}
+
+/// The value of a data element.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// As Explicit VR Little Endian has it, without padding: numbers little endian, texts in the data set's Specific
+    /// Character Set.
+    Bytes(Vec<u8>),
+    /// The items of a sequence.
+    Items(Vec<DataSet>),
+    /// Fragments of encapsulated pixel data (PS3.5 §A.4); the first is the Basic Offset Table.
+    Fragments(Vec<Vec<u8>>),
+    /// The value is elsewhere (PS3.18 §F.2.6): to be resolved before it can be encoded.
+    BulkDataUri(String),
+}
+
+impl DataSet {
+    /// An empty data set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The elements, by ascending tag.
+    #[must_use]
+    pub fn elements(&self) -> &[DataElement] {
+        &self.elements
+    }
+
+    /// The elements, by ascending tag, for changing their values.
+    pub fn elements_mut(&mut self) -> impl Iterator<Item = (Tag, &mut Vr, &mut Value)> {
+        self.elements
+            .iter_mut()
+            .map(|element| (element.tag, &mut element.vr, &mut element.value))
+    }
+
+    /// The element of that tag.
+    #[must_use]
+    pub fn get(&self, tag: Tag) -> Option<&DataElement> {
+        let at = self.find(tag).ok()?;
+        self.elements.get(at)
+    }
+
+    /// Puts an element in its place and returns the one that it takes the place of.
+    pub fn insert(&mut self, element: DataElement) -> Option<DataElement> {
+        // Nearly all come in order.
+        if self
+            .elements
+            .last()
+            .is_none_or(|last| last.tag < element.tag)
+        {
+            self.elements.push(element);
+            return None;
+        }
+        match self.find(element.tag) {
+            Ok(at) => Some(std::mem::replace(&mut self.elements[at], element)),
+            Err(at) => {
+                self.elements.insert(at, element);
+                None
+            }
+        }
+    }
+
+    /// Takes an element out.
+    pub fn remove(&mut self, tag: Tag) -> Option<DataElement> {
+        let at = self.find(tag).ok()?;
+        Some(self.elements.remove(at))
+    }
+
+    fn find(&self, tag: Tag) -> Result<usize, usize> {
+        self.elements
+            .binary_search_by_key(&tag, |element| element.tag)
+    }
+}
