@@ -7,9 +7,12 @@ import socket
 
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, Verification
 from support import make_instance, send
 
@@ -117,6 +120,21 @@ def use_dicom(server, data):
     query.PatientName = "Qwopzauber*"
     with contextlib.suppress(ValueError):  # the context may have been refused
         list(association.send_c_find(query, PatientRootQueryRetrieveInformationModelFind))
+    # A data set whose UID is another than the command's, and a name.
+    mismatch = pydicom.dcmread(io.BytesIO(data))
+    request = C_STORE()
+    request.MessageID = 7
+    request.AffectedSOPClassUID = mismatch.SOPClassUID
+    request.AffectedSOPInstanceUID = mismatch.SOPInstanceUID
+    request.Priority = 2
+    mismatch.add(DataElement("SOPInstanceUID", "UI", "Qwopzauber^Xyloklaus", validation_mode=0))
+    context = next(
+        c for c in association.accepted_contexts if c.abstract_syntax == mismatch.SOPClassUID
+    )
+    implicit = context.transfer_syntax[0].is_implicit_VR
+    request.DataSet = io.BytesIO(encode(mismatch, implicit, True))
+    association.dimse.send_msg(request, context.context_id)
+    association.dimse.get_msg(block=True)
     association.abort()
     # No DICOM at all: the words as a PDU.
     with socket.create_connection((server.dicom_host, server.dicom_port)) as raw:
@@ -142,6 +160,7 @@ def test_no_log_line_tells_who_a_patient_is(chatty, level):
         # The refusals and the changed duplicate were told, by UID.
         assert str(pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID) in log
         assert "SENDER" in log
+        assert "identity.bad_uid" in log
 
 
 def test_json_lines_are_objects(start_server):
