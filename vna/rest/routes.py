@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vna.rest import resources, server_routes
+from vna.rest import openapi_route, resources, server_routes
+from vna.rest.describe import (
+    CONDITIONAL,
+    DICOM,
+    EXPAND,
+    FILE_NAME,
+    JSON,
+    LIMIT,
+    SHORT,
+    SIMPLIFY,
+    SINCE,
+    STORED_FILE,
+    TEXT,
+    Answer,
+    Body,
+    Parameter,
+    answer,
+)
 from vna.rest.requests import Handler
 
 # Level -> (levels above, levels below), nearest first: what may follow its id in a path.
@@ -22,41 +39,147 @@ BELOW = {
 }
 
 
+# Level -> the name of one of it, which is also the name of its schema.
+ONE = {"patients": "Patient", "studies": "Study", "series": "Series", "instances": "Instance"}
+ONE |= {"patient": "Patient", "study": "Study"}
+
+
 class Entry(NamedTuple):
-    """One operation."""
+    """One operation.
+
+    `refusals` are statuses of errors beside those that follow from the rest: 400 where there are
+    parameters, 404 where there is an id, those of `BODY_REFUSALS` where there is a body.
+    """
 
     method: str
     path: str
     handler: Handler
     summary: str
+    answers: tuple[Answer, ...] = answer("Any")
+    query: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    refusals: tuple[int, ...] = ()
 
 
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [
-        Entry("GET", "/system", server_routes.system, "What this server is and can do"),
-        Entry("GET", "/statistics", server_routes.statistics, "Counts and sizes"),
-        Entry("GET", "/changes", server_routes.changes, "The change feed"),
-        Entry("GET", "/health/live", server_routes.live, "Whether the process answers"),
-        Entry("GET", "/health/ready", server_routes.ready, "Whether it can do its work"),
-        Entry("GET", "/metrics", server_routes.metrics, "Metrics in Prometheus' text form"),
-        Entry("POST", "/instances", resources.upload, "Store one DICOM file"),
-        Entry("GET", "/instances/{id}/file", resources.file, "The DICOM file as it was received"),
-        Entry("GET", "/instances/{id}/tags", resources.tags, "All tags"),
-        Entry("GET", "/instances/{id}/simplified-tags", resources.simple, "All tags, by name"),
-    ]
+    entries = [*SERVER, *INSTANCE]
     for level in ABOVE:
-        entries += [
-            Entry("GET", f"/{level}", resources.lister(level), f"List the {level}"),
-            Entry("GET", f"/{level}/{{id}}", resources.getter(level), f"One of the {level}"),
-            Entry("DELETE", f"/{level}/{{id}}", resources.deleter(level), f"Delete from {level}"),
-        ]
-        entries += [
-            Entry("GET", f"/{level}/{{id}}/{up}", resources.parent(level, up), f"The {up} it is in")
-            for up in ABOVE[level]
-        ]
-        entries += [
-            Entry("GET", f"/{level}/{{id}}/{down}", resources.children(level, down), f"Its {down}")
-            for down in BELOW[level]
-        ]
+        entries += level_routes(level)
     return entries
+
+
+SERVER = [
+    Entry(
+        "GET",
+        "/system",
+        server_routes.system,
+        "What this server is and can do",
+        answer("System"),
+    ),
+    Entry("GET", "/statistics", server_routes.statistics, "Counts and sizes", answer("Statistics")),
+    Entry(
+        "GET",
+        "/changes",
+        server_routes.changes,
+        "The change feed",
+        answer("Changes"),
+        query=(
+            Parameter("since", "number", "the number of the last change that is known already"),
+            Parameter("to", "number", "the number of the last change to give"),
+            Parameter("limit", "number", "how many to give; 100 if not said"),
+            Parameter("type", "list", "types of changes to give"),
+            Parameter("last", "flag", "only the last change"),
+        ),
+    ),
+    Entry("GET", "/health/live", server_routes.live, "Whether the process answers", answer("Live")),
+    Entry(
+        "GET",
+        "/health/ready",
+        server_routes.ready,
+        "Whether it can do its work",
+        (
+            *answer("Ready", "It can"),
+            Answer(503, "It cannot, and why", {JSON: "NotReady"}),
+        ),
+    ),
+    Entry(
+        "GET",
+        "/metrics",
+        server_routes.metrics,
+        "Metrics in Prometheus' text form",
+        answer("Text", media_type=TEXT),
+    ),
+    Entry(
+        "GET",
+        "/openapi.json",
+        openapi_route.document,
+        "This description",
+        (
+            *answer("Any", "An OpenAPI document"),
+            Answer(304, "It is the one that If-None-Match names", {}),
+        ),
+    ),
+]
+
+INSTANCE = [
+    Entry(
+        "POST",
+        "/instances",
+        resources.upload,
+        "Store one DICOM file",
+        answer("Stored"),
+        body=Body({DICOM: "Bytes"}, "A DICOM file, also with Content-Encoding gzip"),
+        refusals=(507,),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/file",
+        resources.file,
+        "The DICOM file as it was received",
+        STORED_FILE,
+        query=(FILE_NAME,),
+        refusals=(406, *CONDITIONAL),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/tags",
+        resources.tags,
+        "All tags",
+        answer("Tags"),
+        query=(SIMPLIFY, SHORT),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/simplified-tags",
+        resources.simple,
+        "All tags, by name",
+        answer("SimplifiedTags"),
+    ),
+]
+
+
+def level_routes(level: str) -> list[Entry]:
+    """Return what all levels have."""
+    one = f"/{level}/{{id}}"
+    listed = (EXPAND, SINCE, LIMIT)
+    found = [
+        Entry(
+            "GET",
+            f"/{level}",
+            resources.lister(level),
+            f"List the {level}",
+            answer(f"{ONE[level]}List"),
+            query=listed,
+        ),
+        Entry("GET", one, resources.getter(level), f"One of the {level}", answer(ONE[level])),
+        Entry("DELETE", one, resources.deleter(level), f"Delete from {level}", answer("Deleted")),
+    ]
+    for up in ABOVE[level]:
+        handler = resources.parent(level, up)
+        found.append(Entry("GET", f"{one}/{up}", handler, f"The {up} it is in", answer(ONE[up])))
+    for down in BELOW[level]:
+        handler = resources.children(level, down)
+        shape = answer(f"{ONE[down]}List")
+        found.append(Entry("GET", f"{one}/{down}", handler, f"Its {down}", shape, query=(EXPAND,)))
+    return found

@@ -1,0 +1,60 @@
+"""Words in which the route table describes an operation: parameters, bodies, answers.
+
+The table says what there is and is always in memory, so it holds names and short texts. What they
+look like in OpenAPI, and the shapes of the JSON, is in `openapi` and `schemas`, which are imported
+when somebody asks for the description.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+JSON = "application/json"
+DICOM = "application/dicom"
+TEXT = "text/plain"
+
+
+class Parameter(NamedTuple):
+    """One parameter of the query; a `list` has its items between semicolons."""
+
+    name: str
+    kind: Literal["flag", "number", "text", "list"]
+    text: str
+
+
+class Body(NamedTuple):
+    """What a request brings: for each media type a name of `schemas.SCHEMAS`."""
+
+    content: dict[str, str]
+    text: str
+
+
+class Answer(NamedTuple):
+    """One way in which a request goes well: without `content` it has no body."""
+
+    status: int
+    text: str
+    content: dict[str, str]
+
+
+def answer(schema: str, text: str = "As asked", media_type: str = JSON) -> tuple[Answer, ...]:
+    """Return what an operation answers that has one form only."""
+    return (Answer(200, text, {media_type: schema}),)
+
+
+SINCE = Parameter("since", "number", "how many to leave out; goes with `limit`")
+LIMIT = Parameter("limit", "number", "how many to give; goes with `since`; 0 for all")
+EXPAND = Parameter("expand", "flag", "whole objects rather than their ids")
+SIMPLIFY = Parameter("simplify", "flag", "names of tags with their values, no more")
+SHORT = Parameter("short", "flag", "tags by number with their values, no more")
+FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
+
+STORED_FILE = (
+    Answer(200, "The whole file", {DICOM: "Bytes"}),
+    Answer(206, "The range asked for", {DICOM: "Bytes"}),
+    Answer(304, "The file is the one that If-None-Match names", {}),
+)
+# What may go wrong with every condition and range.
+CONDITIONAL = (412, 416)
+# What may go wrong with every body: it stops, is too large, of another kind, or finds no room.
+BODY_REFUSALS = (400, 408, 413, 415, 503)

@@ -1,0 +1,182 @@
+"""Shapes of the JSON that the interface takes and gives, as JSON schemas by name.
+
+Objects say which members are always there and leave room for more: clients must do so too, and
+Orthanc's have come in time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+PUBLIC_ID: Schema = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{8}(-[0-9a-f]{8}){4}$",
+    "description": "SHA-1 over the identifiers down to this level",
+}
+STAMP: Schema = {"type": "string", "pattern": "^[0-9]{8}T[0-9]{6}$"}
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+FLAG: Schema = {"type": "boolean"}
+# Sizes are text: programs that read every number as a double would lose the last digits.
+SIZE: Schema = {"type": "string", "pattern": "^[0-9]+$"}
+BY_NAME: Schema = {"type": "object", "additionalProperties": TEXT}
+
+
+def reference(name: str) -> Schema:
+    """Return a reference to the schema of that name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def array(items: Schema) -> Schema:
+    """Return the schema of a list of `items`."""
+    return {"type": "array", "items": items}
+
+
+def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """Return the schema of an object with these members."""
+    return {
+        "type": "object",
+        "required": sorted(required),
+        "properties": required | (optional or {}),
+    }
+
+
+def orthanc_type(name: str) -> Schema:
+    """Return the schema of the member that tells what a resource is."""
+    return {"const": name}
+
+
+LEVELS = ["Patient", "Study", "Series", "Instance"]
+COMMON = {"ID": PUBLIC_ID, "Labels": array(TEXT), "MainDicomTags": BY_NAME}
+PARENT = {"IsStable": FLAG, "LastUpdate": STAMP}
+
+RESOURCES: dict[str, Schema] = {
+    "Patient": record(
+        {**COMMON, **PARENT, "Type": orthanc_type("Patient"), "Studies": array(PUBLIC_ID)}
+    ),
+    "Study": record(
+        {
+            **COMMON,
+            **PARENT,
+            "Type": orthanc_type("Study"),
+            "ParentPatient": PUBLIC_ID,
+            "PatientMainDicomTags": BY_NAME,
+            "Series": array(PUBLIC_ID),
+        }
+    ),
+    "Series": record(
+        {
+            **COMMON,
+            **PARENT,
+            "Type": orthanc_type("Series"),
+            "ParentStudy": PUBLIC_ID,
+            "Instances": array(PUBLIC_ID),
+            "ExpectedNumberOfInstances": {"type": ["integer", "null"]},
+            "Status": {"enum": ["Unknown", "Missing", "Inconsistent", "Complete"]},
+        }
+    ),
+    "Instance": record(
+        {
+            **COMMON,
+            "Type": orthanc_type("Instance"),
+            "ParentSeries": PUBLIC_ID,
+            "FileSize": COUNT,
+            "FileUuid": TEXT,
+            "IndexInSeries": {"type": ["integer", "null"]},
+        }
+    ),
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "Any": {},
+    "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
+    "Text": TEXT,
+    **RESOURCES,
+    **{
+        f"{level}List": {
+            "oneOf": [
+                {**array(PUBLIC_ID), "minItems": 1},
+                {**array(reference(level)), "minItems": 1},
+                {"type": "array", "maxItems": 0},
+            ]
+        }
+        for level in LEVELS
+    },
+    "Ancestor": record(
+        {"ID": PUBLIC_ID, "Path": TEXT, "Type": {"enum": LEVELS[:-1]}},
+    ),
+    "Deleted": record({"RemainingAncestor": {"oneOf": [{"type": "null"}, reference("Ancestor")]}}),
+    "Stored": record(
+        {
+            "ID": PUBLIC_ID,
+            "ParentPatient": PUBLIC_ID,
+            "ParentStudy": PUBLIC_ID,
+            "ParentSeries": PUBLIC_ID,
+            "Path": TEXT,
+            "Status": {"enum": ["Success", "AlreadyStored", "FilteredOut", "Failure"]},
+        }
+    ),
+    "Tag": record(
+        {
+            "Name": TEXT,
+            "Type": {"enum": ["String", "Sequence", "Null", "TooLong", "Binary"]},
+            "Value": {"oneOf": [TEXT, {"type": "null"}, array(reference("Tags"))]},
+        },
+        {"PrivateCreator": TEXT},
+    ),
+    "Tags": {
+        "description": "Tags by number; with `short` or `simplify` their values only",
+        "type": "object",
+        "additionalProperties": {"anyOf": [reference("Tag"), reference("TagValue")]},
+    },
+    "TagValue": {"oneOf": [TEXT, {"type": "null"}, array(reference("SimplifiedTags"))]},
+    "SimplifiedTags": {"type": "object", "additionalProperties": reference("TagValue")},
+    "Change": record(
+        {
+            "ChangeType": TEXT,
+            "Date": STAMP,
+            "ID": PUBLIC_ID,
+            "Path": TEXT,
+            "ResourceType": {"enum": LEVELS},
+            "Seq": COUNT,
+        }
+    ),
+    "Changes": record({"Changes": array(reference("Change")), "Done": FLAG, "Last": COUNT}),
+    "Statistics": record(
+        {
+            **{f"Count{level}": COUNT for level in ("Patients", "Studies", "Series", "Instances")},
+            **{f"Total{kind}Size": SIZE for kind in ("Disk", "Uncompressed")},
+            **{f"Total{kind}SizeMB": COUNT for kind in ("Disk", "Uncompressed")},
+        }
+    ),
+    "System": record(
+        {
+            "ApiVersion": COUNT,
+            "DicomAet": TEXT,
+            "DicomPort": COUNT,
+            "HttpPort": COUNT,
+            "MainDicomTags": BY_NAME,
+            "Name": TEXT,
+            "Version": TEXT,
+            "VnaVersion": TEXT,
+        }
+    ),
+    "Live": record({"live": FLAG}),
+    "Ready": record({"ready": FLAG}),
+    "NotReady": {"anyOf": [reference("Ready"), reference("Error")]},
+    "Error": record(
+        {
+            "Code": {"type": "string", "description": "Stays what it is; for programs"},
+            "Details": {"type": "string", "description": "What was found, and what was awaited"},
+            "HttpError": TEXT,
+            "HttpStatus": COUNT,
+            "Message": TEXT,
+            "Method": TEXT,
+            "OrthancError": TEXT,
+            "OrthancStatus": {"type": "integer"},
+            "Uri": TEXT,
+        }
+    ),
+}
