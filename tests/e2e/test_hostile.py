@@ -7,6 +7,7 @@ must find nothing.
 
 import contextlib
 import gzip
+import io
 import os
 import socket
 import time
@@ -14,6 +15,7 @@ import zlib
 from random import Random
 
 import httpx
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,6 +126,22 @@ def test_a_malformed_data_set_is_refused_by_both_ways_in(server, syntax, body, c
         wire.associate()
         assert wire.store(body, "2.25.9", CONTEXT_OF[syntax]) == CANNOT_UNDERSTAND
         # The association goes on: it is the data set that is bad.
+        assert wire.echo() == 0x0000
+        wire.release()
+    assert instances_of_hostile(server) == before
+
+
+@pytest.mark.parametrize("size", [0, MAX_BODY_BYTES // 2], ids=["small", "large"])
+def test_a_data_set_that_brings_meta_information_of_its_own_is_refused(server, size):
+    before = instances_of_hostile(server)
+    # Elements of group 2 that say another transfer syntax than the association agreed on.
+    meta = b"\x02\x00\x10\x00UI\x14\x00" + IMPLICIT.encode().ljust(0x14, b"\0")
+    file = make_instance(patient="META", size=max(size, 64))
+    with Wire(server) as wire:
+        wire.associate()
+        uid = pydicom.dcmread(io.BytesIO(file), stop_before_pixels=True).SOPInstanceUID
+        sent = wire.store(meta + data_set_bytes(file), uid, CONTEXT_OF[EXPLICIT])
+        assert sent == CANNOT_UNDERSTAND
         assert wire.echo() == 0x0000
         wire.release()
     assert instances_of_hostile(server) == before

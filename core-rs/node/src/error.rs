@@ -58,6 +58,12 @@ pub enum ArchiveError {
         /// What the data set says.
         data_set: String,
     },
+    /// A data set over C-STORE begins with File Meta Information, which belongs to files (PS3.10 §7.1): read as the
+    /// file's own it would override what the association agreed on.
+    MetaInDataSet {
+        /// Bytes of it.
+        bytes: u64,
+    },
     /// A row points at a place that the store does not know.
     Row {
         /// The row's two numbers.
@@ -95,6 +101,7 @@ impl ArchiveError {
             Self::IndexTooOld { .. } => "index.too_old",
             Self::NotFound { .. } => "not_found",
             Self::UidMismatch { .. } => "sop_class.mismatch",
+            Self::MetaInDataSet { .. } => "data_set.file_meta",
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
@@ -133,6 +140,10 @@ impl fmt::Display for ArchiveError {
             } => write!(
                 f,
                 "the command says {attribute} {command}, the data set says {data_set}"
+            ),
+            Self::MetaInDataSet { bytes } => write!(
+                f,
+                "the data set begins with {bytes} bytes of group 0002, which only files have"
             ),
             Self::Row { place: (a, b) } => {
                 write!(

@@ -45,7 +45,7 @@ impl InstanceSink for ArchiveSink {
             Ok(instance) => instance,
             Err(error) => return refuse(&header, &error),
         };
-        if let Err(error) = check_uids(&header, &instance) {
+        if let Err(error) = check_head(&header, &instance) {
             return refuse(&header, &error);
         }
         commit(&self.archive, instance, File::in_memory(spool), &header).await
@@ -127,7 +127,7 @@ impl InstanceStream for LargeInstance {
             Ok(instance) => instance,
             Err(error) => return refuse(&self.header, &error),
         };
-        if let Err(error) = check_uids(&self.header, &instance) {
+        if let Err(error) = check_head(&self.header, &instance) {
             return refuse(&self.header, &error);
         }
         match tokio::task::spawn_blocking(move || writer.finish()).await {
@@ -170,8 +170,15 @@ fn origin(header: &ReceivedHeader) -> Origin {
     }
 }
 
-/// The data set must be what the command says it is (PS3.4 §B.2.3): A900 otherwise.
-fn check_uids(header: &ReceivedHeader, instance: &Instance) -> Result<(), ArchiveError> {
+/// The data set must be what the command says it is (PS3.4 §B.2.3): A900 otherwise. It begins where our meta information
+/// ends.
+fn check_head(header: &ReceivedHeader, instance: &Instance) -> Result<(), ArchiveError> {
+    let meta_bytes = file_meta(header).len() as u64;
+    if instance.data_set_offset != meta_bytes {
+        return Err(ArchiveError::MetaInDataSet {
+            bytes: instance.data_set_offset.saturating_sub(meta_bytes),
+        });
+    }
     let identity = &instance.identity;
     let pairs = [
         (
@@ -202,7 +209,7 @@ fn check_uids(header: &ReceivedHeader, instance: &Instance) -> Result<(), Archiv
 fn refuse(header: &ReceivedHeader, error: &ArchiveError) -> u16 {
     let status = match error {
         ArchiveError::UidMismatch { .. } => status::DATA_SET_MISMATCH,
-        ArchiveError::Dicom(_) => status::CANNOT_UNDERSTAND,
+        ArchiveError::Dicom(_) | ArchiveError::MetaInDataSet { .. } => status::CANNOT_UNDERSTAND,
         _ => status::OUT_OF_RESOURCES,
     };
     tracing::warn!(

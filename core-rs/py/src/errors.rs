@@ -86,6 +86,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         | ArchiveError::Behind => StorageFailed::new_err((message, code)),
         ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
         ArchiveError::NotFound { .. } => NotFound::new_err((message, code)),
+        ArchiveError::MetaInDataSet { .. } => EncodingError::new_err((message, code)),
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Policy { .. } => SettingsError::new_err((message, code)),
         ArchiveError::Stopped => Busy::new_err((message, code)),
