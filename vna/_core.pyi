@@ -13,10 +13,13 @@ __all__ = [
     "data_set",
     "decode_text",
     "frame_ranges",
+    "keyword",
     "read_instance",
     "reindex",
     "scan",
+    "scan_damaged",
     "scan_headers",
+    "tag_for_keyword",
     "tags_json",
 ]
 
@@ -76,6 +79,16 @@ def reindex(settings_json: bytes, progress: Callable[[int, int], object]) -> byt
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""
 
+def scan_damaged(data: bytes, /) -> dict[str, Any]:
+    """Return what can be read of a PS3.10 file.
+
+    `meta` and `elements` are tables as of `scan`, `inflated` is what the offsets of `elements`
+    count in if that is not the file, `error` is None or (message, code, offset). Raises
+    EncodingError if no data set was found at all.
+    """
+
+def keyword(tag: int, /) -> str | None: ...
+def tag_for_keyword(keyword: str, /) -> int | None: ...
 def scan_headers(files: Sequence[bytes]) -> list[tuple[int, int]]: ...
 def data_set(data: bytes, /) -> bytes: ...
 def read_instance(data: bytes, /, *, piece: int | None = None) -> dict[str, Any]: ...

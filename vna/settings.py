@@ -300,6 +300,15 @@ def load(
     SettingsError
         Naming every wrong key at once, each with its place and what would have been right.
     """
+    return build(gather(file, environment, flags).values())
+
+
+def gather(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> dict[str, Given]:
+    """Return what was set and where, by key, not yet checked; parameters as of `load`."""
     given: dict[str, Given] = {}
     layers = (
         _from_file(file),
@@ -308,7 +317,7 @@ def load(
     )
     for layer in layers:
         given.update((each.name, each) for each in layer)
-    return build(given.values())
+    return given
 
 
 def build(given: Iterable[Given]) -> Settings:
@@ -370,22 +379,22 @@ def _read(given: Given, declared: Any) -> Any:
     if not given.is_text:
         return msgspec.convert(given.value, declared)
     text = given.value.strip()
-    if get_origin(_bare(declared)) is list:
+    if get_origin(bare(declared)) is list:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return msgspec.convert(parts, declared, strict=False)
     return msgspec.convert(text, declared, strict=False)
 
 
-def _bare(declared: Any) -> Any:
-    """Return the type without its constraints and description."""
+def bare(declared: Any) -> Any:
+    """Return a type without its constraints and description."""
     return declared.__origin__ if hasattr(declared, "__metadata__") else declared
 
 
 def _wording(error: msgspec.ValidationError, key: Key) -> str:
     if "matching regex" in str(error) and key.name.endswith("aet"):
         return "expected an AE title: 1 to 16 printable ASCII characters without backslash"
-    if get_origin(_bare(key.type)) is Literal:
-        return "expected one of " + ", ".join(repr(value) for value in get_args(_bare(key.type)))
+    if get_origin(bare(key.type)) is Literal:
+        return "expected one of " + ", ".join(repr(value) for value in get_args(bare(key.type)))
     wording = str(error).partition(" - at ")[0].partition(", got ")[0]
     return wording[:1].lower() + wording[1:]
 

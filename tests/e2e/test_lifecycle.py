@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import tomllib
 
 import pytest
 from pydicom.uid import generate_uid
@@ -166,7 +167,7 @@ def test_a_second_opener_of_the_folder_is_refused(start_server):
     for command in ("serve", "reindex", "check"):
         flags = ["--http-port=0", "--dicom-port=0"] if command == "serve" else []
         done = vna(command, f"--root={server.root}", *flags)
-        assert done.returncode == 1, (command, done.stdout, done.stderr)
+        assert done.returncode == 4, (command, done.stdout, done.stderr)
         assert done.stderr.startswith("vna: ")
         assert "Traceback" not in done.stderr
     assert server.get("/health/ready")["ready"] is True
@@ -176,7 +177,7 @@ def test_a_port_that_is_taken_is_told_before_the_archive_is_opened(start_server,
     server = start_server()
     port = server.url.rpartition(":")[2]
     done = vna("serve", f"--root={tmp_path / 'other'}", f"--http-port={port}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert not (tmp_path / "other").exists()
 
@@ -185,14 +186,14 @@ def test_a_dicom_port_that_is_taken_ends_the_start(start_server, tmp_path):
     port = start_server().dicom_port
     flags = ["--http-port=0", "--dicom-host=127.0.0.1", f"--dicom-port={port}"]
     done = vna("serve", f"--root={tmp_path / 'other'}", *flags)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"vna: dicom.port: cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_wrong_setting_is_one_message(tmp_path):
     done = vna("serve", f"--root={tmp_path}", "--set=dicom.aett=X")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == (
         "vna: dicom.aett (flag dicom.aett): unknown key; did you mean dicom.aet?\n"
     )
@@ -200,7 +201,7 @@ def test_a_wrong_setting_is_one_message(tmp_path):
 
 def test_http_beyond_loopback_needs_permission(tmp_path):
     done = vna("serve", f"--root={tmp_path}", "--http-host=0.0.0.0")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no authentication is configured" in done.stderr
 
 
@@ -210,8 +211,9 @@ def test_the_printed_configuration_is_one_that_is_read(tmp_path):
     file = tmp_path / "vna.toml"
     file.write_text(printed.stdout)
     again = vna("config", "--explain", f"--config={file}")
-    assert again.stdout == printed.stdout
+    assert tomllib.loads(again.stdout) == tomllib.loads(printed.stdout)
     assert 'aet = "PRINTED"' in again.stdout
+    assert f"# Set by: {file}" in again.stdout
 
 
 def test_logs_name_no_patient(start_server):

@@ -46,7 +46,7 @@ pub use meta::{
     read_file_meta, write_file_meta,
 };
 pub use public_id::{ParsePublicIdError, PublicId};
-pub use scan::{Extent, Scan, scan, scan_data_set};
+pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};
 pub use stream::HeaderStream;
 pub use syntax::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,

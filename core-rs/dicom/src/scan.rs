@@ -65,6 +65,21 @@ pub fn scan(file: &[u8], extent: Extent) -> Result<Scan<'_>, DicomError> {
     Ok(Scan { meta, ..scan })
 }
 
+/// What can be read of a file that may be damaged, and what ended the reading.
+///
+/// # Errors
+///
+/// As [`scan`], but only for what stands before the data set: behind it an error is a part of the answer.
+pub fn scan_damaged(file: &[u8]) -> Result<(Scan<'_>, Option<DicomError>), DicomError> {
+    let Opened {
+        meta,
+        transfer_syntax_uid,
+        data_set_offset,
+    } = open(file)?;
+    let (scan, error) = scan_so_far(file, &transfer_syntax_uid, data_set_offset, Extent::All);
+    Ok((Scan { meta, ..scan }, error))
+}
+
 /// The beginning of a file, before its data set.
 pub(crate) struct Opened {
     pub meta: Option<FileMeta>,
@@ -106,6 +121,18 @@ pub fn scan_data_set<'a>(
     offset: u64,
     extent: Extent,
 ) -> Result<Scan<'a>, DicomError> {
+    match scan_so_far(data, transfer_syntax_uid, offset, extent) {
+        (scan, None) => Ok(scan),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+fn scan_so_far<'a>(
+    data: &'a [u8],
+    transfer_syntax_uid: &str,
+    offset: u64,
+    extent: Extent,
+) -> (Scan<'a>, Option<DicomError>) {
     let syntax = TransferSyntax::from_uid(transfer_syntax_uid);
     let mut list = List {
         extent,
@@ -114,26 +141,25 @@ pub fn scan_data_set<'a>(
     let mut walker = Walker::new(if syntax.deflated { 0 } else { offset }, syntax.encoding);
     let (data, outcome) = if syntax.deflated {
         let mut inflater = Inflater::keeping(offset);
-        let outcome = inflater.run(&mut walker, Window::whole(data), &mut list)?;
+        let outcome = inflater.run(&mut walker, Window::whole(data), &mut list);
         (Cow::Owned(inflater.into_inflated()), outcome)
     } else {
-        (
-            Cow::Borrowed(data),
-            walker.run(Window::whole(data), &mut list)?,
-        )
+        let outcome = walker.run(Window::whole(data), &mut list);
+        (Cow::Borrowed(data), outcome)
     };
     debug_assert!(
-        !matches!(outcome, Outcome::NeedMore(_)),
+        !matches!(outcome, Ok(Outcome::NeedMore(_))),
         "a complete input leaves nothing to wait for"
     );
-    Ok(Scan {
+    let scan = Scan {
         meta: None,
         transfer_syntax_uid: transfer_syntax_uid.to_owned(),
         encoding: walker.encoding(),
         data,
         data_set_offset: if syntax.deflated { 0 } else { offset },
         elements: list.elements,
-    })
+    };
+    (scan, outcome.err())
 }
 
 fn guess(file: &[u8], offset: u64) -> Result<&'static str, DicomError> {

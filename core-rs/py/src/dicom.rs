@@ -22,7 +22,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Bytes of a row of [`scan`].
-const ROW: usize = 24;
+pub(crate) const ROW: usize = 24;
 
 /// The elements of a Part 10 file as a packed table, `struct` format `<I2sHQIBBxx`: tag, VR (items have two NULs),
 /// depth, value offset, length field (2**32 - 1: undefined), header length, encoding (0 implicit little endian, 1
@@ -57,7 +57,7 @@ fn parse_extent(extent: &str) -> Result<Extent, BoundaryError> {
     }
 }
 
-fn push_row(table: &mut Vec<u8>, element: &Element) {
+pub(crate) fn push_row(table: &mut Vec<u8>, element: &Element) {
     let encoding = match element.encoding {
         Encoding::ImplicitLittle => 0,
         Encoding::ExplicitLittle => 1,

@@ -3,6 +3,7 @@
 mod archive;
 mod completions;
 mod dicom;
+mod dump;
 mod errors;
 mod log;
 
@@ -14,5 +15,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("DEBUG", cfg!(debug_assertions))?;
     m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     dicom::register(m)?;
+    dump::register(m)?;
     archive::register(m)
 }

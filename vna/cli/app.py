@@ -1,0 +1,136 @@
+"""All commands as typer shows them; `vna/cli/main.py` says how they are reached.
+
+The modules that do the work are imported when a command runs: `vna --help` and completion wait for
+none of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+import typer.main
+
+from vna.cli import flags
+from vna.cli.command import Json, plain, print_json, with_settings
+from vna.cli.exits import INTERRUPTED, MEANINGS, USAGE
+from vna.settings import Settings
+
+# The root of what typer raises on wrong usage; versions differ in where they keep its name.
+UsageMistake = cast(type[Exception], typer.BadParameter.__mro__[2])
+
+app = typer.Typer(
+    help="A vendor neutral archive for medical images.",
+    epilog="Exit status: " + "; ".join(f"{status} {text}" for status, text in MEANINGS.items()),
+    rich_markup_mode="rich",
+)
+
+
+@app.command()
+@with_settings(flags.SERVE)
+def serve(settings: Settings) -> int:
+    """Run the archive until it is told to stop."""
+    from vna.cli.serve import serve as run
+
+    return run(settings)
+
+
+@app.command("import")
+@with_settings()
+def import_(
+    settings: Settings,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders")],
+    url: Annotated[
+        str | None, typer.Option(help="A running archive, else the one of this folder")
+    ] = None,
+) -> int:
+    """Store DICOM files: into the running server of this archive, else directly."""
+    from vna.cli.importing import import_paths
+
+    return import_paths(settings, paths, url)
+
+
+@app.command()
+@with_settings()
+def reindex(settings: Settings) -> int:
+    """Build the index anew from what was stored. The server must not run."""
+    from vna.cli.offline import reindex as run
+
+    return run(settings)
+
+
+@app.command()
+@with_settings()
+def check(settings: Settings) -> int:
+    """Compare everything stored with its sums and the index. The server must not run."""
+    from vna.cli.offline import check as run
+
+    return run(settings)
+
+
+@app.command()
+@with_settings()
+def config(
+    given: flags.Given,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what each key means, takes, and who set it")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of vna.toml")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference of all keys")] = False,
+    as_json: Json = False,
+) -> int:
+    """Print the settings in force, as a vna.toml."""
+    from vna.cli import explain as form
+    from vna.settings import build, gather
+
+    if schema:
+        print_json(form.json_schema())
+        return 0
+    if markdown:
+        print(form.to_markdown())
+        return 0
+    file, keys = flags.split(given)
+    set_by = gather(file, flags=keys)
+    settings = build(set_by.values())
+    if as_json:
+        print_json(form.entries(settings, set_by))
+    else:
+        print(form.to_toml(settings, explain=explain, given=set_by))
+    return 0
+
+
+@app.command()
+@plain
+def version(as_json: Json = False) -> int:
+    """Print the version."""
+    from vna.version import version as installed
+
+    if as_json:
+        print_json({"version": installed()})
+    else:
+        print(f"vna {installed()}")
+    return 0
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit status. What it raises, the caller tells."""
+    if not arguments:
+        run(["--help"])
+        return USAGE
+    try:
+        status = typer.main.get_command(app).main(arguments, prog_name="vna", standalone_mode=False)
+    except UsageMistake as mistake:
+        return tell(mistake)
+    except typer.Abort:
+        return INTERRUPTED
+    return int(status or 0)
+
+
+def tell(mistake: Any) -> int:
+    """Say what is wrong with the usage and what would have been right."""
+    print(f"vna: {mistake.format_message()}", file=sys.stderr)
+    if context := getattr(mistake, "ctx", None):
+        print(f"{context.get_usage()}\nsee {context.command_path} --help", file=sys.stderr)
+    return USAGE
