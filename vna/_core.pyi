@@ -10,8 +10,11 @@ __all__ = [
     "Archive",
     "File",
     "check",
+    "compact",
     "data_set",
     "decode_text",
+    "deleted",
+    "erase",
     "frame_ranges",
     "keyword",
     "read_instance",
@@ -21,6 +24,7 @@ __all__ = [
     "scan_headers",
     "tag_for_keyword",
     "tags_json",
+    "undelete",
 ]
 
 DEBUG: Final[bool]
@@ -58,6 +62,12 @@ class Archive:
     def children(self, level: str, public_id: str, child_level: str, expand: bool) -> int: ...
     def parent(self, level: str, public_id: str, parent_level: str) -> bytes | None: ...
     def delete(self, level: str, public_id: str) -> int: ...
+    def deleted(self, since: int, limit: int) -> int:
+        """List what was deleted and can be brought back; `vna.services.upkeep` has the forms."""
+
+    def undelete(self, ids: builtins.list[str]) -> int: ...
+    def erase(self, ids: builtins.list[str] | None) -> int: ...
+    def compact(self, below_percent: int) -> int: ...
     def changes(
         self,
         since: int | None,
@@ -75,6 +85,10 @@ class Archive:
     def stop(self, deadline_s: float) -> None: ...
 
 def check(settings_json: bytes, progress: Callable[[int, int], object]) -> bytes: ...
+def deleted(settings_json: bytes) -> bytes: ...
+def undelete(settings_json: bytes, ids: list[str]) -> bytes: ...
+def erase(settings_json: bytes, ids: list[str] | None) -> bytes: ...
+def compact(settings_json: bytes, below_percent: int) -> bytes: ...
 def reindex(settings_json: bytes, progress: Callable[[int, int], object]) -> bytes: ...
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""

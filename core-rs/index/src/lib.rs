@@ -9,7 +9,8 @@
 //!    so that replaying a tail gives the rows and change numbers that were lost.
 //! 3. A change's `seq` follows from the log position of what caused it, so it is never reused, not even by
 //!    an index that was rebuilt from a log that has since been compacted.
-//! 4. A deleted resource is hidden by the transaction that takes its deletion; its rows go later, in slices.
+//! 4. A deleted resource is hidden by the transaction that takes its deletion; its rows go later, in slices, and not
+//!    before the time that the deletion states. Until then they change nothing that anybody sees.
 //! 5. Readers see one transaction's end, never its middle, and never hold up the writer.
 
 #![deny(unsafe_code)]
@@ -33,9 +34,9 @@ pub use query::{
 };
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
-    Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry,
-    Event, FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation,
-    Statistics, View,
+    Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted, DeletedInstance,
+    DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event, FreedBlob, Ids,
+    Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation, Statistics, View,
 };
 
 use std::time::Duration;
@@ -72,10 +73,38 @@ pub trait Index: Send + Sync {
     /// takes the index back behind it.
     fn checkpoint(&self) -> Result<Lsn, IndexError>;
 
-    /// Does work that was put off (rows of deleted resources, search keys) for about `budget`.
+    /// Does work that was put off (rows of deleted resources whose time has come, search keys) for about `budget`.
     ///
     /// The caller calls it when idle, and again soon as long as it says `more`.
-    fn maintain(&self, budget: Duration) -> Result<Maintenance, IndexError>;
+    fn maintain(&self, budget: Duration, now_us: i64) -> Result<Maintenance, IndexError>;
+
+    /// The first deletion whose rows are not all gone: the log must keep its record, or what it deleted would be
+    /// back in an index that is built anew.
+    fn oldest_deletion(&self) -> Result<Option<Lsn>, IndexError>;
+
+    /// What was deleted and can be brought back, the last deletion first.
+    fn deleted(&self, tenant: i64, now_us: i64, page: Page) -> Result<Vec<Deleted>, IndexError>;
+
+    /// The deletions, the last one first, that took the resource of this public id, something below it, or something
+    /// that it is part of, and of which this can be brought back.
+    fn deletions_of(
+        &self,
+        tenant: i64,
+        id: &PublicId,
+        now_us: i64,
+    ) -> Result<Vec<DeletionOf>, IndexError>;
+
+    /// What of the resource `id` a deletion took: its instances, the current ones first, at most `limit` of them
+    /// behind `after`.
+    fn deleted_instances(
+        &self,
+        tenant: i64,
+        id: &PublicId,
+        deletion: Lsn,
+        after: DeletedMark,
+        limit: u64,
+        now_us: i64,
+    ) -> Result<Vec<DeletedInstance>, IndexError>;
 
     /// Forgets kept versions whose time has come, at most `limit` of them; gives their blobs.
     fn expire_versions(&self, now_us: i64, limit: u64) -> Result<Vec<FreedBlob>, IndexError>;
@@ -182,6 +211,14 @@ pub trait Index: Send + Sync {
         expand: bool,
         view: View,
     ) -> Result<(Vec<u8>, Vec<Key>), IndexError>;
+}
+
+/// Microseconds of UTC as the REST interface writes a moment: `yyyymmddThhmmss`.
+#[must_use]
+pub fn moment(us: i64) -> String {
+    let mut text = String::new();
+    time::write_compact(us, &mut text);
+    text
 }
 
 /// The answer of `DELETE /{level}/{id}` for an [`Outcome::Deleted`].

@@ -1,7 +1,7 @@
 //! What goes into the index: entries of the log, and what became of each.
 
 use crate::IndexError;
-use vna_dicom::{Instance, Level, PublicId};
+use vna_dicom::{Instance, Level, PublicId, Tag};
 
 /// The position of a record in the log: it grows by one or more, and is never used twice. The first is 1;
 /// 0 means "nothing yet".
@@ -99,6 +99,17 @@ pub struct Deletion {
     pub public_id: PublicId,
     /// When, in microseconds of UTC.
     pub at_us: i64,
+    /// How long its rows, and with them its bytes, are kept so that it can be brought back, in microseconds.
+    pub keep_us: i64,
+}
+
+/// What deletions kept goes now rather than later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Erasure {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// The positions of the deletions; unknown ones, and those whose rows are gone, change nothing.
+    pub deletions: Vec<Lsn>,
 }
 
 /// Something happened to a resource that its change feed tells, such as that a study went quiet.
@@ -125,6 +136,8 @@ pub enum Entry {
     Arrival(Box<Arrival>),
     /// A resource is deleted.
     Deletion(Deletion),
+    /// What deletions kept goes now.
+    Erasure(Erasure),
     /// A change to tell.
     Event(Event),
 }
@@ -136,6 +149,7 @@ impl Entry {
         match self {
             Entry::Arrival(arrival) => arrival.lsn,
             Entry::Deletion(deletion) => deletion.lsn,
+            Entry::Erasure(erasure) => erasure.lsn,
             Entry::Event(event) => event.lsn,
         }
     }
@@ -228,12 +242,18 @@ pub enum Outcome {
         /// The former blob, if the bytes were the same; else it is kept as a version for a while.
         freed: Option<FreedBlob>,
     },
-    /// The resource is hidden; [`crate::Index::maintain`] removes its rows and tells its blobs.
+    /// The resource is hidden; when its time has come, [`crate::Index::maintain`] removes its rows and tells its
+    /// blobs.
     Deleted {
         /// The nearest resource above that still exists.
         remaining_ancestor: Option<(Level, PublicId)>,
         /// Instances that were live below it.
         instances: u64,
+    },
+    /// What deletions kept may go now.
+    Erased {
+        /// How many of the deletions still kept something.
+        deletions: u64,
     },
     /// The change was written.
     Recorded,
@@ -375,6 +395,58 @@ pub struct Located {
     pub number_of_frames: u32,
     /// When it was received, in microseconds of UTC.
     pub received_us: i64,
+}
+
+/// A deletion whose resource can still be brought back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deleted {
+    /// The deletion's position in the log.
+    pub deletion: Lsn,
+    /// The level of what was deleted: the resource that the deletion named, or what it left empty above.
+    pub level: Level,
+    /// What was deleted.
+    pub public_id: PublicId,
+    /// When, in microseconds of UTC.
+    pub deleted_us: i64,
+    /// Until when it can be brought back, in microseconds of UTC.
+    pub until_us: i64,
+    /// Instances that were live below it.
+    pub instances: u64,
+    /// Bytes that those take in the store.
+    pub stored_bytes: u64,
+    /// Main tags of the resource and of all above it, sorted by tag.
+    pub tags: Vec<(Tag, String)>,
+}
+
+/// A deletion that took (parts of) a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeletionOf {
+    /// The deletion's position in the log.
+    pub deletion: Lsn,
+    /// It took nothing else that was live.
+    pub is_whole: bool,
+}
+
+/// Where a reader of deleted instances is: behind which one. The current ones come before the kept versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeletedMark {
+    pub(crate) is_version: bool,
+    pub(crate) id: i64,
+}
+
+/// An instance that was deleted and can be brought back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeletedInstance {
+    /// Its place in the order of reading.
+    pub mark: DeletedMark,
+    /// Its public id.
+    pub public_id: PublicId,
+    /// Its blob.
+    pub blob: BlobRow,
+    /// How it had come.
+    pub origin: Origin,
+    /// Issuer of Patient ID that is part of the patient's identity; empty: none.
+    pub issuer_of_patient_id: String,
 }
 
 /// Where a reader of resources stands in time.

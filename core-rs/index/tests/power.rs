@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use suite::world::{VIEW, arrival, json};
+use suite::world::{NOW_US, VIEW, arrival, json};
 use vna_dicom::Level;
 use vna_index::{
     DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, IndexError, Lsn, Options, Page,
@@ -92,7 +92,9 @@ fn readers_see_whole_transactions_while_one_writes_and_checkpoints() {
             index.apply(&entries).expect("applies");
             if group % 25 == 0 {
                 index.checkpoint().expect("checkpoints");
-                index.maintain(Duration::from_millis(2)).expect("maintains");
+                index
+                    .maintain(Duration::from_millis(2), NOW_US)
+                    .expect("maintains");
             }
         }
         done.store(true, Ordering::Relaxed);
@@ -134,6 +136,7 @@ fn history() -> Vec<Vec<Entry>> {
                 level,
                 public_id: made.id(level),
                 at_us: suite::world::NOW_US,
+                keep_us: 0,
             }));
         }
     }
@@ -161,7 +164,7 @@ fn run(disk: &CutDisk, promised: &mut Lsn) -> Result<(), vna_index::IndexError> 
     let index = SqliteIndex::open_or_create_on(Arc::new(disk.clone()), Path::new(PATH), options())?;
     for (i, group) in history().iter().enumerate() {
         index.apply(group)?;
-        index.maintain(Duration::from_millis(1))?;
+        index.maintain(Duration::from_millis(1), NOW_US)?;
         if i % 4 == 3 {
             *promised = index.checkpoint()?;
         }
@@ -220,7 +223,7 @@ fn check_after(disk: CutDisk, promised: Lsn, reference: &[(Lsn, Value)]) -> Resu
             .map_err(|error| format!("does not take the tail: {error}"))?;
     }
     while index
-        .maintain(Duration::from_millis(50))
+        .maintain(Duration::from_millis(50), NOW_US)
         .map_err(|error| error.to_string())?
         .more
     {}
@@ -327,6 +330,7 @@ fn a_purge_that_a_full_disk_stops_tells_what_it_freed() {
         level: Level::Patient,
         public_id: instance(1, 1, 1).id(Level::Patient),
         at_us: suite::world::NOW_US,
+        keep_us: 0,
     };
     index.apply(&[Entry::Deletion(deletion)]).expect("applies");
     let (mut freed, mut stopped, mut room) = (Vec::new(), 0, disk.used_bytes());
@@ -334,7 +338,7 @@ fn a_purge_that_a_full_disk_stops_tells_what_it_freed() {
         room += 64 << 10;
         disk.set_capacity(Some(room));
         // Time enough for all of it: if more is left, a slice has failed.
-        match index.maintain(Duration::from_secs(60)) {
+        match index.maintain(Duration::from_secs(60), NOW_US) {
             Ok(done) => {
                 freed.extend(done.freed);
                 if !done.more {
@@ -367,6 +371,7 @@ fn long_history() -> Vec<Vec<Entry>> {
         level: Level::Instance,
         public_id: instance(1, 1, 1).id(Level::Instance),
         at_us: suite::world::NOW_US,
+        keep_us: 0,
     };
     groups.push(vec![
         Entry::Deletion(deletion),
@@ -392,7 +397,7 @@ fn with_old_index() -> CutDisk {
         for group in groups {
             index.apply(group).expect("applies");
             while index
-                .maintain(Duration::from_secs(1))
+                .maintain(Duration::from_secs(1), NOW_US)
                 .expect("maintains")
                 .more
             {}
@@ -407,7 +412,7 @@ fn with_old_index() -> CutDisk {
 
 /// Builds the index anew; whether it was said to be in its place.
 fn rebuild(disk: &CutDisk) -> Result<bool, IndexError> {
-    let rebuild = Rebuild::begin_on(Arc::new(disk.clone()), Path::new(PATH), options())?;
+    let rebuild = Rebuild::begin_on(Arc::new(disk.clone()), Path::new(PATH), options(), 0)?;
     for group in long_history() {
         rebuild.apply(&group)?;
     }

@@ -111,6 +111,7 @@ fn log() -> Vec<Entry> {
         level: Level::Patient,
         public_id: instance(3).id(Level::Patient),
         at_us: 0,
+        keep_us: 0,
     }));
     entries.extend((302..=320).map(|i| instance(i).entry(i)));
     entries
@@ -151,7 +152,7 @@ fn an_index_rebuilt_from_the_log_shows_the_same() {
         .err()
         .expect("is refused");
     assert!(error.needs_reindex(), "{error}");
-    let rebuild = Rebuild::begin(&path, Options::default()).expect("begins");
+    let rebuild = Rebuild::begin(&path, Options::default(), 0).expect("begins");
     for entries in log().chunks(100) {
         rebuild.apply(entries).expect("applies");
     }

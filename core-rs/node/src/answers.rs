@@ -10,7 +10,10 @@ pub fn upload_json(outcome: &Outcome) -> Option<Vec<u8>> {
         Outcome::AlreadyStored { ids, .. } | Outcome::KeptAsVersion { ids, .. } => {
             (ids, "AlreadyStored")
         }
-        Outcome::Deleted { .. } | Outcome::Recorded | Outcome::NotFound => return None,
+        Outcome::Deleted { .. }
+        | Outcome::Erased { .. }
+        | Outcome::Recorded
+        | Outcome::NotFound => return None,
     };
     let Ids {
         patient,

@@ -18,22 +18,23 @@ use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
-use crate::housekeeping::{Housekeeping, Keeper, Trash};
+use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
 use crate::replay::Replayed;
 use crate::settings::Settings;
 
 /// The tenant of an archive that has not been divided.
 pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
 
-const US_PER_DAY: i64 = 24 * 3600 * 1_000_000;
+const US_PER_HOUR: i64 = 3600 * 1_000_000;
+const US_PER_DAY: i64 = 24 * US_PER_HOUR;
 
 /// An open archive. Dropping it without [`Archive::stop`] loses nothing that was answered.
 pub struct Archive {
     settings: Settings,
     log: Arc<Log>,
     index: Arc<dyn Index>,
-    committer: Committer,
-    keeper: Arc<Keeper>,
+    pub(crate) committer: Committer,
+    pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
     replayed: Replayed,
     /// Holds the lock that refuses a second opener.
@@ -90,15 +91,30 @@ impl Archive {
         Ok(())
     }
 
-    /// Tidies up once: rows of deleted resources, expired versions, dead bytes, packs that are mostly dead.
+    /// Tidies up once, as of `now_us`: rows of deleted resources whose time has come, expired versions, dead bytes,
+    /// packs that are mostly dead.
     ///
     /// # Errors
     ///
     /// What index and log say; the rest is done the next time.
-    pub fn tidy(&self) -> Result<(), ArchiveError> {
-        self.keeper.expire()?;
-        self.keeper.tidy()?;
+    pub fn tidy(&self, now_us: i64) -> Result<(), ArchiveError> {
+        self.keeper.expire(now_us)?;
+        self.keeper.tidy(now_us)?;
         self.keeper.compact()
+    }
+
+    /// Rewrites now what holds dead bytes: packs of which less than `below_percent` is live, or with 100 all that
+    /// hold any. What has expired by `now_us` counts as dead.
+    ///
+    /// # Errors
+    ///
+    /// What index and log say. That a pack cannot be rewritten is no error but part of the answer.
+    pub fn compact(
+        &self,
+        below_percent: u64,
+        now_us: i64,
+    ) -> Result<Vec<CompactedPack>, ArchiveError> {
+        self.keeper.compact_now(below_percent, now_us)
     }
 
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
@@ -130,8 +146,23 @@ impl Archive {
             origin,
             duplicates: storage.duplicates,
             patient_issuers: storage.patient_issuers,
-            keep_versions_us: i64::from(storage.duplicate_retention_days) * US_PER_DAY,
+            keep_versions_us: self.keep_versions_us(),
         };
+        self.record_arrival(header, instance, file, reply);
+    }
+
+    /// How long the losing version of a duplicate is kept.
+    pub(crate) fn keep_versions_us(&self) -> i64 {
+        i64::from(self.settings.storage.duplicate_retention_days) * US_PER_DAY
+    }
+
+    pub(crate) fn record_arrival(
+        &self,
+        header: ArrivalHeader,
+        instance: Instance,
+        file: File,
+        reply: Reply,
+    ) {
         // One that no group can take must not fail a group of others.
         let takes = self
             .log
@@ -148,13 +179,14 @@ impl Archive {
         self.committer.submit(Work { deed, reply });
     }
 
-    /// Deletes a resource and all below it.
+    /// Deletes a resource and all below it. It can be brought back for as long as `storage.undelete_hours` says.
     pub fn delete(&self, tenant: i64, level: Level, public_id: PublicId, reply: Reply) {
         let header = DeletionHeader {
             tenant,
             at_us: now_us(),
             level: level.as_str().to_owned(),
             public_id: public_id.to_string(),
+            keep_us: i64::from(self.settings.storage.undelete_hours) * US_PER_HOUR,
         };
         let deed = Deed::Deletion {
             header,

@@ -84,6 +84,18 @@ pub struct DeletionHeader {
     pub level: String,
     /// The resource's public id.
     pub public_id: String,
+    /// How long what was deleted can be brought back, in microseconds. Older records have none: it went at once.
+    #[serde(default)]
+    pub keep_us: i64,
+}
+
+/// The header of an erasure's log record: what deletions kept goes now. It kills nothing that they had not killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureHeader {
+    /// UTC, microseconds since 1970.
+    pub at_us: i64,
+    /// The log positions of the deletions.
+    pub deletions: Vec<u64>,
 }
 
 impl From<Duplicates> for DuplicatePolicy {
@@ -112,6 +124,13 @@ impl DeletionHeader {
     /// The resource that was deleted, or `None` if the header does not name one.
     pub fn resource(&self) -> Option<(Level, PublicId)> {
         Some((level_named(&self.level)?, self.public_id.parse().ok()?))
+    }
+}
+
+impl ErasureHeader {
+    /// The bytes that the log keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers have a JSON form")
     }
 }
 

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
-use vna_index::{Deletion, Entry, Index, IndexError, Outcome};
+use vna_index::{Deletion, Entry, Erasure, Index, IndexError, Outcome};
 use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader};
 use crate::entries::{arrival_entry, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
@@ -93,13 +93,15 @@ pub(crate) enum Deed {
         level: Level,
         public_id: PublicId,
     },
+    /// What deletions kept goes now.
+    Erasure(ErasureHeader),
 }
 
 impl Deed {
     fn buffered_bytes(&self) -> u64 {
         match self {
             Deed::Arrival { file, .. } => file.buffered_bytes(),
-            Deed::Deletion { .. } => 0,
+            Deed::Deletion { .. } | Deed::Erasure(_) => 0,
         }
     }
 
@@ -107,6 +109,7 @@ impl Deed {
         match self {
             Deed::Arrival { .. } => RecordKind::ARRIVAL,
             Deed::Deletion { .. } => RecordKind::DELETE,
+            Deed::Erasure(_) => RecordKind::ERASE,
         }
     }
 
@@ -114,6 +117,7 @@ impl Deed {
         match self {
             Deed::Arrival { header, .. } => header.to_bytes(),
             Deed::Deletion { header, .. } => header.to_bytes(),
+            Deed::Erasure(header) => header.to_bytes(),
         }
     }
 
@@ -140,6 +144,11 @@ impl Deed {
                 level,
                 public_id,
                 at_us: header.at_us,
+                keep_us: header.keep_us,
+            })),
+            Deed::Erasure(header) => Ok(Entry::Erasure(Erasure {
+                lsn,
+                deletions: header.deletions,
             })),
         }
     }
@@ -348,7 +357,7 @@ fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
                     file: File::Large(blob),
                     ..
                 } => Body::File(blob),
-                Deed::Deletion { .. } => Body::None,
+                Deed::Deletion { .. } | Deed::Erasure(_) => Body::None,
             },
         })
         .collect();

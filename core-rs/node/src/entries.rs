@@ -101,6 +101,7 @@ pub(crate) fn freed_by(outcome: &Outcome) -> Option<FreedBlob> {
         Outcome::Stored { .. }
         | Outcome::KeptAsVersion { .. }
         | Outcome::Deleted { .. }
+        | Outcome::Erased { .. }
         | Outcome::Recorded
         | Outcome::NotFound => None,
     }

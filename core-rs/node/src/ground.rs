@@ -13,6 +13,7 @@ use vna_index::{DEFAULT_TENANT, Entry, Index, Options, Rebuild, SqliteIndex, Sta
 use vna_io::{Disk, DiskFile, Open};
 use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
 
+use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column};
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash, report};
@@ -86,7 +87,7 @@ impl Ground {
         for info in self.log.segments() {
             let unfinished = &self.recovery.unfinished_compactions;
             if unfinished.iter().any(|(pack, _)| *pack == info.segment) {
-                report(keeper.compact_pack(&info)); // both packs may stay for now
+                report(keeper.compact_pack(&info).map(|_| ())); // both packs may stay for now
             }
         }
         report(self.sweep());
@@ -206,8 +207,8 @@ pub(crate) fn rebuild_index(
         })?;
     let (path, options) = (folder.join(INDEX_FILE), index_options(settings));
     let rebuild = match disk.is_of_the_system() {
-        true => Rebuild::begin(&path, options)?,
-        false => Rebuild::begin_on(Arc::clone(disk), &path, options)?,
+        true => Rebuild::begin(&path, options, now_us())?,
+        false => Rebuild::begin_on(Arc::clone(disk), &path, options, now_us())?,
     };
     let (end, trash) = (log.last_lsn(), Trash::default());
     let apply = |entries: &[Entry]| rebuild.apply(entries);

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use vna_index::{FreedBlob, Index, Relocation};
 use vna_store::{BlobKey, BlobRef, Log, Moved, Place, SegmentInfo};
 
@@ -51,6 +52,21 @@ impl Trash {
     }
 }
 
+/// What became of a pack that was to be rewritten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CompactedPack {
+    /// Its number, as in the name of its file.
+    pub pack: String,
+    /// Its bytes before.
+    pub bytes_before: u64,
+    /// Those of the pack in its place; 0 if nothing was left of it.
+    pub bytes_after: u64,
+    /// Why it could not be rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// The thread that does it.
 pub(crate) struct Housekeeping {
     keeper: Arc<Keeper>,
@@ -88,8 +104,12 @@ pub(crate) struct Keeper {
     index: Arc<dyn Index>,
     trash: Arc<Trash>,
     /// Deletions up to this log position are durable in the index, and all their blobs are marked dead: only
-    /// their records may be forgotten.
+    /// their records may be forgotten. A deletion that still keeps what it took holds back all behind it.
     settled: AtomicU64,
+    /// One at a time tidies up: what one took from the trash, the other must not take for settled.
+    tidying: Mutex<()>,
+    /// One at a time looks for packs to rewrite.
+    compacting: Mutex<()>,
     /// Long work is to end soon.
     stopping: AtomicBool,
 }
@@ -102,6 +122,8 @@ impl Keeper {
             index,
             trash,
             settled,
+            tidying: Mutex::default(),
+            compacting: Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -110,9 +132,9 @@ impl Keeper {
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
         loop {
-            report(self.tidy());
+            report(self.tidy(now_us()));
             if Instant::now() >= expiry_due {
-                report(self.expire());
+                report(self.expire(now_us()));
                 expiry_due = Instant::now() + EXPIRY_PERIOD;
             }
             if Instant::now() >= compaction_due {
@@ -126,12 +148,13 @@ impl Keeper {
         }
     }
 
-    /// Removes the rows of deleted resources, then the bytes that nobody needs.
-    pub(crate) fn tidy(&self) -> Result<(), ArchiveError> {
+    /// Removes the rows of deleted resources whose time has come, then the bytes that nobody needs.
+    pub(crate) fn tidy(&self, now_us: i64) -> Result<(), ArchiveError> {
+        let _one = self.tidying.lock();
         // What is applied while this runs counts the next time: its rows may not all be gone by then.
         let applied = self.index.covered_lsn();
         loop {
-            let slice = self.index.maintain(SLICE)?;
+            let slice = self.index.maintain(SLICE, now_us)?;
             self.trash.put(slice.freed);
             if self.stopping.load(Ordering::Acquire) {
                 return Ok(()); // the next start counts anew what is live
@@ -155,7 +178,9 @@ impl Keeper {
             }
         };
         self.log.mark_dead(&blobs);
-        self.settled.store(applied, Ordering::Release);
+        let kept = self.index.oldest_deletion()?.unwrap_or(u64::MAX);
+        let settled = applied.min(kept.saturating_sub(1));
+        self.settled.store(settled, Ordering::Release);
         let files: Vec<BlobKey> = blobs
             .iter()
             .filter(|blob| matches!(blob.place, Place::File { .. }))
@@ -191,9 +216,9 @@ impl Keeper {
         Ok(true)
     }
 
-    pub(crate) fn expire(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn expire(&self, now_us: i64) -> Result<(), ArchiveError> {
         loop {
-            let freed = self.index.expire_versions(now_us(), EXPIRED_AT_ONCE)?;
+            let freed = self.index.expire_versions(now_us, EXPIRED_AT_ONCE)?;
             let more = freed.len() as u64 >= EXPIRED_AT_ONCE;
             self.trash.put(freed);
             if !more {
@@ -202,8 +227,56 @@ impl Keeper {
         }
     }
 
+    /// Rewrites what holds dead bytes now: packs of which less than `below_percent` is live, and the open segment,
+    /// which is sealed for it. With 100, any dead byte is reason enough.
+    pub(crate) fn compact_now(
+        &self,
+        below_percent: u64,
+        now_us: i64,
+    ) -> Result<Vec<CompactedPack>, ArchiveError> {
+        self.expire(now_us)?;
+        self.tidy(now_us)?;
+        let _one = self.compacting.lock();
+        let wanted = |info: &SegmentInfo| {
+            let holds_dead = info.live.filter(|live| live.records < info.blobs);
+            holds_dead.is_some_and(|live| {
+                below_percent >= 100 || live.bytes * 100 < info.bytes * below_percent
+            })
+        };
+        if self
+            .log
+            .segments()
+            .iter()
+            .any(|i| !i.is_sealed && wanted(i))
+        {
+            self.log.rotate()?;
+            self.drop_dead()?;
+        }
+        let mut done = Vec::new();
+        for info in self.log.segments() {
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            if !info.is_sealed || !wanted(&info) {
+                continue;
+            }
+            let (after, problem) = match self.compact_pack(&info) {
+                Ok(after) => (after, None),
+                Err(error) => (Some(info.bytes), Some(error.to_string())),
+            };
+            done.push(CompactedPack {
+                pack: format!("{:016x}", info.segment),
+                bytes_before: info.bytes,
+                bytes_after: after.unwrap_or(info.bytes),
+                problem,
+            });
+        }
+        Ok(done)
+    }
+
     /// Rewrites the packs that are mostly dead. One that cannot be rewritten does not keep the others.
     pub(crate) fn compact(&self) -> Result<(), ArchiveError> {
+        let _one = self.compacting.lock();
         self.drop_dead()?; // those that a crash left
         for info in self.log.segments() {
             if self.stopping.load(Ordering::Acquire) {
@@ -213,7 +286,7 @@ impl Keeper {
                 continue;
             };
             if live.bytes * 100 < info.bytes * COMPACT_BELOW_PERCENT && live.records < info.blobs {
-                report(self.compact_pack(&info));
+                report(self.compact_pack(&info).map(|_| ()));
             }
         }
         Ok(())
@@ -222,18 +295,18 @@ impl Keeper {
     /// Rewrites one pack without what is dead, or finishes a compaction that was interrupted.
     ///
     /// A pack with records that the index has not applied yet is left for later: they have no rows, and would be
-    /// taken for dead.
-    pub(crate) fn compact_pack(&self, pack: &SegmentInfo) -> Result<(), ArchiveError> {
+    /// taken for dead. Else gives how many bytes the new one has.
+    pub(crate) fn compact_pack(&self, pack: &SegmentInfo) -> Result<Option<u64>, ArchiveError> {
         let segment = pack.segment;
         let covered = self.index.covered_lsn();
         if pack.last_lsn > covered {
-            return Ok(());
+            return Ok(None);
         }
         self.index.checkpoint()?;
         let settled = self.settled.load(Ordering::Acquire);
         let live = live_keys(&*self.index, segment)?;
         let index = &*self.index;
-        self.log.compact(
+        let done = self.log.compact(
             segment,
             settled,
             covered,
@@ -244,7 +317,7 @@ impl Keeper {
                 Ok::<(), ArchiveError>(())
             },
         )?;
-        Ok(())
+        Ok(Some(done.bytes_after))
     }
 }
 

@@ -1,16 +1,20 @@
-//! Work on an archive that no server has open: `vna reindex`, `vna check`.
+//! Work on an archive that no server has open: `vna reindex`, `vna check`, and what a server would do as well.
 
 use std::sync::Arc;
 
 use serde::Serialize;
+use vna_dicom::PublicId;
+use vna_index::Page;
 use vna_io::Disk;
 use vna_store::Log;
 
+use crate::archive::{Archive, DEFAULT_TENANT};
 use crate::entries::{LOCAL_STORE, blob_ref, file_column, inline_column};
 use crate::error::ArchiveError;
 use crate::ground::{Ground, rebuild_index};
-use crate::housekeeping::live_keys;
+use crate::housekeeping::{CompactedPack, live_keys};
 use crate::settings::Settings;
+use crate::undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 
 /// Findings that a report names one by one; the rest is counted.
 const MAX_NAMED: usize = 1000;
@@ -150,4 +154,71 @@ fn check_rows(ground: &Ground, segment: u64, report: &mut CheckReport) -> Result
         }
     }
     Ok(())
+}
+
+/// What was deleted and can be brought back.
+///
+/// # Errors
+///
+/// [`ArchiveError::Locked`] while a server runs on the archive; what index and log say.
+pub fn deleted(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    now_us: i64,
+) -> Result<Vec<DeletedEntry>, ArchiveError> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let deleted = archive.deleted(DEFAULT_TENANT, now_us, Page::default());
+    archive.stop()?;
+    deleted
+}
+
+/// Brings back what was deleted of these resources.
+///
+/// # Errors
+///
+/// Those of [`deleted`] and of [`Archive::undelete`].
+pub fn undelete(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    ids: &[PublicId],
+    now_us: i64,
+) -> Result<UndeleteReport, Arc<ArchiveError>> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let report = archive.undelete(DEFAULT_TENANT, ids, now_us);
+    archive.stop()?;
+    report
+}
+
+/// Erases what deletions keep, and gives its space back as far as whole packs and large objects hold it.
+///
+/// # Errors
+///
+/// Those of [`deleted`] and of [`Archive::erase`].
+pub fn erase(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    what: &Erased,
+    now_us: i64,
+) -> Result<EraseReport, Arc<ArchiveError>> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let report = archive.erase(DEFAULT_TENANT, what, now_us);
+    archive.stop()?;
+    report
+}
+
+/// Rewrites the packs of which less than `below_percent` is live; 100: all that hold dead bytes.
+///
+/// # Errors
+///
+/// Those of [`deleted`]. That a pack cannot be rewritten is no error but part of the report.
+pub fn compact(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    below_percent: u64,
+    now_us: i64,
+) -> Result<Vec<CompactedPack>, ArchiveError> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let done = archive.compact(below_percent, now_us);
+    archive.stop()?;
+    done
 }

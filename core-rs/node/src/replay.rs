@@ -1,12 +1,12 @@
 //! The index catches up with the log: the tail that a power cut took from it, or all of it.
 
 use vna_dicom::{HeaderReader, Instance, Progress};
-use vna_index::{Deletion, Entry, IndexError, Outcome};
+use vna_index::{Deletion, Entry, Erasure, IndexError, Outcome};
 use vna_store::{
     BlobReader, BlobRef, Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError,
 };
 
-use crate::arrival::{ArrivalHeader, DeletionHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader};
 use crate::entries::{arrival_entry, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
@@ -129,14 +129,19 @@ fn entry_of(log: &Log, record: &Record<'_>) -> Result<Option<Entry>, ArchiveErro
                     header.level, header.public_id
                 )));
             };
-            let (tenant, at_us) = (header.tenant, header.at_us);
             Ok(Some(Entry::Deletion(Deletion {
                 lsn,
-                tenant,
+                tenant: header.tenant,
                 level,
                 public_id,
-                at_us,
+                at_us: header.at_us,
+                keep_us: header.keep_us,
             })))
+        }
+        (RecordKind::ERASE, _) => {
+            let ErasureHeader { deletions, .. } = serde_json::from_slice(record.header)
+                .map_err(|error| unreadable(error.to_string()))?;
+            Ok(Some(Entry::Erasure(Erasure { lsn, deletions })))
         }
         _ => Ok(None),
     }

@@ -441,13 +441,13 @@ fn reindex<'py>(
 }
 
 /// Calls `progress`; what it raises is kept for the end, since the work itself goes on.
-fn tell(progress: &Py<PyAny>, done: u64, all: u64, failed: &mut Option<PyErr>) {
+pub(crate) fn tell(progress: &Py<PyAny>, done: u64, all: u64, failed: &mut Option<PyErr>) {
     if failed.is_none() {
         *failed = Python::attach(|py| progress.call1(py, (done, all)).err());
     }
 }
 
-fn answer<'py>(
+pub(crate) fn answer<'py>(
     py: Python<'py>,
     report: Result<impl serde::Serialize, ArchiveError>,
     failed: Option<PyErr>,
@@ -482,7 +482,7 @@ fn parse<T: serde::de::DeserializeOwned>(json: &[u8], name: &str) -> Result<T, B
         .map_err(|error| BoundaryError::Argument(format!("{name}: {error}")))
 }
 
-fn parse_settings(json: &[u8]) -> Result<Settings, BoundaryError> {
+pub(crate) fn parse_settings(json: &[u8]) -> Result<Settings, BoundaryError> {
     parse(json, "settings_json")
 }
 

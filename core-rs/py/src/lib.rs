@@ -6,6 +6,7 @@ mod dicom;
 mod dump;
 mod errors;
 mod log;
+mod upkeep;
 
 use pyo3::prelude::*;
 
@@ -16,5 +17,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     dicom::register(m)?;
     dump::register(m)?;
-    archive::register(m)
+    archive::register(m)?;
+    upkeep::register(m)
 }

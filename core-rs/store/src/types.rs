@@ -168,6 +168,8 @@ impl RecordKind {
     pub const ARRIVAL: RecordKind = RecordKind(1);
     /// A resource was deleted.
     pub const DELETE: RecordKind = RecordKind(2);
+    /// What deletions kept for a while goes now.
+    pub const ERASE: RecordKind = RecordKind(3);
     /// Kinds from here on are the store's own.
     pub const FIRST_RESERVED: RecordKind = RecordKind(0xF0);
 }

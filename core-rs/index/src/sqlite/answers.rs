@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use vna_dicom::{Level, PublicId, main_tags};
 
 /// `limit` of a page as SQL takes it.
-fn sql_limit(page: Page) -> (i64, i64) {
+pub(crate) fn sql_limit(page: Page) -> (i64, i64) {
     let limit = if page.limit == 0 {
         i64::MAX
     } else {
@@ -437,10 +437,10 @@ pub(crate) fn lookup(
     Ok(json.finish())
 }
 
-const BLOB_COLUMNS: &str = "blob.store, blob.key, blob.place_a, blob.place_b, blob.stored_size, \
+pub(crate) const BLOB_COLUMNS: &str = "blob.store, blob.key, blob.place_a, blob.place_b, blob.stored_size, \
                             blob.plain_size, blob.encoding, blob.digest, blob.availability";
 
-fn blob(row: &Row<'_>) -> Result<BlobRow, rusqlite::Error> {
+pub(crate) fn blob(row: &Row<'_>) -> Result<BlobRow, rusqlite::Error> {
     Ok(BlobRow {
         store: row.get(0)?,
         key: row.get(1)?,

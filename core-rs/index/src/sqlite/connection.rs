@@ -6,7 +6,10 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Migrations, oldest first. A database has applied the first `user_version` of them.
-const MIGRATIONS: [&str; 1] = [include_str!("../../schema/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../schema/0001_initial.sql"),
+    include_str!("../../schema/0002_grace.sql"),
+];
 
 /// "VNAi" in the file's header (offset 68), so that `file` and people know what it is.
 const APPLICATION_ID: i64 = 0x564E_4169;

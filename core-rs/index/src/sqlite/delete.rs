@@ -6,7 +6,7 @@ use super::terms;
 use super::writer::{DELETED, LIVE, SUPERSEDED, Transaction, first_seq};
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
-use crate::{Deletion, FreedBlob, IndexError, Outcome};
+use crate::{Deletion, Erasure, FreedBlob, IndexError, Outcome};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Instant;
 use vna_dicom::{Level, PublicId};
@@ -52,9 +52,9 @@ pub(crate) fn apply(
         }
         (root, level) = (parent, above);
     }
-    hide(transaction, level, root.id)?;
+    hide(transaction, deletion, level, root.id, LIVE)?;
     if level == Level::Instance {
-        hide_versions(transaction, deletion.tenant, root.id)?;
+        hide_versions(transaction, deletion, root.id)?;
     }
     let mut above = remaining;
     while let Some((level, parent)) = above {
@@ -87,7 +87,15 @@ pub(crate) fn apply(
     })
 }
 
-fn hide(transaction: &mut Transaction<'_>, level: Level, id: i64) -> Result<(), IndexError> {
+/// Hides a resource that was in state `was`. When its rows may go follows from the deletion alone: after any replay
+/// it is the same time.
+fn hide(
+    transaction: &mut Transaction<'_>,
+    deletion: &Deletion,
+    level: Level,
+    id: i64,
+    was: i64,
+) -> Result<(), IndexError> {
     const DOING: &str = "hiding a resource";
     let sql = match level {
         Level::Patient => "UPDATE patient SET state = ?2 WHERE id = ?1",
@@ -101,19 +109,59 @@ fn hide(transaction: &mut Transaction<'_>, level: Level, id: i64) -> Result<(), 
         .and_then(|mut statement| statement.execute(params![id, DELETED]))
         .doing(DOING)?;
     connection
-        .prepare_cached("INSERT OR IGNORE INTO purge (resource, level) VALUES (?1, ?2)")
-        .and_then(|mut statement| statement.execute(params![id, level as i64]))
+        .prepare_cached(
+            "INSERT OR IGNORE INTO purge (resource, level, lsn, deleted_us, due_us, was)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                id,
+                level as i64,
+                deletion.lsn.signed(),
+                deletion.at_us,
+                due_us(deletion),
+                was
+            ])
+        })
         .doing(DOING)?;
     Ok(())
+}
+
+/// From when on the rows may go; 0: at once, whatever the clock says.
+fn due_us(deletion: &Deletion) -> i64 {
+    match deletion.keep_us {
+        ..=0 => 0,
+        keep_us => deletion.at_us.saturating_add(keep_us).max(1),
+    }
+}
+
+/// Lets what deletions kept go with the next purge.
+pub(crate) fn erase(
+    transaction: &mut Transaction<'_>,
+    erasure: &Erasure,
+) -> Result<Outcome, IndexError> {
+    let mut erased = 0;
+    let mut statement = transaction
+        .connection
+        .prepare_cached("UPDATE purge SET due_us = 0 WHERE lsn = ?1")
+        .doing("erasing what deletions kept")?;
+    for lsn in &erasure.deletions {
+        let rows = statement
+            .execute(params![lsn.signed()])
+            .doing("erasing what deletions kept")?;
+        erased += u64::from(rows > 0);
+    }
+    Ok(Outcome::Erased { deletions: erased })
 }
 
 /// An instance goes with the versions that are kept of it.
 fn hide_versions(
     transaction: &mut Transaction<'_>,
-    tenant: i64,
+    deletion: &Deletion,
     instance: i64,
 ) -> Result<(), IndexError> {
     const DOING: &str = "hiding the versions of an instance";
+    let tenant = deletion.tenant;
     let connection = transaction.connection;
     let (series, uid): (i64, String) = connection
         .prepare_cached("SELECT series, sop_uid FROM instance WHERE id = ?1")
@@ -135,7 +183,7 @@ fn hide_versions(
             })
             .doing(DOING)?;
         if let Some(stored) = stored {
-            hide(transaction, Level::Instance, id)?;
+            hide(transaction, deletion, Level::Instance, id, SUPERSEDED)?;
             let counts = transaction.pending.tenant(tenant);
             counts.versions -= 1;
             counts.version_bytes -= stored;
@@ -144,20 +192,21 @@ fn hide_versions(
     Ok(())
 }
 
-/// Removes rows of hidden resources until there are none or the time is up; says whether some are left.
+/// Removes rows of hidden resources that are due until there are none or the time is up; says whether some are left.
 pub(crate) fn purge(
     transaction: &mut Transaction<'_>,
     deadline: Instant,
+    now_us: i64,
     freed: &mut Vec<FreedBlob>,
 ) -> Result<bool, IndexError> {
     const DOING: &str = "reading what to purge";
     loop {
         let root: Option<(i64, i64)> = transaction
             .connection
-            .prepare_cached("SELECT resource, level FROM purge LIMIT 1")
+            .prepare_cached("SELECT resource, level FROM purge WHERE due_us <= ?1 LIMIT 1")
             .and_then(|mut statement| {
                 statement
-                    .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .query_row(params![now_us.max(0)], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()
             })
             .doing(DOING)?;

@@ -17,9 +17,10 @@ pub(crate) fn keep_up(transaction: &mut Transaction<'_>) -> Result<(), IndexErro
 pub(crate) fn slice(
     transaction: &mut Transaction<'_>,
     deadline: Instant,
+    now_us: i64,
 ) -> Result<Maintenance, IndexError> {
     let mut done = Maintenance::default();
-    done.more = delete::purge(transaction, deadline, &mut done.freed)?;
+    done.more = delete::purge(transaction, deadline, now_us, &mut done.freed)?;
     while !done.more {
         match terms::step(transaction)? {
             terms::Step::Done => return Ok(done),

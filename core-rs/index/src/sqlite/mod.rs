@@ -10,6 +10,7 @@ mod compile;
 mod connection;
 mod counts;
 mod delete;
+mod deleted;
 mod filter;
 mod find;
 mod functions;
@@ -30,8 +31,9 @@ pub use rebuild::Rebuild;
 use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::{
-    Answer, BlobRow, ChangesRequest, Entry, FreedBlob, Index, IndexError, Key, Located, Lsn,
-    Maintenance, Outcome, Page, Query, Relocation, Statistics, View,
+    Answer, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf, Entry,
+    FreedBlob, Index, IndexError, Key, Located, Lsn, Maintenance, Outcome, Page, Query, Relocation,
+    Statistics, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -264,13 +266,13 @@ impl Index for SqliteIndex {
         self.write(Writer::sync)
     }
 
-    fn maintain(&self, budget: Duration) -> Result<Maintenance, IndexError> {
+    fn maintain(&self, budget: Duration, now_us: i64) -> Result<Maintenance, IndexError> {
         let end = Instant::now() + budget;
         let mut done = Maintenance::default();
         loop {
             let deadline = end.min(Instant::now() + maintain::SLICE);
             let slice = match self.write(|writer| {
-                writer.transaction(|transaction| maintain::slice(transaction, deadline))
+                writer.transaction(|transaction| maintain::slice(transaction, deadline, now_us))
             }) {
                 Ok(slice) => slice,
                 // The slices before have committed, and their blobs are told only once. What stopped this one
@@ -287,6 +289,39 @@ impl Index for SqliteIndex {
                 return Ok(done);
             }
         }
+    }
+
+    fn oldest_deletion(&self) -> Result<Option<Lsn>, IndexError> {
+        self.readers.read(deleted::oldest)
+    }
+
+    fn deleted(&self, tenant: i64, now_us: i64, page: Page) -> Result<Vec<Deleted>, IndexError> {
+        self.readers
+            .read(|snapshot| deleted::list(snapshot, tenant, now_us, page))
+    }
+
+    fn deletions_of(
+        &self,
+        tenant: i64,
+        id: &PublicId,
+        now_us: i64,
+    ) -> Result<Vec<DeletionOf>, IndexError> {
+        self.readers
+            .read(|snapshot| deleted::deletions_of(snapshot, tenant, id, now_us))
+    }
+
+    fn deleted_instances(
+        &self,
+        tenant: i64,
+        id: &PublicId,
+        deletion: Lsn,
+        after: DeletedMark,
+        limit: u64,
+        now_us: i64,
+    ) -> Result<Vec<DeletedInstance>, IndexError> {
+        self.readers.read(|snapshot| {
+            deleted::instances(snapshot, tenant, id, deletion, after, limit, now_us)
+        })
     }
 
     fn expire_versions(&self, now_us: i64, limit: u64) -> Result<Vec<FreedBlob>, IndexError> {

@@ -37,6 +37,8 @@ pub struct Rebuild {
     ground: Ground,
     path: PathBuf,
     options: Options,
+    /// What deletions kept until then is not carried along.
+    now_us: i64,
 }
 
 /// Where the files are.
@@ -111,17 +113,18 @@ impl Ground {
 }
 
 impl Rebuild {
-    /// Begins to build what will be the index at `path`.
+    /// Begins to build what will be the index at `path`. What was deleted and was kept until `now_us` at the most
+    /// is not carried along.
     ///
     /// # Errors
     ///
     /// [`IndexError::Io`] and [`IndexError::Engine`] if the file cannot be made.
-    pub fn begin(path: &Path, options: Options) -> Result<Rebuild, IndexError> {
+    pub fn begin(path: &Path, options: Options, now_us: i64) -> Result<Rebuild, IndexError> {
         let ground = Ground {
             disk: Arc::new(RealDisk),
             direct: true,
         };
-        Self::begin_with(ground, path, options)
+        Self::begin_with(ground, path, options, now_us)
     }
 
     /// As [`begin`](Self::begin), on another disk than the real one: every byte goes through `disk`. For tests.
@@ -133,15 +136,21 @@ impl Rebuild {
         disk: Arc<dyn Disk>,
         path: &Path,
         options: Options,
+        now_us: i64,
     ) -> Result<Rebuild, IndexError> {
         let ground = Ground {
             disk,
             direct: false,
         };
-        Self::begin_with(ground, path, options)
+        Self::begin_with(ground, path, options, now_us)
     }
 
-    fn begin_with(ground: Ground, path: &Path, options: Options) -> Result<Rebuild, IndexError> {
+    fn begin_with(
+        ground: Ground,
+        path: &Path,
+        options: Options,
+        now_us: i64,
+    ) -> Result<Rebuild, IndexError> {
         let new = beside(path, ".new");
         ground.remove(&new)?;
         ground.remove_beside(&new)?;
@@ -155,6 +164,7 @@ impl Rebuild {
             ground,
             path: path.to_owned(),
             options,
+            now_us,
         })
     }
 
@@ -168,9 +178,13 @@ impl Rebuild {
         // Rows of what was deleted would only be carried along.
         if entries
             .iter()
-            .any(|entry| matches!(entry, Entry::Deletion(_)))
+            .any(|entry| matches!(entry, Entry::Deletion(_) | Entry::Erasure(_)))
         {
-            while self.index.maintain(Duration::from_secs(1))?.more {}
+            while self
+                .index
+                .maintain(Duration::from_secs(1), self.now_us)?
+                .more
+            {}
         }
         Ok(outcomes)
     }
@@ -197,8 +211,9 @@ impl Rebuild {
             ground,
             path,
             options,
+            now_us,
         } = self;
-        while index.maintain(Duration::from_secs(1))?.more {}
+        while index.maintain(Duration::from_secs(1), now_us)?.more {}
         drop(index);
         let new = beside(&path, ".new");
         ground.settle(&new)?;

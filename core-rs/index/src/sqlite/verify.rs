@@ -11,7 +11,7 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Statements that give a row for each contradiction: what, and of which resource. Below a deleted resource rows
 /// go one by one, and counters are not kept.
-const CONTRADICTIONS: [(&str, &str); 9] = [
+const CONTRADICTIONS: [(&str, &str); 10] = [
     (
         "series counts other instances or bytes than it has",
         "SELECT series.id FROM series LEFT JOIN (
@@ -65,6 +65,12 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
     (
         "instance without its blob",
         "SELECT id FROM instance WHERE NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = instance.blob)",
+    ),
+    (
+        "deleted without an entry to purge it",
+        "SELECT id FROM (SELECT id FROM patient WHERE state = 4 UNION ALL SELECT id FROM study WHERE state = 4
+             UNION ALL SELECT id FROM series WHERE state = 4 UNION ALL SELECT id FROM instance WHERE state = 4)
+         WHERE NOT EXISTS (SELECT 1 FROM purge WHERE resource = id)",
     ),
     (
         "blob with other references than rows",

@@ -209,6 +209,7 @@ impl Writer {
                         transaction.places.clear();
                         delete::apply(transaction, deletion)?
                     }
+                    Entry::Erasure(erasure) => delete::erase(transaction, erasure)?,
                     Entry::Event(event) => transaction.event(event)?,
                 });
             }

@@ -228,7 +228,7 @@ pub fn changes_of_deleted_resources_disappear_and_numbers_are_not_reused(index: 
         json!({"Changes": [], "Done": true, "Last": numbers[8]})
     );
     while index
-        .maintain(std::time::Duration::from_millis(50))
+        .maintain(std::time::Duration::from_millis(50), super::world::NOW_US)
         .expect("purges")
         .more
     {}

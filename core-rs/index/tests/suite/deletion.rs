@@ -1,6 +1,6 @@
 //! Deletion: hidden at once, gone after maintenance.
 
-use super::world::{Feed, VIEW, arrival, json, resource};
+use super::world::{Feed, NOW_US, VIEW, arrival, json, resource};
 use serde_json::json;
 use std::time::Duration;
 use vna_dicom::Level;
@@ -9,7 +9,9 @@ use vna_index::{DEFAULT_TENANT, DuplicatePolicy, FreedBlob, Index, Outcome, Page
 fn purge(index: &dyn Index) -> Vec<FreedBlob> {
     let mut freed = Vec::new();
     loop {
-        let done = index.maintain(Duration::from_millis(1)).expect("purges");
+        let done = index
+            .maintain(Duration::from_millis(1), NOW_US)
+            .expect("purges");
         freed.extend(done.freed);
         if !done.more {
             return freed;
@@ -204,7 +206,9 @@ pub fn a_large_purge_is_done_in_slices(index: &dyn Index) {
     let mut freed = Vec::new();
     let mut slices = 0;
     loop {
-        let done = index.maintain(Duration::from_micros(200)).expect("purges");
+        let done = index
+            .maintain(Duration::from_micros(200), NOW_US)
+            .expect("purges");
         freed.extend(done.freed);
         slices += 1;
         if !done.more {

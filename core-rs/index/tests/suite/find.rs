@@ -1,6 +1,6 @@
 //! Queries: every answer is compared with what a look at each resource gives.
 
-use super::world::{Feed, Made, VIEW, arrival, json};
+use super::world::{Feed, Made, NOW_US, VIEW, arrival, json};
 use std::time::Duration;
 use vna_dicom::{Level, PublicId, Tag, main_tags};
 use vna_index::{
@@ -234,7 +234,7 @@ fn compare_all(index: &dyn Index, all: &[Made]) {
 
 fn settle(index: &dyn Index) {
     while index
-        .maintain(Duration::from_millis(20))
+        .maintain(Duration::from_millis(20), NOW_US)
         .expect("maintains")
         .more
     {}

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod deletion;
 pub mod find;
+pub mod grace;
 pub mod ingest;
 pub mod world;
 
@@ -53,6 +54,14 @@ macro_rules! everything {
             versions_below_a_deleted_series_are_counted_off,
             a_large_purge_is_done_in_slices,
             what_is_live_in_each_unit_is_counted_until_its_rows_are_gone,
+        }
+        grace {
+            what_was_deleted_seems_gone_and_stays_until_its_time_has_come,
+            what_was_deleted_is_described_from_the_patient_down,
+            an_erasure_ends_the_time_of_its_deletions_alone,
+            deleted_instances_are_found_from_every_level,
+            the_same_instance_can_be_deleted_again_and_again,
+            kept_versions_come_behind_the_instance_that_was_current,
         }
         find {
             every_key_finds_what_a_look_at_each_resource_finds,

@@ -179,6 +179,7 @@ impl<'i> Feed<'i> {
             level,
             public_id: id,
             at_us: NOW_US,
+            keep_us: 0,
         };
         self.index
             .apply(&[Entry::Deletion(deletion)])

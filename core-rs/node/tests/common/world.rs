@@ -207,7 +207,7 @@ impl World {
 
     /// Lets background work run to its end.
     pub fn tidy(&mut self) -> Done {
-        let tidied = self.archive().tidy();
+        let tidied = self.archive().tidy(vna_node::now_us());
         stopped_or(&self.disk, "tidying", tidied)?;
         self.check()
     }
