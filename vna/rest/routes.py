@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vna.rest import openapi_route, resources, server_routes
+from vna.rest import deleted, openapi_route, resources, server_routes
 from vna.rest.describe import (
     CONDITIONAL,
     DICOM,
@@ -63,7 +63,7 @@ class Entry(NamedTuple):
 
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [*SERVER, *INSTANCE]
+    entries = [*SERVER, *INSTANCE, *UPKEEP]
     for level in ABOVE:
         entries += level_routes(level)
     return entries
@@ -155,6 +155,44 @@ INSTANCE = [
         resources.simple,
         "All tags, by name",
         answer("SimplifiedTags"),
+    ),
+]
+
+UPKEEP = [
+    Entry(
+        "GET",
+        "/tools/deleted",
+        deleted.deleted,
+        "What was deleted and can be brought back",
+        answer("Deletions"),
+        query=(SINCE, LIMIT),
+    ),
+    Entry(
+        "POST",
+        "/tools/undelete",
+        deleted.undelete,
+        "Bring back what was deleted",
+        answer("Undeleted"),
+        body=Body({JSON: "Undelete"}, "Ids of what was deleted, of something in it or around it"),
+        refusals=(507,),
+    ),
+    Entry(
+        "POST",
+        "/tools/erase",
+        deleted.erase,
+        "End the time in which it can be brought back",
+        answer("Erased"),
+        body=Body({JSON: "Erase"}, "Ids of what was deleted, or that all of it is meant"),
+        refusals=(507,),
+    ),
+    Entry(
+        "POST",
+        "/tools/compact",
+        deleted.compact,
+        "Rewrite packs without their dead bytes",
+        answer("Compacted"),
+        body=Body({JSON: "Compact"}, "From which share of live bytes on a pack stays as it is"),
+        refusals=(507,),
     ),
 ]
 

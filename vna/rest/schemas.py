@@ -108,6 +108,36 @@ SCHEMAS: dict[str, Schema] = {
         {"ID": PUBLIC_ID, "Path": TEXT, "Type": {"enum": LEVELS[:-1]}},
     ),
     "Deleted": record({"RemainingAncestor": {"oneOf": [{"type": "null"}, reference("Ancestor")]}}),
+    "Deletions": array(
+        record(
+            {
+                "Deletion": COUNT,
+                "ID": PUBLIC_ID,
+                "Type": {"enum": LEVELS},
+                "Deleted": STAMP,
+                "Until": STAMP,
+                "Instances": COUNT,
+                "Bytes": COUNT,
+                "MainDicomTags": BY_NAME,
+            }
+        )
+    ),
+    "Undelete": record({"Resources": array(TEXT)}),
+    "Undeleted": record(
+        {
+            "Restored": COUNT,
+            "Present": COUNT,
+            "Versions": COUNT,
+            "Unknown": array(TEXT),
+            "Problems": array(TEXT),
+        }
+    ),
+    "Erase": record({}, {"Resources": array(TEXT), "All": FLAG}),
+    "Erased": record({"Erased": COUNT, "Unknown": array(TEXT)}),
+    "Compact": record({}, {"BelowPercent": {"type": "integer", "minimum": 1, "maximum": 100}}),
+    "Compacted": array(
+        record({"Pack": TEXT, "BytesBefore": COUNT, "BytesAfter": COUNT}, {"Problem": TEXT})
+    ),
     "Stored": record(
         {
             "ID": PUBLIC_ID,

@@ -4,19 +4,19 @@ The coroutines work on the archive that this process serves, the `offline_` func
 server has open (they raise AlreadyOpen if one has). Both give the same reports, the coroutines as
 finished JSON.
 
-Deletions: an array of objects, the last deletion first, with `Deletion` (its number), `ID` and `Type`
-of what was deleted, `Deleted` and `Until` (yyyymmddThhmmss, UTC), `Instances`, `Bytes` and
+Deletions: an array of objects, the last deletion first, with `Deletion` (its number), `ID` and
+`Type` of what was deleted, `Deleted` and `Until` (yyyymmddThhmmss, UTC), `Instances`, `Bytes` and
 `MainDicomTags` by name, from the patient's down to its own.
 
-Undelete: `Restored`, `Present` (there already, with the same bytes) and `Versions` (another instance is
-live, so this one is kept as a version) count instances; `Unknown` lists ids of which nothing can be
-brought back, `Problems` the instances that could not be, in words. A request that was cut short is
-finished by the same request.
+Undelete: `Restored`, `Present` (there already, with the same bytes) and `Versions` (another
+instance is live, so this one is kept as a version) count instances; `Unknown` lists ids of which
+nothing can be brought back, `Problems` the instances that could not be, in words. A request that
+was cut short is finished by the same request.
 
 Erase: `Erased` counts deletions, `Unknown` lists ids that no deletion took as a whole.
 
-Compact: an array of objects with `Pack`, `BytesBefore`, `BytesAfter` and, if it could not be rewritten,
-`Problem`.
+Compact: an array of objects with `Pack`, `BytesBefore`, `BytesAfter` and, if it could not be
+rewritten, `Problem`.
 """
 
 from __future__ import annotations

@@ -474,7 +474,7 @@ fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], Strin
         .map(Cut::AtSync)
         .chain((0..12).map(|i| Cut::AtOperation(1 + i * operations / 12)))
         .map(|cut| (cut, 1))
-        .chain(tail.clone().map(|at| (Cut::AtOperation(at), 20)));
+        .chain(tail.clone().map(|at| (Cut::AtOperation(at), 30)));
     for (cut, seeds) in cuts {
         let disk = base.survive(Survival::Everything);
         if let Some(site) = skipped {
