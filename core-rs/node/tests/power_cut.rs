@@ -52,19 +52,92 @@ fn life(world: &mut World) -> Done {
     world.check()
 }
 
-/// Runs the workload until the planned cut. `None` if it ended before.
-fn run(
+/// Deletions that are taken back, or erased, or whose time comes.
+fn life_with_grace(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 500)?;
+    world.store(B, 1, 3_000)?;
+    world.store(A, 2, 700)?; // a version is kept of it
+    world.store(C, 1, 8_000)?; // in a file of its own
+    world.store(D, 1, 4_000)?;
+    world.delete(Level::Series, A)?;
+    world.delete(Level::Study, C)?;
+    world.tidy()?;
+    world.undelete(Level::Instance, B)?; // a part of what was deleted
+    world.undelete(Level::Series, A)?;
+    world.undelete(Level::Patient, C)?;
+    world.delete(Level::Instance, D)?;
+    world.store(D, 2, 900)?;
+    world.undelete(Level::Instance, D)?; // what came since stays
+    world.restart()?;
+    world.delete(Level::Instance, A)?;
+    world.erase(Level::Instance, A)?;
+    world.compact()?;
+    // A deletion of what is in older packs must outlive all packs behind it.
+    world.delete(Level::Instance, B)?;
+    for number in 10..16 {
+        world.store(Who(3, 1, 1, number), 1, 2_000)?;
+    }
+    for number in 10..15 {
+        world.delete(Level::Instance, Who(3, 1, 1, number))?;
+        world.erase(Level::Instance, Who(3, 1, 1, number))?;
+    }
+    world.compact()?;
+    world.lose_index()?;
+    world.store(B, 3, 100)?;
+    world.delete(Level::Instance, B)?;
+    world.delete(Level::Patient, C)?;
+    world.compact()?;
+    world.undelete(Level::Series, B)?; // of two deletions the last
+    world.delete(Level::Instance, B)?;
+    world.reindex()?;
+    world.a_day_later()?;
+    world.compact()
+}
+
+/// A workload and its policy.
+#[derive(Clone, Copy)]
+struct Plan {
+    life: fn(&mut World) -> Done,
     duplicates: Duplicates,
-    skipped: Option<SyncSite>,
-    cut: Cut,
-) -> Result<Option<World>, String> {
+    has_grace: bool,
+}
+
+impl Plan {
+    fn world(self, disk: CutDisk) -> World {
+        let world = World::new(disk, self.duplicates);
+        match self.has_grace {
+            true => world.with_grace(),
+            false => world,
+        }
+    }
+}
+
+fn plan(duplicates: Duplicates) -> Plan {
+    Plan {
+        life,
+        duplicates,
+        has_grace: false,
+    }
+}
+
+fn plan_with_grace(duplicates: Duplicates) -> Plan {
+    Plan {
+        life: life_with_grace,
+        duplicates,
+        has_grace: true,
+    }
+}
+
+/// Runs the workload until the planned cut. `None` if it ended before.
+fn run(plan: Plan, skipped: Option<SyncSite>, cut: Cut) -> Result<Option<World>, String> {
     let disk = CutDisk::new();
     if let Some(site) = skipped {
         disk.skip_syncs_at(site);
     }
     disk.cut_at(cut);
-    let mut world = World::new(disk, duplicates);
-    match life(&mut world) {
+    let mut world = plan.world(disk);
+    match (plan.life)(&mut world) {
         Ok(()) => Ok(None),
         Err(Trouble::Stopped) => Ok(Some(world)),
         Err(Trouble::Violation(problem)) => Err(format!("before {cut:?}: {problem}")),
@@ -83,6 +156,12 @@ fn recover(world: &World, survival: Survival, second_cut: u64) -> Result<(), Str
         .open()
         .map_err(|trouble| explain("recovery", trouble))?;
 
+    let mut undeleted = after.on(world.disk.survive(survival));
+    undeleted
+        .open()
+        .and_then(|()| undeleted.undelete_all())
+        .map_err(|trouble| explain("undelete after recovery", trouble))?;
+
     let disk = world.disk.survive(survival);
     let mut rebuilt = after.on(disk);
     rebuilt
@@ -92,6 +171,7 @@ fn recover(world: &World, survival: Survival, second_cut: u64) -> Result<(), Str
             Survival::Nothing => rebuilt.reindex(), // reading every byte for all of them takes minutes
             _ => Ok(()),
         })
+        .and_then(|()| rebuilt.undelete_all())
         .map_err(|t| explain("reindex", t))?;
 
     let disk = world.disk.survive(survival);
@@ -114,14 +194,10 @@ fn recover(world: &World, survival: Survival, second_cut: u64) -> Result<(), Str
     }
 }
 
-fn cut_everywhere(
-    duplicates: Duplicates,
-    skipped: Option<SyncSite>,
-    seeds: u64,
-) -> Result<u64, String> {
+fn cut_everywhere(plan: Plan, skipped: Option<SyncSite>, seeds: u64) -> Result<u64, String> {
     for n in 1.. {
         let cut = Cut::AtSync(n);
-        let Some(world) = run(duplicates, skipped, cut)? else {
+        let Some(world) = run(plan, skipped, cut)? else {
             return Ok(n - 1);
         };
         let seeded = (0..seeds).map(|seed| Survival::Seeded(seed ^ (n << 20)));
@@ -139,12 +215,22 @@ fn cut_everywhere(
 #[test]
 fn what_was_answered_holds_after_a_power_cut_at_any_sync() {
     for duplicates in [Duplicates::Never, Duplicates::Always, Duplicates::IfChanged] {
-        let syncs = cut_everywhere(duplicates, None, 2)
+        let syncs = cut_everywhere(plan(duplicates), None, 2)
             .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
         assert!(
             syncs > 20,
             "{syncs} syncs are too few to have met all sites"
         );
+        println!("{duplicates:?}: cut at {syncs} syncs");
+    }
+}
+
+#[test]
+fn what_was_deleted_comes_back_or_stays_away_after_a_power_cut_at_any_sync() {
+    for duplicates in [Duplicates::Never, Duplicates::Always] {
+        let syncs = cut_everywhere(plan_with_grace(duplicates), None, 1)
+            .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
+        assert!(syncs > 20, "{syncs} syncs are too few");
         println!("{duplicates:?}: cut at {syncs} syncs");
     }
 }
@@ -200,7 +286,7 @@ const NEEDED_BY_THE_INDEX: [SyncSite; 2] = [SyncSite("index.database"), SyncSite
 #[test]
 fn without_a_sync_of_the_index_a_power_cut_breaks_it() {
     for site in NEEDED_BY_THE_INDEX {
-        let kept = cut_everywhere(Duplicates::Always, Some(site), 6);
+        let kept = cut_everywhere(plan(Duplicates::Always), Some(site), 6);
         assert!(kept.is_err(), "{site} seems to be superfluous");
         println!("without {site}: {}", kept.unwrap_err());
     }

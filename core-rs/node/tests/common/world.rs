@@ -40,6 +40,13 @@ pub struct World {
     duplicates: Duplicates,
     archive: Option<Archive>,
     fates: BTreeMap<Who, Fate>,
+    undelete_hours: u32,
+    /// The time of what was deleted has come.
+    is_later: bool,
+    /// What deletions took and can be brought back, the last one last.
+    kept: BTreeMap<Who, Vec<Vec<u8>>>,
+    /// What may be brought back: a request that was never answered decided it.
+    unsure: BTreeMap<Who, Vec<Vec<u8>>>,
     /// Every change that a reader has seen.
     seen: BTreeMap<i64, String>,
 }
@@ -64,8 +71,18 @@ impl World {
             duplicates,
             archive: None,
             fates,
+            undelete_hours: 0,
+            is_later: false,
+            kept: BTreeMap::new(),
+            unsure: BTreeMap::new(),
             seen,
         }
+    }
+
+    /// What is deleted can be brought back for a day.
+    pub fn with_grace(mut self) -> Self {
+        self.undelete_hours = 24;
+        self
     }
 
     /// The same expectations on another disk.
@@ -75,6 +92,10 @@ impl World {
             duplicates: self.duplicates,
             archive: None,
             fates: self.fates.clone(),
+            undelete_hours: self.undelete_hours,
+            is_later: self.is_later,
+            kept: self.kept.clone(),
+            unsure: self.unsure.clone(),
             seen: self.seen.clone(),
         }
     }
@@ -88,7 +109,7 @@ impl World {
                 duplicates: self.duplicates,
                 patient_issuers: false,
                 duplicate_retention_days: 0,
-                undelete_hours: 0,
+                undelete_hours: self.undelete_hours,
             },
             uploads: vna_node::UploadSettings::default(),
             limits: LimitSettings {
@@ -193,6 +214,16 @@ impl World {
             before.push(std::mem::replace(fate, Fate::absent()));
         }
         let answer = common::delete(self.archive(), level, of.public_id(level));
+        if self.undelete_hours > 0 {
+            let taken = match answer.is_ok() {
+                true => &mut self.kept,
+                false => &mut self.unsure,
+            };
+            for (who, before) in below.iter().zip(&before) {
+                let found = before.may_be.iter().flatten().cloned();
+                taken.entry(*who).or_default().extend(found);
+            }
+        }
         if answer.is_err() {
             for (who, before) in below.iter().zip(before) {
                 self.fates
@@ -205,9 +236,101 @@ impl World {
         stopped_or(&self.disk, "deleting", answer).map(|_| ())
     }
 
+    fn now_us(&self) -> i64 {
+        vna_node::now_us() + i64::from(self.is_later) * 25 * 3600 * 1_000_000
+    }
+
+    /// Who was deleted below a resource, and can be or may be brought back.
+    fn deleted_below(&self, level: Level, of: Who) -> BTreeSet<Who> {
+        let deleted = self.kept.keys().chain(self.unsure.keys()).copied();
+        deleted
+            .filter(|who| who.public_id(level) == of.public_id(level))
+            .collect()
+    }
+
+    /// Brings back what was deleted of a resource, and holds the answer against the model.
+    pub fn undelete(&mut self, level: Level, of: Who) -> Done {
+        let mut wanted = BTreeMap::new();
+        for who in self.deleted_below(level, of) {
+            let kept = self.kept.remove(&who).unwrap_or_default();
+            let unsure = self.unsure.remove(&who).unwrap_or_default();
+            let contents = [kept.clone(), unsure.clone()].concat();
+            let fate = self.fates.entry(who).or_default();
+            // What is live stays. What was deleted last comes back, and unless that is known, any of them.
+            let absent_before = fate.may_be.remove(&None);
+            wanted.insert(who, (absent_before, contents));
+            if absent_before {
+                let last = kept.last().cloned().filter(|_| !self.is_later);
+                fate.may_be.extend(unsure.into_iter().map(Some));
+                fate.may_be.insert(last);
+            }
+        }
+        let ids = [of.public_id(level)];
+        let answer = self.archive().undelete(DEFAULT_TENANT, &ids, self.now_us());
+        if answer.is_err() {
+            // Any part of it may have been done.
+            for (who, (absent_before, contents)) in wanted {
+                let fate = self.fates.entry(who).or_default();
+                fate.may_be.extend(absent_before.then_some(None));
+                self.unsure.insert(who, contents);
+            }
+        }
+        let report = stopped_or(&self.disk, "undeleting", answer)?;
+        match report.problems.first() {
+            Some(problem) => Err(Trouble::Violation(format!("undelete: {problem}"))),
+            None => self.check(),
+        }
+    }
+
+    /// Ends the time in which a resource can be brought back.
+    pub fn erase(&mut self, level: Level, of: Who) -> Done {
+        let mut erased = BTreeMap::new();
+        for who in self.deleted_below(level, of) {
+            erased.insert(who, self.kept.remove(&who).unwrap_or_default());
+        }
+        let what = vna_node::Erased::Of(vec![of.public_id(level)]);
+        let answer = self.archive().erase(DEFAULT_TENANT, &what, self.now_us());
+        if answer.is_err() {
+            for (who, contents) in erased {
+                self.unsure.entry(who).or_default().extend(contents);
+            }
+        }
+        let report = stopped_or(&self.disk, "erasing", answer)?;
+        match report.unknown.first() {
+            Some(id) => Err(Trouble::Violation(format!("{id} was not erased"))),
+            None => self.check(),
+        }
+    }
+
+    /// The time of all that was deleted has come.
+    pub fn a_day_later(&mut self) -> Done {
+        self.is_later = true;
+        self.tidy()
+    }
+
+    /// Brings back whatever can be: what was kept must come back, what was erased must not.
+    pub fn undelete_all(&mut self) -> Done {
+        let all: BTreeSet<Who> = self.fates.keys().copied().collect();
+        for who in all {
+            self.undelete(Level::Patient, who)?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites all packs that hold dead bytes.
+    pub fn compact(&mut self) -> Done {
+        let done = self.archive().compact(100, self.now_us());
+        let packs = stopped_or(&self.disk, "compacting", done)?;
+        match packs.into_iter().find_map(|pack| pack.problem) {
+            Some(_) if self.disk.is_cut() => Err(Trouble::Stopped),
+            Some(problem) => Err(Trouble::Violation(format!("compacting: {problem}"))),
+            None => self.check(),
+        }
+    }
+
     /// Lets background work run to its end.
     pub fn tidy(&mut self) -> Done {
-        let tidied = self.archive().tidy(vna_node::now_us());
+        let tidied = self.archive().tidy(self.now_us());
         stopped_or(&self.disk, "tidying", tidied)?;
         self.check()
     }
