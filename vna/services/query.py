@@ -1,0 +1,36 @@
+"""Searching the archive: one grammar for REST, the command line and programs.
+
+The grammar is that of `POST /tools/find`, as clients of Orthanc know it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from vna.services.archive import Archive
+
+
+async def find(archive: Archive, request: dict[str, Any]) -> bytes:
+    """Return what matches, as a JSON list of ids or, with `Expand`, of objects.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where to search.
+    request : dict
+        The body of `POST /tools/find`: `Level` and `Query` (keyword or number of a tag, and what
+        it must match as C-FIND writes it), and what else the route takes.
+
+    Returns
+    -------
+    bytes
+        JSON.
+
+    Raises
+    ------
+    VnaError
+        With a message that names the field, if the request is none.
+    """
+    return await archive._json(archive.core.query(msgspec.json.encode(request)))
