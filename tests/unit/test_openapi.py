@@ -46,7 +46,7 @@ def test_the_document_is_openapi_3_1(described):
 
 def test_all_that_is_served_is_described_and_no_more(application, described):
     served = {
-        (method, route.path) for route in application.router.routes for method in route.app.handlers
+        (method, path) for path, handlers in application.operations.items() for method in handlers
     }
     assert len(served) > 20
     assert operations(described) == served

@@ -1,4 +1,4 @@
-"""The ASGI application: hot routes first, then the table; every error in one form.
+"""The ASGI application: the route table served, every error in one form.
 
 Around each request, in this order: headers that every answer carries, spoofed methods, the guard
 against other sites' pages, and the translation of errors.
@@ -7,20 +7,19 @@ against other sites' pages, and the translation of errors.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import traceback
-from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from vna.errors import Busy, NotAllowed, NotFound, VnaError
-from vna.rest import resources
 from vna.rest.errors import error_response
 from vna.rest.requests import BodyBudget, Call, Handler
+from vna.rest.router import Router
 from vna.rest.routes import table
 from vna.services.archive import Archive
 from vna.settings import is_loopback
@@ -29,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SPOOFED = frozenset({"PUT", "DELETE"})
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+# Names by which requests call us: a client uses one, and to tell whether it is ours takes as long
+# as to find a route.
+KNOWN_NAMES = 256
 
 
 class Application:
@@ -43,13 +46,10 @@ class Application:
         # None: any. Who listens wider is called by names that we cannot know.
         wide = not is_loopback(http.host) or "*" in http.allowed_hosts
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
-        self.router = Router(self._routes(), redirect_slashes=False, default=self._unknown)
-
-    def _routes(self) -> list[Route]:
-        by_path: dict[str, dict[str, Handler]] = {}
-        for entry in table():
-            by_path.setdefault(entry.path, {})[entry.method] = entry.handler
-        return [Route(path, Methods(self, handlers)) for path, handlers in by_path.items()]
+        self.operations = operations()
+        self.router: Router[dict[str, Handler]] = Router()
+        for path, handlers in self.operations.items():
+            self.router.add(path, handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -84,8 +84,7 @@ class Application:
             scope = spoof_method(scope)
             if scope["method"] not in SAFE_METHODS:
                 refuse_other_sites(scope)
-            if not await self._hot(scope, receive, secure):
-                await self.router(scope, receive, secure)
+            await self._route(scope, receive, secure)
         except VnaError as error:
             if error.http_status >= 500:
                 logger.error(
@@ -106,55 +105,32 @@ class Application:
             unforeseen = VnaError("see the server's log")
             await error_response(unforeseen, scope["method"], scope["path"])(scope, receive, secure)
 
-    async def _hot(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer the routes that carry bytes without walking the table; False if it is none."""
-        parts = scope["path"].split("/")
-        if len(parts) < 2 or parts[1] != "instances":
-            return False
-        if len(parts) == 2 and scope["method"] == "POST":
-            handler: Handler = resources.upload
-        elif (
-            len(parts) == 4
-            and parts[3] == "file"
-            and scope["method"] in {"GET", "HEAD"}
-            and parts[2]
-        ):
-            scope["path_params"] = {"id": parts[2]}
-            handler = resources.file
-        else:
-            return False
-        await self.run(handler, scope, receive, send)
-        return True
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the operation answer that the request names; HEAD is GET without its body."""
+        found = self.router.find(scope["path"])
+        if found is None:
+            raise NotFound(f"there is no {scope['path']}", "route.unknown")
+        handlers, scope["path_params"] = found
+        method = scope["method"]
+        handler = handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            refusal = Response(None, 405, headers={"Allow": ",".join(sorted(handlers))})
+            await refusal(scope, receive, send)
+            return
+        await self.run(handler, scope, receive, bodiless(send) if method == "HEAD" else send)
 
     async def run(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `handler` answer."""
-        request = Request(scope, receive)
-        answer = await handler(Call(request, self.archive, self.budget))
+        answer = await handler(Call(Request(scope, receive), self.archive, self.budget))
         await answer(scope, receive, send)
 
-    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotFound(f"there is no {scope['path']}", "route.unknown")
 
-
-class Methods:
-    """The operations of one path."""
-
-    def __init__(self, application: Application, handlers: Mapping[str, Handler]):
-        self.application = application
-        self.handlers = handlers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the handler of the method; HEAD is GET without its body."""
-        method = scope["method"]
-        handler = self.handlers.get("GET" if method == "HEAD" else method)
-        if handler is None:
-            allowed = sorted(self.handlers)
-            refusal = Response(None, 405, headers={"Allow": ",".join(allowed)})
-            await refusal(scope, receive, send)
-            return
-        await self.application.run(
-            handler, scope, receive, bodiless(send) if method == "HEAD" else send
-        )
+def operations() -> dict[str, dict[str, Handler]]:
+    """Return the handlers of the table by path and method."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for entry in table():
+        by_path.setdefault(entry.path, {})[entry.method] = entry.handler
+    return by_path
 
 
 class Answer:
@@ -170,7 +146,7 @@ class Answer:
             self.started = True
             message["headers"] = [
                 *message.get("headers", ()),
-                (b"x-content-type-options", b"nosniff"),
+                NO_SNIFFING,
             ]
         await self._send(message)
 
@@ -226,6 +202,13 @@ def refuse_other_sites(scope: Scope) -> None:
         raise NotAllowed(f"a page of another site ({origin or site}) may not change the archive")
 
 
+@functools.lru_cache(KNOWN_NAMES)
+def host_name(host: str) -> tuple[str, bool]:
+    """Return the name in a Host header without its port, and whether it means this machine."""
+    name = host.lower().rsplit(":", 1)[0] if not host.endswith("]") else host.lower()
+    return name, is_loopback(name)
+
+
 def refuse_other_hosts(scope: Scope, known: frozenset[str]) -> None:
     """Raise NotAllowed if the request calls us by a name that is not ours.
 
@@ -235,8 +218,8 @@ def refuse_other_hosts(scope: Scope, known: frozenset[str]) -> None:
     host = header(scope, b"host")
     if not host:
         return
-    name = host.lower().rsplit(":", 1)[0] if not host.endswith("]") else host.lower()
-    if name not in known and not is_loopback(name):
+    name, ours = host_name(host)
+    if not ours and name not in known:
         raise NotAllowed(
             f"the request calls this server {name!r}, which listens on loopback only; "
             f"if a proxy sends it, add the name to http.allowed_hosts"
