@@ -93,6 +93,13 @@ def pss_bytes(root: int) -> int:
     return total
 
 
+def public_id(identity: dict[str, str], level: int) -> str:
+    """Return the id that clients know a resource by; level 1 is the patient, 4 the instance."""
+    names = ("patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
+    digest = hashlib.sha1("|".join(identity[name] for name in names[:level]).encode()).hexdigest()
+    return "-".join(digest[at : at + 8] for at in range(0, 40, 8))
+
+
 class Server:
     """One server process with empty storage of its own."""
 
@@ -188,20 +195,29 @@ class Server:
             return self.log_path.read_bytes()[-2000:].decode(errors="replace")
         return "(no log)"
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
 
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self.request("GET", path)
+
     def get_json(self, path: str) -> Any:
-        status, body = self.get(path)
+        return self.json_of("GET", path)
+
+    def post_json(self, path: str, body: str) -> Any:
+        return self.json_of("POST", path, body)
+
+    def json_of(self, method: str, path: str, body: str | None = None) -> Any:
+        status, answer = self.request(method, path, body)
         if status != 200:
-            raise RuntimeError(f"{self.name}: GET {path} answered {status}: {body[:200]!r}")
-        return json.loads(body)
+            raise RuntimeError(f"{self.name}: {method} {path} answered {status}: {answer[:200]!r}")
+        return json.loads(answer)
 
     def version(self) -> str:
         # VNA answers with the version of the interface that it imitates, and beside it its own.
@@ -213,10 +229,7 @@ class Server:
 
     def data_set(self, identity: dict[str, str]) -> bytes:
         """Fetch one instance and return its data set, without preamble and meta header."""
-        levels = ("patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
-        digest = hashlib.sha1("|".join(identity[level] for level in levels).encode()).hexdigest()
-        public_id = "-".join(digest[at : at + 8] for at in range(0, 40, 8))
-        status, file = self.get(f"/instances/{public_id}/file")
+        status, file = self.get(f"/instances/{public_id(identity, 4)}/file")
         if status != 200:
             raise RuntimeError(f"{self.name}: instance {identity} answered {status}")
         assert file[128:132] == b"DICM", f"{self.name}: no DICM at byte 128"
@@ -418,6 +431,26 @@ def send(program: Path, server: Server, **options: object) -> dict[str, Any]:
     foreign = busy_seconds() - busy_before
     foreign -= report["cpu_seconds"] + report["generator_cpu_seconds"]
     report["foreign_processors"] = foreign / (time.monotonic() - began)
+    return report
+
+
+def ask(
+    program: Path, server: Server, requests: list[dict[str, str]], **options: object
+) -> dict[str, Any]:
+    """Ask `requests` over and over; see the load generator for their form.
+
+    Returns the report of the load generator and, beside it, `cpu_seconds_per_1000` answers and
+    `foreign_processors`, as in `send`.
+    """
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(json.dumps(request) + "\n" for request in requests)
+        file.flush()
+        before, busy_before, began = server.cpu_seconds(), busy_seconds(), time.monotonic()
+        report = loadgen(program, "http", port=server.http_port, requests=file.name, **options)
+        used = server.cpu_seconds() - before
+    foreign = busy_seconds() - busy_before - used - report["generator_cpu_seconds"]
+    report["foreign_processors"] = foreign / (time.monotonic() - began)
+    report["cpu_seconds_per_1000"] = used / report["answered"] * 1000
     return report
 
 

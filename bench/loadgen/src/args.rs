@@ -14,8 +14,10 @@ usage: vna-loadgen COMMAND [--name value]...
 commands
   send    C-STORE objects, prepared before the clock starts; prints a JSON report
   echo    C-ECHO as fast as the peer answers; prints a JSON report
+  http    ask what --requests lists over and over for --seconds; prints a JSON report
   files   write the same objects as files below --directory, each synced; prints a JSON report
   dump    write the data set of object --first to the file --out; prints its identity as JSON
+  identities  print the UIDs of --count objects from --first on, a JSON object per line
   list    print the studies of the blocks from --first to --first + --count (kind headers), a JSON
           object per line
 
@@ -34,6 +36,8 @@ options
   --limit 900            seconds after which nothing more is sent
   --threads 4 --directory PATH   for the command files
   --out PATH             for the command dump
+  --requests PATH --clients 1 --seconds 5   for the command http: a JSON object per line with path
+                         and, if they are not GET and empty, method and body
 ";
 
 /// Longest run that can be asked for: no load of this program is endless.
@@ -54,6 +58,9 @@ pub struct Args {
     pub threads: usize,
     pub directory: PathBuf,
     pub out: PathBuf,
+    pub requests: PathBuf,
+    pub clients: usize,
+    pub seconds: Duration,
     kind: String,
     templates: Vec<PathBuf>,
     seed: u64,
@@ -87,6 +94,9 @@ impl Args {
             threads: take.one("threads", 4)?,
             directory: take.one("directory", PathBuf::new())?,
             out: take.one("out", PathBuf::new())?,
+            requests: take.one("requests", PathBuf::new())?,
+            clients: take.one("clients", 1)?,
+            seconds: Duration::from_secs(take.one("seconds", 5)?),
             kind: take.one("kind", "ct".to_owned())?,
             templates: take
                 .all("template")
@@ -118,6 +128,8 @@ impl Args {
             ("limit", self.limit.as_secs(), 1..=LONGEST_RUN_S),
             ("timeout", self.timeout.as_secs(), 1..=LONGEST_RUN_S),
             ("threads", self.threads as u64, 1..=64),
+            ("clients", self.clients as u64, 1..=256),
+            ("seconds", self.seconds.as_secs(), 1..=LONGEST_RUN_S),
             ("per-series", self.shape.instances_per_series, 1..=1_000_000),
             ("per-study", self.shape.series_per_study, 1..=1_000_000),
         ];

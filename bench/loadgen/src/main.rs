@@ -1,9 +1,10 @@
-//! Load generator: feeds a DICOM archive C-STORE requests that were framed before the clock starts,
+//! Load generator: feeds an archive C-STORE or HTTP requests that were framed before the clock starts,
 //! so that on a shared machine nearly all of the processor is left to the archive.
 
 mod args;
 mod element;
 mod files;
+mod http;
 mod names;
 mod objects;
 mod pdu;
@@ -13,6 +14,7 @@ mod run;
 mod template;
 
 use args::{Args, USAGE};
+use element::Object;
 use population::{BLOCK_INSTANCES, Population};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, Write};
@@ -24,8 +26,10 @@ fn main() -> ExitCode {
         .and_then(|args| match args.command.as_str() {
             "send" => run::send(&args).and_then(|report| print(&report)),
             "echo" => run::echo(&args).and_then(|report| print(&report)),
+            "http" => http::ask(&args).and_then(|report| print(&report)),
             "files" => files::write(&args).and_then(|report| print(&report)),
             "dump" => dump(&args).and_then(|report| print(&report)),
+            "identities" => identities(&args),
             "list" => list(&args),
             command => Err(format!("{command}: no such command\n\n{USAGE}")),
         });
@@ -51,18 +55,34 @@ fn dump(args: &Args) -> Result<Value, String> {
         let set = [object.head.as_slice(), tail].concat();
         dumped = std::fs::write(&args.out, set)
             .map_err(|error| format!("{}: {error}", args.out.display()))
-            .map(|()| {
-                json!({
-                    "sop_class_uid": object.sop_class_uid,
-                    "transfer_syntax_uid": object.transfer_syntax_uid,
-                    "patient_id": object.identity.patient_id,
-                    "study_instance_uid": object.identity.study_instance_uid,
-                    "series_instance_uid": object.identity.series_instance_uid,
-                    "sop_instance_uid": object.identity.sop_instance_uid,
-                })
-            });
+            .map(|()| identity(&object));
     });
     dumped
+}
+
+fn identity(object: &Object) -> Value {
+    json!({
+        "sop_class_uid": object.sop_class_uid,
+        "transfer_syntax_uid": object.transfer_syntax_uid,
+        "patient_id": object.identity.patient_id,
+        "study_instance_uid": object.identity.study_instance_uid,
+        "series_instance_uid": object.identity.series_instance_uid,
+        "sop_instance_uid": object.identity.sop_instance_uid,
+    })
+}
+
+/// Lists who the objects are, so that a benchmark can ask for them.
+fn identities(args: &Args) -> Result<(), String> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut written = Ok(());
+    args.source()?.each(args.first, args.count, |object| {
+        if written.is_ok() {
+            written = writeln!(out, "{}", identity(&object));
+        }
+    });
+    written
+        .and_then(|()| out.flush())
+        .map_err(|e| e.to_string())
 }
 
 /// Lists the studies of whole blocks, so that a benchmark knows the right answer to a query.

@@ -231,24 +231,9 @@ fn transmit(mut association: Association, prepared: &Prepared, limit: Duration) 
 
 /// Every request without the status 0000 is a failure, also one that was never sent.
 fn report(outcomes: &[Outcome], started: Instant, count: u64) -> Value {
-    let mut latencies: Vec<Duration> = outcomes
+    let latencies = outcomes
         .iter()
-        .flat_map(|outcome| outcome.latencies.iter().copied())
-        .collect();
-    latencies.sort_unstable();
-    let at = |share: f64| {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index into the list"
-        )]
-        let index =
-            ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
-        latencies
-            .get(index)
-            .map(|latency| latency.as_secs_f64() * 1e3)
-    };
+        .flat_map(|outcome| outcome.latencies.iter().copied());
     let ended = outcomes
         .iter()
         .filter_map(|outcome| outcome.ended)
@@ -278,8 +263,27 @@ fn report(outcomes: &[Outcome], started: Instant, count: u64) -> Value {
         "per_second": rate,
         "data_set_bytes": bytes,
         "megabytes_per_second": megabytes,
-        "latency_ms": {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": at(1.0)},
+        "latency_ms": latency_report(latencies.collect()),
     })
+}
+
+/// Shares of latencies in milliseconds; null where there are none.
+pub fn latency_report(mut latencies: Vec<Duration>) -> Value {
+    latencies.sort_unstable();
+    let at = |share: f64| {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index into the list"
+        )]
+        let index =
+            ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
+        latencies
+            .get(index)
+            .map(|latency| latency.as_secs_f64() * 1e3)
+    };
+    json!({"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": at(1.0)})
 }
 
 /// User and system time of this process, all threads, ended ones too.
