@@ -14,7 +14,7 @@ import typer
 import typer.main
 
 from vna.cli import flags
-from vna.cli.command import Json, plain, print_json, with_settings
+from vna.cli.command import Json, Url, plain, print_json, with_settings
 from vna.cli.exits import INTERRUPTED, MEANINGS, USAGE
 from vna.settings import Settings
 
@@ -35,6 +35,9 @@ def serve(settings: Settings) -> int:
     from vna.cli.serve import serve as run
 
     return run(settings)
+
+
+Ids = typer.Argument(metavar="ID", help="Of a patient, study, series or instance")
 
 
 @app.command("import")
@@ -72,13 +75,80 @@ def check(settings: Settings) -> int:
 
 @app.command()
 @with_settings()
+def deleted(settings: Settings, url: Url = None, as_json: Json = False) -> int:
+    """List what was deleted and can be brought back, the last deletion first."""
+    from vna.cli.upkeep import deleted as run
+
+    return run(settings, url, as_json)
+
+
+@app.command()
+@with_settings()
+def undelete(
+    settings: Settings, ids: Annotated[list[str], Ids], url: Url = None, as_json: Json = False
+) -> int:
+    """Bring back what was deleted of these resources. What arrived since stays."""
+    from vna.cli.upkeep import undelete as run
+
+    return run(settings, ids, url, as_json)
+
+
+@app.command()
+@with_settings()
+def erase(
+    settings: Settings,
+    ids: Annotated[list[str] | None, Ids] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", metavar="", help="All that was deleted")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """End the time in which what was deleted can be brought back: it is gone for good."""
+    from vna.cli.upkeep import erase as run
+
+    return run(settings, ids or [], everything, yes, url, as_json)
+
+
+@app.command()
+@with_settings()
+def compact(
+    settings: Settings,
+    below: Annotated[
+        int,
+        typer.Option(
+            metavar="PERCENT",
+            min=1,
+            max=100,
+            help="Rewrite packs of which less is still needed; 100: all that hold dead bytes",
+        ),
+    ] = 100,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Rewrite packs without the bytes that nobody needs, to give their space back."""
+    from vna.cli.upkeep import compact as run
+
+    return run(settings, below, url, as_json)
+
+
+@app.command()
+@with_settings()
 def config(
     given: flags.Given,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say what each key means, takes, and who set it")
+        bool,
+        typer.Option(
+            "--explain", metavar="", help="Say what each key means, takes, and who set it"
+        ),
     ] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of vna.toml")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The reference of all keys")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", metavar="", help="The JSON schema of vna.toml")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", metavar="", help="The reference of all keys")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Print the settings in force, as a vna.toml."""

@@ -19,7 +19,14 @@ from vna.settings import Settings
 
 Command = Callable[..., int]
 
-Json = Annotated[bool, typer.Option("--json", help="For programs: JSON and nothing else")]
+# A flag has no value to show in the help.
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="For programs: JSON and nothing else")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A running archive, else the one of this folder"),
+]
 
 
 def option(flag: Flag) -> Any:
@@ -102,4 +109,4 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
-__all__ = ["Command", "Json", "Settings", "plain", "print_json", "split", "with_settings"]
+__all__ = ["Command", "Json", "Settings", "Url", "plain", "print_json", "split", "with_settings"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from vna.cli import running
 from vna.cli.progress import progress
 from vna.services import maintenance
 from vna.settings import Settings
@@ -17,6 +18,7 @@ Work = Callable[[Settings, maintenance.Step], dict[str, Any]]
 
 def run_with_progress(title: str, work: Work, settings: Settings) -> dict[str, Any]:
     """Run `work` with a bar on the terminal, print its report and return it."""
+    running.require_archive(settings)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with progress(*columns) as bar:
         task = bar.add_task(title, total=None)

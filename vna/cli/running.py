@@ -1,4 +1,4 @@
-"""How commands find the server that has an archive's folder open."""
+"""How commands find an archive: the server that has its folder open, or the folder itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from vna.errors import NotFound
 from vna.settings import Settings
 
 FILE = "server.json"
@@ -29,3 +30,10 @@ def find(settings: Settings) -> str | None:
         content = json.loads((Path(settings.storage.root) / FILE).read_text(encoding="utf-8"))
         return str(content["http"])
     return None
+
+
+def require_archive(settings: Settings) -> None:
+    """Raise NotFound if there is no archive: a command that looks at one must not make it."""
+    root = Path(settings.storage.root)
+    if not any((root / part).is_dir() for part in ("log", "index")):
+        raise NotFound(f"storage.root: no archive in {root}; name its folder with --root")

@@ -1,0 +1,196 @@
+"""`vna deleted`, `undelete`, `erase`, `compact`: through the server of the archive, or without."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from rich.console import Console
+
+from vna.cli import running, table
+from vna.cli.command import print_json
+from vna.cli.exits import DONE, FAILED, NOT_FOUND
+from vna.cli.remote import Remote, server_of
+from vna.errors import BadRequest
+from vna.services import upkeep
+from vna.settings import Settings
+
+# What names a deletion best, by what was deleted.
+TITLES = {
+    "Patient": ("PatientID", "PatientName"),
+    "Study": ("PatientID", "StudyDate", "StudyDescription"),
+    "Series": ("PatientID", "Modality", "SeriesDescription"),
+    "Instance": ("PatientID", "InstanceNumber"),
+}
+
+T = TypeVar("T")
+
+
+class Upkeep:
+    """The upkeep of one archive, whoever has it open."""
+
+    def __init__(self, settings: Settings, url: str | None):
+        self._settings = settings
+        self._server = server_of(settings, url)
+        if self._server is None:
+            running.require_archive(settings)
+
+    def deleted(self) -> list[dict[str, Any]]:
+        """Return what was deleted and can be brought back."""
+        return self._ask(
+            lambda server: server.ask("GET", "/tools/deleted"),
+            lambda: upkeep.offline_deleted(self._settings),
+        )
+
+    def undelete(self, ids: list[str]) -> dict[str, Any]:
+        """Bring back what was deleted of these resources."""
+        return self._ask(
+            lambda server: server.ask("POST", "/tools/undelete", {"Resources": ids}),
+            lambda: upkeep.offline_undelete(self._settings, ids),
+        )
+
+    def erase(self, ids: list[str] | None) -> dict[str, Any]:
+        """End the time in which these resources, or all, can be brought back."""
+        body = {"All": True} if ids is None else {"Resources": ids}
+        return self._ask(
+            lambda server: server.ask("POST", "/tools/erase", body),
+            lambda: upkeep.offline_erase(self._settings, ids),
+        )
+
+    def compact(self, below_percent: int) -> list[dict[str, Any]]:
+        """Rewrite packs without their dead bytes."""
+        return self._ask(
+            lambda server: server.ask("POST", "/tools/compact", {"BelowPercent": below_percent}),
+            lambda: upkeep.offline_compact(self._settings, below_percent),
+        )
+
+    def _ask(self, over_http: Callable[[Remote], Any], directly: Callable[[], T]) -> T:
+        return cast(T, over_http(self._server)) if self._server else directly()
+
+
+def deleted(settings: Settings, url: str | None, as_json: bool) -> int:
+    """List what was deleted; returns the exit status."""
+    found = Upkeep(settings, url).deleted()
+    if as_json:
+        print_json(found)
+    elif not found:
+        print("nothing was deleted that could be brought back")
+    else:
+        table.show(
+            ("deleted", "until (UTC)", "level", "what", "instances", "size", "ID"),
+            (
+                (
+                    moment(entry["Deleted"]),
+                    moment(entry["Until"]),
+                    entry["Type"],
+                    title(entry),
+                    entry["Instances"],
+                    table.size(entry["Bytes"]),
+                    entry["ID"],
+                )
+                for entry in found
+            ),
+        )
+    return DONE
+
+
+def undelete(settings: Settings, ids: list[str], url: str | None, as_json: bool) -> int:
+    """Bring back what was deleted; returns the exit status."""
+    report = Upkeep(settings, url).undelete(ids)
+    if as_json:
+        print_json(report)
+    else:
+        print(f"{table.count(report['Restored'], 'instance')} restored", end="")
+        print(f", {report['Present']:,} there already" if report["Present"] else "", end="")
+        versions = report["Versions"]
+        print(f", {versions:,} kept as versions of newer ones" if versions else "")
+    for problem in report["Problems"]:
+        print(f"vna: {problem}", file=sys.stderr)
+    tell_unknown(report["Unknown"], "nothing was deleted of it that could be brought back")
+    if report["Problems"]:
+        return FAILED
+    return NOT_FOUND if report["Unknown"] else DONE
+
+
+def erase(
+    settings: Settings, ids: list[str], everything: bool, yes: bool, url: str | None, as_json: bool
+) -> int:
+    """Erase what was deleted, after a question; returns the exit status."""
+    if everything == bool(ids):
+        raise BadRequest("erase takes either IDs of what was deleted, or --all")
+    archive = Upkeep(settings, url)
+    if not yes and not is_confirmed(archive.deleted(), None if everything else ids):
+        print("vna: nothing was erased", file=sys.stderr)
+        return FAILED
+    report = archive.erase(None if everything else ids)
+    if as_json:
+        print_json(report)
+    else:
+        print(
+            f"{table.count(report['Erased'], 'deletion')} erased; vna compact gives all space back"
+        )
+    tell_unknown(report["Unknown"], "no deletion took it as a whole, nothing of it was erased")
+    return NOT_FOUND if report["Unknown"] else DONE
+
+
+def is_confirmed(found: list[dict[str, Any]], ids: list[str] | None) -> bool:
+    """Ask whether to erase; raises BadRequest where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadRequest("nobody is there to be asked; say --yes to erase without a question")
+    meant = [entry for entry in found if ids is None or entry["ID"] in ids]
+    for entry in meant:
+        what = table.visible(f"{entry['Type']} {title(entry)}")
+        print(f"{what}: {table.count(entry['Instances'], 'instance')}", file=sys.stderr)
+    total = table.size(sum(entry["Bytes"] for entry in meant))
+    question = f"Erase {table.count(len(meant), 'deletion')}, {total}, for good? [y/N] "
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def compact(settings: Settings, below_percent: int, url: str | None, as_json: bool) -> int:
+    """Rewrite packs; returns the exit status, 1 if one could not be."""
+    archive = Upkeep(settings, url)
+    with Console(stderr=True).status("compacting"):
+        packs = archive.compact(below_percent)
+    problems = [pack for pack in packs if "Problem" in pack]
+    if as_json:
+        print_json(packs)
+    elif not packs:
+        print("no pack holds bytes that nobody needs")
+    else:
+        table.show(
+            ("pack", "before", "after", "won"),
+            (
+                (
+                    pack["Pack"],
+                    table.size(pack["BytesBefore"]),
+                    table.size(pack["BytesAfter"]),
+                    table.size(pack["BytesBefore"] - pack["BytesAfter"]),
+                )
+                for pack in packs
+            ),
+        )
+        won = sum(pack["BytesBefore"] - pack["BytesAfter"] for pack in packs)
+        print(f"{table.count(len(packs), 'pack')}, {table.size(won)} won")
+    for pack in problems:
+        print(f"vna: pack {pack['Pack']} stays as it is: {pack['Problem']}", file=sys.stderr)
+    return FAILED if problems else DONE
+
+
+def tell_unknown(ids: list[str], why: str) -> None:
+    """Say which ids named nothing."""
+    for one in ids:
+        print(f"vna: {table.visible(one)}: {why}", file=sys.stderr)
+
+
+def title(entry: dict[str, Any]) -> str:
+    """Return what people know a deleted resource by."""
+    tags = entry["MainDicomTags"]
+    return ", ".join(str(tags[name]) for name in TITLES[entry["Type"]] if tags.get(name))
+
+
+def moment(compact_form: str) -> str:
+    """Return yyyymmddThhmmss as people write it."""
+    day, _, time = compact_form.partition("T")
+    return f"{day[:4]}-{day[4:6]}-{day[6:8]} {time[:2]}:{time[2:4]}:{time[4:6]}"
