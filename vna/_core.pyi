@@ -17,6 +17,7 @@ __all__ = [
     "erase",
     "frame_ranges",
     "keyword",
+    "read_file",
     "read_instance",
     "reindex",
     "scan",
@@ -25,6 +26,8 @@ __all__ = [
     "tag_for_keyword",
     "tags_json",
     "undelete",
+    "write_data_set",
+    "write_file",
 ]
 
 DEBUG: Final[bool]
@@ -90,6 +93,33 @@ def undelete(settings_json: bytes, ids: list[str]) -> bytes: ...
 def erase(settings_json: bytes, ids: list[str] | None) -> bytes: ...
 def compact(settings_json: bytes, below_percent: int) -> bytes: ...
 def reindex(settings_json: bytes, progress: Callable[[int, int], object]) -> bytes: ...
+
+# An element is (tag, VR, value); its value is what Explicit VR Little Endian has, without padding.
+# A list holds the items of a sequence, a tuple the fragments of encapsulated pixel data.
+_Value = bytes | list["_DataSet"] | tuple[bytes, ...]
+_DataSet = Sequence[tuple[int, str, _Value]]
+
+def write_data_set(elements: _DataSet, /, *, transfer_syntax_uid: str) -> bytes:
+    """Encode a data set, elements in any order (PS3.5 §7).
+
+    Raises EncodingError if it cannot be: a value too long, encapsulated pixel data in a syntax
+    that has no place for it, a group that no data set holds.
+    """
+
+def write_file(
+    elements: _DataSet, /, *, transfer_syntax_uid: str, meta: _DataSet | None = None
+) -> bytes:
+    """Encode a PS3.10 file; what `meta` lacks of group 0002 is filled in.
+
+    Raises EncodingError as `write_data_set` does.
+    """
+
+def read_file(data: bytes, /) -> tuple[str, _DataSet, _DataSet]:
+    """Return transfer syntax, group 0002 and data set of a PS3.10 file, as `write_file` takes them.
+
+    Raises EncodingError as `scan` does.
+    """
+
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""
 

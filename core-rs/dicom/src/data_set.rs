@@ -3,6 +3,9 @@
 //! Stored objects are never held like this: they are scanned in place. This is for headers, and for what a client sent in
 //! another form.
 
+mod read;
+mod write;
+
 use crate::{Tag, Vr};
 
 /// Data elements in the order of their tags, each tag once (PS3.5 §7.1).
@@ -34,6 +37,75 @@ pub enum Value {
     Fragments(Vec<Vec<u8>>),
     /// The value is elsewhere (PS3.18 §F.2.6): to be resolved before it can be encoded.
     BulkDataUri(String),
+}
+
+/// A Part 10 file in memory (PS3.10 §7).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DicomFile {
+    /// How the data set is encoded in the file, whatever `meta` says.
+    pub transfer_syntax_uid: String,
+    /// The elements of group 0002.
+    pub meta: DataSet,
+    /// The data set.
+    pub data_set: DataSet,
+}
+
+impl DataElement {
+    /// An element whose value is no sequence; see [`Value::Bytes`].
+    #[must_use]
+    pub fn new(tag: Tag, vr: Vr, value: impl Into<Vec<u8>>) -> Self {
+        DataElement {
+            tag,
+            vr,
+            value: Value::Bytes(value.into()),
+        }
+    }
+
+    /// A sequence.
+    #[must_use]
+    pub fn sequence(tag: Tag, items: Vec<DataSet>) -> Self {
+        DataElement {
+            tag,
+            vr: Vr::SQ,
+            value: Value::Items(items),
+        }
+    }
+}
+
+impl Value {
+    /// Whether there is no value (PS3.5 §7.4.3).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Value::Bytes(value) => value.is_empty(),
+            Value::Items(items) => items.is_empty(),
+            Value::Fragments(fragments) => fragments.is_empty(),
+            Value::BulkDataUri(_) => false,
+        }
+    }
+}
+
+impl FromIterator<DataElement> for DataSet {
+    /// Takes elements in any order; of those with one tag the first counts.
+    ///
+    /// [`DataSet::insert`] does the same for one element, but moves all that are behind it: what comes from outside is
+    /// better collected.
+    fn from_iter<I: IntoIterator<Item = DataElement>>(elements: I) -> Self {
+        let mut elements: Vec<_> = elements.into_iter().collect();
+        // Nearly all come in order, which this sees in one pass.
+        elements.sort_by_key(|element| element.tag);
+        elements.dedup_by_key(|element| element.tag);
+        DataSet { elements }
+    }
+}
+
+impl IntoIterator for DataSet {
+    type Item = DataElement;
+    type IntoIter = std::vec::IntoIter<DataElement>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.elements.into_iter()
+    }
 }
 
 impl DataSet {

@@ -6,7 +6,7 @@
 use crate::element::Window;
 use crate::walk::{Outcome, Sink, Walker};
 use crate::{Budget, DicomError, MAX_INFLATE_RATIO, MAX_INFLATED_BYTES};
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// Bytes inflated at once.
 const PIECE: usize = 64 << 10;
@@ -144,5 +144,24 @@ impl Inflater {
             budget,
             offset: inflated,
         })
+    }
+}
+
+/// Appends `plain` as one deflate stream, padded to even length (PS3.5 §A.5).
+pub(crate) fn deflate(out: &mut Vec<u8>, plain: &[u8]) {
+    let mut stream = Compress::new(Compression::default(), false);
+    let start = out.len();
+    let mut used = 0;
+    loop {
+        out.reserve(PIECE);
+        let status = stream.compress_vec(&plain[used..], out, FlushCompress::Finish);
+        used = usize::try_from(stream.total_in()).unwrap_or(usize::MAX);
+        // Deflating from memory has no way to fail: an error would end the loop like its end.
+        if !matches!(status, Ok(Status::Ok | Status::BufError)) {
+            break;
+        }
+    }
+    if (out.len() - start) % 2 == 1 {
+        out.push(0);
     }
 }

@@ -97,6 +97,36 @@ pub enum DicomError {
         /// Where.
         offset: u64,
     },
+    /// A data element cannot be written as it is.
+    Unencodable {
+        /// The element.
+        tag: Tag,
+        /// Why not.
+        problem: EncodeProblem,
+    },
+    /// The way from one transfer syntax to the other goes through a codec.
+    Transcode {
+        /// The transfer syntax that it is in.
+        from: String,
+        /// The one that it would have to be in.
+        to: String,
+    },
+}
+
+/// Why a data element cannot be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EncodeProblem {
+    /// No length field holds it (PS3.5 §7.1.1).
+    TooLong {
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// It is encapsulated, the transfer syntax is one of native pixel data (PS3.5 §A.4).
+    Encapsulated,
+    /// Its value is elsewhere ([`crate::Value::BulkDataUri`]).
+    Elsewhere,
+    /// Its group stands before a data set or around items, never in one.
+    Group,
 }
 
 /// A limit that hostile input may reach; each constant named here says why it has its number.
@@ -226,6 +256,25 @@ impl fmt::Display for FrameProblem {
     }
 }
 
+impl fmt::Display for EncodeProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EncodeProblem::TooLong { length } => {
+                write!(f, "has {length} bytes; a length field holds 4294967294")
+            }
+            EncodeProblem::Encapsulated => f.write_str(
+                "holds encapsulated pixel data, which the transfer syntax has no place for",
+            ),
+            EncodeProblem::Elsewhere => {
+                f.write_str("has its value elsewhere: it must be fetched before it is written")
+            }
+            EncodeProblem::Group => {
+                f.write_str("is of a group that no data set holds: 0000, 0002 or FFFE")
+            }
+        }
+    }
+}
+
 impl DicomError {
     /// A stable name for programs.
     #[must_use]
@@ -251,6 +300,13 @@ impl DicomError {
                 FrameProblem::Undecidable => "frames.undecidable",
                 FrameProblem::Deflated => "frames.deflated",
             },
+            DicomError::Unencodable { problem, .. } => match problem {
+                EncodeProblem::TooLong { .. } => "value.too_long",
+                EncodeProblem::Encapsulated => "value.encapsulated",
+                EncodeProblem::Elsewhere => "value.elsewhere",
+                EncodeProblem::Group => "value.group",
+            },
+            DicomError::Transcode { .. } => "transcode.unsupported",
         }
     }
 
@@ -258,7 +314,10 @@ impl DicomError {
     #[must_use]
     pub const fn offset(&self) -> Option<u64> {
         match self {
-            DicomError::NotDicom { .. } | DicomError::MissingUid { .. } => None,
+            DicomError::NotDicom { .. }
+            | DicomError::MissingUid { .. }
+            | DicomError::Unencodable { .. }
+            | DicomError::Transcode { .. } => None,
             DicomError::Meta { offset, .. }
             | DicomError::Truncated { offset, .. }
             | DicomError::BeyondParent { offset, .. }
@@ -354,6 +413,12 @@ impl fmt::Display for DicomError {
             DicomError::Frames { problem, offset } => {
                 write!(f, "pixel data at byte {offset}: {problem}")
             }
+            DicomError::Unencodable { tag, problem } => write!(f, "{tag} {problem}"),
+            DicomError::Transcode { from, to } => write!(
+                f,
+                "from transfer syntax {from} to {to} it takes a codec; 1.2.840.10008.1.2, .1.2.1, .1.2.1.99 and .1.2.2 \
+                 are written from each other"
+            ),
         }
     }
 }

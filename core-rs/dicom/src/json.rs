@@ -3,6 +3,7 @@
 //! Written straight from the scan into one buffer. Long values and binary ones are not given: clients fetch them by
 //! their own route.
 
+use crate::ambiguous::holds_pixel_values;
 use crate::charset::CharacterSet;
 use crate::dictionary::keyword;
 use crate::scan::{Extent, Scan, scan};
@@ -106,22 +107,6 @@ fn is_signed(scan: &Scan<'_>) -> bool {
     let mut top = scan.elements.iter().filter(|element| element.depth == 0);
     top.find(|element| element.tag == tags::PIXEL_REPRESENTATION)
         .is_some_and(|element| scan.value(element).iter().take(2).any(|byte| *byte == 1))
-}
-
-/// Elements that PS3.6 gives the VR "US or SS", descriptors of tables left out, whose first and third number are
-/// unsigned whatever the pixels are (PS3.3 C.7.6.3.1.5).
-fn holds_pixel_values(tag: Tag) -> bool {
-    matches!(
-        tag.to_u32(),
-        0x0018_9810 | 0x0022_1452 | 0x0028_0071 | 0x0028_0104
-            ..=0x0028_0111
-                | 0x0028_0120
-                | 0x0028_0121
-                | 0x0040_9211
-                | 0x0040_9216
-                | 0x0060_3004
-                | 0x0060_3006
-    )
 }
 
 /// Which elements of a data set were written: a count of none while they rise, as PS3.5 §7.1 has them.

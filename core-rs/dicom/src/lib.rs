@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod ambiguous;
 mod charset;
 mod data_set;
 mod deflate;
 mod dictionary;
 mod element;
+mod encode;
 mod error;
 mod frames;
 mod head;
@@ -31,10 +33,10 @@ mod vr;
 mod walk;
 
 pub use charset::CharacterSet;
-pub use data_set::{DataElement, DataSet, Value};
+pub use data_set::{DataElement, DataSet, DicomFile, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
-pub use error::{Budget, DicomError, FrameProblem};
+pub use error::{Budget, DicomError, EncodeProblem, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
@@ -50,7 +52,7 @@ pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};
 pub use stream::HeaderStream;
 pub use syntax::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,
-    Encoding, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax,
+    Encoding, IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, is_uncompressed,
 };
 pub use tag::{Tag, tags};
 pub use vr::Vr;

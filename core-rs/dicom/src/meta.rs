@@ -240,8 +240,7 @@ fn cut_off(offset: u64, end: u64, window: Window<'_>) -> DicomError {
 #[must_use]
 pub fn write_file_meta(fields: &FileMetaFields<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(384);
-    out.resize(PREAMBLE, 0);
-    out.extend_from_slice(MAGIC);
+    push_preamble(&mut out, &[0; PREAMBLE]);
     push(&mut out, 0x0000, b"UL", &[0; 4], 0);
     let body = out.len();
     out.extend_from_slice(b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01");
@@ -292,6 +291,12 @@ pub fn write_file_meta(fields: &FileMetaFields<'_>) -> Vec<u8> {
     let length = u32::try_from(out.len() - body).unwrap_or(u32::MAX);
     out[body - 4..body].copy_from_slice(&length.to_le_bytes());
     out
+}
+
+/// Appends the preamble and `DICM`.
+pub(crate) fn push_preamble(out: &mut Vec<u8>, preamble: &[u8; PREAMBLE]) {
+    out.extend_from_slice(preamble);
+    out.extend_from_slice(MAGIC);
 }
 
 /// Appends an element of group 2 with a 16-bit length. What a UI, SH or AE may hold is far shorter than that.

@@ -53,6 +53,19 @@ impl TransferSyntax {
     }
 }
 
+/// Whether a transfer syntax is one of the four that leave pixel data as it is (PS3.5 §A.1, §A.2, §A.3, §A.5): data sets
+/// go from one to another without a codec.
+#[must_use]
+pub fn is_uncompressed(uid: &str) -> bool {
+    matches!(
+        crate::public_id::strip(uid),
+        IMPLICIT_VR_LITTLE_ENDIAN
+            | EXPLICIT_VR_LITTLE_ENDIAN
+            | DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+            | EXPLICIT_VR_BIG_ENDIAN
+    )
+}
+
 /// The transfer syntax that the first 8 bytes of a data set show.
 ///
 /// `after_meta`: File Meta Information stands before it, so that this is DICOM is known. Else the first element has

@@ -85,6 +85,8 @@ pub mod tags {
     pub const TRANSFER_SYNTAX_UID: Tag = Tag(0x0002, 0x0010);
     pub const MEDIA_STORAGE_SOP_CLASS_UID: Tag = Tag(0x0002, 0x0002);
     pub const MEDIA_STORAGE_SOP_INSTANCE_UID: Tag = Tag(0x0002, 0x0003);
+    pub const IMPLEMENTATION_CLASS_UID: Tag = Tag(0x0002, 0x0012);
+    pub const IMPLEMENTATION_VERSION_NAME: Tag = Tag(0x0002, 0x0013);
     pub const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
     pub const IMAGE_TYPE: Tag = Tag(0x0008, 0x0008);
     pub const INSTANCE_CREATION_DATE: Tag = Tag(0x0008, 0x0012);

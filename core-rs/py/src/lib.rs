@@ -2,6 +2,7 @@
 
 mod archive;
 mod completions;
+mod data_set;
 mod dicom;
 mod dump;
 mod errors;
@@ -17,6 +18,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     dicom::register(m)?;
     dump::register(m)?;
+    data_set::register(m)?;
     archive::register(m)?;
     upkeep::register(m)
 }
