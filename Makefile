@@ -23,8 +23,8 @@ SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "bench compares with the Orthanc that VNA_ORTHANC names (run as PROGRAM CONFIG.json), else it measures VNA alone;"
-	@echo "VNA_ORTHANC_DIR names a folder that this program can see, for the storage of both."
+	@echo "test and bench compare with an Orthanc that ext/orthanc.sh unpacks into ~/.cache/vna; bench rather with the one that"
+	@echo "VNA_ORTHANC names (run as PROGRAM CONFIG.json), VNA_ORTHANC_DIR being a folder that it can see, for the storage of both."
 
 setup: $(VENV)/.built ## .venv with the release build: .venv/bin/vna runs
 
@@ -55,7 +55,7 @@ test-rust: setup
 test-python: setup $(VENV)/.test-tools
 	$(PY) -m pytest
 
-$(VENV)/.test-tools: ext/prerequisites.sh | $(VENV)/.packages
+$(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh test
 	@touch $@
 

@@ -1,9 +1,9 @@
 """Starting, watching and stopping the servers that the benchmarks compare.
 
 VNA is `.venv/bin/vna serve` (or the program that VNA_BIN names). Orthanc is the program that
-VNA_ORTHANC names, run as `PROGRAM CONFIG.json`, else `Orthanc` on the PATH; VNA_ORTHANC_DIR names a
-folder that it can see, where all storage is created, so that both write to the same disk. Without
-an Orthanc, VNA is measured alone.
+VNA_ORTHANC names, run as `PROGRAM CONFIG.json`, else the one that ext/orthanc.sh installs;
+VNA_ORTHANC_DIR names a folder that it can see, where all storage is created, so that both write to
+the same disk. Without an Orthanc, VNA is measured alone.
 
 CPU seconds are user and system time of all processes of a server, of threads that have ended too.
 Memory is PSS, summed over its processes: pages shared with others count in proportion.
@@ -309,8 +309,11 @@ class Orthanc(Server):
     @staticmethod
     def program() -> str:
         """Return the program to run; where there is none, the script goes on without the peer."""
-        wanted = os.environ.get("VNA_ORTHANC") or "Orthanc"
-        return shutil.which(wanted) or go_on_without_peer(wanted)
+        if wanted := os.environ.get("VNA_ORTHANC"):
+            return shutil.which(wanted) or go_on_without_peer(f"{wanted} is no program that runs")
+        script = ["bash", str(REPOSITORY / "ext/orthanc.sh")]
+        installed = subprocess.run(script, stdout=subprocess.PIPE, text=True)
+        return installed.stdout.strip() or go_on_without_peer("ext/orthanc.sh could not install it")
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -338,14 +341,14 @@ class Orthanc(Server):
         return [self.executable, str(configuration)]
 
 
-def go_on_without_peer(wanted: str) -> NoReturn:
+def go_on_without_peer(reason: str) -> NoReturn:
     """Say how to name an Orthanc, and run the script again with VNA alone.
 
     A script that was told which servers to compare ends instead: it cannot do what was asked.
     """
     hint = (
-        f"no Orthanc to compare with: {wanted} is no program that runs. Set VNA_ORTHANC to one "
-        "that runs as PROGRAM CONFIG.json, and VNA_ORTHANC_DIR to a folder that it can see"
+        f"no Orthanc to compare with: {reason}. Set VNA_ORTHANC to a program that runs as "
+        "PROGRAM CONFIG.json, and VNA_ORTHANC_DIR to a folder that it can see"
     )
     if any(word.startswith("--servers") for word in sys.argv[1:]):
         sys.exit(hint)

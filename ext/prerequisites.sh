@@ -61,6 +61,9 @@ build() {
 
 tests() {
     have storescu && have echoscu || install dcmtk
+    # The peer of tests/interop and of the benchmarks. Where it cannot be had its tests are skipped, but
+    # never where CI=true.
+    bash "$(dirname "$0")/orthanc.sh" >/dev/null || [ "${CI:-}" != true ]
 }
 
 # Parts of their own, both in Debian and in rustup's minimal profile.
