@@ -1,6 +1,6 @@
 """Log lines: a fixed sentence, then fields.
 
-The standard library's logging, which granian, uvicorn and Starlette write to as well: one formatter
+The standard library's logging, which uvicorn and Starlette write to as well: one formatter
 serves all. (structlog would cost 4 MB and 33 ms at start for the same lines.) UIDs and AE titles
 appear in logs; patient names, ids, dates and free text do not.
 """

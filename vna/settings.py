@@ -79,9 +79,9 @@ class Http(Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 8042
     server: Annotated[
-        Literal["granian", "uvicorn"],
+        Literal["core", "uvicorn"],
         Meta(description="HTTP server inside the process; uvicorn needs vna[uvicorn]"),
-    ] = "granian"
+    ] = "core"
     allow_remote_unauthenticated: Annotated[
         bool, Meta(description="Listen beyond loopback although nobody is asked who he is")
     ] = False
@@ -92,6 +92,12 @@ class Http(Section, frozen=True, kw_only=True):
             "on loopback, such as that of a proxy; * stands for any"
         ),
     ] = []
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Connections at a time; more wait until one has ended")
+    ] = 1024
+    head_timeout_s: Annotated[
+        Seconds, Meta(description="Time for the head of a request, and between two requests")
+    ] = 60.0
     max_body_bytes: Annotated[
         int, Meta(ge=KIB, description="Largest request body, as sent and as inflated")
     ] = 256 * MIB

@@ -38,7 +38,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(start_server):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("kind", ["granian", "uvicorn"])
+@pytest.mark.parametrize("kind", ["core", "uvicorn"])
 def test_an_upload_that_hangs_is_refused_at_the_end_of_its_time(start_server, kind):
     server = start_server("--set=limits.shutdown_s=1", f"--set=http.server={kind}")
     with half_an_upload(server) as sender:

@@ -134,7 +134,7 @@ def complete(monkeypatch, capsys, *words):
         (["serve", "--dicom-"], ["--dicom-host", "--dicom-port"]),
         (["serve", "--set", "dicom.max_ass"],
          ["dicom.max_associations=", "dicom.max_associations_per_peer="]),
-        (["check", "--set", "http.server="], ["http.server=granian", "http.server=uvicorn"]),
+        (["check", "--set", "http.server="], ["http.server=core", "http.server=uvicorn"]),
         (["check", "--set", "dicom.enabled=t"], ["dicom.enabled=true"]),
     ],
 )  # fmt: skip
@@ -169,7 +169,7 @@ def test_the_explanation_says_who_set_a_key(tmp_path, capsys, monkeypatch):
     assert by_key["http.host"]["source"] == "default"
     assert by_key["dicom.aet"]["value"] == "FILE"
     assert by_key["dicom.port"]["takes"] == "integer, at least 0, at most 65535"
-    assert by_key["http.server"]["takes"] == "granian or uvicorn"
+    assert by_key["http.server"]["takes"] == "core or uvicorn"
 
 
 def test_private_elements_are_printed_as_toml_that_reads_back(tmp_path):

@@ -1,7 +1,7 @@
-"""The HTTP server inside the process: granian, or uvicorn.
+"""The HTTP server inside the process: the core's own, or uvicorn.
 
-The socket is ours: bound before the server starts, so that a taken port is told in our words, port
-0 is resolved, and granian's SO_REUSEPORT cannot let a second server share the port unnoticed.
+The socket is ours: bound before the server starts, so that a taken port is told in our words and
+port 0 is resolved.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
-from vna.errors import SettingsError
+from starlette.types import Message, Scope
+
+from vna.errors import Busy, SettingsError
 from vna.settings import Http
+
+if TYPE_CHECKING:
+    from vna import _core
+    from vna.services.archive import Archive
 
 logger = logging.getLogger(__name__)
 
 BACKLOG = 512
-# Requests of one connection that granian hands to Python before it stops reading the socket.
-BACKPRESSURE = 256
+ASGI = {"version": "3.0", "spec_version": "2.4"}
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -70,7 +76,7 @@ def uvicorn_module() -> Any:
         import uvicorn
     except ModuleNotFoundError:
         raise SettingsError(
-            "http.server: uvicorn is not installed; pip install 'vna[uvicorn]' or use granian"
+            "http.server: uvicorn is not installed; pip install 'vna[uvicorn]' or use core"
         ) from None
     return uvicorn
 
@@ -79,43 +85,124 @@ def create(kind: str, application: Any, listener: socket.socket) -> HttpServer:
     """Return the server that the configuration names, not yet serving."""
     if kind == "uvicorn":
         return UvicornServer(application, listener)
-    return GranianServer(application, listener)
+    return CoreServer(application, listener)
 
 
-class GranianServer:
-    """granian in this process: its I/O in Rust threads, our application on the running loop."""
+class CoreServer:
+    """The core's own server: connections on its threads, our application on the running loop.
+
+    What needs no decision the core answers alone (`core-rs/node/src/http/hot.rs`).
+    """
 
     def __init__(self, application: Any, listener: socket.socket):
-        from granian import net
-        from granian.constants import Interfaces
-        from granian.http import HTTP1Settings
-        from granian.server.embed import Server
-
-        logging.getLogger("_granian").setLevel(logging.ERROR)  # says that embedding is experimental
-        host, port = listener.getsockname()[:2]
-        self._server: Any = Server(
-            application,
-            address=host,
-            port=port,
-            interface=Interfaces.ASGINL,
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=BACKPRESSURE,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000),
-            log_enabled=False,
-        )
-        # The one thing its interface lacks: a socket that is there already.
-        holder: Any = net.SocketHolder  # type: ignore[attr-defined]
-        self._server._shd = holder(listener.detach(), False, BACKLOG)
-        self._server._init_shared_socket = lambda: None  # type: ignore[method-assign]
+        self._application = application
+        self._archive: Archive = application.archive
+        self._listener = listener
+        self._running: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Serve until stopped."""
-        await self._server.serve()
+        http = self._archive.settings.http
+        known = self._application.known_hosts
+        listener = {
+            "max_connections": http.max_connections,
+            "head_timeout_s": http.head_timeout_s,
+            "policy": {"known_hosts": None if known is None else sorted(known)},
+        }
+        # The core cannot tell the end of a connection that it outlives.
+        with contextlib.suppress(Busy):
+            await self._archive.serve_http(self._listener.detach(), listener, self._begin)
+        if self._running:
+            await asyncio.wait(self._running)
 
     def stop(self) -> None:
         """Accept nothing new, finish what runs, then let `serve` return."""
-        self._server.stop()
+        self._archive.stop_http()
+
+    def _begin(self, exchange: _core.Exchange) -> None:
+        task = asyncio.create_task(self._run(exchange))
+        self._running.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, exchange: _core.Exchange) -> None:
+        connection = Connection(self._archive, exchange)
+        try:
+            await self._application(connection.scope(), connection.receive, connection.send)
+        except Exception as error:
+            # The application has told its own errors; what is left is that the client went away
+            # or that an answer which had begun cannot go on.
+            logger.debug("an HTTP request was broken off", extra={"reason": str(error)})
+        finally:
+            exchange.abort()  # does nothing to an answer that is whole
+
+
+class Connection:
+    """One exchange of the core as ASGI sees it (version 3, HTTP 2.4)."""
+
+    def __init__(self, archive: Archive, exchange: _core.Exchange):
+        self._archive = archive
+        self._exchange = exchange
+        self._body_ended = not exchange.has_body
+        self._body_told = False
+        self._head: Message | None = None
+        self._begun = False
+
+    def scope(self) -> Scope:
+        """Return what is known of the request before its body."""
+        exchange = self._exchange
+        raw_path = exchange.raw_path
+        path = raw_path.decode("ascii", "replace")
+        return {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": exchange.http_version,
+            "method": exchange.method,
+            "scheme": "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": exchange.query,
+            "root_path": "",
+            "headers": exchange.headers,
+            "client": exchange.remote,
+            "server": None,
+            "state": {},
+        }
+
+    async def receive(self) -> Message:
+        """Return the next piece of the body; behind its end, or if it will not come, say so."""
+        if self._body_ended:
+            if self._body_told:
+                return {"type": "http.disconnect"}
+            self._body_told = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        try:
+            piece = await self._archive.result(self._exchange.receive())
+        except ConnectionError:
+            self._body_ended = self._body_told = True
+            return {"type": "http.disconnect"}
+        if not piece:
+            self._body_ended = self._body_told = True
+        return {"type": "http.request", "body": piece, "more_body": not self._body_ended}
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer; raises OSError if nobody takes it any more."""
+        if message["type"] == "http.response.start":
+            self._head = message
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if not self._begun:
+            if self._head is None:
+                raise RuntimeError("the body of an answer comes before its head")
+            status, headers = self._head["status"], list(self._head.get("headers", ()))
+            self._begun = True
+            if not more:
+                self._exchange.respond(status, headers, body)
+                return
+            self._exchange.start(status, headers)
+        if body:
+            await self._archive.result(self._exchange.write(body))
+        if not more:
+            self._exchange.finish()
 
 
 class UvicornServer:

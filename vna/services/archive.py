@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from vna import _core
@@ -22,8 +23,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The handle of what is no result but a line for the log.
+# Handles of what is no result: a line for the log, an HTTP request.
 LOG_LINE = 0
+EXCHANGE = 1
 RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # One read of a streamed object: large enough that the way through the queue does not show, small
@@ -51,6 +53,7 @@ class Archive:
         self.core = _core.Archive(settings.to_json())
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._take_exchange: Callable[[_core.Exchange], object] | None = None
 
     def attach(self) -> None:
         """Let the running loop fetch results; once, before the first awaited call."""
@@ -62,6 +65,10 @@ class Archive:
             if handle == LOG_LINE:
                 log_core_line(cast(bytes, value))
                 continue
+            if handle == EXCHANGE:
+                if self._take_exchange is not None:
+                    self._take_exchange(cast(_core.Exchange, value))
+                continue
             future = self._waiting.pop(handle, None)
             if future is None or future.done():
                 continue  # whoever asked has gone away
@@ -70,7 +77,7 @@ class Archive:
             else:
                 future.set_exception(cast(BaseException, value))
 
-    async def _result(self, handle: int) -> object:
+    async def result(self, handle: int) -> object:
         """Wait for the call that `handle` stands for."""
         if self._loop is None:
             raise RuntimeError("the archive is not attached to a loop")
@@ -79,11 +86,26 @@ class Archive:
         return await future
 
     async def _json(self, handle: int) -> bytes:
-        return cast(bytes, await self._result(handle))
+        return cast(bytes, await self.result(handle))
 
     def listen(self, policy_json: bytes) -> tuple[str, int]:
         """Start the DICOM listener and return where it listens."""
         return self.core.listen(policy_json)
+
+    async def serve_http(
+        self, fd: int, listener: dict[str, Any], take: Callable[[_core.Exchange], object]
+    ) -> None:
+        """Serve HTTP on a listening socket, which is taken over, until `stop_http`.
+
+        What the core does not answer itself, `take` gets on this loop. Returns when the last
+        connection has ended.
+        """
+        self._take_exchange = take
+        await self.result(self.core.serve_http(fd, json.dumps(listener).encode()))
+
+    def stop_http(self) -> None:
+        """Accept no more connections and requests; what runs is answered."""
+        self.core.stop_http()
 
     async def store(self, data: bytes, caller: Caller) -> bytes:
         """Store one instance (PS3.10 file) and return the upload answer once it is safe.
@@ -173,7 +195,7 @@ class StoredFile:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return bytes `offset` to `offset + length`."""
-        return cast(bytes, await self._archive._result(self._file.read(offset, length)))
+        return cast(bytes, await self._archive.result(self._file.read(offset, length)))
 
 
 def log_core_line(line: bytes) -> None:

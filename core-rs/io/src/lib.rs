@@ -126,6 +126,11 @@ fn folder_or_here(folder: &Path) -> &Path {
 pub trait DiskFile: Send + Sync {
     /// Reads at `offset`; fewer bytes than asked only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The same if it need not wait for the disk; `None` if it would have to, or if that cannot be known.
+    fn read_cached_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let _ = (buffer, offset);
+        Ok(None)
+    }
     /// Writes all of `parts`, one behind the other, from `offset` on; what lies between the old
     /// end of the file and `offset` reads as zeros.
     ///

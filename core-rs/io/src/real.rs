@@ -1,12 +1,13 @@
 //! The operating system's files.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::direct::Direct;
 use crate::{Disk, DiskFile, Open, SyncSite};
@@ -201,6 +202,21 @@ impl DiskFile for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_cached_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let wanted = buffer.len();
+        let mut parts = [IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(&self.file, &mut parts, offset, ReadWriteFlags::NOWAIT) {
+            // Of what the cache has only a part of, or not at all, or of a file system that cannot tell.
+            Ok(read) if read < wanted => Ok(None),
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => Ok(None),
+            Ok(read) => Ok(Some(read)),
+            Err(error) => {
+                let what = || format!("read {wanted} bytes at {offset} of");
+                Err(explain(error.into(), what, &self.path))
+            }
+        }
     }
 
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use vna_dicom::{TagsOptions, TagsStream};
 use vna_index::Located;
-use vna_store::BlobReader;
+use vna_store::{BlobReader, StoreError};
 
 use crate::error::ArchiveError;
 
@@ -24,6 +24,31 @@ pub fn stored_tags_json(
     reader: &BlobReader,
     options: &TagsOptions<'_>,
 ) -> Result<Vec<u8>, ArchiveError> {
+    let read = |buffer: &mut [u8], at| reader.read_at(buffer, at).map(Some);
+    // Nothing but a read that does not wait is given up.
+    Ok(read_tags(located, options, read)?.unwrap_or_default())
+}
+
+/// The same if it need not wait for the disk; `None` if it would have to.
+///
+/// # Errors
+///
+/// As [`stored_tags_json`].
+pub fn cached_tags_json(
+    located: &Located,
+    reader: &BlobReader,
+    options: &TagsOptions<'_>,
+) -> Result<Option<Vec<u8>>, ArchiveError> {
+    read_tags(located, options, |buffer, at| {
+        reader.read_cached_at(buffer, at)
+    })
+}
+
+fn read_tags(
+    located: &Located,
+    options: &TagsOptions<'_>,
+    mut read: impl FnMut(&mut [u8], u64) -> Result<Option<usize>, StoreError>,
+) -> Result<Option<Vec<u8>>, ArchiveError> {
     let end = located.file_size;
     let head = located
         .pixel_data_offset
@@ -33,12 +58,14 @@ pub fn stored_tags_json(
     let mut stream = TagsStream::new(options);
     let mut at = 0;
     while at < end && !stream.is_done() {
-        let read = reader.read_at(&mut buffer, at)?;
+        let Some(read) = read(&mut buffer, at)? else {
+            return Ok(None);
+        };
         if read == 0 {
             break;
         }
         stream.push(&buffer[..read])?;
         at = stream.skip(end);
     }
-    Ok(stream.finish()?)
+    Ok(Some(stream.finish()?))
 }

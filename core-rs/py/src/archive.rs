@@ -9,18 +9,16 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
-use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page, View};
+use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
+use vna_node::http::HttpServer;
 use vna_node::{
-    Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, now_us,
+    Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, view,
 };
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
-
-/// How long a resource must be quiet to be stable, in microseconds.
-const STABLE_AGE_US: i64 = 60_000_000;
 
 /// Threads of the data plane. Associations wait for the disk most of the time; two keep a network of ten
 /// gigabits busy, and each costs memory on a small machine.
@@ -47,6 +45,7 @@ pub(crate) struct CoreArchive {
     runtime: Mutex<Option<Runtime>>,
     pub(crate) handle: tokio::runtime::Handle,
     server: Mutex<Option<Server>>,
+    pub(crate) http: Mutex<Option<HttpServer>>,
 }
 
 #[pymethods]
@@ -70,6 +69,7 @@ impl CoreArchive {
             runtime: Mutex::new(Some(runtime)),
             handle,
             server: Mutex::new(None),
+            http: Mutex::new(None),
         })
     }
 
@@ -477,7 +477,10 @@ fn runtime() -> Result<Runtime, BoundaryError> {
         })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(json: &[u8], name: &str) -> Result<T, BoundaryError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    json: &[u8],
+    name: &str,
+) -> Result<T, BoundaryError> {
     serde_json::from_slice(json)
         .map_err(|error| BoundaryError::Argument(format!("{name}: {error}")))
 }
@@ -509,13 +512,6 @@ fn no_id(level: Level, public_id: &str) -> BoundaryError {
 
 fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
     ArchiveError::NotFound { level, public_id }.into()
-}
-
-fn view() -> View {
-    View {
-        now_us: now_us(),
-        stable_age_us: STABLE_AGE_US,
-    }
 }
 
 /// The answer of a look-up that was made inline.

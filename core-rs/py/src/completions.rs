@@ -15,14 +15,27 @@ use pyo3::types::{PyBytes, PyList};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::errors::BoundaryError;
+use crate::http::CoreExchange;
 
 /// A result, as a worker thread leaves it: finished bytes, or why there are none.
 pub type Outcome = Result<Vec<u8>, BoundaryError>;
 
+/// The handle of a line for the log.
+const LOG_LINE: u64 = 0;
+
+/// The handle of an HTTP request.
+const EXCHANGE: u64 = 1;
+
+/// What waits for Python.
+enum Waiting {
+    Result(u64, Outcome),
+    Exchange(Box<CoreExchange>),
+}
+
 /// The queue and its eventfd.
 pub struct Completions {
     fd: OwnedFd,
-    finished: Mutex<Vec<(u64, Outcome)>>,
+    waiting: Mutex<Vec<Waiting>>,
     next_handle: AtomicU64,
 }
 
@@ -40,8 +53,8 @@ impl Completions {
             .map_err(|error| PyOSError::new_err(format!("cannot make an eventfd: {error}")))?;
         Ok(Arc::new(Self {
             fd,
-            finished: Mutex::new(Vec::new()),
-            next_handle: AtomicU64::new(1),
+            waiting: Mutex::new(Vec::new()),
+            next_handle: AtomicU64::new(EXCHANGE + 1),
         }))
     }
 
@@ -61,34 +74,49 @@ impl Completions {
         (handle, promise)
     }
 
-    /// All results that wait, as `(handle, ok, value or exception)`; log lines have handle 0.
+    /// All that waits: `(handle, ok, value or exception)` for results, and log lines and HTTP requests under handles of
+    /// their own.
     pub fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut count = [0_u8; 8];
         // Read before the queue is taken: a result that comes in between rings again.
         let _ = rustix::io::read(&self.fd, &mut count);
-        let finished = std::mem::take(&mut *self.finished.lock());
+        let waiting = std::mem::take(&mut *self.waiting.lock());
         let list = PyList::empty(py);
-        for (handle, outcome) in finished {
-            let (ok, value) = match outcome {
-                Ok(bytes) => (true, PyBytes::new(py, &bytes).into_any()),
-                Err(error) => (
-                    false,
-                    PyErr::from(error).into_value(py).into_bound(py).into_any(),
-                ),
+        for one in waiting {
+            let (handle, ok, value) = match one {
+                Waiting::Result(handle, Ok(bytes)) => {
+                    (handle, true, PyBytes::new(py, &bytes).into_any())
+                }
+                Waiting::Result(handle, Err(error)) => {
+                    let error = PyErr::from(error).into_value(py).into_bound(py);
+                    (handle, false, error.into_any())
+                }
+                Waiting::Exchange(exchange) => {
+                    (EXCHANGE, true, Bound::new(py, *exchange)?.into_any())
+                }
             };
             list.append((handle, ok, value))?;
         }
         for line in crate::log::take() {
-            list.append((0_u64, true, PyBytes::new(py, &line)))?;
+            list.append((LOG_LINE, true, PyBytes::new(py, &line)))?;
         }
         Ok(list)
     }
 
+    /// Leaves an HTTP request for Python.
+    pub(crate) fn hand_over(&self, exchange: CoreExchange) {
+        self.push(Waiting::Exchange(Box::new(exchange)));
+    }
+
     fn finish(&self, handle: u64, outcome: Outcome) {
+        self.push(Waiting::Result(handle, outcome));
+    }
+
+    fn push(&self, one: Waiting) {
         let first = {
-            let mut finished = self.finished.lock();
-            finished.push((handle, outcome));
-            finished.len() == 1
+            let mut waiting = self.waiting.lock();
+            waiting.push(one);
+            waiting.len() == 1
         };
         if first {
             self.ring();

@@ -1,6 +1,7 @@
 //! Errors of the core as the exceptions of `vna/errors.py`, where each is declared once.
 
 use pyo3::PyErr;
+use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
 use vna_node::ArchiveError;
@@ -34,6 +35,8 @@ pub enum BoundaryError {
     Argument(String),
     /// The archive stopped before it answered.
     Stopped,
+    /// The client of an HTTP request closed the connection.
+    ClientGone,
 }
 
 impl From<ArchiveError> for BoundaryError {
@@ -63,6 +66,9 @@ impl From<BoundaryError> for PyErr {
                 NotFound::new_err((format!("no {level} has the id {text:?}"), "not_found"))
             }
             BoundaryError::Argument(problem) => BadRequest::new_err((problem, "request.bad")),
+            BoundaryError::ClientGone => {
+                PyConnectionError::new_err("the client has closed the connection")
+            }
             BoundaryError::Stopped => Busy::new_err(("the archive is stopping", "archive.stopped")),
         }
     }

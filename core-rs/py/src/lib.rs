@@ -6,6 +6,7 @@ mod data_set;
 mod dicom;
 mod dump;
 mod errors;
+mod http;
 mod log;
 mod upkeep;
 
@@ -20,5 +21,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dump::register(m)?;
     data_set::register(m)?;
     archive::register(m)?;
+    http::register(m)?;
     upkeep::register(m)
 }

@@ -142,6 +142,25 @@ impl BlobReader {
         Ok(read)
     }
 
+    /// The same if it need not wait for the disk; `None` if it would have to.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](BlobReader::read_at).
+    pub fn read_cached_at(
+        &self,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<Option<usize>, StoreError> {
+        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        if wanted == 0 {
+            return Ok(Some(0));
+        }
+        let at = self.start + offset;
+        Ok(self.file.read_cached_at(&mut buffer[..wanted], at)?)
+    }
+
     /// The whole blob. For blobs known to be small; its length is that of the reference.
     ///
     /// # Errors
