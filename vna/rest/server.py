@@ -19,8 +19,7 @@ from vna.errors import Busy, SettingsError
 from vna.settings import Http
 
 if TYPE_CHECKING:
-    from vna import _core
-    from vna.services.archive import Archive
+    from vna.services.archive import Archive, Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -119,12 +118,12 @@ class CoreServer:
         """Accept nothing new, finish what runs, then let `serve` return."""
         self._archive.stop_http()
 
-    def _begin(self, exchange: _core.Exchange) -> None:
+    def _begin(self, exchange: Exchange) -> None:
         task = asyncio.create_task(self._run(exchange))
         self._running.add(task)  # the loop itself keeps no task alive
         task.add_done_callback(self._running.discard)
 
-    async def _run(self, exchange: _core.Exchange) -> None:
+    async def _run(self, exchange: Exchange) -> None:
         connection = Connection(self._archive, exchange)
         try:
             await self._application(connection.scope(), connection.receive, connection.send)
@@ -139,7 +138,7 @@ class CoreServer:
 class Connection:
     """One exchange of the core as ASGI sees it (version 3, HTTP 2.4)."""
 
-    def __init__(self, archive: Archive, exchange: _core.Exchange):
+    def __init__(self, archive: Archive, exchange: Exchange):
         self._archive = archive
         self._exchange = exchange
         self._body_ended = not exchange.has_body

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# One HTTP request and its answer, as the core hands it over.
+Exchange = _core.Exchange
+
 # Handles of what is no result: a line for the log, an HTTP request.
 LOG_LINE = 0
 EXCHANGE = 1
@@ -53,7 +56,7 @@ class Archive:
         self.core = _core.Archive(settings.to_json())
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._take_exchange: Callable[[_core.Exchange], object] | None = None
+        self._take_exchange: Callable[[Exchange], object] | None = None
 
     def attach(self) -> None:
         """Let the running loop fetch results; once, before the first awaited call."""
@@ -67,7 +70,7 @@ class Archive:
                 continue
             if handle == EXCHANGE:
                 if self._take_exchange is not None:
-                    self._take_exchange(cast(_core.Exchange, value))
+                    self._take_exchange(cast(Exchange, value))
                 continue
             future = self._waiting.pop(handle, None)
             if future is None or future.done():
@@ -93,7 +96,7 @@ class Archive:
         return self.core.listen(policy_json)
 
     async def serve_http(
-        self, fd: int, listener: dict[str, Any], take: Callable[[_core.Exchange], object]
+        self, fd: int, listener: dict[str, Any], take: Callable[[Exchange], object]
     ) -> None:
         """Serve HTTP on a listening socket, which is taken over, until `stop_http`.
 
