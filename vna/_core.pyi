@@ -8,6 +8,7 @@ __all__ = [
     "DEBUG",
     "VERSION",
     "Archive",
+    "ElementReader",
     "Exchange",
     "File",
     "check",
@@ -22,7 +23,6 @@ __all__ = [
     "read_instance",
     "reindex",
     "scan",
-    "scan_damaged",
     "scan_headers",
     "tag_for_keyword",
     "tags_json",
@@ -43,6 +43,38 @@ class File:
     @property
     def digest(self) -> str: ...
     def read(self, offset: int, length: int) -> int: ...
+
+@final
+class ElementReader:
+    """The elements of a PS3.10 file as far as it can be read, a batch at a time, and their values.
+
+    Nothing of the file is held, but for the inflated data set of a deflated one. Raises OSError;
+    what is wrong with the content is `error`, once `next` came to its end.
+    """
+
+    def __new__(cls, path: str) -> ElementReader: ...
+    @property
+    def file_bytes(self) -> int: ...
+    @property
+    def transfer_syntax_uid(self) -> str: ...
+    @property
+    def data_set_offset(self) -> int | None: ...
+    @property
+    def is_deflated(self) -> bool:
+        """Whether offsets of elements, and those of `value`, count in the inflated data set."""
+
+    @property
+    def error(self) -> tuple[str, str, int | None] | None:
+        """What ended the reading: message, code, offset."""
+
+    def meta(self) -> bytes:
+        """Return the elements of group 0002, a table as of `scan`; their values are in the file."""
+
+    def next(self) -> bytes:
+        """Return the next elements, a table as of `scan`; empty at the end."""
+
+    def value(self, offset: int, length: int) -> bytes: ...
+    def file_value(self, offset: int, length: int) -> bytes: ...
 
 @final
 class Exchange:
@@ -152,14 +184,6 @@ def read_file(data: bytes, /) -> tuple[str, _DataSet, _DataSet]:
 
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""
-
-def scan_damaged(data: bytes, /) -> dict[str, Any]:
-    """Return what can be read of a PS3.10 file.
-
-    `meta` and `elements` are tables as of `scan`, `inflated` is what the offsets of `elements`
-    count in if that is not the file, `error` is None or (message, code, offset). Raises
-    EncodingError if no data set was found at all.
-    """
 
 def keyword(tag: int, /) -> str | None: ...
 def tag_for_keyword(keyword: str, /) -> int | None: ...

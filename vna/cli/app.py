@@ -75,6 +75,38 @@ def check(settings: Settings) -> int:
 
 @app.command()
 @with_settings()
+def dump(
+    settings: Settings,
+    name: Annotated[
+        str, typer.Argument(metavar="FILE|ID", help="A file, - or an instance of the archive")
+    ],
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG",
+            help="Only this element and what is in it: 0010,0020 or PatientID, wherever it is; "
+            "or a path, ReferencedStudySequence[0].0008,1155. May be given more than once",
+        ),
+    ] = None,
+    pixel_data: Annotated[
+        bool, typer.Option("--pixel-data", metavar="", help="Only pixel data and its fragments")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", metavar="", help="Whole values, however long they are")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Show all elements of a DICOM file with their places, as far as it can be read."""
+    from vna.cli.dump import dump as run
+
+    return run(
+        settings, name, tag or (), pixel_data=pixel_data, full=full, url=url, as_json=as_json
+    )
+
+
+@app.command()
+@with_settings()
 def deleted(settings: Settings, url: Url = None, as_json: Json = False) -> int:
     """List what was deleted and can be brought back, the last deletion first."""
     from vna.cli.upkeep import deleted as run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from vna.cli import running
@@ -48,7 +48,7 @@ class Remote:
         finally:
             connection.close()
 
-    def fetch(self, path: str, into: BinaryIO) -> None:
+    def fetch(self, path: str, into: IO[bytes]) -> None:
         """Write the body of an answer into a file, a piece at a time; raises as `ask`."""
         connection, answer = self._send("GET", path, None, PIECE_S)
         try:

@@ -12,6 +12,7 @@ mod data_set;
 mod deflate;
 mod dictionary;
 mod element;
+mod element_stream;
 mod encode;
 mod error;
 mod frames;
@@ -36,6 +37,7 @@ pub use charset::CharacterSet;
 pub use data_set::{DataElement, DataSet, DicomFile, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
+pub use element_stream::ElementStream;
 pub use error::{Budget, DicomError, EncodeProblem, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
@@ -44,7 +46,7 @@ pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, scan_json, tags_json};
 pub use json_stream::TagsStream;
 pub use level::{Level, main_tags};
 pub use meta::{
-    FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME,
+    FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, meta_elements,
     read_file_meta, write_file_meta,
 };
 pub use public_id::{ParsePublicIdError, PublicId};

@@ -2,8 +2,9 @@
 
 use crate::element::{Window, truncated};
 use crate::public_id::strip;
-use crate::syntax;
-use crate::{Budget, DicomError, Tag, Vr};
+use crate::syntax::{self, Encoding};
+use crate::walk::{Sink, Step, Walker};
+use crate::{Budget, DicomError, Element, Tag, Vr};
 
 /// Our Implementation Class UID: the decimal form of a fixed UUID below 2.25 (PS3.5 §B.2).
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.213674772765781714871466525626911378437";
@@ -54,6 +55,27 @@ pub fn read_file_meta(file: &[u8]) -> Result<Option<FileMeta>, DicomError> {
         Parsed::NeedMore(_) | Parsed::Absent => Ok(None),
         Parsed::Meta(meta) => Ok(Some(meta)),
     }
+}
+
+/// The elements of group 0002 at the beginning of a file, up to the first fault if there is one.
+#[must_use]
+pub fn meta_elements(file: &[u8]) -> Vec<Element> {
+    struct Group2(Vec<Element>);
+    impl Sink for Group2 {
+        fn visit(&mut self, element: &Element, window: Window<'_>) -> Result<Step, DicomError> {
+            if element.tag.0 != 2 || window.value(element).is_none() {
+                return Ok(Step::Stop);
+            }
+            self.0.push(*element);
+            Ok(Step::Over)
+        }
+    }
+    let start = find_start(file, true).unwrap_or_default();
+    let mut found = Group2(Vec::new());
+    // What ended the reading, the reader of the file itself tells.
+    let _ =
+        Walker::new(start as u64, Encoding::ExplicitLittle).run(Window::whole(file), &mut found);
+    found.0
 }
 
 /// What the beginning of an input turned out to be.

@@ -5,8 +5,8 @@ mod common;
 use common::{FORMS, Form, bytes, data_set, file, file_as, identity, image, sequence};
 use proptest::prelude::*;
 use vna_dicom::{
-    DicomError, HeaderStream, Instance, MAX_INDEXED_BYTES, MAX_INDEXED_VALUE_BYTES, Tag, Vr,
-    read_instance, tags,
+    DicomError, Element, ElementStream, HeaderStream, Instance, MAX_INDEXED_BYTES,
+    MAX_INDEXED_VALUE_BYTES, Tag, Vr, read_instance, scan_damaged, tags,
 };
 
 /// The header of an element, which may be held beside its value.
@@ -64,8 +64,53 @@ fn long_head(form: Form, pixels: bool) -> Vec<common::Item> {
     elements
 }
 
+/// All elements of a file that is read in parts of `size` bytes, and what ended them.
+fn elements_of(file: &[u8], size: usize) -> (Vec<Element>, Option<DicomError>) {
+    let mut stream = ElementStream::for_file();
+    let (mut elements, mut at) = (Vec::new(), 0);
+    while at < file.len() {
+        let result = stream.push(&file[at..file.len().min(at + size)]);
+        elements.append(&mut stream.take());
+        if let Err(error) = result {
+            return (elements, Some(error));
+        }
+        at = usize::try_from(stream.skip(file.len() as u64)).expect("within the file");
+    }
+    let error = stream.finish().err();
+    elements.append(&mut stream.take());
+    (elements, error)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn elements_in_parts_are_at_least_those_of_the_whole_however_damaged(
+        form in prop::sample::select(FORMS.to_vec()),
+        size in 1_usize..3000,
+        end in any::<usize>(),
+        damage in prop::option::of((any::<usize>(), any::<u8>())),
+        is_cut in any::<bool>(),
+    ) {
+        let mut input = file(&long_head(form, true), form);
+        if let Some((at, value)) = damage {
+            let at = at % input.len();
+            input[at] = value;
+        }
+        if is_cut {
+            input.truncate(end % (input.len() + 1));
+        }
+        let found = elements_of(&input, size);
+        match scan_damaged(&input) {
+            Ok((scan, None)) => prop_assert_eq!(found, (scan.elements, None)),
+            // In parts nobody knows yet that a sequence goes on behind the end: its items are read.
+            Ok((scan, Some(_))) => {
+                prop_assert!(found.0.starts_with(&scan.elements));
+                prop_assert!(found.1.is_some());
+            }
+            Err(error) => prop_assert_eq!(found, (Vec::new(), Some(error))),
+        }
+    }
 
     #[test]
     fn parts_give_what_the_whole_gives(
