@@ -26,10 +26,8 @@ mirror() { # prints the first Debian mirror that apt knows
         echo "$VNA_DEBIAN_MIRROR"
         return
     fi
-    # Without the security archive, whose address ends in another name.
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        grep -m1 -E '/debian/?$' || true
+    # Asked so, apt answers without lists too. The security archive ends in another name.
+    apt-get --print-uris update 2>/dev/null | sed -n "s,^'\([^']*/debian\)/dists/.*,\1,p" | head -1
 }
 
 download() { # download FOLDER: the packages and all that they need, as if nothing were installed
@@ -51,36 +49,42 @@ download() { # download FOLDER: the packages and all that they need, as if nothi
     "${apt[@]}" --download-only --assume-yes install orthanc >&2 || fail "the packages did not come from $uri"
 }
 
-wrapper() { # wrapper FOLDER LOADER: prints the program; FOLDER is where it will be
-    local root=$1 loader=$2 libraries=$1${2%/*}
-    cat <<WRAPPER
-#!/bin/sh
-# DCMTK's own switch; without it each DIMSE answer waits 40 ms for a delayed acknowledgement.
-export TCP_NODELAY=1
-export DCMDICTPATH="$root/usr/share/dcmtk/dicom.dic:$root/usr/share/dcmtk/private.dic"
-export LOCPATH="$root/usr/lib/locale" GCONV_PATH="$libraries/gconv"
-exec "$root$loader" --library-path "$libraries" "$root/usr/sbin/Orthanc" "\$@"
-WRAPPER
-}
-
 install() {
-    local new=$ROOT.new loader package
+    local new=$ROOT.new package
     rm -rf "$new"
     mkdir -p "$new/root"
     download "$new"
     for package in "$new"/archives/*.deb; do
         dpkg-deb -x "$package" "$new/root"
     done
-    loader=$(cd "$new/root" && find usr/lib -name 'ld-linux*.so*' -type f | head -1)
-    [ -n "$loader" ] || fail "the packages hold no loader"
+    find_loader "$new/root"
     # Orthanc folds the accents of names with this locale, which the package would have generated.
-    I18NPATH=$new/root/usr/share/i18n "$new/root/$loader" --library-path "$new/root/${loader%/*}" \
+    I18NPATH=$new/root/usr/share/i18n "$new/root/$LOADER" --library-path "$new/root/${LOADER%/*}" \
         "$new/root/usr/bin/localedef" -i en_US -f UTF-8 "$new/root/usr/lib/locale/en_US.UTF-8" >&2
-    wrapper "$ROOT" "/$loader" >"$new/root/orthanc"
-    chmod +x "$new/root/orthanc"
     rm -rf "$ROOT"
     mv "$new/root" "$ROOT"
     rm -rf "$new"
+}
+
+find_loader() { # find_loader FOLDER: sets LOADER, its path below FOLDER
+    LOADER=$(cd "$1" && find usr/lib -name 'ld-linux*.so*' -type f | head -1)
+    [ -n "$LOADER" ] || fail "the packages hold no loader"
+}
+
+write_program() { # anew each time, so that a change of this script needs no new installation
+    local libraries
+    find_loader "$ROOT"
+    libraries=$ROOT/${LOADER%/*}
+    cat >"$ROOT/orthanc.new" <<PROGRAM
+#!/bin/sh
+# DCMTK's own switch; without it each DIMSE answer waits 40 ms for a delayed acknowledgement.
+export TCP_NODELAY=1
+export DCMDICTPATH="\${DCMDICTPATH:-$ROOT/usr/share/dcmtk/dicom.dic:$ROOT/usr/share/dcmtk/private.dic}"
+export LOCPATH="$ROOT/usr/lib/locale" GCONV_PATH="$libraries/gconv"
+exec "$ROOT/$LOADER" --library-path "$libraries" "$ROOT/usr/sbin/Orthanc" "\$@"
+PROGRAM
+    chmod +x "$ROOT/orthanc.new"
+    mv "$ROOT/orthanc.new" "$ROOT/orthanc"
 }
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "it comes from Debian's packages, which need apt"
@@ -88,5 +92,6 @@ mkdir -p "$PARENT"
 exec 9>"$PARENT/orthanc.lock"
 flock 9
 [ -x "$ROOT/orthanc" ] || install
+write_program
 "$ROOT/orthanc" --version >/dev/null || fail "$ROOT/orthanc does not run; remove $ROOT to install it anew"
 echo "$ROOT/orthanc"
