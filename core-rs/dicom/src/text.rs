@@ -44,7 +44,12 @@ pub(crate) fn text<'a>(vr: Vr, value: &'a [u8], charset: &CharacterSet) -> Cow<'
 
 /// A text value, decoded and trimmed as a whole: padding inside, between several values, stays.
 pub(crate) fn whole_text<'a>(vr: Vr, value: &'a [u8], charset: &CharacterSet) -> Cow<'a, str> {
-    trim_ends(decode(vr, value, charset))
+    let text = decode(vr, value, charset);
+    if vr.is_multi_valued_text() {
+        trim_ends(text)
+    } else {
+        trim(vr, text)
+    }
 }
 
 fn decode<'a>(vr: Vr, value: &'a [u8], charset: &CharacterSet) -> Cow<'a, str> {
@@ -246,5 +251,6 @@ mod tests {
         assert_eq!(text(Vr::LT, b"  indented \\ ", &ascii), "  indented \\");
         assert_eq!(text(Vr::LO, b"   ", &ascii), "");
         assert_eq!(whole_text(Vr::CS, b" A \\B ", &ascii), "A \\B");
+        assert_eq!(whole_text(Vr::UT, b"  indented ", &ascii), "  indented");
     }
 }
