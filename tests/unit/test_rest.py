@@ -393,7 +393,10 @@ async def test_a_file_name_cannot_leave_its_header(client):
     await client.post("/instances", content=DATA)
     path = f"/instances/{DATA_ID}/file"
     answer = await client.get(path, params={"filename": 'a"\r\nSet-Cookie: b\\\u00e9.dcm'})
-    assert answer.headers["content-disposition"] == 'filename="aSet-Cookie: b.dcm"'
+    assert (
+        answer.headers["content-disposition"]
+        == "filename=\"aSet-Cookie: b.dcm\"; filename*=UTF-8''a%22Set-Cookie%3A%20b%5C%C3%A9.dcm"
+    )
     assert "set-cookie" not in answer.headers
 
 

@@ -32,6 +32,8 @@ ROUTES = router(
     [
         ("/", "/", {}),
         ("/studies", "/studies", {}),
+        ("/studies/", "/studies", {}),
+        ("/studies/1/", "/studies/{id}", {"id": "1"}),
         ("/studies/1", "/studies/{id}", {"id": "1"}),
         ("/studies/1/series", "/studies/{id}/series", {"id": "1"}),
         ("/jobs/1/cancel", "/jobs/{id}/cancel", {"id": "1"}),
@@ -55,7 +57,7 @@ def test_a_path_is_found_with_its_parameters(path, pattern, parameters):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "studies", "/study", "/studies/", "/studies//series", "/studies/1/", "/jobs/1/2/3"]
+    "path", ["", "studies", "/study", "/studies//", "/studies//series", "//studies", "/jobs/1/2/3"]
 )
 def test_what_no_pattern_has_is_not_found(path):
     assert ROUTES.find(path) is None

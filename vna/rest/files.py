@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
@@ -15,11 +16,18 @@ from vna.services.archive import CHUNK_BYTES, StoredFile
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
 WHOLE_BYTES = 4 * CHUNK_BYTES
 UNQUOTABLE = re.compile(r'[^ -~]|["\\]')
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def content_disposition(name: str) -> str:
-    """Return the header for a file name; what could end the quoted string is left out."""
-    return f'filename="{UNQUOTABLE.sub("", name)}"'
+    """Return the header for a file name; what could end the quoted string is left out.
+
+    A name with other characters is given once more in the form that takes them (RFC 6266 §4.3).
+    """
+    plain = f'filename="{UNQUOTABLE.sub("", name)}"'
+    if name.isascii():
+        return plain
+    return f"{plain}; filename*=UTF-8''{quote(CONTROL.sub('', name), safe='')}"
 
 
 def matches(condition: str, etag: str, *, weakly: bool) -> bool:

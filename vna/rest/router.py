@@ -43,10 +43,16 @@ class Router(Generic[T]):
         node.here = (value, tuple(names))
 
     def find(self, path: str) -> tuple[T, dict[str, str]] | None:
-        """Return what `path` stands for and its parameters, or None."""
+        """Return what `path` stands for and its parameters, or None.
+
+        `/studies/` is `/studies`, as clients of Orthanc know it.
+        """
         segments = path.split("/")
         taken: list[str] = []
         found = _find(self._root, segments, 1, taken)
+        if found is None and len(segments) > 2 and not segments[-1]:
+            taken.clear()
+            found = _find(self._root, segments[:-1], 1, taken)
         if found is None:
             return None
         value, names = found
