@@ -1,0 +1,40 @@
+"""Both servers, loaded alike, and what they answered; a real Orthanc has to be there in CI."""
+
+import os
+
+import pytest
+from support import Server
+from support_comparison import Comparison
+from support_orthanc import NoPeer, Orthanc, program
+
+# What the end of a run says of the comparison; `.ci/run` looks for it.
+SAID = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory, request):
+    """Ask both servers everything; each test looks at its part of the answers."""
+    try:
+        executable = program()
+    except NoPeer as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(reason))
+        pytest.skip(f"{reason}; nothing was compared")
+    theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"))
+    ours = Server(tmp_path_factory.mktemp("archive") / "data")
+    try:
+        theirs.start()
+        ours.start()
+        found = Comparison(ours.http, theirs.http)
+        found.run()
+    finally:
+        theirs.stop()
+        if ours.process is not None and ours.process.poll() is None:
+            ours.stop()
+    request.config.stash[SAID] = f"compared with Orthanc {theirs.version}: {found.summary()}"
+    return found
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if said := config.stash.get(SAID, None):
+        terminalreporter.write_line(said)

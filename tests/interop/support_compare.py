@@ -1,0 +1,220 @@
+"""Telling two answers apart: what counts, what is masked, and which differences are meant to be."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+INTENDED = Path(__file__).with_name("differences.toml")
+HEADERS = ("content-type", "content-disposition", "location", "allow")
+PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
+# Clocks, random names and counters of each server's own. That they are there, and of what type, is
+# compared all the same.
+VOLATILE = {"Date", "FileUuid", "First", "IsStable", "Last", "LastUpdate", "ReceptionDate", "Seq"}
+ABSENT = "(absent)"
+SHOWN = 160
+
+
+class Request(NamedTuple):
+    """One request to both servers; `name` is how differences.toml and failures call it."""
+
+    name: str
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: dict[str, str] | None = None
+    # Whether a list of resources has an order that the interface promises.
+    ordered: bool = False
+    # A page of a list without such an order: only how long it is can be compared.
+    page: bool = False
+
+
+class Difference(NamedTuple):
+    """Where two answers to one request differ."""
+
+    request: str
+    where: str
+    ours: object
+    theirs: object
+
+    def __str__(self):
+        return (
+            f"{self.request}\n    {self.where}: ours {show(self.ours)}, theirs {show(self.theirs)}"
+        )
+
+
+def show(value):
+    text = value if value is ABSENT else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+
+
+@dataclass
+class Intended:
+    """One entry of differences.toml; all but `reason` and `collection` are patterns with `*`, or
+    lists of patterns of which one is enough.
+
+    `file` is looked for among the files that request and place name, `ours` and `theirs` are what
+    the servers answer. `collection` is the part of the shared data without which there is no
+    difference.
+    """
+
+    reason: str
+    request: str | list[str] = "*"
+    where: str | list[str] = "*"
+    file: str | list[str] = "*"
+    ours: str = "*"
+    theirs: str = "*"
+    collection: str = ""
+    used: int = field(default=0)
+
+    def covers(self, difference):
+        names = re.findall(r"\{(.*?)\}", f"{difference.request} {difference.where}") or [""]
+        return (
+            matches(difference.request, self.request)
+            and matches(difference.where, self.where)
+            and any(matches(name, self.file) for name in names)
+            and matches(str(difference.ours), self.ours)
+            and matches(str(difference.theirs), self.theirs)
+        )
+
+
+def matches(text, pattern):
+    """Whether a pattern, or one of several, stands for a text; only `*` means something in it."""
+    if isinstance(pattern, list):
+        return any(matches(text, one) for one in pattern)
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+
+
+def intended():
+    """Return the entries of differences.toml."""
+    with INTENDED.open("rb") as file:
+        entries = tomllib.load(file)["difference"]
+    return [Intended(**entry) for entry in entries]
+
+
+def unlisted(differences, entries):
+    """Return the differences that no entry covers; entries count what they cover."""
+    left = []
+    for difference in differences:
+        covering = [entry for entry in entries if entry.covers(difference)]
+        for entry in covering:
+            entry.used += 1
+        if not covering:
+            left.append(difference)
+    return left
+
+
+def compare(request, ours, theirs, names=None):
+    """Return the differences of two answers, as httpx gives them.
+
+    `names` are the names of resources by id, by which the places of differences call them.
+    """
+    one, other = parts(request, ours), parts(request, theirs)
+    if one["status"] != other["status"]:
+        # What one says of its success and the other of its refusal has nothing in common.
+        return [Difference(request.name, "status", summary(ours), summary(theirs))]
+    return [
+        Difference(request.name, "/".join(where), left, right)
+        for where, left, right in unequal(one, other, request.ordered, names or {})
+    ]
+
+
+def parts(request, answer):
+    """Return what counts of an answer, as one JSON value."""
+    found = {"status": answer.status_code}
+    found["header"] = {name: value for name in HEADERS if (value := header(answer, name)) != ABSENT}
+    if request.method != "HEAD":
+        value = body(answer)
+        found["body"] = len(value) if request.page and isinstance(value, list) else value
+    return found
+
+
+def summary(answer):
+    """Return the status, and of an error the number that clients of Orthanc look at."""
+    value = body(answer)
+    number = value.get("OrthancStatus") if isinstance(value, dict) else None
+    return f"{answer.status_code} ({number})" if number is not None else str(answer.status_code)
+
+
+def header(answer, name):
+    value = answer.headers.get(name)
+    if value is None:
+        return ABSENT
+    if name == "allow":
+        return ",".join(sorted(value.split(",")))
+    return value.partition(";")[0].strip() if name == "content-type" else value
+
+
+def body(answer):
+    """Return the body as what it is: JSON, text or bytes."""
+    kind = header(answer, "content-type")
+    try:
+        if kind == "application/json" or answer.content[:1] in (b"{", b"["):
+            return json.loads(answer.content)
+    except ValueError:
+        return answer.content
+    return answer.content
+
+
+def unequal(ours, theirs, ordered, names, where=()):
+    """Yield (where, ours, theirs) of everything in two JSON values that differs."""
+    if type(ours) is not type(theirs):
+        yield where, ours, theirs
+    elif isinstance(ours, dict):
+        for key in sorted({*ours, *theirs}):
+            one, other = ours.get(key, ABSENT), theirs.get(key, ABSENT)
+            if key in VOLATILE and type(one) is type(other) and ABSENT not in (one, other):
+                continue
+            yield from unequal(one, other, ordered, names, (*where, key))
+    elif isinstance(ours, list):
+        if not ordered and (keyed := by_id(ours, theirs)):
+            ours, theirs = keyed
+            for key in sorted({*ours, *theirs}):
+                place = (*where, f"{{{names.get(key, '')}}}")
+                one, other = ours.get(key, ABSENT), theirs.get(key, ABSENT)
+                yield from unequal(one, other, ordered, names, place)
+            return
+        if len(ours) != len(theirs):
+            yield (*where, "length"), len(ours), len(theirs)
+        for one, other in zip(ours, theirs, strict=False):
+            yield from unequal(one, other, ordered, names, (*where, "#"))
+    elif ours != theirs:
+        yield where, ours, theirs
+
+
+def by_id(*lists):
+    """Return lists of resources as dictionaries by id, or None if they are of anything else."""
+    found = []
+    for values in lists:
+        if all(isinstance(value, str) and PUBLIC_ID.fullmatch(value) for value in values):
+            found.append({value: value for value in values})
+        elif all(
+            isinstance(value, dict) and "ID" in value and "Seq" not in value for value in values
+        ):
+            found.append({str(value["ID"]): value for value in values})
+        else:
+            return None
+        if len(found[-1]) != len(values):
+            return None  # one of them twice
+    return found
+
+
+def report(differences):
+    """Return what a failed test shows: the differences by kind, the commonest first."""
+    kinds = {}
+    for difference in differences:
+        named = re.sub(r"\{[^}]*\}", "{}", difference.request)
+        place = re.sub(r"\{[^}]*\}", "{}", difference.where)
+        kinds.setdefault((named, place), []).append(difference)
+    lines = [
+        f"{len(differences)} differences of {len(kinds)} kinds that differences.toml does not list"
+    ]
+    for (_, _), found in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+        lines.append(f"[{len(found)} times] {found[0]}")
+        lines += [
+            f"  also {other.request}: ours {show(other.ours)}, theirs {show(other.theirs)}"
+            for other in found[1:3]
+        ]
+    return "\n".join(lines)

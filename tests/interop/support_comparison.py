@@ -1,0 +1,102 @@
+"""Loading two servers alike and asking both the same."""
+
+import io
+
+import pydicom
+from requests_deletion import deletions
+from requests_reading import changes, family, files, lists, server, singles, tags
+from requests_refused import refused
+from requests_uploads import uploads
+from support_compare import Request, compare
+from support_corpus import files as corpus
+from support_corpus import readable
+from support_requests import IDENTIFIERS, stored
+from support_samples import collections, identity
+
+# In this order: the last group changes what there is.
+GROUPS = {
+    "uploads": uploads,
+    "lists": lists,
+    "singles": singles,
+    "family": family,
+    "tags": tags,
+    "files": files,
+    "changes": changes,
+    "server": server,
+    "refused": refused,
+    "deletions": deletions,
+}
+
+
+class Comparison:
+    """The answers of our server and of a peer's, by group of requests."""
+
+    def __init__(self, ours, theirs):
+        self.ours, self.theirs = ours, theirs
+        self.held = []
+        self.names = {}  # of resources, by id: the file that made each known
+        self.differences = {}
+        self.asked = 0
+
+    def run(self):
+        self.differences["corpus"] = self.load()
+        for name, requests in GROUPS.items():
+            self.differences[name] = [
+                difference for request in requests(self.held) for difference in self.ask(request)
+            ]
+
+    def answers(self, request):
+        self.asked += 1
+        return [
+            server.request(
+                request.method, request.path, content=request.body, headers=request.headers
+            )
+            for server in (self.ours, self.theirs)
+        ]
+
+    def ask(self, request):
+        return compare(request, *self.answers(request), self.names)
+
+    def load(self):
+        """Send every file of the corpus to both; what they do not take alike is deleted again."""
+        differences = []
+        for name, data in corpus():
+            request = Request(f"POST /instances {readable(name)}", "POST", "/instances", data)
+            answers = self.answers(request)
+            found = compare(request, *answers)
+            differences += found
+            new = [answer for answer in answers if is_new(answer)]
+            if not found and new:
+                self.keep(name, data, answers[0].json())
+            elif found:
+                for server, answer in zip((self.ours, self.theirs), answers, strict=True):
+                    if answer in new:
+                        server.delete(answer.json()["Path"])
+        return differences
+
+    def keep(self, name, data, answer):
+        one = stored(readable(name), answer)
+        self.held.append(one)
+        for resource in one.ids.values():
+            self.names.setdefault(resource, one.name)
+        found = identity(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True))
+        IDENTIFIERS[one.ids["instances"]] = dict(
+            zip(("patients", "studies", "series", "instances"), found, strict=True)
+        )
+
+    def collections(self):
+        """Return which collections of files were sent."""
+        return set(collections())
+
+    def all_differences(self):
+        return [difference for found in self.differences.values() for difference in found]
+
+    def summary(self):
+        return (
+            f"{self.asked:,} requests over {len(self.held)} instances, "
+            f"{len(self.all_differences()):,} differences"
+        )
+
+
+def is_new(answer):
+    return answer.status_code == 200 and answer.json()["Status"] == "Success"
