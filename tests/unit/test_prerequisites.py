@@ -16,7 +16,7 @@ class Machine:
     def __init__(self, folder, user_id):
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for tool in ("bash", "sed", "sort", "head", "cut", "cat", "chmod", "touch"):
+        for tool in ("bash", "sed", "sort", "head", "cut", "cat", "chmod", "touch", "dirname"):
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.tool("id", f"echo {user_id}")
         for tool in ("cc", "python3"):
@@ -27,9 +27,9 @@ class Machine:
         path.write_text(f"#!{self.bin / 'bash'}\n{script}\n")
         path.chmod(0o755)
 
-    def run(self, mode):
+    def run(self, mode, **further):
         command = [shutil.which("bash"), SCRIPT, mode]
-        environment = {"PATH": str(self.bin), "BIN": str(self.bin)}
+        environment = {"PATH": str(self.bin), "BIN": str(self.bin), **further}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -88,3 +88,21 @@ def test_the_linters_come_from_rustup_where_it_is(machine):
     user.tool("rustup", 'echo "rustup $*"')
     done = user.run("lint")
     assert (done.returncode, done.stdout) == (0, "rustup component add rustfmt\n")
+
+
+@pytest.fixture
+def without_apt(tmp_path):
+    machine = Machine(tmp_path, 1000)
+    for tool in ("storescu", "echoscu"):
+        machine.tool(tool, "exit 0")
+    return machine
+
+
+def test_where_the_peer_cannot_be_had_the_other_tests_go_on(without_apt):
+    done = without_apt.run("test")
+    assert done.returncode == 0
+    assert "no Orthanc: it comes from Debian's packages, which need apt" in done.stderr
+
+
+def test_continuous_integration_does_not_go_on_without_the_peer(without_apt):
+    assert without_apt.run("test", CI="true").returncode == 1
