@@ -94,10 +94,12 @@ def family(held):
 
 def tags(held):
     for one in held:
-        for tail in ("tags", "tags?simplify", "tags?short", "simplified-tags"):
+        for tail in ("tags", "simplified-tags"):
             yield of("instances", one, f"/{tail}")
-    for one in held[::10]:
+    for one in held[::5]:
         for tail in (
+            "tags?simplify",
+            "tags?short",
             "tags?whole",
             "simplified-tags?whole",
             "tags?simplify&short",

@@ -1,6 +1,7 @@
 """Loading two servers alike and asking both the same."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 from requests_deletion import deletions
@@ -33,6 +34,7 @@ class Comparison:
 
     def __init__(self, ours, theirs):
         self.ours, self.theirs = ours, theirs
+        self.asking = ThreadPoolExecutor(2)
         self.held = []
         self.names = {}  # of resources, by id: the file that made each known
         self.differences = {}
@@ -46,13 +48,9 @@ class Comparison:
             ]
 
     def answers(self, request):
+        """Ask both at the same time; return both answers."""
         self.asked += 1
-        return [
-            server.request(
-                request.method, request.path, content=request.body, headers=request.headers
-            )
-            for server in (self.ours, self.theirs)
-        ]
+        return list(self.asking.map(lambda server: ask(server, request), (self.ours, self.theirs)))
 
     def ask(self, request):
         return compare(request, *self.answers(request), self.names)
@@ -96,6 +94,12 @@ class Comparison:
             f"{self.asked:,} requests over {len(self.held)} instances, "
             f"{len(self.all_differences()):,} differences"
         )
+
+
+def ask(server, request):
+    return server.request(
+        request.method, request.path, content=request.body, headers=request.headers
+    )
 
 
 def is_new(answer):
