@@ -1,7 +1,7 @@
 """The core as Python sees it. A call that returns a handle completes through `Archive.drain`."""
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, final
 
 __all__ = [
@@ -14,8 +14,12 @@ __all__ = [
     "check",
     "compact",
     "data_set",
+    "data_set_from_json",
+    "data_set_from_xml",
     "decode_text",
     "deleted",
+    "dicom_json",
+    "dicom_xml",
     "erase",
     "frame_ranges",
     "keyword",
@@ -197,3 +201,37 @@ def decode_text(value: bytes, /, *, terms: str, vr: str) -> str: ...
 def tags_json(
     data: bytes, form: str, /, *, ignore_length: Sequence[int] = ..., whole: bool = False
 ) -> bytes: ...
+def dicom_json(
+    data: bytes,
+    /,
+    *,
+    bulk_threshold: int | None = ...,
+    bulk_uri: str = "",
+    whole: bool = True,
+) -> bytes:
+    """Return the data set of a PS3.10 file in the DICOM JSON Model (PS3.18 Annex F).
+
+    A value of more than `bulk_threshold` bytes (1024 if not said) is given by a URI: `bulk_uri`,
+    then the path to the element, such as `/00081140/0/00420011`. None gives all in place but
+    encapsulated pixel data. Without `whole`, the URI of the pixel data comes last.
+    """
+
+def dicom_xml(
+    data: bytes,
+    /,
+    *,
+    bulk_threshold: int | None = ...,
+    bulk_uri: str = "",
+    whole: bool = True,
+) -> bytes:
+    """Return the same in the Native DICOM Model (PS3.19 Annex A.1)."""
+
+def data_set_from_json(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
+    """Return the data set that a DICOM JSON object describes, as a PS3.10 file.
+
+    It is in Explicit VR Little Endian, its texts in UTF-8. `bulk_data` has the values of its URIs.
+    Raises EncodingError, with a code `model.*` or `budget.*`, the place and its offset.
+    """
+
+def data_set_from_xml(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
+    """Return the same from the Native DICOM Model."""

@@ -1,5 +1,6 @@
 //! What can be wrong with an encoded data set, and where.
 
+use crate::model::ModelProblem;
 use crate::{Tag, Vr};
 use std::fmt;
 
@@ -110,6 +111,15 @@ pub enum DicomError {
         from: String,
         /// The one that it would have to be in.
         to: String,
+    },
+    /// A text is not the DICOM JSON Model (PS3.18 Annex F) or the Native DICOM Model (PS3.19 Annex A.1).
+    Model {
+        /// What is wrong with it.
+        problem: ModelProblem,
+        /// At which attribute: tags, and between two of them the number of an item from 0 on. Empty outside of all.
+        path: String,
+        /// Where in the text.
+        offset: u64,
     },
 }
 
@@ -307,6 +317,7 @@ impl DicomError {
                 EncodeProblem::Group => "value.group",
             },
             DicomError::Transcode { .. } => "transcode.unsupported",
+            DicomError::Model { problem, .. } => problem.code(),
         }
     }
 
@@ -327,7 +338,8 @@ impl DicomError {
             | DicomError::Budget { offset, .. }
             | DicomError::Inflate { offset }
             | DicomError::BadUid { offset, .. }
-            | DicomError::Frames { offset, .. } => Some(*offset),
+            | DicomError::Frames { offset, .. }
+            | DicomError::Model { offset, .. } => Some(*offset),
         }
     }
 }
@@ -419,6 +431,16 @@ impl fmt::Display for DicomError {
                 "from transfer syntax {from} to {to} it takes a codec; 1.2.840.10008.1.2, .1.2.1, .1.2.1.99 and .1.2.2 \
                  are written from each other"
             ),
+            DicomError::Model {
+                problem,
+                path,
+                offset,
+            } if path.is_empty() => write!(f, "byte {offset}: {problem}"),
+            DicomError::Model {
+                problem,
+                path,
+                offset,
+            } => write!(f, "{path} at byte {offset}: {problem}"),
         }
     }
 }

@@ -103,7 +103,7 @@ struct Writer<'a> {
 }
 
 /// What Pixel Representation says of the image.
-fn is_signed(scan: &Scan<'_>) -> bool {
+pub(crate) fn is_signed(scan: &Scan<'_>) -> bool {
     let mut top = scan.elements.iter().filter(|element| element.depth == 0);
     top.find(|element| element.tag == tags::PIXEL_REPRESENTATION)
         .is_some_and(|element| scan.value(element).iter().take(2).any(|byte| *byte == 1))
@@ -111,7 +111,7 @@ fn is_signed(scan: &Scan<'_>) -> bool {
 
 /// Which elements of a data set were written: a count of none while they rise, as PS3.5 §7.1 has them.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     last: Option<Tag>,
     all: Vec<Tag>,
     unordered: Option<HashSet<Tag>>,
@@ -120,7 +120,7 @@ struct Written {
 
 impl Written {
     /// Whether `tag` is new.
-    fn insert(&mut self, tag: Tag) -> bool {
+    pub fn insert(&mut self, tag: Tag) -> bool {
         if let Some(all) = &mut self.unordered {
             return all.insert(tag);
         }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ambiguous;
+mod base64;
 mod charset;
 mod data_set;
 mod deflate;
@@ -24,6 +25,8 @@ mod json;
 mod json_stream;
 mod level;
 mod meta;
+mod model;
+mod partial;
 mod public_id;
 mod scan;
 mod stream;
@@ -48,6 +51,10 @@ pub use level::{Level, main_tags};
 pub use meta::{
     FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, meta_elements,
     read_file_meta, write_file_meta,
+};
+pub use model::{
+    DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, read_json_list,
+    read_model, write_data_set, write_model, write_scan,
 };
 pub use public_id::{ParsePublicIdError, PublicId};
 pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};

@@ -8,6 +8,7 @@ mod dump;
 mod errors;
 mod http;
 mod log;
+mod model;
 mod upkeep;
 
 use pyo3::prelude::*;
@@ -19,6 +20,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     dicom::register(m)?;
     dump::register(m)?;
+    model::register(m)?;
     data_set::register(m)?;
     archive::register(m)?;
     http::register(m)?;
