@@ -27,6 +27,7 @@ __all__ = [
     "read_instance",
     "reindex",
     "scan",
+    "scan_file",
     "scan_headers",
     "tag_for_keyword",
     "tags_json",
@@ -191,6 +192,12 @@ def scan(data: bytes, /, *, extent: str = "all") -> bytes:
 
 def keyword(tag: int, /) -> str | None: ...
 def tag_for_keyword(keyword: str, /) -> int | None: ...
+def scan_file(data: bytes, /, *, extent: str = "all") -> tuple[bytes, bytes, bytes | None]:
+    """Return the table of group 0002, that of the data set, and the inflated data set.
+
+    Offsets of the second count in the third if there is one, else in `data`.
+    """
+
 def scan_headers(files: Sequence[bytes]) -> list[tuple[int, int]]: ...
 def data_set(data: bytes, /) -> bytes: ...
 def read_instance(data: bytes, /, *, piece: int | None = None) -> dict[str, Any]: ...

@@ -21,6 +21,9 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "version": frozenset({"_core"}),
     "_elements_twin": frozenset(),
+    "_dataset_elements": frozenset(),
+    "_dataset_twin": frozenset({"_dataset_elements"}),
+    "dataset": frozenset({"_core", "_dataset", "_dataset_elements", "_dataset_twin", "errors"}),
     # For tests of readers, ours among them: an oracle that shares their code would prove nothing.
     "testing": frozenset(),
     "settings": frozenset({"errors"}),

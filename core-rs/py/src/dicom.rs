@@ -1,5 +1,7 @@
 //! Functions of `vna-dicom` for Python: bytes in, positions and texts out. None keeps state.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -13,6 +15,7 @@ use crate::errors::BoundaryError;
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(scan, m)?)?;
+    m.add_function(wrap_pyfunction!(scan_file, m)?)?;
     m.add_function(wrap_pyfunction!(scan_headers, m)?)?;
     m.add_function(wrap_pyfunction!(data_set, m)?)?;
     m.add_function(wrap_pyfunction!(read_instance, m)?)?;
@@ -36,14 +39,53 @@ fn scan<'py>(
 ) -> Result<Bound<'py, PyBytes>, BoundaryError> {
     let extent = parse_extent(extent)?;
     let table = py.detach(|| -> Result<_, DicomError> {
-        let scan = vna_dicom::scan(&data, extent)?;
-        let mut table = Vec::with_capacity(scan.elements.len() * ROW);
-        for element in &scan.elements {
-            push_row(&mut table, element);
-        }
-        Ok(table)
+        Ok(table(&vna_dicom::scan(&data, extent)?.elements))
     })?;
     Ok(PyBytes::new(py, &table))
+}
+
+/// What a data set is made of in one call: the table of group 0002, that of the data set, and the inflated bytes that
+/// its offsets count in if the data set is deflated.
+#[pyfunction]
+#[pyo3(signature = (data, /, *, extent = "all"))]
+fn scan_file<'py>(
+    py: Python<'py>,
+    data: PyBackedBytes,
+    extent: &str,
+) -> Result<FileTables<'py>, BoundaryError> {
+    let extent = parse_extent(extent)?;
+    let (meta, elements, inflated) = py.detach(|| -> Result<_, DicomError> {
+        let scan = vna_dicom::scan(&data, extent)?;
+        let meta = match &scan.meta {
+            Some(_) => table(&vna_dicom::meta_elements(&data)),
+            None => Vec::new(),
+        };
+        let elements = table(&scan.elements);
+        let inflated = match scan.data {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(inflated) => Some(inflated),
+        };
+        Ok((meta, elements, inflated))
+    })?;
+    Ok((
+        PyBytes::new(py, &meta),
+        PyBytes::new(py, &elements),
+        inflated.map(|bytes| PyBytes::new(py, &bytes)),
+    ))
+}
+
+type FileTables<'py> = (
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Option<Bound<'py, PyBytes>>,
+);
+
+fn table(elements: &[Element]) -> Vec<u8> {
+    let mut table = Vec::with_capacity(elements.len() * ROW);
+    for element in elements {
+        push_row(&mut table, element);
+    }
+    table
 }
 
 fn parse_extent(extent: &str) -> Result<Extent, BoundaryError> {
