@@ -11,6 +11,7 @@ __all__ = [
     "ElementReader",
     "Exchange",
     "File",
+    "Reencoding",
     "check",
     "compact",
     "data_set",
@@ -25,6 +26,7 @@ __all__ = [
     "keyword",
     "read_file",
     "read_instance",
+    "reencode",
     "reindex",
     "scan",
     "scan_file",
@@ -47,7 +49,23 @@ class File:
     def size(self) -> int: ...
     @property
     def digest(self) -> str: ...
+    @property
+    def transfer_syntax_uid(self) -> str: ...
     def read(self, offset: int, length: int) -> int: ...
+    def reencode(self, transfer_syntax_uid: str) -> Reencoding: ...
+
+@final
+class Reencoding:
+    """A stored file in another transfer syntax. Calls are made one after the other."""
+
+    def open(self) -> int:
+        """Walk through the file; gives `{"length": ...}`, null if only the end tells.
+
+        Raises NotImplementedYet if it takes a codec, EncodingError if what is stored is damaged.
+        """
+
+    def read(self, length: int) -> int:
+        """Read on; gives fewer bytes than `length` only at the end."""
 
 @final
 class ElementReader:
@@ -185,6 +203,12 @@ def read_file(data: bytes, /) -> tuple[str, _DataSet, _DataSet]:
     """Return transfer syntax, group 0002 and data set of a PS3.10 file, as `write_file` takes them.
 
     Raises EncodingError as `scan` does.
+    """
+
+def reencode(data: bytes, /, *, transfer_syntax_uid: str) -> bytes:
+    """Return a PS3.10 file in another transfer syntax (PS3.5 A.1, A.2, A.3, A.5).
+
+    Raises NotImplementedYet if it takes a codec, EncodingError if the file is damaged.
     """
 
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:

@@ -12,11 +12,25 @@ class FakeFile:
         self.data = data
         self.size = len(data)
         self.digest = hashlib.sha256(data).hexdigest()
+        self.transfer_syntax_uid = "1.2.840.10008.1.2.1"
         self.reads = []
 
     async def read(self, offset, length):
         self.reads.append((offset, length))
         return self.data[offset : offset + length]
+
+    async def reencode(self, transfer_syntax_uid):
+        return FakeReencoding(transfer_syntax_uid.encode() + self.data)
+
+
+class FakeReencoding:
+    def __init__(self, data):
+        self.length = len(data)
+        self.left = data
+
+    async def read(self, length):
+        piece, self.left = self.left[:length], self.left[length:]
+        return piece
 
 
 class FakeArchive:

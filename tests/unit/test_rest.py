@@ -405,7 +405,35 @@ async def test_forms_of_a_file_that_we_do_not_give_are_refused_not_ignored(clien
     path = f"/instances/{DATA_ID}/file"
     accept = {"Accept": "application/dicom+json"}
     assert (await client.get(path, headers=accept)).status_code == 406
-    assert (await client.get(path, params={"transcode": "1.2"})).status_code == 501
+    answer = await client.get(path, params={"transcode": "jpeg"})
+    assert (answer.status_code, answer.json()["Details"]) == (
+        400,
+        "parameter transcode is 'jpeg'; it takes a UID",
+    )
+
+
+async def test_a_file_in_another_transfer_syntax_has_a_weak_tag_and_no_ranges(client):
+    await client.post("/instances", content=DATA)
+    path = f"/instances/{DATA_ID}/file"
+    stored = await client.get(path, params={"transcode": "1.2.840.10008.1.2.1"})
+    assert stored.content == DATA
+    assert stored.headers["accept-ranges"] == "bytes"
+
+    asked = {"transcode": "1.2.840.10008.1.2"}
+    answer = await client.get(path, params=asked, headers={"Range": "bytes=0-3"})
+    assert (answer.status_code, answer.content) == (200, b"1.2.840.10008.1.2" + DATA)
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert answer.headers["accept-ranges"] == "none"
+    etag = answer.headers["etag"]
+    assert etag.startswith('W/"')
+    assert etag != stored.headers["etag"]
+    again = await client.get(path, params=asked, headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+    # A weak tag does not name the same bytes, so it is no ground for If-Match (RFC 9110 §13.1.1).
+    other = await client.get(path, params=asked, headers={"If-Match": etag})
+    assert other.status_code == 412
+    head = await client.head(path, params=asked)
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(answer.content)))
 
 
 @pytest.mark.parametrize(

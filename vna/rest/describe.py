@@ -49,6 +49,12 @@ SIMPLIFY = Parameter("simplify", "flag", "names of tags with their values, no mo
 SHORT = Parameter("short", "flag", "tags by number with their values, no more")
 FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
 
+TRANSCODE = Parameter(
+    "transcode",
+    "text",
+    "UID of the transfer syntax to give it in; one of those that leave pixel data as it is",
+)
+
 STORED_FILE = (
     Answer(200, "The whole file", {DICOM: "Bytes"}),
     Answer(206, "The range asked for", {DICOM: "Bytes"}),

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from vna.errors import PreconditionFailed, RangeNotSatisfiable
 from vna.rest.errors import error_response
 from vna.rest.requests import Call, parse_range
-from vna.services.archive import CHUNK_BYTES, StoredFile
+from vna.services.archive import CHUNK_BYTES, ReencodedFile, StoredFile
 
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
 WHOLE_BYTES = 4 * CHUNK_BYTES
@@ -35,7 +35,20 @@ def matches(condition: str, etag: str, *, weakly: bool) -> bool:
     named = [part.strip() for part in condition.split(",")]
     if weakly:
         named = [part.removeprefix("W/") for part in named]
+        etag = etag.removeprefix("W/")
+    else:  # a weak tag is none of those that name the same bytes
+        named = [part for part in named if not part.startswith("W/")]
     return "*" in named or etag in named
+
+
+def is_known(call: Call, etag: str) -> bool:
+    """Whether the client has the file already; PreconditionFailed if it insists on another one."""
+    # In the order of RFC 9110 §13.2.2.
+    condition = call.request.headers.get("if-match")
+    if condition is not None and not matches(condition, etag, weakly=False):
+        raise PreconditionFailed(f"If-Match: {condition[:200]}; the file has {etag}")
+    condition = call.request.headers.get("if-none-match")
+    return condition is not None and matches(condition, etag, weakly=True)
 
 
 async def file_response(call: Call, file: StoredFile, media_type: str, name: str) -> Response:
@@ -48,12 +61,7 @@ async def file_response(call: Call, file: StoredFile, media_type: str, name: str
         "ETag": etag,
     }
     method, path = call.request.method, call.request.scope["path"]
-    # In the order of RFC 9110 §13.2.2.
-    condition = headers.get("if-match")
-    if condition is not None and not matches(condition, etag, weakly=False):
-        raise PreconditionFailed(f"If-Match: {condition[:200]}; the file has {etag}")
-    condition = headers.get("if-none-match")
-    if condition is not None and matches(condition, etag, weakly=True):
+    if is_known(call, etag):
         return Response(None, 304, headers=answer)
 
     first, end, status = 0, file.size, 200
@@ -87,3 +95,36 @@ async def pieces(file: StoredFile, first: int, end: int) -> AsyncIterator[bytes]
     """Yield bytes `first` to `end`. The next piece is read when the server took the last one."""
     for offset in range(first, end, CHUNK_BYTES):
         yield await file.read(offset, min(CHUNK_BYTES, end - offset))
+
+
+async def reencoded_response(
+    call: Call, file: StoredFile, transfer_syntax_uid: str, media_type: str, name: str
+) -> Response:
+    """Return the answer to a GET or HEAD of a stored file in another transfer syntax.
+
+    It has no ranges: it is written while it leaves. Its tag is weak, because what means the same
+    may be written in other bytes by a later version.
+    """
+    etag = f'W/"{file.digest}.{transfer_syntax_uid}"'
+    answer = {
+        "Accept-Ranges": "none",
+        "Content-Disposition": content_disposition(name),
+        "ETag": etag,
+    }
+    if is_known(call, etag):
+        return Response(None, 304, headers=answer)
+    reencoded = await file.reencode(transfer_syntax_uid)
+    if reencoded.length is not None:
+        answer["Content-Length"] = str(reencoded.length)
+    if call.request.method == "HEAD":
+        head = Response(None, headers=answer, media_type=media_type)
+        if reencoded.length is None:
+            del head.headers["Content-Length"]  # it is not 0, but not known
+        return head
+    return StreamingResponse(written(reencoded), headers=answer, media_type=media_type)
+
+
+async def written(file: ReencodedFile) -> AsyncIterator[bytes]:
+    """Yield all of a file. The next piece is written when the server took the last one."""
+    while piece := await file.read(CHUNK_BYTES):
+        yield piece

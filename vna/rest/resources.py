@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.responses import Response
 
 from vna.errors import (
+    BadParameter,
     BadRequest,
     EncodingError,
     NotAcceptable,
-    NotImplementedYet,
     UnsupportedMediaType,
 )
-from vna.rest.files import file_response
+from vna.rest.files import file_response, reencoded_response
 from vna.rest.requests import Call, Handler
 
 JSON = "application/json"
 DICOM = "application/dicom"
+
+UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 §9.1
 
 # A path names the level above in the singular, the core every level in the plural.
 PLURAL = {"patient": "patients", "study": "studies", "series": "series"}
@@ -119,13 +122,17 @@ async def upload(call: Call) -> Response:
 
 
 async def file(call: Call) -> Response:
-    """Return the file of an instance, bit for bit as it was received."""
-    if "transcode" in call.request.query_params:
-        raise NotImplementedYet("transcode: files are given in the transfer syntax they came in")
+    """Return the file of an instance: bit for bit as it was received, or in another syntax."""
     check_accept(call.request.headers.get("accept", "*/*"))
     public_id = call.path("id")
     name = call.request.query_params.get("filename") or f"{public_id}.dcm"
-    return await file_response(call, call.archive.open_file(public_id), DICOM, name)
+    stored = call.archive.open_file(public_id)
+    transfer_syntax_uid = call.request.query_params.get("transcode", stored.transfer_syntax_uid)
+    if transfer_syntax_uid == stored.transfer_syntax_uid:
+        return await file_response(call, stored, DICOM, name)
+    if not UID.fullmatch(transfer_syntax_uid):
+        raise BadParameter(f"parameter transcode is {transfer_syntax_uid!r}; it takes a UID")
+    return await reencoded_response(call, stored, transfer_syntax_uid, DICOM, name)
 
 
 def check_accept(accept: str) -> None:

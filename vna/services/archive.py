@@ -195,10 +195,33 @@ class StoredFile:
         self._file = file
         self.size = file.size
         self.digest = file.digest
+        self.transfer_syntax_uid = file.transfer_syntax_uid
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return bytes `offset` to `offset + length`."""
         return cast(bytes, await self._archive.result(self._file.read(offset, length)))
+
+    async def reencode(self, transfer_syntax_uid: str) -> ReencodedFile:
+        """Open the same in another transfer syntax.
+
+        Raises NotImplementedYet if it takes a codec, EncodingError if what is stored is damaged.
+        """
+        reencoding = self._file.reencode(transfer_syntax_uid)
+        opened = json.loads(await self._archive._json(reencoding.open()))
+        return ReencodedFile(self._archive, reencoding, opened["length"])
+
+
+class ReencodedFile:
+    """The file of one instance in another transfer syntax, read from its beginning to its end."""
+
+    def __init__(self, archive: Archive, reencoding: _core.Reencoding, length: int | None):
+        self._archive = archive
+        self._reencoding = reencoding
+        self.length = length
+
+    async def read(self, length: int) -> bytes:
+        """Read on; fewer bytes than `length` only at the end."""
+        return await self._archive._json(self._reencoding.read(length))
 
 
 def log_core_line(line: bytes) -> None:

@@ -6,6 +6,9 @@
 mod read;
 mod write;
 
+pub(crate) use read::read_meta;
+pub(crate) use write::write_meta;
+
 use crate::{Tag, Vr};
 
 /// Data elements in the order of their tags, each tag once (PS3.5 §7.1).

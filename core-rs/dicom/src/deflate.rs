@@ -133,18 +133,25 @@ impl Inflater {
 
     fn check_budgets(&self) -> Result<(), DicomError> {
         let inflated = self.stream.total_out();
-        let budget = if inflated > MAX_INFLATED_BYTES {
-            Budget::Inflated
-        } else if inflated > FREE_BYTES + self.deflated_bytes * MAX_INFLATE_RATIO {
-            Budget::InflateRatio
-        } else {
-            return Ok(());
-        };
-        Err(DicomError::Budget {
-            budget,
-            offset: inflated,
-        })
+        if inflated > MAX_INFLATED_BYTES {
+            return Err(DicomError::Budget {
+                budget: Budget::Inflated,
+                offset: inflated,
+            });
+        }
+        check_ratio(self.deflated_bytes, inflated)
     }
+}
+
+/// Refuses what was made to inflate to very much (2).
+pub(crate) fn check_ratio(deflated: u64, inflated: u64) -> Result<(), DicomError> {
+    if inflated <= FREE_BYTES + deflated * MAX_INFLATE_RATIO {
+        return Ok(());
+    }
+    Err(DicomError::Budget {
+        budget: Budget::InflateRatio,
+        offset: inflated,
+    })
 }
 
 /// Appends `plain` as one deflate stream, padded to even length (PS3.5 §A.5).

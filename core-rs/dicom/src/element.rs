@@ -150,6 +150,12 @@ pub(crate) fn is_pixel_data(tag: Tag) -> bool {
     )
 }
 
+/// Whether items in an element of undefined length are fragments (PS3.5 §A.4) rather than data sets.
+pub(crate) fn holds_fragments(tag: Tag, vr: Vr) -> bool {
+    let opaque = matches!(&vr.0, b"OB" | b"OW" | b"OD" | b"OF" | b"OL" | b"OV");
+    vr != Vr::SQ && (opaque || is_pixel_data(tag))
+}
+
 #[inline]
 pub(crate) fn read_tag(bytes: &[u8], encoding: Encoding) -> Tag {
     let (group, element) = ([bytes[0], bytes[1]], [bytes[2], bytes[3]]);

@@ -28,6 +28,7 @@ mod meta;
 mod model;
 mod partial;
 mod public_id;
+mod reencode;
 mod scan;
 mod stream;
 mod syntax;
@@ -57,6 +58,7 @@ pub use model::{
     read_model, write_data_set, write_model, write_scan,
 };
 pub use public_id::{ParsePublicIdError, PublicId};
+pub use reencode::{ReadAt, Reencoded, reencode};
 pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};
 pub use stream::HeaderStream;
 pub use syntax::{

@@ -88,7 +88,8 @@ pub(crate) enum Parsed {
     Meta(FileMeta),
 }
 
-const PREAMBLE: usize = 128;
+/// Bytes before `DICM`.
+pub(crate) const PREAMBLE: usize = 128;
 const MAGIC: &[u8; 4] = b"DICM";
 
 /// Where group 2 begins, or would begin; or how many bytes it takes to say. `data` is the beginning of the input.
@@ -171,8 +172,12 @@ impl MetaReader {
             if at > window.end() {
                 return Err(cut_off(self.passed, at, window));
             }
-            if at == 0 || (rest.is_empty() && at > start) {
-                return Ok(Next::End); // nothing but a few bytes, or a file of meta information alone
+            // Nothing but a few bytes, a file of meta information alone, or so little of a data set that was deflated.
+            let over = rest
+                .get(..2)
+                .map_or(rest.is_empty(), |group| group != [2, 0]);
+            if at == 0 || (over && at > start) {
+                return Ok(Next::End);
             }
             return Err(cut_off(at, at + 8, window));
         };

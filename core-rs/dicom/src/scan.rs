@@ -162,7 +162,7 @@ fn scan_so_far<'a>(
     (scan, outcome.err())
 }
 
-fn guess(file: &[u8], offset: u64) -> Result<&'static str, DicomError> {
+pub(crate) fn guess(file: &[u8], offset: u64) -> Result<&'static str, DicomError> {
     let rest = usize::try_from(offset)
         .ok()
         .and_then(|at| file.get(at..))

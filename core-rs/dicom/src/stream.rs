@@ -29,6 +29,16 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
+    /// For an input whose first `offset` bytes are not given.
+    pub fn from_offset(offset: u64) -> Self {
+        Unread {
+            arrived: offset,
+            from: offset,
+            to: offset,
+            ..Unread::default()
+        }
+    }
+
     /// Gives the next part of the input to a reader.
     pub fn feed<T>(
         &mut self,
@@ -87,6 +97,13 @@ impl Unread {
             self.arrived = self.arrived.max(self.from.min(end));
         }
         self.arrived
+    }
+
+    /// Takes back what was skipped beyond the end of an input whose length was not known.
+    pub fn end_at(&mut self, end: u64) {
+        if self.bytes.is_empty() {
+            self.arrived = self.arrived.min(end);
+        }
     }
 
     /// Passes a part over that nobody reads.

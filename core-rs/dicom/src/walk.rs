@@ -6,7 +6,8 @@
 //! (4) Nothing is allocated but stack frames: values are reported by position.
 
 use crate::element::{
-    Element, Window, contradicts, is_pixel_data, read_fields, read_tag, read_u32, truncated,
+    Element, Window, contradicts, holds_fragments, is_pixel_data, read_fields, read_tag, read_u32,
+    truncated,
 };
 use crate::syntax::Encoding;
 use crate::{Budget, DicomError, MAX_DEPTH, MAX_ELEMENTS, Tag, Vr, tags};
@@ -267,9 +268,13 @@ impl Walker {
                 offset: element.offset(),
             });
         }
-        let opaque = matches!(&element.vr.0, b"OB" | b"OW" | b"OD" | b"OF" | b"OL" | b"OV");
+        let fragments = holds_fragments(element.tag, element.vr);
         Ok(Some(Frame {
-            what: if opaque { What::Fragments } else { What::Items },
+            what: if fragments {
+                What::Fragments
+            } else {
+                What::Items
+            },
             ..items
         }))
     }

@@ -19,6 +19,7 @@ use vna_node::{
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
+use crate::reencode::CoreReencoding;
 
 /// Threads of the data plane. Associations wait for the disk most of the time; two keep a network of ten
 /// gigabits busy, and each costs memory on a small machine.
@@ -115,6 +116,7 @@ impl CoreArchive {
             .map(|(located, reader)| CoreFile {
                 reader: Arc::new(reader),
                 size: located.file_size,
+                transfer_syntax_uid: located.transfer_syntax_uid,
                 digest: hex(&located.blob.digest),
                 completions: Arc::clone(&self.completions),
                 handle: self.handle.clone(),
@@ -380,12 +382,23 @@ struct CoreFile {
     size: u64,
     #[pyo3(get)]
     digest: String,
+    #[pyo3(get)]
+    transfer_syntax_uid: String,
     completions: Arc<Completions>,
     handle: tokio::runtime::Handle,
 }
 
 #[pymethods]
 impl CoreFile {
+    fn reencode(&self, transfer_syntax_uid: String) -> CoreReencoding {
+        CoreReencoding::new(
+            Arc::clone(&self.reader),
+            transfer_syntax_uid,
+            Arc::clone(&self.completions),
+            self.handle.clone(),
+        )
+    }
+
     fn read(&self, offset: u64, length: usize) -> u64 {
         let (handle, promise) = self.completions.promise();
         let reader = Arc::clone(&self.reader);

@@ -12,6 +12,7 @@ pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
 pyo3::import_exception!(vna.errors, EncodingError);
 pyo3::import_exception!(vna.errors, NotFound);
+pyo3::import_exception!(vna.errors, NotImplementedYet);
 pyo3::import_exception!(vna.errors, OutOfStorage);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
@@ -78,6 +79,9 @@ fn archive_error(error: &ArchiveError) -> PyErr {
     let (message, code) = (error.to_string(), error.code());
     // No `_` arm: a new error does not compile until it has chosen its exception.
     match error {
+        ArchiveError::Dicom(DicomError::Transcode { .. }) => {
+            NotImplementedYet::new_err((message, code))
+        }
         ArchiveError::Dicom(inner) => EncodingError::new_err((message, code, inner.offset())),
         ArchiveError::Store(inner) => store_error(inner, message, code),
         ArchiveError::Index(inner) => index_error(inner, message, code),

@@ -9,6 +9,7 @@ mod errors;
 mod http;
 mod log;
 mod model;
+mod reencode;
 mod upkeep;
 
 use pyo3::prelude::*;
@@ -22,6 +23,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dump::register(m)?;
     model::register(m)?;
     data_set::register(m)?;
+    reencode::register(m)?;
     archive::register(m)?;
     http::register(m)?;
     upkeep::register(m)

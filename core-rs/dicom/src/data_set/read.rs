@@ -2,6 +2,7 @@
 
 use super::{DataElement, DataSet, DicomFile, Value};
 use crate::ambiguous::Pixels;
+use crate::element::holds_fragments;
 use crate::encode::{is_big, swap, swap_unit, without_padding};
 use crate::scan::{Extent, Scan, scan, scan_data_set};
 use crate::syntax::Encoding;
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
 
 /// Of undefined length, and the delimiter follows at once.
 fn nothing_inside(element: &Element) -> (Vr, Value) {
-    if element.vr.unit().is_some() {
+    if holds_fragments(element.tag, element.vr) {
         (element.vr, Value::Fragments(Vec::new()))
     } else {
         (Vr::SQ, Value::Items(Vec::new()))

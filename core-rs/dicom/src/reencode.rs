@@ -1,0 +1,294 @@
+//! From one uncompressed transfer syntax to another, leaving long values where they are (PS3.5 §A.1, §A.2, §A.3, §A.5).
+//!
+//! What leaves is a list of parts: headers and short values written anew, then extents of the input.
+//!
+//! 1. Held are one piece of the input and what is written for it. Neither long values nor the number of elements make it
+//!    more.
+//! 2. The input is walked once before anything leaves, so that a fault in it is known before the first byte is given, and
+//!    with it the length of the output.
+//! 3. An input whose elements are all encoded as they shall be is not written anew: its data set is one extent.
+
+mod body;
+mod deflating;
+mod inflating;
+mod rewriter;
+mod survey;
+
+use crate::data_set::{read_meta, write_meta};
+use crate::meta::{MetaReader, PREAMBLE, Parsed};
+use crate::syntax::{TransferSyntax, is_uncompressed};
+use crate::{DataElement, DataSet, DicomError, FileMeta, MAX_INFLATED_BYTES, Vr, tags};
+use body::Body;
+use deflating::Deflating;
+use inflating::DataSetBytes;
+use survey::{Survey, survey};
+
+/// Bytes that are read at once: few heads are longer.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Bytes that can be read at any position: a stored blob, or bytes in memory.
+pub trait ReadAt {
+    /// Why they cannot be read.
+    type Error: From<DicomError>;
+
+    /// How many there are.
+    fn size(&self) -> u64;
+
+    /// Reads at `offset`; fewer bytes than `buffer` takes only at the end.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the bytes from being read.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
+}
+
+impl ReadAt for &[u8] {
+    type Error = DicomError;
+
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, DicomError> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.get(at..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// A Part 10 file on its way into another transfer syntax, read from its beginning to its end.
+///
+/// The File Meta Information keeps what it says, but for the transfer syntax. Sequences and items get undefined lengths,
+/// group lengths are left out, and values that their VR's length field cannot hold become UN (PS3.5 §6.2.2).
+///
+/// ```
+/// # use vna_dicom::{EXPLICIT_VR_LITTLE_ENDIAN, FileMetaFields, IMPLICIT_VR_LITTLE_ENDIAN, Reencoded, write_file_meta};
+/// # let mut file = write_file_meta(&FileMetaFields {
+/// #     transfer_syntax_uid: EXPLICIT_VR_LITTLE_ENDIAN, ..FileMetaFields::default() });
+/// # file.extend(b"\x08\x00\x60\x00CS\x02\x00CT\x42\x00\x11\x00OB\x00\x00\x10\x27\x00\x00");
+/// # file.extend([7; 10_000]);
+/// let mut reencoded = Reencoded::new(file.as_slice(), IMPLICIT_VR_LITTLE_ENDIAN)?;
+/// let mut out = Vec::new();
+/// let mut buffer = [0; 4096];
+/// loop {
+///     let count = reencoded.read(&mut buffer)?;
+///     if count == 0 {
+///         break;
+///     }
+///     out.extend_from_slice(&buffer[..count]);
+/// }
+/// assert_eq!(reencoded.length(), Some(out.len() as u64));
+/// assert_eq!(&out[out.len() - 10_008..][..8], b"\x42\x00\x11\x00\x10\x27\x00\x00");
+/// # Ok::<(), vna_dicom::DicomError>(())
+/// ```
+#[derive(Debug)]
+pub struct Reencoded<S> {
+    source: S,
+    /// Preamble and File Meta Information.
+    meta: Vec<u8>,
+    meta_given: usize,
+    body: Body,
+    deflating: Option<Box<Deflating>>,
+    length: Option<u64>,
+}
+
+/// What stands before a data set.
+struct Opened {
+    meta: Option<FileMeta>,
+    transfer_syntax_uid: String,
+    data_set_offset: u64,
+    /// The beginning of the file, up to the data set at least.
+    beginning: Vec<u8>,
+}
+
+impl<S: ReadAt> Reencoded<S> {
+    /// Opens a Part 10 file to be read in `transfer_syntax_uid`. In the one that it has, it is read as it is.
+    ///
+    /// # Errors
+    ///
+    /// - [`DicomError::Transcode`] if the way there takes a codec.
+    /// - [`DicomError::Unencodable`] if pixel data is encapsulated although the transfer syntax says that it is not.
+    /// - As [`crate::scan`] of the whole file; what `source` says.
+    pub fn new(source: S, transfer_syntax_uid: &str) -> Result<Self, S::Error> {
+        let opened = open(&source)?;
+        let from = crate::public_id::strip(&opened.transfer_syntax_uid);
+        let to = crate::public_id::strip(transfer_syntax_uid);
+        if from == to {
+            let length = Some(source.size());
+            return Ok(Self::of(source, Vec::new(), Body::stored(0), None, length));
+        }
+        if !is_uncompressed(from) || !is_uncompressed(to) {
+            return Err(transcode(from, to).into());
+        }
+        let (syntax, target) = (TransferSyntax::from_uid(from), TransferSyntax::from_uid(to));
+        let bytes = || DataSetBytes::new(opened.data_set_offset, syntax.deflated);
+        let begin = bytes().start();
+        let survey = survey(&source, bytes(), syntax.encoding, target.encoding)?;
+        let meta = file_meta(&opened, &survey, to)?;
+        let body = if survey.uniform {
+            Body::unchanged(bytes(), begin)
+        } else {
+            Body::rewritten(
+                bytes(),
+                begin,
+                syntax.encoding,
+                target.encoding,
+                survey.pixels,
+            )
+        };
+        let deflating = target.deflated.then(Box::default);
+        let length = (!target.deflated).then_some(meta.len() as u64 + survey.length);
+        Ok(Self::of(source, meta, body, deflating, length))
+    }
+
+    fn of(
+        source: S,
+        meta: Vec<u8>,
+        body: Body,
+        deflating: Option<Box<Deflating>>,
+        length: Option<u64>,
+    ) -> Self {
+        Reencoded {
+            source,
+            meta,
+            meta_given: 0,
+            body,
+            deflating,
+            length,
+        }
+    }
+
+    /// How long the file is in its new encoding; `None` if that is deflated, which is known only at the end.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Reads on; fewer bytes than `buffer` takes only at the end, where it is 0.
+    ///
+    /// # Errors
+    ///
+    /// What `source` says; as [`Reencoded::new`] if its bytes are not those that they were.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, S::Error> {
+        let rest = &self.meta[self.meta_given..];
+        let mut filled = rest.len().min(buffer.len());
+        buffer[..filled].copy_from_slice(&rest[..filled]);
+        self.meta_given += filled;
+        while filled < buffer.len() {
+            let free = &mut buffer[filled..];
+            let count = match &mut self.deflating {
+                None => self.body.read(&self.source, free)?,
+                Some(deflating) => deflating.read(&mut self.body, &self.source, free)?,
+            };
+            if count == 0 {
+                break;
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+}
+
+/// A whole Part 10 file in another transfer syntax, in memory; see [`Reencoded`].
+///
+/// # Errors
+///
+/// As [`Reencoded::new`]; [`DicomError::Budget`] if a deflated one inflates to more than [`MAX_INFLATED_BYTES`].
+pub fn reencode(file: &[u8], transfer_syntax_uid: &str) -> Result<Vec<u8>, DicomError> {
+    let mut reencoded = Reencoded::new(file, transfer_syntax_uid)?;
+    let limit = MAX_INFLATED_BYTES + 4 * file.len() as u64;
+    if let Some(length) = reencoded.length().filter(|length| *length > limit) {
+        return Err(DicomError::Budget {
+            budget: crate::Budget::Inflated,
+            offset: length,
+        });
+    }
+    let mut out = Vec::new();
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        let count = reencoded.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(out);
+        }
+        out.extend_from_slice(&buffer[..count]);
+    }
+}
+
+fn open<S: ReadAt>(source: &S) -> Result<Opened, S::Error> {
+    let size = source.size();
+    let mut reader = MetaReader::default();
+    let mut beginning = Vec::new();
+    let mut wanted = PIECE_BYTES as u64;
+    let meta = loop {
+        extend(source, &mut beginning, wanted)?;
+        let window = crate::element::Window {
+            bytes: &beginning,
+            base: 0,
+            complete: beginning.len() as u64 == size,
+        };
+        match reader.run(window)? {
+            // Bounded by `MAX_META_BYTES` and the longest field.
+            Parsed::NeedMore(at_least) if !window.complete => wanted = at_least,
+            Parsed::NeedMore(_) | Parsed::Absent => break None,
+            Parsed::Meta(meta) => break Some(meta),
+        }
+    };
+    let (declared, data_set_offset) = meta.as_ref().map_or(("", 0), |meta| {
+        (meta.transfer_syntax_uid.as_str(), meta.data_set_offset)
+    });
+    extend(source, &mut beginning, data_set_offset + 8)?;
+    let transfer_syntax_uid = match declared {
+        "" => crate::scan::guess(&beginning, data_set_offset)?.to_owned(),
+        declared => declared.to_owned(),
+    };
+    Ok(Opened {
+        meta,
+        transfer_syntax_uid,
+        data_set_offset,
+        beginning,
+    })
+}
+
+/// Reads on until `beginning` has `wanted` bytes, or all.
+fn extend<S: ReadAt>(source: &S, beginning: &mut Vec<u8>, wanted: u64) -> Result<(), S::Error> {
+    let have = beginning.len();
+    let wanted = usize::try_from(wanted.min(source.size())).unwrap_or(usize::MAX);
+    if wanted > have {
+        beginning.resize(wanted, 0);
+        let count = source.read_at(&mut beginning[have..], have as u64)?;
+        beginning.truncate(have + count);
+    }
+    Ok(())
+}
+
+/// Preamble and File Meta Information as they are, with another transfer syntax.
+fn file_meta(opened: &Opened, survey: &Survey, to: &str) -> Result<Vec<u8>, DicomError> {
+    let beginning = opened.beginning.as_slice();
+    let Some(meta) = &opened.meta else {
+        let uids = [
+            (tags::MEDIA_STORAGE_SOP_CLASS_UID, &survey.sop_class_uid),
+            (
+                tags::MEDIA_STORAGE_SOP_INSTANCE_UID,
+                &survey.sop_instance_uid,
+            ),
+        ];
+        let named = uids.into_iter().filter(|(_, uid)| !uid.is_empty());
+        let meta = named.map(|(tag, uid)| DataElement::new(tag, Vr::UI, uid.as_slice()));
+        return write_meta(&DataSet::from_iter(meta), to, &[0; PREAMBLE]);
+    };
+    let kept = read_meta(beginning, meta.meta_offset, meta.data_set_offset)?;
+    let preamble = beginning
+        .first_chunk()
+        .filter(|_| meta.meta_offset == PREAMBLE as u64 + 4)
+        .unwrap_or(&[0; PREAMBLE]);
+    write_meta(&kept, to, preamble)
+}
+
+fn transcode(from: &str, to: &str) -> DicomError {
+    DicomError::Transcode {
+        from: from.to_owned(),
+        to: to.to_owned(),
+    }
+}

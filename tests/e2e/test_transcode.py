@@ -1,0 +1,85 @@
+"""A stored file in another transfer syntax, from a real server."""
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from support import ct_small, make_instance
+
+from vna import _core
+
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+DEFLATED, BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+
+
+def asked(server, public_id, uid, method="GET"):
+    path = f"/instances/{public_id}/file"
+    return server.http.request(method, path, params={"transcode": uid})
+
+
+@pytest.mark.parametrize("uid", [IMPLICIT, BIG, DEFLATED])
+def test_a_file_is_given_in_each_uncompressed_syntax(server, uid):
+    data = ct_small()
+    public_id = server.upload(data)["ID"]
+    answer = asked(server, public_id, uid)
+    assert answer.status_code == 200
+    assert answer.content == _core.reencode(data, transfer_syntax_uid=uid)
+    found = pydicom.dcmread(io.BytesIO(answer.content))
+    assert found.file_meta.TransferSyntaxUID == uid
+    assert np.array_equal(found.pixel_array, pydicom.dcmread(io.BytesIO(data)).pixel_array)
+    # How long a deflated one is, only its end tells.
+    assert ("content-length" in answer.headers) == (uid != DEFLATED)
+    head = asked(server, public_id, uid, "HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers.get("content-length") == answer.headers.get("content-length")
+
+
+def test_the_stored_syntax_gives_the_stored_file(server):
+    data = ct_small()
+    public_id = server.upload(data)["ID"]
+    answer = asked(server, public_id, EXPLICIT)
+    assert answer.content == data
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+def test_a_large_file_is_written_while_it_leaves(server):
+    size = 30_000_000
+    data = make_instance(size=size)
+    path = f"/instances/{server.upload(data)['ID']}/file"
+    before = highest = resident_bytes(server)
+    body = bytearray()
+    with server.http.stream("GET", path, params={"transcode": BIG}) as answer:
+        for part in answer.iter_raw(1_000_000):
+            body += part
+            highest = max(highest, resident_bytes(server))
+    assert len(body) == int(answer.headers["content-length"])
+    pixels = np.frombuffer(body[-size:], ">u2")
+    assert np.array_equal(pixels, np.frombuffer(data[-size:], "<u2"))
+    assert highest - before < size / 3
+    with server.http.stream("GET", path, params={"transcode": IMPLICIT}) as broken_off:
+        next(broken_off.iter_raw(1000))
+    assert server.get("/instances"), "who goes away early leaves a server that works"
+
+
+def test_what_takes_a_codec_is_refused_by_name(server):
+    native = server.upload(ct_small())["ID"]
+    for uid in ("1.2.840.10008.1.2.4.70", "1.2.3"):
+        answer = asked(server, native, uid)
+        assert answer.status_code == 501
+        assert uid in answer.json()["Details"]
+    with open(get_testdata_file("JPEG2000.dcm"), "rb") as file:
+        data = file.read()
+    compressed = server.upload(data)["ID"]
+    assert asked(server, compressed, IMPLICIT).status_code == 501
+    own = str(pydicom.dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID)
+    assert asked(server, compressed, own).content == data
+    assert asked(server, compressed, "..a").status_code == 400
+    assert asked(server, "0" * 40, IMPLICIT).status_code == 404
+
+
+def resident_bytes(server):
+    with open(f"/proc/{server.process.pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
