@@ -9,8 +9,8 @@ that framed its requests before and takes answers apart no further than to know 
 
 The figures: `per s` is answers per second; `CPU/1000` the server's processor seconds for 1,000
 answers, of all its processes; `PSS` its memory, the highest sample; `x` VNA's rate over Orthanc's,
-`CPU x` its processor time over Orthanc's, of the medians of the rounds. `asked` is what the issue
-tracker wants of `x`.
+`CPU x` its processor time over Orthanc's, of the medians of the rounds. `asked` is what is wanted
+of `x`, and of `CPU x` where it is said. Generator and servers share the processors.
 
 Before anything is timed, the answers are compared with what the generator knows it sent.
 """
@@ -150,22 +150,22 @@ def check_study(study: dict[str, Any], identity: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """A kind of question; `asked` is the least ratio that is wanted."""
+    """A kind of question, and what is wanted of the ratios."""
 
     name: str
     requests: Callable[[Asked], list[Request]]
-    asked: float
+    asked: str = ""
 
 
 LOADS = [
-    Load("instance", Asked.instance, 3),
-    Load("study", Asked.study, 3),
-    Load("simplified-tags", Asked.simplified_tags, 5),
-    Load("tags", Asked.tags, 3),
-    Load("find 1,000", Asked.find, 5),
-    Load("list 1,000", Asked.expanded_list, 5),
-    Load("changes", Asked.changes, 3),
-    Load("ct file", Asked.ct_file, 1),
+    Load("instance", Asked.instance, "3"),
+    Load("study", Asked.study, "3"),
+    Load("simplified-tags", Asked.simplified_tags, "5"),
+    Load("tags", Asked.tags),
+    Load("find 1,000", Asked.find, "5"),
+    Load("list 1,000", Asked.expanded_list, "5"),
+    Load("changes", Asked.changes),
+    Load("ct file", Asked.ct_file, "1, CPU 0.5"),
 ]
 
 
@@ -219,7 +219,7 @@ def summary(runs: list[dict[str, Any]]) -> str:
                 f"{median(mine, 'cpu_seconds_per_1000'):.3f}",
                 f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
                 ratio(mine, peers, "per_second"), ratio(mine, peers, "cpu_seconds_per_1000"),
-                f"{of_load[0]['asked']:g}" if name == "vna" else "",
+                of_load[0]["asked"] if name == "vna" else "",
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -264,6 +264,7 @@ def main() -> None:
                             f"{load.name} x{clients} {server.name}: "
                             f"{report['per_second']:,.0f}/s, "
                             f"CPU {report['cpu_seconds_per_1000']:.3f} s per 1,000, "
+                            f"generator {report['generator_cpu_seconds']:.2f} s, "
                             f"others used {report['foreign_processors']:.2f} processors",
                             flush=True,
                         )
