@@ -44,6 +44,12 @@ impl Element {
         self.tag.0 == 0xFFFE
     }
 
+    /// Whether the header alone says that this is a sequence: SQ, or UN of undefined length (PS3.5 §6.2.2).
+    pub(crate) fn is_declared_sequence(&self) -> bool {
+        let unknown = self.vr == Vr::UN && self.length().is_none() && !is_pixel_data(self.tag);
+        self.vr == Vr::SQ || unknown
+    }
+
     /// Where the value ends, if the length is defined.
     pub(crate) fn end(&self) -> Option<u64> {
         self.length().map(|length| self.value_offset + length)

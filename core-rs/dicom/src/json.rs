@@ -246,10 +246,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// SQ, or UN of undefined length that turned out to hold items.
+    /// Declared to be one, or of undefined length and turned out to hold items.
     fn is_sequence(&self, element: &Element) -> bool {
         let next = self.scan.elements.get(self.next);
-        element.vr == Vr::SQ
+        element.is_declared_sequence()
             || next.is_some_and(|next| next.depth > element.depth && next.vr == Vr([0, 0]))
     }
 

@@ -253,6 +253,20 @@ fn deflate_bombs_are_refused_before_they_grow() {
 }
 
 #[test]
+fn an_unknown_sequence_of_undefined_length_is_one_without_items_too() {
+    let mut writer = Writer::new(Form::Implicit);
+    writer.items(&identity());
+    writer.header(Tag(0x0171, 0x6C5D), Vr::UN, u32::MAX);
+    writer.tag(tags::SEQUENCE_DELIMITATION_ITEM);
+    writer.out.extend_from_slice(&[0; 4]);
+    let file = file_as(Form::Implicit.uid(), &writer.out);
+    let json = tags_json(&file, &TagsOptions::default()).expect("read");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(json["0171,6c5d"]["Type"], "Sequence");
+    assert_eq!(json["0171,6c5d"]["Value"], serde_json::json!([]));
+}
+
+#[test]
 fn unknown_sequences_of_undefined_length_hold_implicit_little_endian() {
     for form in [Form::Explicit, Form::Big] {
         let mut writer = Writer::new(form);

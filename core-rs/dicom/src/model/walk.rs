@@ -108,10 +108,10 @@ impl<'s> Cursor<'s> {
         }
     }
 
-    /// Whether the element just read is SQ, or UN of undefined length that turned out to hold items.
+    /// Whether the element just read is declared to be a sequence, or turned out to hold items.
     fn is_sequence(&self, element: &Element) -> bool {
         let holds_items = |next: &Element| next.depth > element.depth && next.vr == Vr([0, 0]);
-        element.vr == Vr::SQ || self.peek().is_some_and(holds_items)
+        element.is_declared_sequence() || self.peek().is_some_and(holds_items)
     }
 }
 
