@@ -12,8 +12,8 @@ SAID = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def comparison(tmp_path_factory, request):
-    """Ask both servers everything; each test looks at its part of the answers."""
+def servers(tmp_path_factory):
+    """Run our server and the peer, both empty."""
     try:
         executable = program()
     except NoPeer as reason:
@@ -23,14 +23,19 @@ def comparison(tmp_path_factory, request):
     theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"))
     ours = Server(tmp_path_factory.mktemp("archive") / "data")
     try:
-        theirs.start()
-        ours.start()
-        found = Comparison(ours.http, theirs.http)
-        found.run()
+        yield ours.start(), theirs.start()
     finally:
         theirs.stop()
         if ours.process is not None and ours.process.poll() is None:
             ours.stop()
+
+
+@pytest.fixture(scope="session")
+def comparison(servers, request):
+    """Ask both servers everything; each test looks at its part of the answers."""
+    ours, theirs = servers
+    found = Comparison(ours.http, theirs.http)
+    found.run()
     request.config.stash[SAID] = f"compared with Orthanc {theirs.version}: {found.summary()}"
     return found
 

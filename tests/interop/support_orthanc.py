@@ -44,6 +44,7 @@ class Orthanc:
         self.executable = executable
         self.root = Path(root)
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.process = None
 
     def start(self):
         configuration = self.root / "orthanc.json"
@@ -88,6 +89,8 @@ class Orthanc:
         return (self.root / "orthanc.log").read_text(errors="replace")
 
     def stop(self):
+        if self.process is None:
+            return
         self.process.terminate()
         try:
             self.process.wait(30)
