@@ -4,12 +4,12 @@
 //! commits, has holes, and is the same after any replay. A row counts while its resource is live.
 
 use super::read::Snapshot;
-use super::resource;
 use crate::error::Doing;
 use crate::json::Json;
 use crate::{ChangeType, ChangesRequest, IndexError};
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::collections::HashMap;
 use vna_dicom::{Level, PublicId};
 
 struct Change {
@@ -123,6 +123,10 @@ fn collect(
     });
     let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
     let mut rows = statement.query(params_from_iter(values)).doing(DOING)?;
+    let mut live = Live {
+        connection: snapshot.connection,
+        parents: HashMap::new(),
+    };
     let mut changes = Vec::new();
     while let Some(row) = rows.next().doing(DOING)? {
         let level: i64 = row.get(2).doing(DOING)?;
@@ -134,8 +138,7 @@ fn collect(
                 column: "level",
                 found: level.to_string(),
             })?;
-        let Some((_, found)) = resource::row(snapshot.connection, level, row.get(3).doing(DOING)?)?
-        else {
+        let Some(public_id) = live.public_id(level, row.get(3).doing(DOING)?)? else {
             continue; // deleted
         };
         if changes.len() >= limit {
@@ -145,9 +148,62 @@ fn collect(
             seq: row.get(0).doing(DOING)?,
             change: ChangeType::from_number(row.get(1).doing(DOING)?)?,
             level,
-            public_id: found.public_id,
+            public_id,
             at_us: row.get(4).doing(DOING)?,
         });
     }
     Ok((changes, true))
+}
+
+/// Looks for resources that are live, and remembers those that others are in: most changes of a page are of instances of
+/// the same few series.
+struct Live<'a> {
+    connection: &'a Connection,
+    parents: HashMap<(Level, i64), Option<PublicId>>,
+}
+
+impl Live<'_> {
+    /// The public id of a resource; `None` if it, or one that it is in, is not live.
+    fn public_id(&mut self, level: Level, id: i64) -> Result<Option<PublicId>, IndexError> {
+        if let Some(known) = self.parents.get(&(level, id)) {
+            return Ok(*known);
+        }
+        let (sql, above) = match level {
+            Level::Patient => (
+                "SELECT public_id, 0 FROM patient WHERE id = ?1 AND state = 0",
+                None,
+            ),
+            Level::Study => (
+                "SELECT public_id, patient FROM study WHERE id = ?1 AND state = 0",
+                Some(Level::Patient),
+            ),
+            Level::Series => (
+                "SELECT public_id, study FROM series WHERE id = ?1 AND state = 0",
+                Some(Level::Study),
+            ),
+            Level::Instance => (
+                "SELECT public_id, series FROM instance WHERE id = ?1 AND state = 0",
+                Some(Level::Series),
+            ),
+        };
+        let row: Option<(PublicId, i64)> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![id], |row| Ok((PublicId(row.get(0)?), row.get(1)?)))
+                    .optional()
+            })
+            .doing("reading the resource of a change")?;
+        let found = match (row, above) {
+            (Some((public_id, parent)), Some(above)) => {
+                self.public_id(above, parent)?.map(|_| public_id)
+            }
+            (row, _) => row.map(|(public_id, _)| public_id),
+        };
+        if level != Level::Instance {
+            self.parents.insert((level, id), found);
+        }
+        Ok(found)
+    }
 }
