@@ -99,7 +99,7 @@ class Http(Section, frozen=True, kw_only=True):
         Seconds, Meta(description="Time for the head of a request, and between two requests")
     ] = 60.0
     max_body_bytes: Annotated[
-        int, Meta(ge=KIB, description="Largest request body, as sent and as inflated")
+        int, Meta(ge=KIB, description="Largest request body that is no upload, also when inflated")
     ] = 256 * MIB
     body_timeout_s: Annotated[
         Seconds, Meta(description="Time within which a started request body must bring 1 KiB more")
@@ -203,8 +203,9 @@ class Limits(Section, frozen=True, kw_only=True):
         int,
         Meta(
             ge=MIB,
-            description="Request bodies of all connections together; one that is being stored "
-            "counts twice, so this is at least twice http.max_body_bytes",
+            description="Request bodies of all connections together; of an upload at most twice "
+            "storage.large_object_bytes, the rest is on the disk. At least twice "
+            "http.max_body_bytes",
         ),
     ] = GIB
     shutdown_s: Annotated[
@@ -449,8 +450,13 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if 2 * http.max_body_bytes > settings.limits.http_body_bytes:
         yield (
             f"http.max_body_bytes: {http.max_body_bytes} is more than half of "
-            f"limits.http_body_bytes, {settings.limits.http_body_bytes}, which holds all bodies "
-            "and a copy of each that is being stored"
+            f"limits.http_body_bytes, {settings.limits.http_body_bytes}, which holds all bodies"
+        )
+    if 2 * settings.storage.large_object_bytes + MIB > settings.limits.http_body_bytes:
+        yield (
+            f"storage.large_object_bytes: an upload holds up to two objects of "
+            f"{settings.storage.large_object_bytes} bytes, and limits.http_body_bytes is "
+            f"{settings.limits.http_body_bytes}"
         )
     if dicom.max_associations_per_peer > dicom.max_associations:
         yield (

@@ -34,7 +34,7 @@ _BY_REASON = {
         "pydicom/palettes/winter.dcm",
     ],
     (
-        "identity.missing_uid",
+        "file.dicomdir",
         "a DICOMDIR: the directory of a medium, not an instance (PS3.10 §8)",
     ): [
         "pydicom/test_files/dicomdirtests/DICOMDIR",

@@ -33,6 +33,25 @@ class FakeReencoding:
         return piece
 
 
+class FakeUpload:
+    """A body that is one file, whatever it holds."""
+
+    max_held_bytes = 1 << 20
+    not_stored = 0
+    has_more = False
+
+    def __init__(self, archive, caller):
+        self.archive = archive
+        self.caller = caller
+        self.body = b""
+
+    async def push(self, chunk):
+        self.body += chunk
+
+    async def finish(self, tell_all=False):
+        return await self.archive.store(self.body, self.caller)
+
+
 class FakeArchive:
     def __init__(self, settings=None):
         self.settings = settings or Settings()
@@ -48,6 +67,9 @@ class FakeArchive:
         self.files[public_id] = data
         self.callers.append(caller)
         return json.dumps({"ID": public_id, "Status": status}).encode()
+
+    def upload(self, caller, content_type, content_encoding, length):
+        return FakeUpload(self, caller)
 
     def open_file(self, public_id):
         self.resource("instances", public_id)

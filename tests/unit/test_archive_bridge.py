@@ -10,7 +10,6 @@ import pytest
 from vna.errors import NotFound, OutOfStorage
 from vna.services import archive as module
 from vna.services.archive import Archive
-from vna.services.caller import Caller
 from vna.settings import Settings
 
 
@@ -34,7 +33,7 @@ class Core:
         finished, self.finished = self.finished, []
         return finished
 
-    def store(self, data, origin_json):
+    def tags(self, public_id, form):
         self.handles += 1
         return self.handles
 
@@ -65,12 +64,12 @@ async def archive(monkeypatch):
     os.close(opened.core.fd)
 
 
-def store(archive):
-    return asyncio.create_task(archive.store(b"", Caller(way_in="cli")))
+def ask(archive):
+    return asyncio.create_task(archive.tags("x", "full"))
 
 
 async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
-    tasks = [store(archive) for _ in range(3)]
+    tasks = [ask(archive) for _ in range(3)]
     await asyncio.sleep(0)
     archive.core.finish((3, True, b"third"), (1, True, b"first"), (2, True, b"second"))
     assert await asyncio.gather(*tasks) == [b"first", b"second", b"third"]
@@ -78,7 +77,7 @@ async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
 
 
 async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):
-    task = store(archive)
+    task = ask(archive)
     await asyncio.sleep(0)
     archive.core.finish((1, False, OutOfStorage("no room")))
     with pytest.raises(OutOfStorage, match="no room"):
@@ -86,7 +85,7 @@ async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):
 
 
 async def test_a_caller_who_went_away_disturbs_nobody(archive):
-    gone, stays = store(archive), store(archive)
+    gone, stays = ask(archive), ask(archive)
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
@@ -96,7 +95,7 @@ async def test_a_caller_who_went_away_disturbs_nobody(archive):
 
 
 async def test_stopping_answers_what_was_accepted(archive):
-    task = store(archive)
+    task = ask(archive)
     await asyncio.sleep(0)
     await archive.stop()
     assert await task == b"late"

@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple
 JSON = "application/json"
 DICOM = "application/dicom"
 TEXT = "text/plain"
+GZIP = "application/gzip"
+ZIP = "application/zip"
+MULTIPART = ("multipart/form-data", "multipart/mixed", "multipart/related")
 
 
 class Parameter(NamedTuple):
@@ -47,6 +50,7 @@ LIMIT = Parameter("limit", "number", "how many to give; goes with `since`; 0 for
 EXPAND = Parameter("expand", "flag", "whole objects rather than their ids")
 SIMPLIFY = Parameter("simplify", "flag", "names of tags with their values, no more")
 SHORT = Parameter("short", "flag", "tags by number with their values, no more")
+REPORT = Parameter("report", "flag", "of a ZIP archive also what was not stored, and why")
 FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
 
 TRANSCODE = Parameter(

@@ -39,10 +39,7 @@ MAX_DIGITS = 18
 
 
 class BodyBudget:
-    """Bytes of request bodies in memory, all connections together (invariant 6 of the design).
-
-    A body that is stored counts twice while the core works on the copy that it made.
-    """
+    """Bytes of request bodies in memory, all connections together (invariant 6 of the design)."""
 
     def __init__(self, total: int):
         self.total = total
@@ -162,14 +159,22 @@ class Call:
 Handler = Callable[[Call], Awaitable["Response"]]
 
 
-def check_announced_length(request: Request, limit: int) -> None:
-    """Refuse a body by the length that it announces, before it is read."""
+def announced_length(request: Request) -> int | None:
+    """Return the length that a body announces; raises TooLarge if no body has so many digits."""
     announced = request.headers.get("content-length")
     if announced is None:
-        return
+        return None
     if not (announced.isascii() and announced.isdecimal()):
         raise BadRequest(f"Content-Length is {announced!r}, no number")
-    if not is_number(announced) or int(announced) > limit:
+    if not is_number(announced):
+        raise TooLarge(f"body of {announced} bytes")
+    return int(announced)
+
+
+def check_announced_length(request: Request, limit: int) -> None:
+    """Refuse a body by the length that it announces, before it is read."""
+    announced = announced_length(request)
+    if announced is not None and announced > limit:
         raise TooLarge(f"body of {announced} bytes is over {limit} (http.max_body_bytes)")
 
 
@@ -189,7 +194,9 @@ async def paced(stream: AsyncIterator[bytes], timeout_s: float) -> AsyncIterator
             ) from None
         if chunk is None:
             return
+        given = loop.time()
         yield chunk
+        deadline += loop.time() - given  # what we took to store it is not the sender's
         got += len(chunk)
         if got >= LEAST_PROGRESS_BYTES:
             deadline, got = loop.time() + timeout_s, 0

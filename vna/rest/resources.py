@@ -1,19 +1,12 @@
-"""The four levels: lists, one resource, its parents and children; upload, file, tags, deletion."""
+"""The four levels: lists, one resource, its parents and children; file, tags, deletion."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from starlette.responses import Response
 
-from vna.errors import (
-    BadParameter,
-    BadRequest,
-    EncodingError,
-    NotAcceptable,
-    UnsupportedMediaType,
-)
+from vna.errors import BadParameter, BadRequest, NotAcceptable
 from vna.rest.files import file_response, reencoded_response
 from vna.rest.requests import Call, Handler
 
@@ -97,28 +90,6 @@ def children(level: str, child_level: str) -> Handler:
         return json_response(body)
 
     return handle
-
-
-async def upload(call: Call) -> Response:
-    """Store the DICOM file in the body."""
-    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        raise UnsupportedMediaType(
-            "a multipart form is not read here; send the DICOM file itself as the body"
-        )
-    with call.budget.account() as account:
-        data = await call.body(account)
-        if not data:
-            raise EncodingError("the body is empty; it takes a DICOM file", "body.empty", 0)
-        if data[:4] == b"PK\x03\x04":
-            raise UnsupportedMediaType(
-                "a ZIP archive is not unpacked here; send its DICOM files one by one"
-            )
-        account.hold(len(data))  # the core's copy
-        storing = asyncio.ensure_future(call.archive.store(data, call.caller))
-        account.lend(storing)
-        # Shielded: the core cannot be told to let go, so its bytes count until it has answered.
-        return json_response(await asyncio.shield(storing))
 
 
 async def file(call: Call) -> Response:

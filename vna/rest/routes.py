@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vna.rest import deleted, openapi_route, resources, server_routes
+from vna.rest import deleted, openapi_route, resources, server_routes, uploading
 from vna.rest.describe import (
     CONDITIONAL,
     DICOM,
     EXPAND,
     FILE_NAME,
+    GZIP,
     JSON,
     LIMIT,
+    MULTIPART,
+    REPORT,
     SHORT,
     SIMPLIFY,
     SINCE,
     STORED_FILE,
     TEXT,
     TRANSCODE,
+    ZIP,
     Answer,
     Body,
     Parameter,
@@ -127,10 +131,15 @@ INSTANCE = [
     Entry(
         "POST",
         "/instances",
-        resources.upload,
-        "Store one DICOM file",
-        answer("Stored"),
-        body=Body({DICOM: "Bytes"}, "A DICOM file, also with Content-Encoding gzip"),
+        uploading.upload,
+        "Store DICOM files",
+        answer("Uploaded", "What became of the file, or of each file of an archive or form"),
+        query=(REPORT,),
+        body=Body(
+            dict.fromkeys((DICOM, GZIP, ZIP, *MULTIPART), "Bytes"),
+            "A DICOM file, gzip of one, a ZIP archive, or a form of these; also with "
+            "Content-Encoding gzip",
+        ),
         refusals=(507,),
     ),
     Entry(

@@ -146,8 +146,19 @@ SCHEMAS: dict[str, Schema] = {
             "ParentSeries": PUBLIC_ID,
             "Path": TEXT,
             "Status": {"enum": ["Success", "AlreadyStored", "FilteredOut", "Failure"]},
-        }
+        },
+        # The same UID was there with other content, or is below another parent too.
+        {"Conflict": {"enum": ["Content", "Parent"]}},
     ),
+    "NotStored": record(
+        {"Status": {"enum": ["Failure", "Skipped"]}, "Name": TEXT, "Code": TEXT, "Details": TEXT}
+    ),
+    "Uploaded": {
+        "oneOf": [
+            reference("Stored"),
+            array({"anyOf": [reference("Stored"), reference("NotStored")]}),
+        ]
+    },
     "Tag": record(
         {
             "Name": TEXT,

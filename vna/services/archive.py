@@ -111,11 +111,38 @@ class Archive:
         self.core.stop_http()
 
     async def store(self, data: bytes, caller: Caller) -> bytes:
-        """Store one instance (PS3.10 file) and return the upload answer once it is safe.
+        """Store one file (DICOM, or gzip of one) and return the upload answer once it is safe.
 
         Raises EncodingError if `data` is no DICOM, OutOfStorage if there is no room.
         """
-        return await self._json(self.core.store(data, caller.to_json()))
+        upload = self.upload(caller, length=len(data))
+        await upload.push(data)
+        return await upload.finish()
+
+    def upload(
+        self,
+        caller: Caller,
+        content_type: str = "",
+        content_encoding: str = "",
+        length: int | None = None,
+    ) -> Upload:
+        """Begin to store a body, of which these headers are known.
+
+        Raises UnsupportedMediaType, TooLarge or OutOfStorage if they show that it is in vain.
+        """
+        begun = self.core.upload(caller.to_json(), content_type, content_encoding, length)
+        return Upload(self, begun)
+
+    async def import_files(self, paths: list[bytes], caller: Caller) -> bytes:
+        """Store files of this machine and return what became of each, in their order.
+
+        A ZIP archive is not unpacked: `Entries` of its answer says how many it has.
+        """
+        return await self._json(self.core.import_files(paths, caller.to_json()))
+
+    async def import_entries(self, path: bytes, first: int, count: int, caller: Caller) -> bytes:
+        """Store entries of a ZIP archive of this machine and return what became of each."""
+        return await self._json(self.core.import_entries(path, first, count, caller.to_json()))
 
     def open_file(self, public_id: str) -> StoredFile:
         """Open the file of an instance; what it is now is what will be read."""
@@ -185,6 +212,42 @@ class Archive:
         if self._loop is not None:
             self._drain()
             self._loop.remove_reader(self.core.completion_fd())
+
+
+class Upload:
+    """A body that is being stored as it comes; dropped unfinished, it leaves only whole files."""
+
+    def __init__(self, archive: Archive, upload: _core.Upload):
+        self._archive = archive
+        self._upload = upload
+        self.max_held_bytes = upload.max_held_bytes
+
+    async def push(self, chunk: bytes) -> None:
+        """Take the next chunk; returns when the one after it may come."""
+        handle = self._upload.push(chunk)
+        if handle is not None:
+            await self._archive._result(handle)
+
+    async def finish(self, tell_all: bool = False) -> bytes:
+        """Return the first part of the answer, once all that could be stored is safe.
+
+        With `tell_all` it also says what of a ZIP archive was not stored, and why.
+        """
+        return await self._archive._json(self._upload.finish(tell_all))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the answer goes on."""
+        return self._upload.has_more
+
+    async def more(self) -> bytes:
+        """Return the next part of the answer."""
+        return await self._archive._json(self._upload.next_json())
+
+    @property
+    def not_stored(self) -> int:
+        """How many of its files were not stored; known once it is finished."""
+        return self._upload.not_stored
 
 
 class StoredFile:

@@ -5,22 +5,23 @@
 //! (2) bytes go after a synced commit of the rows' end, kept by `housekeeping`;
 //! (4) the tail of the log that the index does not cover is replayed at open.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use vna_dicom::{Instance, Level, PublicId, read_instance};
-use vna_index::{Index, Located, Origin};
+use vna_dicom::{Identity, Instance, Level, PublicId, read_instance};
+use vna_index::{Ids, Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
-use vna_store::{BlobReader, Log, StoreError};
+use vna_store::{BlobReader, Digest, Log, StoreError};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, now_us};
+use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
 use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
 use crate::replay::Replayed;
-use crate::settings::Settings;
+use crate::settings::{Settings, StorageSettings};
 
 /// The tenant of an archive that has not been divided.
 pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
@@ -30,6 +31,7 @@ const US_PER_DAY: i64 = 24 * US_PER_HOUR;
 
 /// An open archive. Dropping it without [`Archive::stop`] loses nothing that was answered.
 pub struct Archive {
+    disk: Arc<dyn Disk>,
     settings: Settings,
     log: Arc<Log>,
     index: Arc<dyn Index>,
@@ -63,6 +65,7 @@ impl Archive {
         let keeper = Arc::new(Keeper::new(Arc::clone(&log), Arc::clone(&index), trash));
         let housekeeping = Mutex::new(None);
         Ok(Self {
+            disk,
             settings,
             log,
             index,
@@ -151,6 +154,40 @@ impl Archive {
         self.record_arrival(header, instance, file, reply);
     }
 
+    /// Where an instance of this identity is live with these very bytes, if it is: then it need not be written again.
+    ///
+    /// # Errors
+    ///
+    /// What the index says.
+    pub(crate) fn stored_twin(
+        &self,
+        tenant: i64,
+        identity: &Identity,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Option<Ids>, ArchiveError> {
+        let StorageSettings {
+            duplicates,
+            patient_issuers,
+            ..
+        } = &self.settings.storage;
+        if *duplicates == Duplicates::Always {
+            return Ok(None);
+        }
+        let mut identity = Cow::Borrowed(identity);
+        if !patient_issuers && !identity.issuer_of_patient_id.is_empty() {
+            identity.to_mut().issuer_of_patient_id.clear();
+        }
+        let ids = vna_index::public_ids(&identity);
+        let live = self.index.locate(tenant, &ids.instance)?;
+        let is_same = |live: &Located| {
+            live.blob.digest == digest.0
+                && live.blob.plain_size == size
+                && live.sop_instance_uid == identity.sop_instance_uid
+        };
+        Ok(live.is_some_and(|live| is_same(&live)).then_some(ids))
+    }
+
     /// How long the losing version of a duplicate is kept.
     pub(crate) fn keep_versions_us(&self) -> i64 {
         i64::from(self.settings.storage.duplicate_retention_days) * US_PER_DAY
@@ -229,6 +266,11 @@ impl Archive {
     /// The log, for reading and for large blobs.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The disk that it is on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// The settings that it was opened with.

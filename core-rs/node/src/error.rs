@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use vna_dicom::{DicomError, Level, PublicId};
 use vna_index::IndexError;
 use vna_store::StoreError;
+
+use crate::ingest::UploadError;
 
 /// Why the archive did not do what it was asked for.
 #[derive(Debug)]
@@ -78,6 +81,10 @@ pub enum ArchiveError {
     },
     /// The index could not follow the log; it catches up at the next start.
     Behind,
+    /// An upload, or a file in it, is not one that can be taken.
+    Upload(UploadError),
+    /// What others of the same upload or group failed of too.
+    Shared(Arc<ArchiveError>),
     /// The policy table is not one.
     Policy {
         /// What is wrong with it.
@@ -105,8 +112,27 @@ impl ArchiveError {
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
+            Self::Upload(error) => error.code(),
+            Self::Shared(error) => error.code(),
             Self::Policy { .. } => "policy",
             Self::Stopped => "archive.stopped",
+        }
+    }
+}
+
+impl ArchiveError {
+    /// Whether it speaks of one file alone, so that others beside it can be stored.
+    #[must_use]
+    pub fn is_of_one_file(&self) -> bool {
+        match self {
+            Self::Dicom(_)
+            | Self::UidMismatch { .. }
+            | Self::MetaInDataSet { .. }
+            | Self::Store(StoreError::TooLarge { .. })
+            | Self::Index(IndexError::EmptyUid { .. }) => true,
+            Self::Upload(error) => error.is_of_one_file(),
+            Self::Shared(error) => error.is_of_one_file(),
+            _ => false,
         }
     }
 }
@@ -155,6 +181,8 @@ impl fmt::Display for ArchiveError {
             Self::Behind => {
                 f.write_str("the index failed and is behind the log; restart to let it catch up")
             }
+            Self::Upload(error) => error.fmt(f),
+            Self::Shared(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
@@ -168,6 +196,7 @@ impl std::error::Error for ArchiveError {
             Self::Store(error) => Some(error),
             Self::Index(error) => Some(error),
             Self::Io { source, .. } => Some(source),
+            Self::Shared(error) => error.source(),
             _ => None,
         }
     }
@@ -176,6 +205,12 @@ impl std::error::Error for ArchiveError {
 impl From<DicomError> for ArchiveError {
     fn from(error: DicomError) -> Self {
         Self::Dicom(error)
+    }
+}
+
+impl From<UploadError> for ArchiveError {
+    fn from(error: UploadError) -> Self {
+        Self::Upload(error)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column};
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash, report};
+use crate::ingest;
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
 
@@ -45,6 +46,7 @@ impl Ground {
     pub(crate) fn open(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Self, ArchiveError> {
         let root = &settings.storage.root;
         let lock = lock(&**disk, root)?;
+        sweep_uploads(&**disk, root)?;
         let index = open_index(disk, settings)?;
         let covered = index.covered_lsn();
         let (log, recovery) = open_log(disk, settings, covered)?;
@@ -127,6 +129,13 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+fn sweep_uploads(disk: &dyn Disk, root: &Path) -> Result<(), ArchiveError> {
+    ingest::sweep(disk, root).map_err(|source| ArchiveError::Io {
+        doing: "removing what a crash left of uploads",
+        source,
+    })
 }
 
 fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError> {

@@ -1,6 +1,5 @@
 //! The data plane: sockets, ingest, group commit.
 
-mod answers;
 mod archive;
 mod arrival;
 mod committer;
@@ -11,6 +10,7 @@ mod find;
 mod ground;
 mod housekeeping;
 pub mod http;
+mod ingest;
 mod offline;
 mod policy;
 mod reencode;
@@ -22,13 +22,13 @@ mod tags;
 mod undelete;
 mod view;
 
-pub use answers::upload_json;
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use arrival::{Caller, Duplicates, now_us};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
 pub use find::{FindRequest, find_json, level_named};
 pub use housekeeping::CompactedPack;
+pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use offline::{CheckReport, ReindexReport, check, compact, deleted, erase, reindex, undelete};
 pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};

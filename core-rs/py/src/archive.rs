@@ -13,9 +13,7 @@ use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page}
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::http::HttpServer;
-use vna_node::{
-    Answer, Archive, ArchiveError, Caller, DEFAULT_TENANT, FindRequest, Settings, view,
-};
+use vna_node::{Answer, Archive, ArchiveError, DEFAULT_TENANT, FindRequest, Settings, view};
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
@@ -80,29 +78,6 @@ impl CoreArchive {
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.completions.drain(py)
-    }
-
-    fn store(
-        &self,
-        py: Python<'_>,
-        data: PyBackedBytes,
-        origin_json: PyBackedBytes,
-    ) -> PyResult<u64> {
-        let caller: Caller = parse(&origin_json, "origin_json")?;
-        let archive = self.archive()?;
-        let (handle, promise) = self.completions.promise();
-        let file = py.detach(|| data.to_vec());
-        self.handle.spawn_blocking(move || {
-            let reply = move |answer: Answer| {
-                promise.keep(
-                    answer
-                        .map_err(BoundaryError::from)
-                        .and_then(|outcome| uploaded(&outcome)),
-                );
-            };
-            archive.store_file(file, caller.tenant, caller.origin, Box::new(reply));
-        });
-        Ok(handle)
     }
 
     fn open_file(&self, py: Python<'_>, public_id: &str) -> PyResult<Option<CoreFile>> {
@@ -502,7 +477,7 @@ pub(crate) fn parse_settings(json: &[u8]) -> Result<Settings, BoundaryError> {
     parse(json, "settings_json")
 }
 
-fn argument(name: &str, found: &str, right: &str) -> BoundaryError {
+pub(crate) fn argument(name: &str, found: &str, right: &str) -> BoundaryError {
     BoundaryError::Argument(format!("{name} is {found:?}; it must be {right}"))
 }
 
@@ -534,11 +509,6 @@ fn inline<'py>(
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
     Ok(json.map(|json| PyBytes::new(py, &json)))
-}
-
-fn uploaded(outcome: &Became) -> Outcome {
-    vna_node::upload_json(outcome)
-        .ok_or_else(|| BoundaryError::Argument(format!("an upload became {outcome:?}")))
 }
 
 fn deletion(level: Level, id: PublicId, outcome: &Became) -> Outcome {

@@ -4,7 +4,7 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
-use vna_node::ArchiveError;
+use vna_node::{ArchiveError, Refusal, UploadError};
 use vna_store::StoreError;
 
 pyo3::import_exception!(vna.errors, AlreadyOpen);
@@ -17,6 +17,8 @@ pyo3::import_exception!(vna.errors, OutOfStorage);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
+pyo3::import_exception!(vna.errors, TooLarge);
+pyo3::import_exception!(vna.errors, UnsupportedMediaType);
 
 /// What can go wrong on the way between Python and the core.
 #[derive(Debug)]
@@ -98,8 +100,20 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::NotFound { .. } => NotFound::new_err((message, code)),
         ArchiveError::MetaInDataSet { .. } => EncodingError::new_err((message, code)),
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
+        ArchiveError::Upload(inner) => upload_error(inner, message, code),
+        ArchiveError::Shared(inner) => archive_error(inner),
         ArchiveError::Policy { .. } => SettingsError::new_err((message, code)),
         ArchiveError::Stopped => Busy::new_err((message, code)),
+    }
+}
+
+fn upload_error(error: &UploadError, message: String, code: &'static str) -> PyErr {
+    match error.refusal() {
+        Refusal::NotDicom => EncodingError::new_err((message, code, 0)),
+        Refusal::Malformed => BadRequest::new_err((message, code)),
+        Refusal::TooLarge => TooLarge::new_err((message, code)),
+        Refusal::Unsupported => UnsupportedMediaType::new_err((message, code)),
+        Refusal::Unreadable => StorageFailed::new_err((message, code)),
     }
 }
 

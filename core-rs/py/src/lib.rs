@@ -11,6 +11,7 @@ mod log;
 mod model;
 mod reencode;
 mod upkeep;
+mod upload;
 
 use pyo3::prelude::*;
 
@@ -26,5 +27,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     reencode::register(m)?;
     archive::register(m)?;
     http::register(m)?;
-    upkeep::register(m)
+    upkeep::register(m)?;
+    upload::register(m)
 }

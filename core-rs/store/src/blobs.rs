@@ -67,6 +67,11 @@ impl LargeBlobWriter {
         self.size
     }
 
+    /// The digest of the bytes so far.
+    pub fn digest(&self) -> Digest {
+        self.digester.finish()
+    }
+
     /// Makes the blob durable under its final name. It counts when a record refers to it.
     ///
     /// # Errors

@@ -319,6 +319,15 @@ impl Log {
         Ok(free.saturating_sub(self.shared.options.reserve_bytes))
     }
 
+    /// Refuses what would leave less than the reserve free.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`], or the system's refusal.
+    pub fn check_room(&self, needed: u64) -> Result<(), StoreError> {
+        self.shared.check_room(needed)
+    }
+
     /// Groups synced since the log was opened.
     pub fn groups(&self) -> u64 {
         self.shared.counters.groups.load(Ordering::Relaxed)

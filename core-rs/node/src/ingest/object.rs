@@ -1,0 +1,237 @@
+//! One DICOM file on its way in: held as long as it is small, else streamed to a file of its own.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vna_dicom::{HeaderStream, Instance, read_file_meta, read_instance};
+use vna_index::{Ids, Origin};
+use vna_store::{Digest, LargeBlobWriter};
+
+use super::error::UploadError;
+use super::pending::{Entry, How, Pending, Told};
+use crate::archive::Archive;
+use crate::committer::{Answer, File};
+use crate::error::ArchiveError;
+use crate::settings::UploadSettings;
+
+/// Bytes of a streamed object that are written at once: large enough to go past the page cache.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Media Storage Directory Storage (PS3.4 §I.4): a DICOMDIR.
+const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
+
+/// Where the files of one upload go.
+pub(crate) struct Ingest {
+    pub(super) archive: Arc<Archive>,
+    tenant: i64,
+    origin: Origin,
+    pub(super) pending: Arc<Pending>,
+    entries: AtomicU64,
+    unpacked: AtomicU64,
+}
+
+impl Ingest {
+    /// The most that an upload holds in memory, beside the piece at hand: one object that arrives and others that
+    /// wait for their sync.
+    pub(crate) fn max_held_bytes(archive: &Archive) -> u64 {
+        2 * archive.settings().storage.large_object_bytes
+    }
+
+    pub(crate) fn new(archive: Arc<Archive>, tenant: i64, origin: Origin) -> Arc<Self> {
+        let pending = Pending::new(archive.settings().storage.large_object_bytes);
+        Arc::new(Self {
+            archive,
+            tenant,
+            origin,
+            pending,
+            entries: AtomicU64::new(0),
+            unpacked: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn bounds(&self) -> &UploadSettings {
+        &self.archive.settings().uploads
+    }
+
+    /// Counts files before they are looked at.
+    pub(super) fn count_entries(&self, entries: u64) -> Result<(), UploadError> {
+        let limit = self.bounds().max_entries;
+        let before = self.entries.fetch_add(entries, Ordering::Relaxed);
+        match before.saturating_add(entries) > limit {
+            true => Err(UploadError::Entries { limit }),
+            false => Ok(()),
+        }
+    }
+
+    fn count_bytes(&self, bytes: u64) -> Result<(), UploadError> {
+        let limit = self.bounds().max_unpacked_bytes;
+        let before = self.unpacked.fetch_add(bytes, Ordering::Relaxed);
+        match before.saturating_add(bytes) > limit {
+            true => Err(UploadError::UnpackedBytes { limit }),
+            false => Ok(()),
+        }
+    }
+
+    /// Hands an instance to the committer, unless the very same is stored already.
+    fn store(
+        &self,
+        entry: Entry,
+        instance: Instance,
+        digest: Digest,
+        size: u64,
+        file: impl FnOnce() -> Result<File, ArchiveError>,
+    ) -> Result<(), ArchiveError> {
+        if let Some(ids) = self.twin(&instance, digest, size)? {
+            let how = How::Again;
+            self.pending.tell(entry.number, Told::Stored { ids, how });
+            return Ok(());
+        }
+        let file = file()?;
+        let bytes = file.buffered_bytes();
+        self.pending.enter(bytes);
+        let pending = Arc::clone(&self.pending);
+        // Without the archive: its last owner must not be the committer, which calls this.
+        let reply = Box::new(move |answer: Answer| pending.leave(bytes, entry, answer));
+        self.archive
+            .store(instance, file, self.tenant, self.origin.clone(), reply);
+        Ok(())
+    }
+
+    fn twin(
+        &self,
+        instance: &Instance,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Option<Ids>, ArchiveError> {
+        self.archive
+            .stored_twin(self.tenant, &instance.identity, digest, size)
+    }
+}
+
+/// One file that arrives.
+pub(super) struct Object {
+    ingest: Arc<Ingest>,
+    size: u64,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Held(Vec<u8>),
+    Streamed(Box<Streamed>),
+}
+
+struct Streamed {
+    head: HeaderStream,
+    writer: LargeBlobWriter,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+}
+
+impl Object {
+    pub(super) fn new(ingest: &Arc<Ingest>) -> Self {
+        Self {
+            ingest: Arc::clone(ingest),
+            size: 0,
+            bytes: Bytes::Held(Vec::new()),
+        }
+    }
+
+    /// Takes the next part. After an error the object is of no use.
+    pub(super) fn push(&mut self, part: Cow<'_, [u8]>) -> Result<(), ArchiveError> {
+        self.size += part.len() as u64;
+        let limit = self.ingest.bounds().max_object_bytes;
+        if self.size > limit {
+            return Err(UploadError::ObjectBytes { limit }.into());
+        }
+        self.ingest.count_bytes(part.len() as u64)?;
+        let large = self.ingest.archive.settings().storage.large_object_bytes;
+        match &mut self.bytes {
+            Bytes::Held(held) if self.size <= large && held.is_empty() => *held = part.into_owned(),
+            Bytes::Held(held) if self.size <= large => held.extend_from_slice(&part),
+            Bytes::Held(held) => {
+                let held = std::mem::take(held);
+                self.bytes = Bytes::Streamed(Box::new(self.stream(held, &part)?));
+            }
+            Bytes::Streamed(streamed) => streamed.push(&part)?,
+        }
+        Ok(())
+    }
+
+    /// Begins a file of its own with what was held and what comes now.
+    fn stream(&self, held: Vec<u8>, part: &[u8]) -> Result<Streamed, ArchiveError> {
+        let mut streamed = Streamed {
+            head: HeaderStream::for_file(),
+            writer: self.ingest.archive.log().new_large_blob()?,
+            buffer: Vec::new(),
+        };
+        let begun = streamed.push(&held).and_then(|()| streamed.push(part));
+        begun.map_err(|error| known(error, &held))?;
+        Ok(streamed)
+    }
+
+    /// All parts were given: hands the file to the archive.
+    pub(super) fn finish(self, entry: Entry) -> Result<(), ArchiveError> {
+        let Self {
+            ingest,
+            size,
+            bytes,
+        } = self;
+        if size == 0 {
+            return Err(UploadError::Empty.into());
+        }
+        match bytes {
+            Bytes::Held(bytes) => {
+                let instance =
+                    read_instance(&bytes).map_err(|error| known(error.into(), &bytes))?;
+                let digest = Digest::of(&bytes);
+                let file = || {
+                    Ok(File::Memory {
+                        bytes: Box::new(bytes),
+                        digest,
+                    })
+                };
+                ingest.store(entry, instance, digest, size, file)
+            }
+            Bytes::Streamed(streamed) => {
+                let Streamed {
+                    head,
+                    mut writer,
+                    buffer,
+                } = *streamed;
+                let instance = head.finish()?;
+                writer.write(&buffer)?;
+                let digest = writer.digest();
+                let file = || Ok(File::Large(writer.finish()?));
+                ingest.store(entry, instance, digest, size, file)
+            }
+        }
+    }
+}
+
+impl Streamed {
+    fn push(&mut self, part: &[u8]) -> Result<(), ArchiveError> {
+        self.head.push(part)?;
+        if self.buffer.is_empty() && part.len() >= WRITE_BYTES {
+            return Ok(self.writer.write(part)?);
+        }
+        self.buffer.extend_from_slice(part);
+        if self.buffer.len() >= WRITE_BYTES {
+            self.writer.write(&self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a file that begins with `start`, if it turns out to be something that we know.
+fn known(error: ArchiveError, start: &[u8]) -> ArchiveError {
+    match (error, read_file_meta(start)) {
+        (ArchiveError::Dicom(_), Ok(Some(meta)))
+            if meta.media_storage_sop_class_uid == MEDIA_STORAGE_DIRECTORY =>
+        {
+            UploadError::Directory.into()
+        }
+        (error, _) => error,
+    }
+}
