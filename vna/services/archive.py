@@ -226,7 +226,7 @@ class Upload:
         """Take the next chunk; returns when the one after it may come."""
         handle = self._upload.push(chunk)
         if handle is not None:
-            await self._archive._result(handle)
+            await self._archive.result(handle)
 
     async def finish(self, tell_all: bool = False) -> bytes:
         """Return the first part of the answer, once all that could be stored is safe.
