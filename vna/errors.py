@@ -248,6 +248,20 @@ class AlreadyOpen(VnaError):
     grpc_code = "UNAVAILABLE"
 
 
+class Unreachable(VnaError):
+    """Nobody answers where the archive should be, or not as one."""
+
+    code = "unreachable"
+    grpc_code = "UNAVAILABLE"
+
+
+class Closed(VnaError):
+    """The program that asks has closed the archive."""
+
+    code = "closed"
+    grpc_code = "FAILED_PRECONDITION"
+
+
 class SettingsError(VnaError):
     """A configuration that would not do what its author meant."""
 

@@ -35,7 +35,10 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "rest": frozenset({"services", "errors", "settings", "version"}),
     "dicomweb": frozenset({"services", "errors", "settings"}),
     "rpc": frozenset({"services", "errors", "settings"}),
-    "cli": frozenset({"dimse", "rest", "services", "errors", "settings", "log", "version"}),
+    "client": frozenset({"dataset", "services", "errors", "settings"}),
+    "cli": frozenset(
+        {"client", "dimse", "rest", "services", "errors", "settings", "log", "version"}
+    ),
 }
 
 RUST_LAYERS: dict[str, frozenset[str]] = {

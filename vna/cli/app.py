@@ -107,6 +107,63 @@ def dump(
 
 @app.command()
 @with_settings()
+def find(
+    settings: Settings,
+    level: Annotated[
+        str,
+        typer.Argument(
+            metavar="LEVEL",
+            help="patient, study, series or instance",
+            autocompletion=lambda: ["patient", "study", "series", "instance"],
+        ),
+    ],
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="What must match, as in C-FIND: PatientName='DOE*' StudyDate=20260101-",
+        ),
+    ] = None,
+    ids: Annotated[bool, typer.Option("--ids", metavar="", help="Only ids, one a line")] = False,
+    limit: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="At most")] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Search the archive."""
+    from vna.cli.find import find as run
+
+    return run(settings, level, keys or (), limit=limit, url=url, as_ids=ids, as_json=as_json)
+
+
+@app.command()
+@with_settings()
+def get(
+    settings: Settings,
+    ids: Annotated[list[str], Ids],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go")
+    ] = Path("."),
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Names below it, with main tags: {PatientID}/{Modality}-{InstanceNumber}.dcm",
+        ),
+    ] = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm",
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace files that differ in length")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Write the files of patients, studies, series or instances. Run again, it goes on."""
+    from vna.cli.get import get as run
+
+    return run(settings, ids, output, name=name, force=force, url=url, as_json=as_json)
+
+
+@app.command()
+@with_settings()
 def deleted(settings: Settings, url: Url = None, as_json: Json = False) -> int:
     """List what was deleted and can be brought back, the last deletion first."""
     from vna.cli.upkeep import deleted as run

@@ -11,7 +11,7 @@ from vna.errors import (
     DeadlineExceeded,
     NotFound,
     SettingsError,
-    VnaError,
+    Unreachable,
 )
 
 DONE = 0
@@ -32,12 +32,6 @@ MEANINGS = {
     INTERRUPTED: "interrupted",
     READER_GONE: "the reader of the output went away",
 }
-
-
-class Unreachable(VnaError):
-    """Nobody answers where the archive should be, or not as one."""
-
-    code = "unreachable"
 
 
 def status_of(error: BaseException) -> int:

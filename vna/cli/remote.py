@@ -8,8 +8,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from vna.cli import running
-from vna.cli.exits import Unreachable
-from vna.errors import BadRequest, Busy, NotFound, SettingsError, VnaError
+from vna.errors import BadRequest, Busy, NotFound, SettingsError, Unreachable, VnaError
 from vna.settings import Settings
 
 # To find out whether somebody listens; and what a file may pause on its way.

@@ -209,6 +209,10 @@ class Archive:
             deadline_s = self.settings.limits.shutdown_s
         # Blocking and long: on a thread of its own, so that results still reach who waits for them.
         await loop.run_in_executor(None, self.core.stop, deadline_s)
+        self.detach()
+
+    def detach(self) -> None:
+        """Fetch the last results and leave the loop; for who stopped the core himself."""
         if self._loop is not None:
             self._drain()
             self._loop.remove_reader(self.core.completion_fd())

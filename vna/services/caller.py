@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-WayIn = Literal["dimse", "rest", "dicomweb", "grpc", "cli", "webdav"]
+WayIn = Literal["dimse", "rest", "dicomweb", "grpc", "cli", "python", "webdav"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,121 @@
+"""Archives from scripts and notebooks: `vna.open`. ``docs/python.md`` shows how.
+
+Everything is synchronous, works where a loop runs already, and may be called from any thread. What
+needs pydicom or numpy imports it then.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vna.client.backend import Backend
+from vna.client.local import Local
+from vna.client.remote import Remote
+from vna.client.resources import Archive, Instance, Patient, Resource, Series, Stored, Study
+from vna.errors import NotFound, Unreachable, VnaError
+from vna.services import running
+from vna.settings import Settings, load
+
+__all__ = [
+    "Archive",
+    "Instance",
+    "Patient",
+    "Resource",
+    "Series",
+    "Stored",
+    "Study",
+    "open_archive",
+    "open_settings",
+]
+
+# To find out whether who announced itself is still there.
+ANSWER_S = 5.0
+
+
+def open_archive(
+    where: str | os.PathLike[str] | None = None,
+    *,
+    create: bool = False,
+    timeout_s: float = 120.0,
+) -> Archive:
+    """Open an archive: a folder, or an address.
+
+    The archive of a folder is reached through the server that has it open, if there is one, else
+    it is opened by this process, and no server can start on it until it is closed. Nothing is
+    written by looking.
+
+    Parameters
+    ----------
+    where : path or URL, optional
+        The folder of the archive, or ``http://host:8042``, with name and password in front of the
+        host if it asks for them. ``storage.root`` of the configuration if it is not given.
+    create : bool, optional
+        Make the archive if the folder holds none.
+    timeout_s : float, optional
+        How long an archive at an address may be silent.
+
+    Returns
+    -------
+    Archive
+        To be closed, or used in a ``with`` statement.
+
+    Raises
+    ------
+    NotFound
+        If there is no archive in the folder.
+    AlreadyOpen
+        If another process has it open that is no server.
+    Unreachable
+        If nobody answers at the address.
+
+    Examples
+    --------
+    >>> import vna
+    >>> with vna.open("./vna-data") as archive:  # doctest: +SKIP
+    ...     for series in archive.find("series", Modality="CT", PatientID="4711"):
+    ...         first = series.instances()[0]
+    ...         print(series.uid, first.dataset(header=True).SliceThickness, first.array().shape)
+    """
+    if where is None:
+        return open_settings(load(None), create=create)
+    text = os.fspath(where)
+    if text.startswith(("http://", "https://")):
+        remote = Remote(text, timeout_s=timeout_s)
+        remote.statistics()  # whether it is there, and an archive
+        return Archive(remote)
+    flags = {"storage.root": str(Path(text))}
+    return open_settings(load(None, flags=flags), create=create)
+
+
+def open_settings(settings: Settings, url: str | None = None, *, create: bool = False) -> Archive:
+    """Open the archive of a configuration, or the one at `url`."""
+    return Archive(_backend(settings, url, create))
+
+
+def _backend(settings: Settings, url: str | None, create: bool) -> Backend:
+    if url is not None:
+        return Remote(url)
+    if (server := _server(settings)) is not None:
+        return server
+    if not create:
+        try:
+            running.require_archive(settings)
+        except NotFound:
+            root = settings.storage.root
+            raise NotFound(f"no archive in {root}; create=True makes one") from None
+    return Local.shared(settings)
+
+
+def _server(settings: Settings) -> Remote | None:
+    """Return the server that has the folder open, if it answers."""
+    url = running.find(settings)
+    if url is None:
+        return None
+    try:
+        asked = Remote(url, timeout_s=ANSWER_S)
+        asked.statistics()
+        asked.close()
+    except (Unreachable, VnaError):
+        return None  # left behind by a server that was killed; the lock tells if one lives
+    return Remote(url)

@@ -1,0 +1,58 @@
+"""What a client needs of an archive, wherever it is: `local.Local` and `remote.Remote` give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+Document = dict[str, Any]
+
+# One piece of a streamed file.
+PIECE_BYTES = 1 << 20
+
+
+class Backend(Protocol):
+    """One archive. Every call may come from any thread, and raises errors of `vna.errors`."""
+
+    @property
+    def name(self) -> str:
+        """Where the archive is: a folder or an address."""
+
+    def statistics(self) -> Document:
+        """Return counts and sizes."""
+
+    def resource(self, level: str, public_id: str) -> Document:
+        """Return one resource; raises NotFound."""
+
+    def page(self, level: str, since: int, limit: int) -> list[Document]:
+        """Return a page of all resources of a level."""
+
+    def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
+        """Return what of `child_level` is below a resource."""
+
+    def parent(self, level: str, public_id: str, parent_level: str) -> Document:
+        """Return the resource of `parent_level` that this one is in."""
+
+    def find(self, request: Document) -> list[Document]:
+        """Return what `POST /tools/find` answers."""
+
+    def tags(self, public_id: str) -> Document:
+        """Return the tags of an instance by name."""
+
+    def size(self, public_id: str) -> int:
+        """Return how many bytes the file of an instance has."""
+
+    def read(self, public_id: str, offset: int, length: int) -> bytes:
+        """Return bytes of the file of an instance, fewer at its end."""
+
+    def pieces(self, public_id: str) -> Iterator[bytes]:
+        """Yield the file of an instance from beginning to end."""
+
+    def store(self, data: bytes) -> Document:
+        """Store a file and return the upload answer once it is safe."""
+
+    def delete(self, level: str, public_id: str) -> Document:
+        """Delete a resource with all below it."""
+
+    def close(self) -> None:
+        """Let go of what is open."""

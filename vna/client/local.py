@@ -1,0 +1,170 @@
+"""The archive of a folder, opened by this process.
+
+The services are awaited on a loop of their own, in a thread of its own: callers need no loop, and
+may have one that runs, as in a notebook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vna.client.backend import PIECE_BYTES, Document
+from vna.errors import Closed
+from vna.services import query
+from vna.services.archive import Archive, StoredFile
+from vna.services.caller import Caller
+from vna.settings import Settings
+
+T = TypeVar("T")
+
+CALLER = Caller(way_in="python")
+
+
+# Folder -> who has it open in this process: a cell of a notebook is run again before what it opened
+# the first time is closed.
+_open: dict[Path, Local] = {}
+_opening = threading.Lock()
+
+
+class Local:
+    """An archive that no other process has open. Raises AlreadyOpen if one has."""
+
+    @classmethod
+    def shared(cls, settings: Settings) -> Local:
+        """Return the archive of a folder; `close` is to be called as often as this."""
+        folder = Path(settings.storage.root).resolve()
+        with _opening:
+            found = _open.get(folder)
+            if found is None:
+                found = _open[folder] = cls(settings)
+            found._users += 1
+            return found
+
+    def __init__(self, settings: Settings):
+        self.name = settings.storage.root
+        self._users = 0
+        self._loop = asyncio.new_event_loop()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vna", daemon=True)
+        self._thread.start()
+        try:
+            self._archive = self._call(self._open(settings))
+        except BaseException:
+            self._end_loop()
+            raise
+
+    async def _open(self, settings: Settings) -> Archive:
+        archive = Archive(settings)
+        archive.attach()
+        return archive
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the archive's loop and wait for it."""
+        if self._is_closed:
+            work.close()
+            raise Closed(f"{self.name}: the archive was closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _json(self, work: Coroutine[Any, Any, bytes]) -> Any:
+        return json.loads(self._call(work))
+
+    async def _inline(self, function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def statistics(self) -> Document:
+        """Return counts and sizes."""
+        found: Document = self._json(self._inline(self._archive.statistics))
+        return found
+
+    def resource(self, level: str, public_id: str) -> Document:
+        """Return one resource; raises NotFound."""
+        found: Document = self._json(self._inline(self._archive.resource, level, public_id))
+        return found
+
+    def page(self, level: str, since: int, limit: int) -> list[Document]:
+        """Return a page of all resources of a level."""
+        found: list[Document] = self._json(self._archive.resources(level, since, limit, True))
+        return found
+
+    def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
+        """Return what of `child_level` is below a resource."""
+        work = self._archive.children(level, public_id, child_level, True)
+        found: list[Document] = self._json(work)
+        return found
+
+    def parent(self, level: str, public_id: str, parent_level: str) -> Document:
+        """Return the resource of `parent_level` that this one is in."""
+        work = self._inline(self._archive.parent, level, public_id, parent_level)
+        found: Document = self._json(work)
+        return found
+
+    def find(self, request: Document) -> list[Document]:
+        """Return what `POST /tools/find` answers."""
+        found: list[Document] = self._json(query.find(self._archive, request))
+        return found
+
+    def tags(self, public_id: str) -> Document:
+        """Return the tags of an instance by name."""
+        found: Document = self._json(self._archive.tags(public_id, "simplified"))
+        return found
+
+    def _file(self, public_id: str) -> StoredFile:
+        file: StoredFile = self._call(self._inline(self._archive.open_file, public_id))
+        return file
+
+    def size(self, public_id: str) -> int:
+        """Return how many bytes the file of an instance has."""
+        return self._file(public_id).size
+
+    def read(self, public_id: str, offset: int, length: int) -> bytes:
+        """Return bytes of the file of an instance, fewer at its end."""
+        file = self._file(public_id)
+        length = max(0, min(length, file.size - offset))
+        return self._call(file.read(offset, length)) if length else b""
+
+    def pieces(self, public_id: str) -> Iterator[bytes]:
+        """Yield the file of an instance from beginning to end."""
+        file = self._file(public_id)
+        for offset in range(0, file.size, PIECE_BYTES):
+            yield self._call(file.read(offset, min(PIECE_BYTES, file.size - offset)))
+
+    def store(self, data: bytes) -> Document:
+        """Store a file and return the upload answer once it is safe."""
+        found: Document = self._json(self._archive.store(data, CALLER))
+        return found
+
+    def delete(self, level: str, public_id: str) -> Document:
+        """Delete a resource with all below it."""
+        found: Document = self._json(self._archive.delete(level, public_id, CALLER))
+        return found
+
+    def close(self) -> None:
+        """Let go of it; the last one ends the archive's threads and gives its folder free."""
+        if threading.current_thread() is self._thread:
+            # Here by the garbage collector, which runs wherever it likes: this thread cannot wait
+            # for itself.
+            threading.Thread(target=self.close, name="vna-close").start()
+            return
+        with _opening:
+            self._users -= 1
+            if self._users > 0 or self._is_closed:
+                return
+            _open.pop(Path(self.name).resolve(), None)
+            try:
+                # Not `Archive.stop`: at the end of a program asyncio starts no more threads. This
+                # one may wait, the loop's goes on.
+                self._archive.core.stop(self._archive.settings.limits.shutdown_s)
+                self._call(self._inline(self._archive.detach))
+            finally:
+                self._is_closed = True
+                self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

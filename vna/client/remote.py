@@ -1,0 +1,262 @@
+"""An archive behind an address: ours, or another one with the same interface."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from vna import errors
+from vna.client.backend import PIECE_BYTES, Document
+from vna.errors import Closed, SettingsError, Unreachable, VnaError
+
+TIMEOUT_S = 120.0
+
+
+class Remote:
+    """An archive over HTTP, on one kept connection for each thread that asks.
+
+    A name and password in the address (``http://ann:secret@host``) are sent as Basic
+    authentication.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S):
+        try:
+            parts = urlsplit(url)
+            self._address = (parts.hostname or "", parts.port)
+        except ValueError:
+            raise SettingsError(f"{url!r} is no address") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SettingsError(f"{url!r} is no http:// or https:// address")
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+        self._is_secure = parts.scheme == "https"
+        self._base = parts.path.rstrip("/")
+        self._timeout_s = timeout_s
+        self._headers: dict[str, str] = {}
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            token = base64.b64encode(pair.encode()).decode("ascii")
+            self._headers["Authorization"] = f"Basic {token}"
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._connections: set[http.client.HTTPConnection] = set()
+        self._is_closed = False
+
+    def statistics(self) -> Document:
+        """Return counts and sizes."""
+        return self._document("GET", "/statistics")
+
+    def resource(self, level: str, public_id: str) -> Document:
+        """Return one resource; raises NotFound."""
+        return self._document("GET", f"/{level}/{_part(public_id)}")
+
+    def page(self, level: str, since: int, limit: int) -> list[Document]:
+        """Return a page of all resources of a level."""
+        return self._documents("GET", f"/{level}?expand&since={since}&limit={limit}")
+
+    def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
+        """Return what of `child_level` is below a resource."""
+        return self._documents("GET", f"/{level}/{_part(public_id)}/{child_level}")
+
+    def parent(self, level: str, public_id: str, parent_level: str) -> Document:
+        """Return the resource of `parent_level` that this one is in."""
+        singular = {"patients": "patient", "studies": "study", "series": "series"}[parent_level]
+        return self._document("GET", f"/{level}/{_part(public_id)}/{singular}")
+
+    def find(self, request: Document) -> list[Document]:
+        """Return what `POST /tools/find` answers."""
+        body = json.dumps(request).encode()
+        return self._documents("POST", "/tools/find", body, "application/json")
+
+    def tags(self, public_id: str) -> Document:
+        """Return the tags of an instance by name."""
+        return self._document("GET", f"/instances/{_part(public_id)}/simplified-tags")
+
+    def size(self, public_id: str) -> int:
+        """Return how many bytes the file of an instance has."""
+        return int(self.resource("instances", public_id)["FileSize"])
+
+    def read(self, public_id: str, offset: int, length: int) -> bytes:
+        """Return bytes of the file of an instance, fewer at its end."""
+        if length <= 0:
+            return b""
+        wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
+        with self._answer("GET", _file(public_id), headers=wanted) as answer:
+            if answer.status == 206:
+                return answer.read()
+            # A server without ranges sends the whole from the beginning: no more of it is read.
+            _read(answer, offset)
+            return _read(answer, length)
+
+    def pieces(self, public_id: str) -> Iterator[bytes]:
+        """Yield the file of an instance from beginning to end."""
+        with self._answer("GET", _file(public_id)) as answer:
+            while piece := _read(answer, PIECE_BYTES):
+                yield piece
+
+    def store(self, data: bytes) -> Document:
+        """Store a file and return the upload answer once it is safe."""
+        return self._document("POST", "/instances", data, "application/dicom")
+
+    def delete(self, level: str, public_id: str) -> Document:
+        """Delete a resource with all below it."""
+        return self._document("DELETE", f"/{level}/{_part(public_id)}")
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._is_closed = True
+            connections, self._connections = self._connections, set()
+        for connection in connections:
+            connection.close()
+
+    def _document(
+        self, method: str, path: str, body: bytes | None = None, kind: str = ""
+    ) -> Document:
+        found = self._json(method, path, body, kind)
+        if not isinstance(found, dict):
+            raise Unreachable(f"{self.name} answers {path} not as an archive does")
+        return found
+
+    def _documents(
+        self, method: str, path: str, body: bytes | None = None, kind: str = ""
+    ) -> list[Document]:
+        found = self._json(method, path, body, kind)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise Unreachable(f"{self.name} answers {path} not as an archive does")
+        return found
+
+    def _json(self, method: str, path: str, body: bytes | None, kind: str) -> Any:
+        headers = {"Content-Type": kind} if kind else {}
+        with self._answer(method, path, body, headers) as answer:
+            content = answer.read()
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise Unreachable(f"{self.name} answers {path} with no JSON") from None
+
+    @contextlib.contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request and give its answer; raises what it stands for if that is an error.
+
+        The connection is kept if all of the answer was read.
+        """
+        try:
+            answer = self._send(method, path, body, self._headers | (headers or {}))
+            try:
+                if answer.status >= 300:
+                    raise as_error(answer.status, answer.read())
+                yield answer
+            finally:
+                if not answer.isclosed():
+                    self._drop()
+        except (OSError, http.client.HTTPException) as error:
+            self._drop()
+            why = str(error) or type(error).__name__
+            raise Unreachable(f"{self.name} does not answer as an archive: {why}") from error
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        connection, is_kept = self._connection()
+        try:
+            return self._exchange(connection, method, path, body, headers)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            # A server may close a kept connection whenever it likes. Sending again is safe: what is
+            # stored or deleted already is answered so.
+            if not is_kept:
+                raise
+        self._drop()
+        connection, _ = self._connection()
+        return self._exchange(connection, method, path, body, headers)
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+    ) -> http.client.HTTPResponse:
+        # A server that refuses a body by its head answers and reads no further: the answer tells
+        # more than the pipe that broke.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, self._base + path, body, headers)
+        return connection.getresponse()
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        """Return this thread's connection, and whether it was used before."""
+        kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
+        with self._lock:
+            if self._is_closed:
+                raise Closed(f"{self.name}: the archive was closed")
+            if kept is not None:
+                return kept, True
+            connection = kind(*self._address, timeout=self._timeout_s)
+            self._connections.add(connection)
+        self._own.connection = connection
+        return connection, False
+
+    def _drop(self) -> None:
+        """Close this thread's connection; the next request opens another."""
+        connection = getattr(self._own, "connection", None)
+        self._own.connection = None
+        if connection is not None:
+            with self._lock:
+                self._connections.discard(connection)
+            connection.close()
+
+
+def _part(public_id: str) -> str:
+    return quote(public_id, safe="")
+
+
+def _file(public_id: str) -> str:
+    return f"/instances/{_part(public_id)}/file"
+
+
+def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
+    """Read so many bytes, fewer at the end; raises IncompleteRead if that is not the announced."""
+    found = answer.read(length) if length else b""
+    if len(found) < length and answer.length:
+        raise http.client.IncompleteRead(found, answer.length)
+    return found
+
+
+def as_error(status: int, content: bytes) -> VnaError:
+    """Return the error that an answer describes."""
+    try:
+        described = json.loads(content)
+        reason = str(described.get("Details") or described.get("Message"))
+        code = str(described.get("Code") or "")
+    except (ValueError, AttributeError):
+        reason, code = content[:200].decode("utf-8", "replace"), ""
+    kind = _kind(status, code)
+    return kind(reason or f"HTTP status {status}", code or None)
+
+
+def _kind(status: int, code: str) -> type[VnaError]:
+    """Return the class that an error answer stands for: that of its code, else of its status."""
+    known = [
+        found
+        for found in vars(errors).values()
+        if isinstance(found, type) and issubclass(found, VnaError) and found is not VnaError
+    ]
+    for found in known:
+        if code and found.code == code:
+            return found
+    if status == 500:
+        return VnaError
+    return next((found for found in known if found.http_status == status), VnaError)
