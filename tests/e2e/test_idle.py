@@ -24,6 +24,8 @@ NEVER_AT_IDLE = {
     "sqlite3",
     "structlog",
     "uvicorn",
+    "vna.client",
+    "vna.dataset",
 }
 IDLE_PSS_KB = 70 * 1024
 START_TO_ANSWER_S = 1.0
