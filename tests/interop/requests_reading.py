@@ -193,7 +193,13 @@ def content(held):
 def files(held):
     for one in held:
         yield of("instances", one, "/file")
+    syntaxes = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+    for one in held[::3]:
+        for syntax in (*syntaxes, "1.2.840.10008.1.2.1.99"):
+            yield of("instances", one, f"/file?transcode={syntax}")
     one = held[0]
+    for syntax in ("", "1.2.3", "explicit", "1.2.840.10008.1.2.4.50"):
+        yield of("instances", one, f"/file?transcode={syntax}")
     for tail in (
         "?filename=a.dcm",
         "?filename=a%22b%0d%0ac.dcm",
