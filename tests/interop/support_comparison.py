@@ -7,7 +7,7 @@ import pydicom
 from requests_deletion import deletions
 from requests_reading import changes, family, files, lists, server, singles, tags
 from requests_refused import refused
-from requests_uploads import uploads
+from requests_uploads import packed_uploads, uploads
 from support_compare import Request, compare
 from support_corpus import files as corpus
 from support_corpus import readable
@@ -17,6 +17,7 @@ from support_samples import collections, identity
 # In this order: the last group changes what there is.
 GROUPS = {
     "uploads": uploads,
+    "packed_uploads": packed_uploads,
     "lists": lists,
     "singles": singles,
     "family": family,
