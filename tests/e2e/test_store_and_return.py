@@ -293,7 +293,7 @@ def test_import_works_beside_a_server_and_without_one(start_server, tmp_path):
 
     done = vna_import()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 Success" in done.stdout
+    assert "5 stored" in done.stdout
     assert "1 refused" in done.stdout
     assert "notes.txt: not stored" in done.stderr
     assert server.get("/statistics")["CountInstances"] == 5
@@ -303,8 +303,8 @@ def test_import_works_beside_a_server_and_without_one(start_server, tmp_path):
     (folder / "9.dcm").write_bytes(more)
     done = vna_import()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 Success" in done.stdout
-    assert "5 AlreadyStored" in done.stdout
+    assert "1 stored" in done.stdout
+    assert "5 duplicate" in done.stdout
     server.start()
     for data in [*files, more]:
         assert server.file(public_id(*identity(data))) == data

@@ -1,5 +1,6 @@
 """Uploads to a running server: as programs send them, bounded, cut off, killed, without room."""
 
+import gzip
 import http.client
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
-from support import data_set_bytes, make_instance, send
+from support import VNA, data_set_bytes, make_instance, send
 from support_hostile import MOST_PSS_BYTES, Watch, assert_whole, pss_bytes
 from support_samples import shared_data
 from support_uploads import archive_of, form_of, left_behind
@@ -192,3 +193,36 @@ def test_a_full_disk_is_told_with_507_and_nothing_is_half_stored(start_server, s
     assert server.get("/statistics")["CountInstances"] == 0
     assert server.upload(make_instance())["Status"] == "Success"
     assert_whole(server)
+
+
+def test_an_import_through_the_server_takes_what_one_without_takes(start_server, tmp_path):
+    media = tmp_path / "media"
+    media.mkdir()
+    small = [make_instance(number=number + 1) for number in range(300)]
+    large = make_instance(size=30 * MIB)
+    for number, data in enumerate(small[:200]):
+        (media / f"{number}.dcm").write_bytes(data)
+    (media / "large.dcm").write_bytes(large)
+    archive = archive_of(*[(f"a/{number}", data) for number, data in enumerate(small[190:])])
+    (media / "some.zip").write_bytes(archive)
+    (media / "gzip.dcm.gz").write_bytes(gzip.compress(packed := make_instance()))
+    (media / "notes.txt").write_text("no DICOM at all")
+    (media / "empty").write_bytes(b"")
+
+    def imported(*arguments):
+        command = [VNA, "import", "--json", *arguments, str(media)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = json.loads(done.stdout)
+        return [found[key] for key in ("Stored", "Duplicate", "Conflicting", "Refused", "Failed")]
+
+    expected, again = [302, 10, 0, 2, 0], [0, 312, 0, 2, 0]
+    assert imported(f"--root={tmp_path / 'other'}") == expected
+    server = start_server()
+    assert imported(f"--url={server.url}") == expected
+    assert imported(f"--root={server.root}") == again
+    assert server.get("/statistics")["CountInstances"] == 302
+    files = {server.file(one) for one in server.get("/instances")}
+    assert files == {*small, large, packed}
+    assert_whole(server)
+    assert imported(f"--root={server.root}") == again

@@ -44,15 +44,23 @@ Ids = typer.Argument(metavar="ID", help="Of a patient, study, series or instance
 @with_settings()
 def import_(
     settings: Settings,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders")],
-    url: Annotated[
-        str | None, typer.Option(help="A running archive, else the one of this folder")
-    ] = None,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH", help="Files, folders, ZIP archives, or the DICOMDIR of a medium"
+        ),
+    ],
+    again: Annotated[
+        bool,
+        typer.Option("--again", metavar="", help="Read also what an interrupted import has stored"),
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
 ) -> int:
     """Store DICOM files: into the running server of this archive, else directly."""
     from vna.cli.importing import import_paths
 
-    return import_paths(settings, paths, url)
+    return import_paths(settings, paths, url, as_json=as_json, again=again)
 
 
 @app.command()

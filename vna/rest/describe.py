@@ -50,7 +50,7 @@ LIMIT = Parameter("limit", "number", "how many to give; goes with `since`; 0 for
 EXPAND = Parameter("expand", "flag", "whole objects rather than their ids")
 SIMPLIFY = Parameter("simplify", "flag", "names of tags with their values, no more")
 SHORT = Parameter("short", "flag", "tags by number with their values, no more")
-REPORT = Parameter("report", "flag", "of a ZIP archive also what was not stored, and why")
+REPORT = Parameter("report", "flag", "of an archive or form also what was not stored, and why")
 FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
 
 TRANSCODE = Parameter(

@@ -142,8 +142,8 @@ impl CoreUpload {
         Ok(Some(handle))
     }
 
-    /// The body is whole. Completes with the first part of the answer, which with `tell_all` lists also what of an
-    /// archive was not stored.
+    /// The body is whole. Completes with the first part of the answer, which with `tell_all` lists also what was
+    /// not stored.
     fn finish(&self, tell_all: bool) -> PyResult<u64> {
         let (piece, upload) = {
             let mut state = self.state.lock();
@@ -225,15 +225,11 @@ fn finish(mut upload: Upload, piece: Vec<u8>, tell_all: bool, answer: Answer) {
             return;
         }
     }
-    upload.finish(Box::new(move |report| match report {
-        Err(error) => answer.promise.keep(Err(error.into())),
-        Ok(mut report) => {
-            if tell_all {
-                report.tell_all();
-            }
-            answer.give(report);
-        }
-    }));
+    let done = Box::new(move |report: Result<Report, _>| match report {
+        Err(error) => answer.promise.keep(Err(BoundaryError::from(error))),
+        Ok(report) => answer.give(report),
+    });
+    upload.finish(tell_all, done);
 }
 
 impl Answer {

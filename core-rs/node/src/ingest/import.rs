@@ -64,7 +64,7 @@ fn finish(ingest: Arc<Ingest>, submitted: Result<(), Arc<ArchiveError>>, done: D
     match submitted {
         Err(error) => done(Err(error)),
         Ok(()) => pending.finish(Box::new(move |outcomes| {
-            done(outcomes.and_then(|outcomes| Report::of(outcomes, Form::Import)));
+            done(outcomes.and_then(|outcomes| Report::of(outcomes, Form::All)));
         })),
     }
 }

@@ -27,8 +27,18 @@ pub(super) enum Form {
     Parts,
     /// A ZIP archive: a list of what is stored, since clients of Orthanc look for the `ID` of each.
     Archive,
-    /// Files of a disk: a list of all.
-    Import,
+    /// A list of all.
+    All,
+}
+
+impl Form {
+    /// The form in which everything is told, where it is a list and that is wanted.
+    pub(super) fn telling(self, all: bool) -> Self {
+        match self {
+            Self::Parts | Self::Archive if all => Self::All,
+            form => form,
+        }
+    }
 }
 
 impl Report {
@@ -40,7 +50,7 @@ impl Report {
     pub(super) fn of(outcomes: Outcomes, form: Form) -> Result<Self, Arc<ArchiveError>> {
         let must_have_some = match form {
             Form::Single | Form::Parts => true,
-            Form::Archive | Form::Import => false,
+            Form::Archive | Form::All => false,
         };
         let is_good = |told: &Told| match told {
             Told::Stored { .. } | Told::Archive { .. } => true,
@@ -58,13 +68,6 @@ impl Report {
             form,
             written: 0,
         })
-    }
-
-    /// Lists what was not stored as well, with the reasons.
-    pub fn tell_all(&mut self) {
-        if self.form == Form::Archive {
-            self.form = Form::Import;
-        }
     }
 
     /// Whether its JSON is written in no time.

@@ -146,12 +146,12 @@ impl Upload {
     }
 
     /// The body is whole: unpacks what had to be, and calls `done` when all of it is safe, perhaps on a committer
-    /// thread: it must be quick.
+    /// thread: it must be quick. With `tell_all` a list also tells what was not stored, and why.
     ///
     /// It gets an error as [`push`](Self::push) does, and of a single file what is wrong with that.
-    pub fn finish(self, done: Done) {
+    pub fn finish(self, tell_all: bool, done: Done) {
         let pending = Arc::clone(&self.ingest.pending);
-        match self.submit() {
+        match self.submit().map(|form| form.telling(tell_all)) {
             Err(error) => done(Err(error)),
             // Nothing that is called from here on has the archive: its last owner must not be the committer.
             Ok(form) => pending.finish(Box::new(move |outcomes| {
