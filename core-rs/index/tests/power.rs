@@ -242,8 +242,6 @@ fn cut_everywhere(skipped: Option<SyncSite>) -> Result<usize, String> {
     let whole = fresh_disk();
     run(&whole, &mut 0).expect("runs with power");
     let (syncs, operations) = (whole.sync_log().len() as u64, whole.operations());
-    // Without a sync they go on until one shows it, which is seldom the last.
-    let seeds_of_tail = if skipped.is_some() { 300 } else { 30 };
     let cuts = (1..=syncs)
         .map(Cut::AtSync)
         .chain((0..120).map(|i| Cut::AtOperation(1 + i * operations / 120)));
@@ -445,7 +443,10 @@ fn index_after(disk: CutDisk, old: &(Lsn, Value)) -> Result<Option<Lsn>, String>
 }
 
 /// Cuts and kills a rebuild everywhere; how often the old index, the new one and none was there.
-fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], String> {
+fn cut_rebuild_everywhere(
+    skipped: Option<SyncSite>,
+    first_seed: u64,
+) -> Result<[usize; 3], String> {
     let base = with_old_index();
     let old = {
         let disk: Arc<dyn Disk> = Arc::new(base.survive(Survival::Everything));
@@ -476,7 +477,7 @@ fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], Strin
         .map(Cut::AtSync)
         .chain((0..12).map(|i| Cut::AtOperation(1 + i * operations / 12)))
         .map(|cut| (cut, 1))
-        .chain(tail.clone().map(|at| (Cut::AtOperation(at), seeds_of_tail)));
+        .chain(tail.clone().map(|at| (Cut::AtOperation(at), 30)));
     for (cut, seeds) in cuts {
         let disk = base.survive(Survival::Everything);
         if let Some(site) = skipped {
@@ -484,7 +485,7 @@ fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], Strin
         }
         disk.cut_at(cut);
         let finished = rebuild(&disk).unwrap_or(false);
-        let seeds = (1..=seeds).map(Survival::Seeded);
+        let seeds = (1..=seeds).map(|seed| Survival::Seeded(first_seed + seed));
         for survival in [Survival::Nothing, Survival::Everything]
             .into_iter()
             .chain(seeds)
@@ -507,7 +508,7 @@ fn cut_rebuild_everywhere(skipped: Option<SyncSite>) -> Result<[usize; 3], Strin
 
 #[test]
 fn a_rebuild_cut_anywhere_leaves_the_old_index_the_new_one_or_none() {
-    let [old, new, none] = cut_rebuild_everywhere(None).expect("holds at every cut");
+    let [old, new, none] = cut_rebuild_everywhere(None, 0).expect("holds at every cut");
     assert!(old > 50 && new > 5 && none > 5, "{old} {new} {none}");
 }
 
@@ -516,10 +517,9 @@ fn a_rebuild_cut_anywhere_leaves_the_old_index_the_new_one_or_none() {
 #[test]
 fn each_sync_of_names_in_a_rebuild_is_needed() {
     for site in ["index.old_gone", "index.old_log_gone", "index.rebuilt_name"] {
-        let problem = cut_rebuild_everywhere(Some(SyncSite(site)));
-        assert!(
-            problem.is_err(),
-            "without {site} nothing went wrong: {problem:?}"
-        );
+        // Which names a cut takes is drawn; one draw in some hundred shows nothing.
+        let shown =
+            (0..4).any(|round| cut_rebuild_everywhere(Some(SyncSite(site)), 1000 * round).is_err());
+        assert!(shown, "without {site} nothing went wrong");
     }
 }
