@@ -15,13 +15,12 @@ from pydicom.data import get_testdata_file
 from support import ct_small, make_instance
 from support_uploads import archive_of
 
-from vna.cli.exits import Unreachable
 from vna.cli.importing.journal import Journal, mark
 from vna.cli.importing.remote import Sender
 from vna.cli.importing.sources import sources_of
 from vna.cli.importing.summary import MAX_LINES, Summary
 from vna.cli.main import run
-from vna.errors import OutOfStorage
+from vna.errors import OutOfStorage, Unreachable
 from vna.settings import Settings, Storage
 
 

@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from vna.cli.exits import Unreachable
 from vna.cli.importing.sources import Source
 from vna.cli.importing.summary import UNREADABLE, Answer
 from vna.cli.remote import PIECE_BYTES, PIECE_S, Remote
-from vna.errors import OutOfStorage
+from vna.errors import OutOfStorage, Unreachable
 from vna.settings import MIB
 
 if TYPE_CHECKING:

@@ -115,6 +115,13 @@ impl Tail {
             .is_none_or(|filter| filter.may_contain(hash))
     }
 
+    /// Whether any committed resource may have this hash. Memory first: a key is in the filter before it leaves memory.
+    pub(crate) fn may_know(&self, hash: i64) -> bool {
+        let mut found = Vec::new();
+        self.find(hash, &mut found);
+        !found.is_empty() || self.may_have(hash)
+    }
+
     pub(crate) fn insert(&self, hash: i64, resource: i64) {
         self.runs.write().active.insert((hash, resource));
     }

@@ -450,6 +450,9 @@ impl Index for SqliteIndex {
     }
 
     fn locate(&self, tenant: i64, instance: &PublicId) -> Result<Option<Located>, IndexError> {
+        if !self.readers.may_know(tenant, instance) {
+            return Ok(None);
+        }
         self.readers
             .read(|snapshot| answers::locate(snapshot, tenant, instance))
     }

@@ -66,6 +66,11 @@ impl Readers {
         )
     }
 
+    /// Whether there may be a resource of this public id; reads no page, so it is the quick answer for what is new.
+    pub(crate) fn may_know(&self, tenant: i64, id: &PublicId) -> bool {
+        self.tail.may_know(self.hasher.public_id(tenant, id))
+    }
+
     /// Runs `work` on one snapshot.
     pub(crate) fn read<T>(
         &self,
