@@ -32,6 +32,7 @@ __all__ = [
     "scan",
     "scan_file",
     "scan_headers",
+    "set_private_dictionary",
     "tag_for_keyword",
     "tags_json",
     "undelete",
@@ -239,7 +240,16 @@ def reencode(data: bytes, /, *, transfer_syntax_uid: str) -> bytes:
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""
 
-def keyword(tag: int, /) -> str | None: ...
+def keyword(tag: int, /, *, creator: str | None = None) -> str | None:
+    """Return the keyword of a standard element, or the configured name of one of `creator`'s."""
+
+def set_private_dictionary(elements: Sequence[tuple[int, str, str, str]], /) -> None:
+    """Make these (tag, VR, name, creator) the private elements that this process knows.
+
+    Opening an archive does so with those of its configuration. Raises SettingsError if they
+    contradict each other or the standard.
+    """
+
 def tag_for_keyword(keyword: str, /) -> int | None: ...
 def scan_file(data: bytes, /, *, extent: str = "all") -> tuple[bytes, bytes, bytes | None]:
     """Return the table of group 0002, that of the data set, and the inflated data set.

@@ -173,7 +173,13 @@ class PrivateElement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A private data element (PS3.5 §7.8) that the dictionary is to know."""
 
     tag: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{3}[13579bdfBDF],[0-9A-Fa-f]{4}$")]
-    vr: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+    vr: Annotated[
+        str,
+        Meta(
+            pattern="^(AE|AS|AT|CS|DA|DS|DT|FD|FL|IS|LO|LT|OB|OD|OF|OL|OV|OW|PN|SH|SL|SQ|SS|ST|SV|"
+            "TM|UC|UI|UL|UN|UR|US|UT|UV)$"
+        ),
+    ]
     name: Annotated[str, Meta(min_length=1)]
     creator: Annotated[str, Meta(min_length=1, max_length=64)]
 

@@ -29,13 +29,15 @@ pub enum Repeats {
     Elements,
 }
 
-/// The keyword of a standard data element, such as `PatientName`; `None` for private and unknown ones.
+/// The keyword of a standard data element, such as `PatientName`; `None` for private and unknown ones. What a private
+/// one is called depends on its creator: see [`crate::private_entry`].
 #[must_use]
 pub fn keyword(tag: Tag) -> Option<&'static str> {
     entry(tag).map(|entry| entry.keyword)
 }
 
-/// The element of a keyword; the inverse of [`keyword`] but for repeating groups, which give their first.
+/// The element of a keyword, or of a name that [`crate::set_private_dictionary`] has given a private one; the inverse of
+/// [`keyword`] but for these, and for repeating groups, which give their first.
 #[must_use]
 pub fn tag_for_keyword(keyword: &str) -> Option<Tag> {
     static BY_KEYWORD: OnceLock<Vec<&'static Entry>> = OnceLock::new();
@@ -49,6 +51,7 @@ pub fn tag_for_keyword(keyword: &str) -> Option<Tag> {
         .get(first)
         .filter(|entry| entry.keyword == keyword)
         .map(|entry| entry.tag)
+        .or_else(|| crate::private::private_tag_for_name(keyword))
 }
 
 /// The VR of a standard data element; `UN` for unknown ones, `LO` for private creators, `UL` for group lengths.

@@ -15,7 +15,8 @@ pub struct Element {
     pub tag: Tag,
     /// The length field; see [`Element::length`].
     pub raw_length: u32,
-    /// The VR as written, in implicit VR that of the dictionary. Items have none (two NULs), fragments `OB`.
+    /// The VR as written, in implicit VR that of the dictionary; of UN that [`crate::set_private_dictionary`] knows, what
+    /// that says. Items have none (two NULs), fragments `OB`.
     pub vr: Vr,
     /// How many sequences are around it; an item counts the one that it belongs to.
     pub depth: u16,

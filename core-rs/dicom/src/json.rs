@@ -6,6 +6,7 @@
 use crate::ambiguous::holds_pixel_values;
 use crate::charset::CharacterSet;
 use crate::dictionary::keyword;
+use crate::private::{is_configured, private_entry};
 use crate::scan::{Extent, Scan, scan};
 use crate::syntax::Encoding;
 use crate::text::{effective_vr, push_numbers, whole_text};
@@ -152,7 +153,8 @@ impl<'a> Writer<'a> {
             if element.tag.is_private_creator() {
                 creators.push((element.tag, element));
             }
-            let name = name(element.tag);
+            let creator = self.creator(&creators, element.tag, &charset);
+            let name = name(element.tag, creator.as_deref());
             let named_twice =
                 self.options.form == TagsForm::Simplified && !written.names.insert(name);
             if !written.insert(element.tag) || named_twice {
@@ -162,7 +164,6 @@ impl<'a> Writer<'a> {
             if !std::mem::take(&mut first) {
                 self.out.push(b',');
             }
-            let creator = self.creator(&creators, element.tag, &charset);
             self.member(element, name, creator.as_deref(), depth, &charset);
         }
         self.out.push(b'}');
@@ -194,7 +195,8 @@ impl<'a> Writer<'a> {
         tag: Tag,
         charset: &CharacterSet,
     ) -> Option<String> {
-        if !tag.is_private() || tag.1 < 0x1000 || self.options.form != TagsForm::Full {
+        let is_shown = self.options.form == TagsForm::Full || is_configured();
+        if !tag.is_private() || tag.1 < 0x1000 || !is_shown {
             return None;
         }
         let block = Tag(tag.0, tag.1 >> 8);
@@ -359,7 +361,10 @@ pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// The name that clients know an element by.
-fn name(tag: Tag) -> &'static str {
+fn name(tag: Tag, creator: Option<&str>) -> &'static str {
+    if let Some(entry) = creator.and_then(|creator| private_entry(tag, creator)) {
+        return entry.keyword;
+    }
     match keyword(tag) {
         Some(keyword) => keyword,
         None if tag.is_private_creator() => "PrivateCreator",

@@ -27,6 +27,7 @@ mod level;
 mod meta;
 mod model;
 mod partial;
+mod private;
 mod public_id;
 mod reencode;
 mod scan;
@@ -57,6 +58,7 @@ pub use model::{
     DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, read_json_list,
     read_model, write_data_set, write_model, write_scan,
 };
+pub use private::{PrivateDictionaryError, PrivateElement, private_entry, set_private_dictionary};
 pub use public_id::{ParsePublicIdError, PublicId};
 pub use reencode::{ReadAt, Reencoded, reencode};
 pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};

@@ -9,6 +9,7 @@ use crate::element::{
     Element, Window, contradicts, holds_fragments, is_pixel_data, read_fields, read_tag, read_u32,
     truncated,
 };
+use crate::private::{Blocks, Needs};
 use crate::syntax::Encoding;
 use crate::{Budget, DicomError, MAX_DEPTH, MAX_ELEMENTS, Tag, Vr, tags};
 
@@ -76,6 +77,8 @@ pub(crate) struct Walker {
     /// Header and end of the value that was skipped last: names the culprit if the input ends inside.
     skipped: (u64, u64),
     last_top_tag: Tag,
+    /// Where private elements stand whose VR is configured; `None` if none is.
+    private: Option<Box<Blocks>>,
 }
 
 /// A header, and what frame its value opens if it has undefined length.
@@ -106,6 +109,7 @@ impl Walker {
             encoding_checked: false,
             skipped: (position, position),
             last_top_tag: Tag(0, 0),
+            private: Blocks::configured(),
         }
     }
 
@@ -177,7 +181,7 @@ impl Walker {
         window: Window<'_>,
         sink: &mut S,
     ) -> Result<Option<Outcome>, DicomError> {
-        let element = match self.header(frame, rest, window)? {
+        let mut element = match self.header(frame, rest, window)? {
             Header::Element(element) => element,
             Header::NeedMore(at_least) => return Ok(Some(Outcome::NeedMore(at_least))),
             Header::Trailing => return Ok(Some(Outcome::End)),
@@ -205,6 +209,11 @@ impl Walker {
                 });
             }
         };
+        if let Some(blocks) = self.private.as_mut().filter(|_| element.tag.is_private()) {
+            if let Err(Needs(at_least)) = blocks.meet(&mut element, self.stack.len(), window) {
+                return Ok(Some(Outcome::NeedMore(at_least)));
+            }
+        }
         let inner = match element.end() {
             Some(end) if end > frame.end => return Err(self.beyond(&element, end, frame)),
             Some(_) if element.vr != Vr::SQ => None,
@@ -213,7 +222,7 @@ impl Walker {
                 what: What::Items,
                 open: false,
                 encoding: element.encoding,
-                ..frame
+                foreign: frame.foreign || element.encoding != frame.encoding,
             }),
             None => match self.open_frame(&element, frame, window)? {
                 Some(inner) => Some(inner),
@@ -423,6 +432,9 @@ impl Walker {
 
     fn pop(&mut self) {
         self.stack.pop();
+        if let Some(blocks) = &mut self.private {
+            blocks.leave(self.stack.len());
+        }
         if self.stack.len() < self.quiet_from {
             self.quiet_from = usize::MAX;
         }

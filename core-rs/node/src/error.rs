@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vna_dicom::{DicomError, Level, PublicId};
+use vna_dicom::{DicomError, Level, PrivateDictionaryError, PublicId};
 use vna_index::IndexError;
 use vna_store::StoreError;
 
@@ -85,6 +85,8 @@ pub enum ArchiveError {
     Upload(UploadError),
     /// What others of the same upload or group failed of too.
     Shared(Arc<ArchiveError>),
+    /// The private dictionary contradicts itself or the standard.
+    Dictionary(PrivateDictionaryError),
     /// The policy table is not one.
     Policy {
         /// What is wrong with it.
@@ -114,6 +116,7 @@ impl ArchiveError {
             Self::Behind => "index.behind",
             Self::Upload(error) => error.code(),
             Self::Shared(error) => error.code(),
+            Self::Dictionary(_) => "settings",
             Self::Policy { .. } => "policy",
             Self::Stopped => "archive.stopped",
         }
@@ -183,6 +186,7 @@ impl fmt::Display for ArchiveError {
             }
             Self::Upload(error) => error.fmt(f),
             Self::Shared(error) => error.fmt(f),
+            Self::Dictionary(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
             Self::Stopped => f.write_str("the archive is stopping"),
         }

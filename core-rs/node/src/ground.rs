@@ -41,9 +41,10 @@ impl Ground {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Locked`], [`ArchiveError::LogTooShort`], [`ArchiveError::IndexTooOld`], or what index and
-    /// log say.
+    /// [`ArchiveError::Locked`], [`ArchiveError::LogTooShort`], [`ArchiveError::IndexTooOld`],
+    /// [`ArchiveError::Dictionary`], or what index and log say.
     pub(crate) fn open(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Self, ArchiveError> {
+        settings.dictionary.install()?;
         let root = &settings.storage.root;
         let lock = lock(&**disk, root)?;
         sweep_uploads(&**disk, root)?;

@@ -33,7 +33,10 @@ pub use offline::{CheckReport, ReindexReport, check, compact, deleted, erase, re
 pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};
 pub use replay::{Replayed, Skipped};
-pub use settings::{LimitSettings, Settings, StorageSettings, UploadSettings};
+pub use settings::{
+    DictionarySettings, LimitSettings, PrivateElementSettings, Settings, StorageSettings,
+    UploadSettings,
+};
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
 pub use tags::stored_tags_json;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use vna_dicom::{PrivateDictionaryError, PrivateElement, Tag, Vr, set_private_dictionary};
 
 use crate::arrival::Duplicates;
+use crate::error::ArchiveError;
 
 /// The settings of an archive's data plane; `vna/settings.py` documents each key.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,6 +17,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// What an upload may hold.
     pub uploads: UploadSettings,
+    /// Which private elements are known.
+    pub dictionary: DictionarySettings,
 }
 
 /// `[storage]`
@@ -58,6 +62,53 @@ impl Default for UploadSettings {
             max_unpacked_bytes: 256 << 30,
             max_ratio: 600,
         }
+    }
+}
+
+/// `[dictionary]`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct DictionarySettings {
+    /// Private elements (PS3.5 §7.8).
+    pub private: Vec<PrivateElementSettings>,
+}
+
+/// `[[dictionary.private]]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct PrivateElementSettings {
+    /// `gggg,00ee`; of the element number the last two digits count.
+    pub tag: String,
+    /// Its VR.
+    pub vr: String,
+    /// What clients call it.
+    pub name: String,
+    /// The private creator that reserves its block.
+    pub creator: String,
+}
+
+impl DictionarySettings {
+    /// Makes them the private elements that this process knows.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Dictionary`] if one is not right.
+    pub fn install(&self) -> Result<(), ArchiveError> {
+        let elements = self.private.iter().map(|element| {
+            let problem = "has no tag of the form gggg,00ee, or a VR that is not two letters";
+            let refused = || PrivateDictionaryError {
+                name: element.name.clone(),
+                problem,
+            };
+            Ok(PrivateElement {
+                tag: Tag::parse(&element.tag).ok_or_else(refused)?,
+                vr: Vr(element.vr.as_bytes().try_into().map_err(|_| refused())?),
+                name: &element.name,
+                creator: &element.creator,
+            })
+        });
+        let elements: Vec<_> = elements
+            .collect::<Result<_, _>>()
+            .map_err(ArchiveError::Dictionary)?;
+        set_private_dictionary(elements).map_err(ArchiveError::Dictionary)
     }
 }
 

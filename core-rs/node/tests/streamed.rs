@@ -59,6 +59,7 @@ impl Bench {
                 undelete_hours: 0,
             },
             uploads: vna_node::UploadSettings::default(),
+            dictionary: vna_node::DictionarySettings::default(),
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,

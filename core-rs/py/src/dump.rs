@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use vna_dicom::{
-    DicomError, Element, ElementStream, MAX_INFLATED_BYTES, MAX_META_BYTES, Tag, meta_elements,
+    DicomError, Element, ElementStream, MAX_INFLATED_BYTES, MAX_META_BYTES, meta_elements,
 };
 
 use crate::dicom::{ROW, push_row};
@@ -21,11 +21,9 @@ const PART_BYTES: usize = 64 << 10;
 /// Elements handed over at once, more or less.
 const BATCH: usize = 4096;
 
-/// Adds the class and the functions to the module.
+/// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<ElementReader>()?;
-    m.add_function(wrap_pyfunction!(keyword, m)?)?;
-    m.add_function(wrap_pyfunction!(tag_for_keyword, m)?)
+    m.add_class::<ElementReader>()
 }
 
 /// The elements of a file, a batch at a time, and their values. Nothing of the file is held but the data set of a
@@ -229,18 +227,4 @@ fn table(elements: impl IntoIterator<Item = Element>) -> Vec<u8> {
         push_row(&mut table, &element);
     }
     table
-}
-
-/// The keyword of a standard data element (PS3.6).
-#[pyfunction]
-#[pyo3(signature = (tag, /))]
-fn keyword(tag: u32) -> Option<&'static str> {
-    vna_dicom::keyword(Tag::from_u32(tag))
-}
-
-/// The tag of a keyword (PS3.6).
-#[pyfunction]
-#[pyo3(signature = (keyword, /))]
-fn tag_for_keyword(keyword: &str) -> Option<u32> {
-    vna_dicom::tag_for_keyword(keyword).map(Tag::to_u32)
 }

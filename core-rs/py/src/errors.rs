@@ -102,7 +102,9 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Upload(inner) => upload_error(inner, message, code),
         ArchiveError::Shared(inner) => archive_error(inner),
-        ArchiveError::Policy { .. } => SettingsError::new_err((message, code)),
+        ArchiveError::Dictionary(_) | ArchiveError::Policy { .. } => {
+            SettingsError::new_err((message, code))
+        }
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
 }

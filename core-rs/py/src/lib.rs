@@ -4,6 +4,7 @@ mod archive;
 mod completions;
 mod data_set;
 mod dicom;
+mod dictionary;
 mod dump;
 mod errors;
 mod http;
@@ -21,6 +22,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("DEBUG", cfg!(debug_assertions))?;
     m.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     dicom::register(m)?;
+    dictionary::register(m)?;
     dump::register(m)?;
     model::register(m)?;
     data_set::register(m)?;

@@ -112,6 +112,7 @@ impl World {
                 undelete_hours: self.undelete_hours,
             },
             uploads: vna_node::UploadSettings::default(),
+            dictionary: vna_node::DictionarySettings::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,
