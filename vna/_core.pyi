@@ -29,6 +29,7 @@ __all__ = [
     "read_instance",
     "reencode",
     "reindex",
+    "repair",
     "scan",
     "scan_file",
     "scan_headers",
@@ -203,6 +204,12 @@ def deleted(settings_json: bytes) -> bytes: ...
 def undelete(settings_json: bytes, ids: list[str]) -> bytes: ...
 def erase(settings_json: bytes, ids: list[str] | None) -> bytes: ...
 def compact(settings_json: bytes, below_percent: int) -> bytes: ...
+def repair(
+    settings_json: bytes,
+    dry_run: bool,
+    accept_loss: bool,
+    progress: Callable[[int, int], object],
+) -> bytes: ...
 def reindex(settings_json: bytes, progress: Callable[[int, int], object]) -> bytes: ...
 
 # An element is (tag, VR, value); its value is what Explicit VR Little Endian has, without padding.

@@ -157,7 +157,7 @@ def test_a_flipped_bit_is_found_by_check(start_server):
     content[content.index(needle) + 2500] ^= 1
     holder.write_bytes(content)
 
-    damaged = vna("check", f"--root={server.root}")
+    damaged = vna("check", f"--root={server.root}", "--json")
     assert damaged.returncode == 1
     assert len(json.loads(damaged.stdout)["problems"]) == 1
 

@@ -65,20 +65,45 @@ def import_(
 
 @app.command()
 @with_settings()
-def reindex(settings: Settings) -> int:
+def reindex(settings: Settings, as_json: Json = False) -> int:
     """Build the index anew from what was stored. The server must not run."""
     from vna.cli.offline import reindex as run
 
-    return run(settings)
+    return run(settings, as_json)
 
 
 @app.command()
 @with_settings()
-def check(settings: Settings) -> int:
+def check(
+    settings: Settings,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            metavar="",
+            help="Mend what is wrong. Nothing goes that is not copied to log/quarantine before",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="With --repair: only say what it would do")
+    ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            metavar="",
+            help="With --repair: go on without the instances whose bytes are lost",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Compare everything stored with its sums and the index. The server must not run."""
-    from vna.cli.offline import check as run
+    from vna.cli import offline
 
-    return run(settings)
+    offline.require_sense(repair, dry_run, accept_loss)
+    if repair:
+        return offline.repair(settings, dry_run, accept_loss, as_json)
+    return offline.check(settings, as_json)
 
 
 @app.command()

@@ -34,9 +34,10 @@ pub use query::{
 };
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
-    Arrival, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted, DeletedInstance,
-    DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event, FreedBlob, Ids,
-    Located, Lsn, Maintenance, Origin, Outcome, Page, Relocation, Statistics, View,
+    Arrival, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
+    DeletedInstance, DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event,
+    FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, OwnerState, Page, Relocation,
+    Statistics, View,
 };
 
 use std::time::Duration;
@@ -120,6 +121,9 @@ pub trait Index: Send + Sync {
     /// in the store, in the order of `place_a`. Units without such a blob are not named. Blobs of resources that
     /// are deleted but whose rows still exist count. Takes a look at every blob row.
     fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError>;
+
+    /// The instances whose blobs `is_wanted` names, whatever became of them. Takes a look at every instance.
+    fn owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<BlobOwner>, IndexError>;
 
     /// Looks for contradictions: in the engine's pages, and between counters and rows. Empty: all is well. Takes
     /// minutes on a large archive.

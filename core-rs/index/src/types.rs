@@ -449,6 +449,40 @@ pub struct DeletedInstance {
     pub issuer_of_patient_id: String,
 }
 
+/// What became of an instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OwnerState {
+    /// It is there.
+    Live,
+    /// It lost against another of its identity, and is kept for a while.
+    Version,
+    /// It was deleted, by itself or with what it is in, and its row is still there.
+    Deleted,
+}
+
+/// An instance, as the owner of its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlobOwner {
+    /// Its blob.
+    pub blob: BlobRow,
+    /// Whose archive.
+    pub tenant: i64,
+    /// What became of it.
+    pub state: OwnerState,
+    /// Its public id.
+    pub public_id: PublicId,
+    /// (0008,0018).
+    pub sop_instance_uid: String,
+    /// (0020,000E).
+    pub series_instance_uid: String,
+    /// (0020,000D).
+    pub study_instance_uid: String,
+    /// Issuer of Patient ID that is part of the patient's identity; empty: none.
+    pub issuer_of_patient_id: String,
+    /// How it came.
+    pub origin: Origin,
+}
+
 /// Where a reader of resources stands in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct View {

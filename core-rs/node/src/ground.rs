@@ -14,16 +14,16 @@ use vna_io::{Disk, DiskFile, Open};
 use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
 
 use crate::arrival::now_us;
-use crate::entries::{LOCAL_STORE, file_column};
+use crate::entries::LOCAL_STORE;
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash, report};
 use crate::ingest;
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
 
-const LOG_FOLDER: &str = "log";
-const INDEX_FOLDER: &str = "index";
-const INDEX_FILE: &str = "index.db";
+pub(crate) const LOG_FOLDER: &str = "log";
+pub(crate) const INDEX_FOLDER: &str = "index";
+pub(crate) const INDEX_FILE: &str = "index.db";
 
 /// Reading connections of the index, each with a cache of its own.
 const INDEX_READERS: usize = 4;
@@ -79,7 +79,7 @@ impl Ground {
         let replayed = replay(&self.log, from, &apply, &nobodys, progress)?;
         self.index.cover(self.log.last_lsn())?;
         for skipped in &replayed.skipped {
-            tracing::error!(lsn = skipped.lsn, "log record skipped: {}", skipped.reason);
+            tracing::error!("skipped: {skipped}");
         }
         self.log.set_live(&self.live_counts()?);
         let keeper = Keeper::new(
@@ -115,10 +115,10 @@ impl Ground {
     /// Large blobs that no row points at go; files that no record names are set aside.
     fn sweep(&self) -> Result<(), ArchiveError> {
         let mut live = std::collections::HashSet::new();
-        for info in self.log.segments() {
-            let rows = self
-                .index
-                .blobs_in(LOCAL_STORE, file_column(info.segment))?;
+        // By what rows say and not by the segments that are there: if one is missing, its files are all that is left.
+        let columns = self.index.live_by_unit(LOCAL_STORE)?;
+        for (column, _, _) in columns.iter().filter(|(column, _, _)| *column < 0) {
+            let rows = self.index.blobs_in(LOCAL_STORE, *column)?;
             live.extend(rows.into_iter().map(|row| row.key));
         }
         let sweep = self.log.sweep(&|key| live.contains(&key.0))?;
@@ -139,7 +139,7 @@ fn sweep_uploads(disk: &dyn Disk, root: &Path) -> Result<(), ArchiveError> {
     })
 }
 
-fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError> {
+pub(crate) fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError> {
     let doing = |doing| move |source| ArchiveError::Io { doing, source };
     disk.create_dir_all(root)
         .map_err(doing("making storage.root"))?;
@@ -155,7 +155,7 @@ fn lock(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, ArchiveError>
 }
 
 /// Opens the log. Records that the index covers were checked before.
-fn open_log(
+pub(crate) fn open_log(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
     covered: u64,
@@ -185,7 +185,10 @@ fn index_options(settings: &Settings) -> Options {
     }
 }
 
-fn open_index(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Arc<dyn Index>, ArchiveError> {
+pub(crate) fn open_index(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+) -> Result<Arc<dyn Index>, ArchiveError> {
     let folder = settings.storage.root.join(INDEX_FOLDER);
     disk.create_dir_all(&folder)
         .map_err(|source| ArchiveError::Io {

@@ -311,11 +311,7 @@ impl Keeper {
             settled,
             covered,
             &|key| live.contains(key),
-            &mut |moved: &[Moved]| {
-                let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
-                index.relocate(&moves)?;
-                Ok::<(), ArchiveError>(())
-            },
+            &mut |moved: &[Moved]| relocate(index, moved),
         )?;
         Ok(Some(done.bytes_after))
     }
@@ -326,6 +322,13 @@ pub(crate) fn report(done: Result<(), ArchiveError>) {
     if let Err(error) = done {
         tracing::error!(code = error.code(), "housekeeping failed: {error}");
     }
+}
+
+/// Lets rows follow blobs that were moved.
+pub(crate) fn relocate(index: &dyn Index, moved: &[Moved]) -> Result<(), ArchiveError> {
+    let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
+    index.relocate(&moves)?;
+    Ok(())
 }
 
 fn relocation(moved: &Moved) -> Relocation {

@@ -2,6 +2,7 @@
 
 mod archive;
 mod arrival;
+mod check;
 mod committer;
 pub mod dimse;
 mod entries;
@@ -14,6 +15,7 @@ mod ingest;
 mod offline;
 mod policy;
 mod reencode;
+mod repair;
 mod replay;
 mod settings;
 mod sink;
@@ -24,14 +26,16 @@ mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use arrival::{Caller, Duplicates, now_us};
+pub use check::{CheckReport, check};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
 pub use find::{FindRequest, find_json, level_named};
 pub use housekeeping::CompactedPack;
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
-pub use offline::{CheckReport, ReindexReport, check, compact, deleted, erase, reindex, undelete};
+pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};
 pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};
+pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
 pub use settings::{
     DictionarySettings, LimitSettings, PrivateElementSettings, Settings, StorageSettings,

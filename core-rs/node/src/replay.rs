@@ -1,5 +1,7 @@
 //! The index catches up with the log: the tail that a power cut took from it, or all of it.
 
+use std::fmt;
+
 use vna_dicom::{HeaderReader, Instance, Progress};
 use vna_index::{Deletion, Entry, Erasure, IndexError, Outcome};
 use vna_store::{
@@ -35,6 +37,18 @@ pub struct Skipped {
     pub lsn: u64,
     /// Why.
     pub reason: String,
+    /// The copy of its bytes, below the log's folder; `None` if nothing is left of them.
+    pub aside: Option<String>,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "log record {}: {}", self.lsn, self.reason)?;
+        match &self.aside {
+            Some(name) => write!(f, "; its bytes are kept as {name}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Takes groups of entries: an index, or one in the making.
@@ -46,8 +60,8 @@ pub(crate) type Apply<'a> = &'a dyn Fn(&[Entry]) -> Result<Vec<Outcome>, IndexEr
 /// # Errors
 ///
 /// What the log and `apply` say. A single record that is damaged, or not what this release takes for an instance,
-/// is skipped and told of: it must not keep the archive from opening. What the disk may give the next time is an
-/// error: it must not be passed by.
+/// is skipped, set aside and told of: it must not keep the archive from opening, and has no row that would keep its
+/// bytes from a compaction. What the disk may give the next time is an error: it must not be passed by.
 pub(crate) fn replay(
     log: &Log,
     from: Lsn,
@@ -80,8 +94,18 @@ pub(crate) fn replay(
             Err(ArchiveError::Store(StoreError::Gone { .. })) => gone += 1,
             Err(error) if !is_of_the_record(&error) => return Err(error),
             Err(error) => {
-                let reason = error.to_string();
-                skipped.push(Skipped { lsn, reason });
+                let aside = match &item {
+                    FromLog::Damaged(damage) => log.set_aside(damage)?,
+                    FromLog::Record(record) => match &record.blob {
+                        Some(blob) => log.set_aside_blob(blob)?,
+                        None => None,
+                    },
+                };
+                skipped.push(Skipped {
+                    lsn,
+                    reason: error.to_string(),
+                    aside: aside.map(|aside| aside.name),
+                });
             }
         }
         if group.len() == GROUP_RECORDS {

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use serde::Serialize;
 use vna_dicom::{PublicId, keyword};
 use vna_index::{Deleted, DeletedInstance, DeletedMark, Outcome, Page, moment};
-use vna_store::{BlobReader, Digest, Lsn, StoreError};
+use vna_store::{BlobReader, Digest, FinishedBlob, Log, Lsn, StoreError};
 
 use crate::archive::Archive;
 use crate::arrival::{ArrivalHeader, Duplicates, ErasureHeader};
@@ -283,17 +283,7 @@ impl Archive {
             }
             return Ok(File::in_memory(bytes));
         }
-        let mut writer = self.log().new_large_blob()?;
-        let mut piece = vec![0; PIECE_BYTES];
-        while writer.size() < reader.size() {
-            let read = reader.read_at(&mut piece, writer.size())?;
-            writer.write(&piece[..read])?;
-        }
-        let blob = writer.finish()?;
-        if blob.digest() != reader.blob().digest {
-            reader.verify()?;
-        }
-        Ok(File::Large(blob))
+        Ok(File::Large(copy_large(self.log(), reader)?))
     }
 
     /// Ends the time of deletions: what they took goes now, and its bytes with the next tidying up.
@@ -357,6 +347,21 @@ impl Archive {
             _ => Ok(0),
         }
     }
+}
+
+/// Copies a blob into a new file of its own. It is compared with its digest, as all copies are.
+pub(crate) fn copy_large(log: &Log, reader: &BlobReader) -> Result<FinishedBlob, ArchiveError> {
+    let mut writer = log.new_large_blob()?;
+    let mut piece = vec![0; PIECE_BYTES];
+    while writer.size() < reader.size() {
+        let read = reader.read_at(&mut piece, writer.size())?;
+        writer.write(&piece[..read])?;
+    }
+    let blob = writer.finish()?;
+    if blob.digest() != reader.blob().digest {
+        reader.verify()?; // tells what is wrong
+    }
+    Ok(blob)
 }
 
 /// Waits for the answers to all that is on its way.

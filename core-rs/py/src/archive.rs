@@ -13,7 +13,10 @@ use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page}
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::http::HttpServer;
-use vna_node::{Answer, Archive, ArchiveError, DEFAULT_TENANT, FindRequest, Settings, view};
+use vna_node::{
+    Answer, Archive, ArchiveError, DEFAULT_TENANT, FindRequest, RepairOptions, Settings, now_us,
+    view,
+};
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
@@ -31,6 +34,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<CoreArchive>()?;
     m.add_class::<CoreFile>()?;
     m.add_function(wrap_pyfunction!(check, m)?)?;
+    m.add_function(wrap_pyfunction!(repair, m)?)?;
     m.add_function(wrap_pyfunction!(reindex, m)?)
 }
 
@@ -404,6 +408,30 @@ fn check<'py>(
     let mut failed = None;
     let report = py.detach(|| {
         vna_node::check(&disk, &settings, &mut |done, all| {
+            tell(&progress, done, all, &mut failed)
+        })
+    });
+    answer(py, report, failed)
+}
+
+/// Mends what is wrong, as far as that loses nothing.
+#[pyfunction]
+fn repair<'py>(
+    py: Python<'py>,
+    settings_json: PyBackedBytes,
+    dry_run: bool,
+    accept_loss: bool,
+    progress: Py<PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let settings = parse_settings(&settings_json)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let options = RepairOptions {
+        dry_run,
+        accept_loss,
+    };
+    let mut failed = None;
+    let report = py.detach(|| {
+        vna_node::repair(&disk, &settings, options, now_us(), &mut |done, all| {
             tell(&progress, done, all, &mut failed)
         })
     });

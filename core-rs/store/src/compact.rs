@@ -48,31 +48,41 @@ pub struct Compaction {
     pub bytes_after: u64,
 }
 
+/// What is to be kept of a pack.
+pub struct Plan<'a> {
+    /// Deeds behind this stay.
+    pub settled: Lsn,
+    /// What the index has taken.
+    pub covered: Lsn,
+    /// Whether a blob is wanted.
+    pub is_live: &'a dyn Fn(&BlobKey) -> bool,
+    /// Whether records that cannot be read are left out, rather than being a reason to leave the pack alone.
+    pub is_to_mend: bool,
+}
+
 pub fn compact<E: From<StoreError>>(
     shared: &Shared,
     writer: &Mutex<Writer>,
     id: u64,
-    settled: Lsn,
-    covered: Lsn,
-    is_live: &dyn Fn(&BlobKey) -> bool,
+    plan: &Plan<'_>,
     relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
 ) -> Result<Compaction, E> {
     let not_a_pack = StoreError::NotAPack { segment: id };
     let Some(old) = shared.segments.get(id) else {
         return Err(not_a_pack.into());
     };
-    if let Some(footer) = old.footer().filter(|footer| footer.last_lsn > covered) {
+    let is_ahead = |footer: &Footer| footer.last_lsn > plan.covered;
+    if let Some(footer) = old.footer().filter(is_ahead) {
         return Err(StoreError::NotCovered {
             segment: id,
             last_lsn: footer.last_lsn,
-            covered,
+            covered: plan.covered,
         }
         .into());
     }
-    let settled = settled.min(covered);
     let new = match shared.segments.replacement_of(id) {
         Some(new) => new,
-        None => match build(shared, writer, &old, settled, is_live)? {
+        None => match build(shared, writer, &old, plan)? {
             Some(new) => new,
             None => {
                 return Ok(Compaction {
@@ -135,17 +145,20 @@ fn build(
     shared: &Shared,
     writer: &Mutex<Writer>,
     old: &Arc<Segment>,
-    settled: Lsn,
-    is_live: &dyn Fn(&BlobKey) -> bool,
+    plan: &Plan<'_>,
 ) -> Result<Option<Arc<Segment>>, StoreError> {
     if old.footer().is_none() || writer.lock().tail.is_none() {
         return Err(StoreError::NotAPack { segment: old.id() });
     }
     let (entries, damages) = load_entries(shared, old)?;
-    if let Some(damage) = damages.first() {
+    if let Some(damage) = damages.first().filter(|_| !plan.is_to_mend) {
         return Err(StoreError::Damaged(*damage));
     }
-    let sorting = reclaim::sort(shared, old, entries, settled, is_live);
+    let settled = plan.settled.min(plan.covered);
+    let mut sorting = reclaim::sort(shared, old, entries, settled, plan.is_live);
+    if plan.is_to_mend {
+        sorting.kept = readable(shared, old, sorting.kept)?;
+    }
     if sorting.kept.is_empty() && reclaim::may_go(shared, writer, old) {
         reclaim::prepare_loss(shared, writer, &sorting)?;
         reclaim::remove_segment(shared, old)?;
@@ -174,6 +187,31 @@ fn build(
     drop(live);
     Counters::add(&shared.counters.compacted_bytes, pack.end());
     Ok(Some(pack))
+}
+
+/// The entries whose records match their checksums.
+fn readable(
+    shared: &Shared,
+    segment: &Segment,
+    entries: Vec<Entry>,
+) -> Result<Vec<Entry>, StoreError> {
+    let file = shared.segment_file(segment)?;
+    let mut reader = Reader::new(&*file);
+    let mut kept = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let record = reader.record(&segment.header.salt, entry.offset, 0)?;
+        let Some((header, _)) = record.ok().filter(|(header, _)| header.lsn == entry.lsn) else {
+            continue;
+        };
+        if header.holds == Holds::Blob {
+            let digest = reader.digest(entry.offset + header.body_at(), header.body_bytes)?;
+            if digest != Some(header.digest) {
+                continue;
+            }
+        }
+        kept.push(entry);
+    }
+    Ok(kept)
 }
 
 fn write_pack(

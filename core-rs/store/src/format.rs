@@ -16,7 +16,9 @@ mod record;
 mod segment;
 
 pub use index::{Entry, FOOTER_BYTES, Footer, decode_index, encode_index};
-pub use record::{ALIGNMENT, Holds, RECORD_HEADER_BYTES, RecordHeader, RecordProblem};
+pub use record::{
+    ALIGNMENT, HEADER_BYTES_AT, Holds, RECORD_HEADER_BYTES, RecordHeader, RecordProblem,
+};
 pub use segment::{FIRST_RECORD, HEADER_SPACE, HeaderProblem, SegmentHeader};
 
 /// The version of all of it. A reader refuses any other.

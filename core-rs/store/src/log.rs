@@ -9,13 +9,14 @@ use vna_io::{Disk, DiskFile};
 
 use crate::append::{self, Writer};
 use crate::blobs::{self, LargeBlobWriter, Sweep};
-use crate::compact::{self, Compaction, Moved};
-use crate::error::StoreError;
+use crate::compact::{self, Compaction, Moved, Plan};
+use crate::error::{Damage, StoreError};
 use crate::open::{self, Recovery};
 use crate::options::LogOptions;
-use crate::read::BlobReader;
+use crate::read::{self, BlobReader};
 use crate::reclaim::{self, LiveCounts};
 use crate::replay::{self, Replayed};
+use crate::salvage::{self, Aside};
 use crate::segments::LiveCount;
 use crate::shared::Shared;
 use crate::stats::{self, LogStats, SegmentInfo};
@@ -130,6 +131,16 @@ impl Log {
     /// [`StoreError::OtherBlob`], [`StoreError::Damaged`], or the system's refusal.
     pub fn open_blob(&self, blob: &BlobRef) -> Result<BlobReader, StoreError> {
         BlobReader::open(&self.shared, blob)
+    }
+
+    /// Compares the record of a blob with the reference, also that of one with a file of its own, which can be read
+    /// without: an index that is built anew finds the blob by its record alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_blob`](Log::open_blob).
+    pub fn check_record(&self, blob: &BlobRef) -> Result<(), StoreError> {
+        read::record_of(&self.shared, blob).map(|_| ())
     }
 
     /// Reads at `offset` of a blob; fewer bytes than asked only at its end.
@@ -249,16 +260,72 @@ impl Log {
         is_live: &dyn Fn(&BlobKey) -> bool,
         relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
     ) -> Result<Compaction, E> {
-        let _one = self.maintenance.lock();
-        compact::compact(
-            &self.shared,
-            &self.writer,
-            segment,
+        let plan = Plan {
             settled,
             covered,
             is_live,
-            relocate,
-        )
+            is_to_mend: false,
+        };
+        let _one = self.maintenance.lock();
+        compact::compact(&self.shared, &self.writer, segment, &plan, relocate)
+    }
+
+    /// Rewrites a pack without the records that cannot be read, and with an index that can; nothing else is left out.
+    /// What is damaged must have been set aside before, and no row may refer to it any more.
+    ///
+    /// The steps, `covered` and `relocate` are those of [`compact`](Log::compact).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compact`](Log::compact), but for damage.
+    pub fn mend<E: From<StoreError>>(
+        &self,
+        segment: u64,
+        covered: Lsn,
+        relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
+    ) -> Result<Compaction, E> {
+        let plan = Plan {
+            settled: 0,
+            covered,
+            is_live: &|_| true,
+            is_to_mend: true,
+        };
+        let _one = self.maintenance.lock();
+        compact::compact(&self.shared, &self.writer, segment, &plan, relocate)
+    }
+
+    /// Copies the bytes of a damaged piece to `quarantine/`. When this returns, the copy is durable. `None` if nothing is
+    /// left of the piece, or if it is a pack's index, which can be made of the records again.
+    ///
+    /// # Errors
+    ///
+    /// The system's refusal; the piece is where it was.
+    pub fn set_aside(&self, damage: &Damage) -> Result<Option<Aside>, StoreError> {
+        salvage::set_aside(&self.shared, damage)
+    }
+
+    /// Copies the record of a blob, or the file that it has of its own, as [`set_aside`](Log::set_aside) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_aside`](Log::set_aside).
+    pub fn set_aside_blob(&self, blob: &BlobRef) -> Result<Option<Aside>, StoreError> {
+        salvage::set_aside_blob(&self.shared, blob)
+    }
+
+    /// The bytes of a blob in the log whose record's header cannot be read, as long as they match the digest that the
+    /// reference states: the header is damaged, the blob is not. `None` if it is, or if nothing says where it starts.
+    /// `guess` is asked last: where, in the first bytes of the record, a blob of the caller's kind may begin.
+    ///
+    /// # Errors
+    ///
+    /// The system's refusal.
+    pub fn salvage(
+        &self,
+        blob: &BlobRef,
+        guess: &dyn Fn(&[u8]) -> Vec<usize>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        salvage::salvage(&self.shared, blob, guess)
     }
 
     /// Looks for files of large blobs that nobody wants, once after opening, when the index has

@@ -141,7 +141,11 @@ fn read_headers(
     ids.sort_unstable();
     let mut candidates = Candidates {
         found: Vec::new(),
-        last_id: ids.last().copied().unwrap_or(0),
+        last_id: ids
+            .last()
+            .copied()
+            .max(last_quarantined(disk, paths)?)
+            .unwrap_or(0),
     };
     for id in ids {
         let path = paths.segment(id);
@@ -182,6 +186,19 @@ fn read_headers(
         }
     }
     Ok(candidates)
+}
+
+/// The highest id of a segment that was moved away: rows may still refer to it, so no other may get it.
+fn last_quarantined(disk: &dyn Disk, paths: &Paths) -> io::Result<Option<u64>> {
+    let folder = paths.quarantine();
+    if !disk.exists(&folder)? {
+        return Ok(None);
+    }
+    let names = disk.list(&folder)?;
+    Ok(names
+        .iter()
+        .filter_map(|name| Paths::parse_segment(name))
+        .max())
 }
 
 fn read_footer(
@@ -299,6 +316,11 @@ impl Opening<'_> {
         } = found;
         self.recovery.damages.extend(damages);
         let segment = make(header, Contents::Listed { entries, end });
+        let is_short = self.shared.options.known_good_lsn > segment.last_lsn();
+        if is_newest && is_short && has_remains {
+            // Acknowledged records, damaged and not torn: what is left of them stays as it is.
+            return Ok((segment, None));
+        }
         if is_newest {
             let tail = self.continue_at(&segment, file, bytes, end, has_remains)?;
             return Ok((segment, Some(tail)));
@@ -373,8 +395,10 @@ impl Opening<'_> {
         self.shared
             .horizon
             .fetch_max(horizon, std::sync::atomic::Ordering::AcqRel);
-        if writer.tail.is_none() {
-            // On a full disk the log can still be read; the first append tries again.
+        if writer.tail.is_none() && self.recovery.lost_from.is_none() {
+            // On a full disk the log can still be read; the first append tries again. Where acknowledged records are
+            // missing nothing is begun: a new segment would state that their positions are used, and the next
+            // opening would miss nothing.
             drop(writer.begin(self.shared));
         }
         let segments = self.shared.segments.all();

@@ -33,38 +33,19 @@ impl BlobReader {
     fn in_segment(
         shared: &Shared,
         blob: &BlobRef,
-        segment_id: u64,
+        segment: u64,
         offset: u64,
     ) -> Result<BlobReader, StoreError> {
-        let gone = StoreError::Gone {
-            key: blob.key,
-            segment: segment_id,
-        };
-        let Some(segment) = shared.segments.get(segment_id) else {
-            return Err(gone);
-        };
-        let file = match shared.segment_file(&segment) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone),
-            file => file?,
-        };
-        let damage = |kind| {
-            let (lsn, key) = (None, Some(blob.key));
-            StoreError::Damaged(Damage {
-                segment: segment_id,
+        let (file, header) = record_of(shared, blob)?;
+        if header.holds != Holds::Blob || header.body_bytes != blob.size {
+            let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Header);
+            return Err(StoreError::Damaged(Damage {
+                segment,
                 offset,
                 lsn,
                 key,
                 kind,
-            })
-        };
-        let mut reader = Reader::new(&*file);
-        let record = reader.record(&segment.header.salt, offset, HEADER_AHEAD_BYTES)?;
-        let Ok((header, _)) = record else {
-            return Err(damage(DamageKind::Header));
-        };
-        check_key(blob, &header)?; // (5)
-        if header.holds != Holds::Blob || header.body_bytes != blob.size {
-            return Err(damage(DamageKind::Header));
+            }));
         }
         let start = offset + header.body_at();
         Ok(BlobReader {
@@ -201,6 +182,39 @@ impl BlobReader {
             kind,
         })
     }
+}
+
+/// The record of a blob, whose key was compared, and the segment's file.
+pub(crate) fn record_of(
+    shared: &Shared,
+    blob: &BlobRef,
+) -> Result<(Arc<dyn DiskFile>, RecordHeader), StoreError> {
+    let (segment_id, offset) = (blob.place.segment(), blob.place.offset());
+    let gone = StoreError::Gone {
+        key: blob.key,
+        segment: segment_id,
+    };
+    let Some(segment) = shared.segments.get(segment_id) else {
+        return Err(gone);
+    };
+    let file = match shared.segment_file(&segment) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(gone),
+        file => file?,
+    };
+    let mut reader = Reader::new(&*file);
+    let record = reader.record(&segment.header.salt, offset, HEADER_AHEAD_BYTES)?;
+    let Ok((header, _)) = record else {
+        let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Header);
+        return Err(StoreError::Damaged(Damage {
+            segment: segment_id,
+            offset,
+            lsn,
+            key,
+            kind,
+        }));
+    };
+    check_key(blob, &header)?; // (5)
+    Ok((file, header))
 }
 
 fn check_key(blob: &BlobRef, header: &RecordHeader) -> Result<(), StoreError> {

@@ -30,7 +30,12 @@ pub const PACK_NAME: SyncSite = SyncSite("compact.name");
 /// The removal of packs, before it is reported as done.
 pub const PACK_REMOVED: SyncSite = SyncSite("reclaim.removed");
 
-/// All of them.
+/// The copy of a damaged piece, before it gets its final name.
+pub const ASIDE_BYTES: SyncSite = SyncSite("aside.bytes");
+/// The name of the copy, before the piece may go.
+pub const ASIDE_NAME: SyncSite = SyncSite("aside.name");
+
+/// Those of a log that nothing was damaged in.
 pub const ALL: [SyncSite; 13] = [
     GROUP,
     CUT_OFF,

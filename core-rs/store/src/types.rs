@@ -170,6 +170,8 @@ impl RecordKind {
     pub const DELETE: RecordKind = RecordKind(2);
     /// What deletions kept for a while goes now.
     pub const ERASE: RecordKind = RecordKind(3);
+    /// Something happened to the archive itself, such as a repair; nothing follows from it.
+    pub const NOTE: RecordKind = RecordKind(4);
     /// Kinds from here on are the store's own.
     pub const FIRST_RESERVED: RecordKind = RecordKind(0xF0);
 }

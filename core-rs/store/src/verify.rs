@@ -112,5 +112,19 @@ fn verify_segment(
             }
         }
     }
+    if let Some(offset) = expected.filter(|expected| *expected < segment.end()) {
+        // The pack was cut short, and sealed where its successor says that it ended.
+        let kind = DamageKind::Unreadable {
+            until: segment.end(),
+        };
+        let (lsn, key) = (None, None);
+        damages.push(Damage {
+            segment: segment.id(),
+            offset,
+            lsn,
+            key,
+            kind,
+        });
+    }
     Ok(damages)
 }

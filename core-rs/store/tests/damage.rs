@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{Given, append, bytes_of, delete, tiny};
-use vna_io::{Disk, MemoryDisk, Open};
+use vna_io::{Cut, CutDisk, Disk, MemoryDisk, Open, Survival};
+use vna_store::sites;
 use vna_store::{Damage, DamageKind, Log, LogOptions, Lsn, Recovery, Replayed, StoreError};
 
 struct Ground {
@@ -402,4 +403,129 @@ fn no_byte_of_a_pack_can_change_what_is_read() {
             "byte {offset}: {lsns:?}, {damages:?}"
         );
     }
+}
+
+/// What is in the quarantine, by name.
+fn quarantined(disk: &dyn Disk) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new("/store/quarantine");
+    let mut found: Vec<_> = disk
+        .list(folder)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| {
+            let file = disk.open(&folder.join(&name), Open::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            file.read_at(&mut bytes, 0).unwrap();
+            (name, bytes)
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_is_damaged_is_set_aside_once_and_the_pack_written_again_without() {
+    let ground = Ground::new();
+    let (log, given, segment) = pack(&ground);
+    let offset = given[1].blob.place.offset();
+    ground.rot(segment, offset + 88 + 9 + 50);
+    let found = findings(&log);
+    let aside = log.set_aside(&found[0]).unwrap().unwrap();
+    assert_eq!(
+        aside.name,
+        format!("quarantine/{segment:016x}-{offset}.piece")
+    );
+    assert_eq!(log.set_aside(&found[0]).unwrap(), Some(aside.clone()));
+    let copies = quarantined(&*ground.disk);
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].1.len() as u64, aside.bytes);
+    let damaged = |copy: &[u8]| {
+        let differ = copy.iter().zip(&given[1].bytes).filter(|(a, b)| a != b);
+        copy.len() == given[1].bytes.len() && differ.count() == 1
+    };
+    let length = given[1].bytes.len();
+    assert!(copies[0].1.windows(length).any(damaged));
+
+    let mut moved = Vec::new();
+    let mended = log.mend(segment, Lsn::MAX, &mut |some| {
+        moved.extend_from_slice(some);
+        Ok::<(), StoreError>(())
+    });
+    assert_eq!(mended.unwrap().records, 3);
+    assert_eq!(moved.len(), 3);
+    assert_eq!(findings(&log), []);
+    for moved in moved {
+        let given = given.iter().find(|given| given.blob.key == moved.key);
+        let given = given.unwrap();
+        let blob = vna_store::BlobRef {
+            place: moved.to,
+            ..given.blob
+        };
+        let found = log.open_blob(&blob).unwrap().read_all().unwrap();
+        assert_eq!(found, given.bytes);
+    }
+    assert_eq!(replay(&log).0, [1, 3, 4], "positions stay as they were");
+}
+
+#[test]
+fn a_copy_in_the_quarantine_survives_a_power_cut_and_needs_both_its_syncs() {
+    for skipped in [None, Some(sites::ASIDE_BYTES), Some(sites::ASIDE_NAME)] {
+        let disk = CutDisk::new();
+        let open = || Log::open(Arc::new(disk.clone()), Path::new("/store"), tiny()).unwrap();
+        let (log, _) = open();
+        let given = append(&log, &[100, 100]);
+        log.rotate().unwrap();
+        let segment = given[0].blob.place.segment();
+        let file = disk.open(&Ground::path(segment), Open::Write).unwrap();
+        let at = given[0].blob.place.offset() + 150;
+        file.write_all_at(&[IoSlice::new(b"rot")], at).unwrap();
+        file.sync_data(sites::SEAL).unwrap();
+        if let Some(site) = skipped {
+            disk.skip_syncs_at(site);
+        }
+        let aside = log.set_aside(&findings(&log)[0]).unwrap().unwrap();
+        disk.cut_at(Cut::AtOperation(disk.operations() + 1));
+        drop(log.append(&[]));
+        let after = disk.survive(Survival::Nothing);
+        let copies = quarantined(&after);
+        let is_kept = copies.len() == 1
+            && copies[0].1.len() as u64 == aside.bytes
+            && copies[0].1.iter().any(|byte| *byte != 0);
+        assert_eq!(is_kept, skipped.is_none(), "without {skipped:?}");
+    }
+}
+
+#[test]
+fn a_log_whose_end_is_missing_says_so_at_every_opening() {
+    let ground = Ground::new();
+    let (log, given, _) = pack(&ground);
+    let last = append(&log, &[100]).remove(0);
+    drop(log);
+    let options = LogOptions {
+        known_good_lsn: last.lsn,
+        ..tiny()
+    };
+    let damaged = last.blob.place.offset() + 20;
+    ground.rot(last.blob.place.segment(), damaged);
+    for _ in 0..2 {
+        let (log, recovery) = ground.open_with(options.clone());
+        assert_eq!(recovery.lost_from, Some(last.lsn));
+        // Its bytes are left where they are: only its header is damaged.
+        let salvaged = log.salvage(&last.blob, &|_| Vec::new()).unwrap();
+        assert_eq!(salvaged, Some(last.bytes.clone()));
+    }
+    ground
+        .disk
+        .remove(&Ground::path(last.blob.place.segment()))
+        .unwrap();
+    for _ in 0..2 {
+        let (log, recovery) = ground.open_with(options.clone());
+        assert_eq!(recovery.lost_from, Some(last.lsn));
+        assert_eq!(read(&log, &given[0]).unwrap(), given[0].bytes);
+    }
+    let (log, _) = ground.open_with(options);
+    assert!(
+        append(&log, &[10])[0].lsn > last.lsn,
+        "positions are not used again"
+    );
 }

@@ -16,6 +16,7 @@ mod find;
 mod functions;
 mod keys;
 mod maintain;
+mod owners;
 mod place;
 mod read;
 mod rebuild;
@@ -31,9 +32,9 @@ pub use rebuild::Rebuild;
 use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::{
-    Answer, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf, Entry,
-    FreedBlob, Index, IndexError, Key, Located, Lsn, Maintenance, Outcome, Page, Query, Relocation,
-    Statistics, View,
+    Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
+    Entry, FreedBlob, Index, IndexError, Key, Located, Lsn, Maintenance, Outcome, Page, Query,
+    Relocation, Statistics, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -367,6 +368,11 @@ impl Index for SqliteIndex {
     fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError> {
         self.readers
             .read(|snapshot| answers::live_by_unit(snapshot, store))
+    }
+
+    fn owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<BlobOwner>, IndexError> {
+        self.readers
+            .read(|snapshot| owners::owners(snapshot, is_wanted))
     }
 
     fn verify(&self) -> Result<Vec<String>, IndexError> {

@@ -4,7 +4,9 @@ use super::world::{Feed, NOW_US, VIEW, arrival, json, resource};
 use serde_json::json;
 use std::time::Duration;
 use vna_dicom::Level;
-use vna_index::{DEFAULT_TENANT, DuplicatePolicy, FreedBlob, Index, Outcome, Page, deletion_json};
+use vna_index::{
+    DEFAULT_TENANT, DuplicatePolicy, FreedBlob, Index, Outcome, OwnerState, Page, deletion_json,
+};
 
 fn purge(index: &dyn Index) -> Vec<FreedBlob> {
     let mut freed = Vec::new();
@@ -246,4 +248,27 @@ pub fn what_is_live_in_each_unit_is_counted_until_its_rows_are_gone(index: &dyn 
     assert_eq!(live().len(), 3, "rows that still exist count");
     purge(index);
     assert_eq!(live(), [(7, 1, 20)]);
+}
+
+pub fn blobs_lead_back_to_their_instances_whatever_became_of_them(index: &dyn Index) {
+    let mut feed = Feed::new(index);
+    let first = arrival("1", "1.1", "1.1.1", "1.1.1.1").bytes("one", 100);
+    feed.put(&first);
+    let second = arrival("2", "1.2", "1.2.1", "1.2.1.1").bytes("two", 100);
+    feed.put(&second);
+    let owners = |digest: [u8; 16]| index.owners(&|row| row.digest == digest).expect("reads");
+    let found = owners(first.0.blob.digest);
+    assert_eq!(found.len(), 1);
+    let owner = &found[0];
+    assert_eq!(owner.state, OwnerState::Live);
+    assert_eq!(owner.blob.digest, first.0.blob.digest);
+    assert_eq!(owner.public_id, first.id(Level::Instance));
+    assert_eq!(owner.sop_instance_uid, "1.1.1.1");
+    assert_eq!(owner.series_instance_uid, "1.1.1");
+    assert_eq!(owner.study_instance_uid, "1.1");
+    assert_eq!(owner.origin, first.0.origin);
+    // What is above it was deleted: it is not there either, though its row says nothing of it.
+    feed.delete(Level::Patient, second.id(Level::Patient));
+    assert_eq!(owners(second.0.blob.digest)[0].state, OwnerState::Deleted);
+    assert_eq!(owners([0; 16]), []);
 }

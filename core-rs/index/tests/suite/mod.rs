@@ -54,6 +54,7 @@ macro_rules! everything {
             versions_below_a_deleted_series_are_counted_off,
             a_large_purge_is_done_in_slices,
             what_is_live_in_each_unit_is_counted_until_its_rows_are_gone,
+            blobs_lead_back_to_their_instances_whatever_became_of_them,
         }
         grace {
             what_was_deleted_seems_gone_and_stays_until_its_time_has_come,

@@ -6,6 +6,8 @@ use crate::types::{BlobKey, BlobRef, Digest, Lsn, Place, RecordKind};
 const RECORD_MAGIC: [u8; 4] = *b"VNAr";
 /// Length of the fixed part, in bytes.
 pub const RECORD_HEADER_BYTES: usize = 88;
+/// Where in it the length of the caller's header stands.
+pub const HEADER_BYTES_AT: usize = 64;
 /// Records start at multiples of this, so that a search for the next one takes few steps.
 pub const ALIGNMENT: u64 = 8;
 /// The part that the checksum covers; it also covers the caller's header.
@@ -128,7 +130,7 @@ impl RecordHeader {
     /// answer is a claim until `decode` has checked it.
     pub fn claimed_bytes(fixed: &[u8]) -> Option<usize> {
         let begins = fixed.len() >= RECORD_HEADER_BYTES && fixed.starts_with(&RECORD_MAGIC);
-        let header_bytes = begins.then(|| u32_at(fixed, 64))?;
+        let header_bytes = begins.then(|| u32_at(fixed, HEADER_BYTES_AT))?;
         usize::try_from(header_bytes)
             .ok()?
             .checked_add(RECORD_HEADER_BYTES)
