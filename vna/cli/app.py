@@ -15,7 +15,7 @@ import typer.main
 
 from vna.cli import flags
 from vna.cli.command import Json, Url, plain, print_json, with_settings
-from vna.cli.exits import INTERRUPTED, MEANINGS, USAGE
+from vna.cli.exits import INTERRUPTED, MEANINGS, READER_GONE, USAGE
 from vna.settings import Settings
 
 # The root of what typer raises on wrong usage; versions differ in where they keep its name.
@@ -317,6 +317,11 @@ def run(arguments: list[str]) -> int:
         return tell(mistake)
     except typer.Abort:
         return INTERRUPTED
+    except SystemExit as end:
+        # So typer ends when the reader of its help goes away.
+        if end.code == 1:
+            return READER_GONE
+        raise
     return int(status or 0)
 
 
