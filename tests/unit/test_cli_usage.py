@@ -5,6 +5,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import hypothesis
 import pytest
 import typer.main
 from hypothesis import given
@@ -39,6 +40,7 @@ values = st.sampled_from(["a", "=", "1", "k=v", "", "--root", "-"])
 argument = words | values | st.builds("{}={}".format, words, values)
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(argument, max_size=6))
 def test_the_reader_of_serve_and_typer_agree(arguments):
     command = typer.main.get_command(app).commands["serve"]
