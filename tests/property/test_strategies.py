@@ -84,6 +84,19 @@ def switches(data_set):
     return any("ISO 2022" in term for each in sets for term in each.value)
 
 
+def without_empty_sequences(data_set):
+    """The same with private sequences without items as pydicom sees them in implicit VR."""
+    elements = []
+    for element in data_set:
+        if element.vr == "SQ":
+            items = tuple(map(without_empty_sequences, element.items))
+            element = replace(element, value=items)
+            if element.is_private and not items:
+                element = replace(element, vr="UN", value=b"")
+        elements.append(element)
+    return replace(data_set, elements=tuple(elements))
+
+
 def without_text(data_set):
     """The same without values in the Specific Character Set."""
     elements = []
@@ -101,7 +114,7 @@ def test_pydicom_finds_what_a_valid_file_says(file):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that pydicom would write otherwise
         found = testing.from_pydicom(pydicom.dcmread(io.BytesIO(file.data)))
-    expected = readable(file)
+    found, expected = map(without_empty_sequences, (found, readable(file)))
     if switches(expected):
         # pydicom leaves escapes to ISO-IR 58 where they are, and takes the first character set of
         # several for ISO 8859-1. The scanner is held to the model above.

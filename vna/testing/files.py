@@ -52,8 +52,9 @@ def standard_tags(vr: str) -> tuple[int, ...]:
     """Every tag of PS3.6 that has this VR and no other, and that a strategy may use freely."""
     return tuple(
         tag
-        for tag, (known, *_) in sorted(DicomDictionary.items())
-        if known == vr and tag not in RESERVED_TAGS and tag >> 16 not in RESERVED_GROUPS
+        for tag, (known, _, _, _, keyword) in sorted(DicomDictionary.items())
+        # Without a keyword are elements that once were, and whose VR nobody remembers.
+        if known == vr and keyword and tag not in RESERVED_TAGS and tag >> 16 not in RESERVED_GROUPS
     )
 
 
