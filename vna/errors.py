@@ -60,6 +60,22 @@ class BadParameter(BadRequest):
     orthanc_status = "Bad type for a parameter"
 
 
+class OutOfRange(BadRequest):
+    """A value that is none of those that a field or parameter takes."""
+
+    code = "request.out_of_range"
+    orthanc_error = 3
+    orthanc_status = "Parameter out of range"
+
+
+class UnknownTag(BadRequest):
+    """No data element has this name or number."""
+
+    code = "request.unknown_tag"
+    orthanc_error = 27
+    orthanc_status = "Unknown DICOM tag"
+
+
 class EncodingError(VnaError):
     """Bytes that are no DICOM, or none that we can vouch for."""
 
@@ -87,6 +103,14 @@ class NotFound(VnaError):
     grpc_code = "NOT_FOUND"
     orthanc_error = 17
     orthanc_status = "Unknown resource"
+
+
+class UnknownItem(NotFound):
+    """A part of a resource, or a kind of part, that there is not."""
+
+    code = "not_found.item"
+    orthanc_error = 7
+    orthanc_status = "Accessing an inexistent item"
 
 
 class NotAllowed(VnaError):

@@ -93,15 +93,20 @@ class FakeArchive:
     async def tags(self, public_id, form):
         return await self._recorded("tags", public_id, form)
 
-    async def resources(self, level, since, limit, expand):
-        return await self._recorded("resources", level, since, limit, expand)
+    async def resources(self, level, since, limit, options):
+        return await self._recorded("resources", level, since, limit, options)
 
-    async def children(self, level, public_id, child_level, expand):
-        return await self._recorded("children", level, public_id, child_level, expand)
+    async def related(self, level, public_id, related_level, options):
+        return await self._recorded("related", level, public_id, related_level, options)
 
-    def parent(self, level, public_id, parent_level):
-        self.asked.append(("parent", level, public_id, parent_level))
-        return b"{}"
+    async def resource_statistics(self, level, public_id):
+        return await self._recorded("resource_statistics", level, public_id)
+
+    async def metadata(self, level, public_id, expand, numeric):
+        return await self._recorded("metadata", level, public_id, expand, numeric)
+
+    async def metadata_value(self, level, public_id, name):
+        return await self._recorded("metadata_value", level, public_id, name)
 
     async def changes(self, since, to, limit, types, last):
         return await self._recorded("changes", since, to, limit, types, last)

@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed
 from vna.services import query
-from vna.services.archive import Archive, StoredFile
+from vna.services.archive import Archive, ListOptions, StoredFile
 from vna.services.caller import Caller
 from vna.settings import Settings
 
 T = TypeVar("T")
 
 CALLER = Caller(way_in="python")
+WHOLE = ListOptions(expand=True)
 
 
 # Folder -> who has it open in this process: a cell of a notebook is run again before what it opened
@@ -88,18 +89,18 @@ class Local:
 
     def page(self, level: str, since: int, limit: int) -> list[Document]:
         """Return a page of all resources of a level."""
-        found: list[Document] = self._json(self._archive.resources(level, since, limit, True))
+        found: list[Document] = self._json(self._archive.resources(level, since, limit, WHOLE))
         return found
 
     def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
         """Return what of `child_level` is below a resource."""
-        work = self._archive.children(level, public_id, child_level, True)
+        work = self._archive.related(level, public_id, child_level, WHOLE)
         found: list[Document] = self._json(work)
         return found
 
     def parent(self, level: str, public_id: str, parent_level: str) -> Document:
         """Return the resource of `parent_level` that this one is in."""
-        work = self._inline(self._archive.parent, level, public_id, parent_level)
+        work = self._archive.related(level, public_id, parent_level, WHOLE)
         found: Document = self._json(work)
         return found
 

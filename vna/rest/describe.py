@@ -51,6 +51,15 @@ EXPAND = Parameter("expand", "flag", "whole objects rather than their ids")
 SIMPLIFY = Parameter("simplify", "flag", "names of tags with their values, no more")
 SHORT = Parameter("short", "flag", "tags by number with their values, no more")
 REPORT = Parameter("report", "flag", "of an archive or form also what was not stored, and why")
+TAG_FORMS = (
+    Parameter("full", "flag", "tags by number, with name and type"),
+    Parameter("short", "flag", "tags by number"),
+)
+REQUESTED = (
+    Parameter("requested-tags", "list", "tags to show in `RequestedTags`"),
+    Parameter("requestedTags", "list", "the same"),
+    Parameter("response-content", "list", "parts of the objects: `MainDicomTags`, `Labels`, ..."),
+)
 FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
 
 TRANSCODE = Parameter(

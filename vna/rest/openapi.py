@@ -40,6 +40,7 @@ KINDS: dict[str, Schema] = {
 EVERYWHERE = (403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
+    "name": "Name or number of a metadata type",
 }
 
 

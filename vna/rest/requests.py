@@ -15,6 +15,7 @@ from vna.errors import (
     BadParameter,
     BadRequest,
     Busy,
+    OutOfRange,
     RangeNotSatisfiable,
     RequestTimeout,
     TooLarge,
@@ -112,7 +113,7 @@ class Call:
             return True
         if text.lower() in {"0", "false", "no"}:
             return False
-        raise BadParameter(f"parameter {name} is {text!r}; it takes true or false")
+        raise OutOfRange(f"parameter {name} is {text!r}; it takes true or false")
 
     def number(self, name: str, default: int | None = None) -> int | None:
         """Return a number of the query that is 0 or more."""
@@ -123,15 +124,17 @@ class Call:
             raise BadParameter(f"parameter {name} is {text!r}; it takes a number from 0 on")
         return int(text)
 
-    async def body(self, account: Account) -> bytes:
-        """Return the whole body, inflated if it is gzip.
+    async def body(self, account: Account, most: int | None = None) -> bytes:
+        """Return the whole body, inflated if it is gzip; of `most` bytes if the route says so.
 
         Raises TooLarge before anything is read if the announced length says so, and as soon as the
         limit is passed if it was not announced or is another one inflated.
         """
         http = self.archive.settings.http
-        limit = http.max_body_bytes
-        check_announced_length(self.request, limit)
+        limit, source = http.max_body_bytes, "http.max_body_bytes"
+        if most is not None and most < limit:
+            limit, source = most, "what this takes"
+        check_announced_length(self.request, limit, source)
         encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
         first: bytes | None = None
         # Grows in place and gives its bytes away without a copy; joined parts would be there twice.
@@ -142,7 +145,7 @@ class Call:
             async for part in decoded(stream, encoding):
                 size += len(part)
                 if size > limit:
-                    raise TooLarge(f"body is over {limit} bytes (http.max_body_bytes)")
+                    raise TooLarge(f"body is over {limit} bytes ({source})")
                 account.hold(len(part))
                 if first is None:
                     first = part
@@ -171,11 +174,13 @@ def announced_length(request: Request) -> int | None:
     return int(announced)
 
 
-def check_announced_length(request: Request, limit: int) -> None:
+def check_announced_length(
+    request: Request, limit: int, source: str = "http.max_body_bytes"
+) -> None:
     """Refuse a body by the length that it announces, before it is read."""
     announced = announced_length(request)
     if announced is not None and announced > limit:
-        raise TooLarge(f"body of {announced} bytes is over {limit} (http.max_body_bytes)")
+        raise TooLarge(f"body of {announced} bytes is over {limit} ({source})")
 
 
 async def paced(stream: AsyncIterator[bytes], timeout_s: float) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The four levels: lists, one resource, its parents and children; file, tags, deletion."""
+"""Instances: file, tags."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import re
 
 from starlette.responses import Response
 
-from vna.errors import BadParameter, BadRequest, NotAcceptable
+from vna.errors import BadParameter, NotAcceptable
 from vna.rest.files import file_response, reencoded_response
-from vna.rest.requests import Call, Handler
+from vna.rest.requests import Call
 
 JSON = "application/json"
 DICOM = "application/dicom"
 
 UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 §9.1
-
-# A path names the level above in the singular, the core every level in the plural.
-PLURAL = {"patient": "patients", "study": "studies", "series": "series"}
 
 
 class JsonResponse(Response):
@@ -35,61 +32,6 @@ class JsonResponse(Response):
 def json_response(body: bytes) -> Response:
     """Return finished JSON."""
     return JsonResponse(body)
-
-
-def lister(level: str) -> Handler:
-    """Return the handler that lists a level."""
-
-    async def handle(call: Call) -> Response:
-        since, limit = call.number("since"), call.number("limit")
-        if (since is None) != (limit is None):
-            missing = "since" if since is None else "limit"
-            raise BadRequest(f"parameter {missing} is missing: a page needs since and limit")
-        expand = call.flag("expand")
-        body = await call.archive.resources(level, since or 0, limit or 0, expand)
-        return json_response(body)
-
-    return handle
-
-
-def getter(level: str) -> Handler:
-    """Return the handler that shows one resource."""
-
-    async def handle(call: Call) -> Response:
-        return json_response(call.archive.resource(level, call.path("id")))
-
-    return handle
-
-
-def deleter(level: str) -> Handler:
-    """Return the handler that deletes a resource and all below it."""
-
-    async def handle(call: Call) -> Response:
-        body = await call.archive.delete(level, call.path("id"), call.caller)
-        return json_response(body)
-
-    return handle
-
-
-def parent(level: str, parent_level: str) -> Handler:
-    """Return the handler that shows the resource of `parent_level` that one is in."""
-
-    async def handle(call: Call) -> Response:
-        return json_response(call.archive.parent(level, call.path("id"), PLURAL[parent_level]))
-
-    return handle
-
-
-def children(level: str, child_level: str) -> Handler:
-    """Return the handler that shows what is below a resource; whole unless `expand=false`."""
-
-    async def handle(call: Call) -> Response:
-        body = await call.archive.children(
-            level, call.path("id"), child_level, call.flag("expand", True)
-        )
-        return json_response(body)
-
-    return handle
 
 
 async def file(call: Call) -> Response:

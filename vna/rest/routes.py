@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vna.rest import deleted, openapi_route, resources, server_routes, uploading
+from vna.rest import (
+    deleted,
+    find,
+    levels,
+    openapi_route,
+    resources,
+    server_routes,
+    uploading,
+)
 from vna.rest.describe import (
     CONDITIONAL,
     DICOM,
@@ -15,10 +23,12 @@ from vna.rest.describe import (
     LIMIT,
     MULTIPART,
     REPORT,
+    REQUESTED,
     SHORT,
     SIMPLIFY,
     SINCE,
     STORED_FILE,
+    TAG_FORMS,
     TEXT,
     TRANSCODE,
     ZIP,
@@ -68,7 +78,7 @@ class Entry(NamedTuple):
 
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [*SERVER, *INSTANCE, *UPKEEP]
+    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP]
     for level in ABOVE:
         entries += level_routes(level)
     return entries
@@ -124,6 +134,51 @@ SERVER = [
             *answer("Any", "An OpenAPI document"),
             Answer(304, "It is the one that If-None-Match names", {}),
         ),
+    ),
+]
+
+SEARCH = [
+    Entry(
+        "POST",
+        "/tools/find",
+        find.find,
+        "Find resources",
+        answer("Found"),
+        body=Body({JSON: "Find"}, "What they must match, and what to tell of them"),
+        refusals=(404,),
+    ),
+    Entry(
+        "POST",
+        "/tools/count-resources",
+        find.count,
+        "Count what matches",
+        answer("Count"),
+        body=Body({JSON: "Find"}, "As for /tools/find; how it is shown does not matter"),
+        refusals=(404,),
+    ),
+    Entry(
+        "POST",
+        "/tools/lookup",
+        find.lookup,
+        "Find resources by an identifier of DICOM",
+        answer("LookedUp"),
+        body=Body({TEXT: "Text"}, "A PatientID, or the UID of a study, series or instance"),
+    ),
+    Entry(
+        "GET",
+        "/tools/generate-uid",
+        find.generate_uid,
+        "A new identifier",
+        answer("Text", media_type=TEXT),
+        query=(Parameter("level", "text", "patient, study, series or instance"),),
+    ),
+    Entry("GET", "/tools/now", find.now, "The time in UTC", answer("Text", media_type=TEXT)),
+    Entry(
+        "GET",
+        "/tools/now-local",
+        find.now_local,
+        "The time where the server is",
+        answer("Text", media_type=TEXT),
     ),
 ]
 
@@ -210,24 +265,49 @@ UPKEEP = [
 def level_routes(level: str) -> list[Entry]:
     """Return what all levels have."""
     one = f"/{level}/{{id}}"
-    listed = (EXPAND, SINCE, LIMIT)
+    shown = (*TAG_FORMS, *REQUESTED)
+
+    listed, shape = answer(f"{ONE[level]}List"), answer(ONE[level])
     found = [
         Entry(
             "GET",
             f"/{level}",
-            resources.lister(level),
+            levels.lister(level),
             f"List the {level}",
-            answer(f"{ONE[level]}List"),
-            query=listed,
+            listed,
+            (EXPAND, SINCE, LIMIT, *shown),
         ),
-        Entry("GET", one, resources.getter(level), f"One of the {level}", answer(ONE[level])),
-        Entry("DELETE", one, resources.deleter(level), f"Delete from {level}", answer("Deleted")),
+        Entry("GET", one, levels.getter(level), f"One of the {level}", shape, (EXPAND, *shown)),
+        Entry("DELETE", one, levels.deleter(level), f"Delete from {level}", answer("Deleted")),
+        Entry(
+            "GET",
+            f"{one}/statistics",
+            levels.statistics(level),
+            "Counts and sizes of what it holds",
+            answer("ResourceStatistics"),
+        ),
+        Entry(
+            "GET",
+            f"{one}/metadata",
+            levels.metadata(level),
+            "What the archive knows of it beside its tags",
+            answer("Metadata"),
+            (Parameter("expand", "flag", "values too"), Parameter("numeric", "flag", "numbers")),
+        ),
+        Entry(
+            "GET",
+            f"{one}/metadata/{{name}}",
+            levels.metadata_value(level),
+            "One value of its metadata",
+            answer("Text", media_type=TEXT),
+        ),
     ]
     for up in ABOVE[level]:
-        handler = resources.parent(level, up)
-        found.append(Entry("GET", f"{one}/{up}", handler, f"The {up} it is in", answer(ONE[up])))
+        handler = levels.parent(level, up)
+        path = f"{one}/{up}"
+        found.append(Entry("GET", path, handler, f"The {up} it is in", answer(ONE[up]), shown))
     for down in BELOW[level]:
-        handler = resources.children(level, down)
-        shape = answer(f"{ONE[down]}List")
-        found.append(Entry("GET", f"{one}/{down}", handler, f"Its {down}", shape, query=(EXPAND,)))
+        handler = levels.children(level, down)
+        form, query = answer(f"{ONE[down]}List"), (EXPAND, *shown)
+        found.append(Entry("GET", f"{one}/{down}", handler, f"Its {down}", form, query))
     return found

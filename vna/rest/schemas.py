@@ -48,44 +48,51 @@ def orthanc_type(name: str) -> Schema:
     return {"const": name}
 
 
+SIZES = ("DicomDisk", "DicomUncompressed", "Disk", "Uncompressed")
 LEVELS = ["Patient", "Study", "Series", "Instance"]
-COMMON = {"ID": PUBLIC_ID, "Labels": array(TEXT), "MainDicomTags": BY_NAME}
+TAGS: Schema = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [TEXT, reference("Tag")]},
+}
+# With `response-content`, an object has the members that were asked for.
+COMMON = {"Labels": array(TEXT), "MainDicomTags": TAGS, "Metadata": BY_NAME}
 PARENT = {"IsStable": FLAG, "LastUpdate": STAMP}
 
+
+def resource(name: str, optional: dict[str, Schema]) -> Schema:
+    """Return the schema of the object of a resource."""
+    return record({"ID": PUBLIC_ID, "Type": orthanc_type(name)}, {**COMMON, **optional})
+
+
 RESOURCES: dict[str, Schema] = {
-    "Patient": record(
-        {**COMMON, **PARENT, "Type": orthanc_type("Patient"), "Studies": array(PUBLIC_ID)}
-    ),
-    "Study": record(
+    "Patient": resource("Patient", {**PARENT, "IsProtected": FLAG, "Studies": array(PUBLIC_ID)}),
+    "Study": resource(
+        "Study",
         {
-            **COMMON,
             **PARENT,
-            "Type": orthanc_type("Study"),
             "ParentPatient": PUBLIC_ID,
-            "PatientMainDicomTags": BY_NAME,
+            "PatientMainDicomTags": TAGS,
             "Series": array(PUBLIC_ID),
-        }
+        },
     ),
-    "Series": record(
+    "Series": resource(
+        "Series",
         {
-            **COMMON,
             **PARENT,
-            "Type": orthanc_type("Series"),
             "ParentStudy": PUBLIC_ID,
             "Instances": array(PUBLIC_ID),
             "ExpectedNumberOfInstances": {"type": ["integer", "null"]},
             "Status": {"enum": ["Unknown", "Missing", "Inconsistent", "Complete"]},
-        }
+        },
     ),
-    "Instance": record(
+    "Instance": resource(
+        "Instance",
         {
-            **COMMON,
-            "Type": orthanc_type("Instance"),
             "ParentSeries": PUBLIC_ID,
             "FileSize": COUNT,
             "FileUuid": TEXT,
             "IndexInSeries": {"type": ["integer", "null"]},
-        }
+        },
     ),
 }
 
@@ -108,6 +115,54 @@ SCHEMAS: dict[str, Schema] = {
         {"ID": PUBLIC_ID, "Path": TEXT, "Type": {"enum": LEVELS[:-1]}},
     ),
     "Deleted": record({"RemainingAncestor": {"oneOf": [{"type": "null"}, reference("Ancestor")]}}),
+    "Metadata": {
+        "description": "Names; with `numeric` numbers; with `expand` values by them",
+        "anyOf": [array(TEXT), array(COUNT), BY_NAME],
+    },
+    "ResourceStatistics": record(
+        {
+            **{f"{kind}Size": SIZE for kind in SIZES},
+            **{f"{kind}SizeMB": COUNT for kind in SIZES},
+        },
+        {f"Count{level}": COUNT for level in ("Studies", "Series", "Instances")},
+    ),
+    "Find": record(
+        {"Level": {"enum": LEVELS}, "Query": BY_NAME},
+        {
+            **dict.fromkeys(("Expand", "Short", "Full", "CaseSensitive"), FLAG),
+            **dict.fromkeys(("Since", "Limit"), COUNT),
+            **{f"Parent{level}": TEXT for level in LEVELS[:-1]},
+            **{name: array(TEXT) for name in ("Labels", "RequestedTags", "ResponseContent")},
+            "LabelsConstraint": {"enum": ["All", "Any", "None"]},
+            "MetadataQuery": BY_NAME,
+            "OrderBy": array(
+                record(
+                    {
+                        "Type": {
+                            "enum": [
+                                of + how
+                                for of in ("DicomTag", "Metadata")
+                                for how in ("", "AsInt", "AsFloat")
+                            ]
+                        },
+                        "Key": TEXT,
+                        "Direction": {"enum": ["ASC", "DESC"]},
+                    }
+                )
+            ),
+        },
+    ),
+    "Found": {
+        "oneOf": [
+            {**array(PUBLIC_ID), "minItems": 1},
+            {**array(record({"ID": PUBLIC_ID, "Type": {"enum": LEVELS}})), "minItems": 1},
+            {"type": "array", "maxItems": 0},
+        ]
+    },
+    "Count": record({"Count": COUNT}),
+    "LookedUp": array(
+        record({"ID": PUBLIC_ID, "Path": TEXT, "Type": {"enum": LEVELS}}),
+    ),
     "Deletions": array(
         record(
             {

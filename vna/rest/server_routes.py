@@ -36,7 +36,7 @@ async def system(call: Call) -> Response:
     overwrite = {"never": "Never", "always": "Always", "if-changed": "IfChanged"}
     body = {
         "ApiVersion": ORTHANC_API_VERSION,
-        "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": False},
+        "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": True},
         "CheckRevisions": False,
         "DatabaseBackendPlugin": None,
         "DefaultRetrieveMethod": "C-MOVE",

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from vna import _core
 from vna.errors import NotFound
 from vna.services.caller import Caller
@@ -42,6 +44,20 @@ if _core.DEBUG:
         RuntimeWarning,
         stacklevel=2,
     )
+
+
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of resources: ids, or objects of a form."""
+
+    expand: bool = False
+    full: bool = False
+    short: bool = False
+    requested_tags: list[str] = []
+    response_content: list[str] | None = None
+
+    def to_json(self) -> bytes:
+        """Return the options as the core reads them."""
+        return msgspec.json.encode(self)
 
 
 class Archive:
@@ -156,17 +172,29 @@ class Archive:
         """Return one resource."""
         return _found(self.core.resource(level, public_id), level, public_id)
 
-    async def resources(self, level: str, since: int, limit: int, expand: bool) -> bytes:
+    async def resources(self, level: str, since: int, limit: int, options: ListOptions) -> bytes:
         """Return a page of a level, ids or whole; a `limit` of 0 means all."""
-        return await self._json(self.core.list(level, since, limit, expand))
+        return await self._json(self.core.list(level, since, limit, options.to_json()))
 
-    async def children(self, level: str, public_id: str, child_level: str, expand: bool) -> bytes:
-        """Return what of `child_level` is below a resource."""
-        return await self._json(self.core.children(level, public_id, child_level, expand))
+    async def related(
+        self, level: str, public_id: str, related_level: str, options: ListOptions
+    ) -> bytes:
+        """Return what of a level is below a resource, or the one that it is in, or itself."""
+        return await self._json(
+            self.core.related(level, public_id, related_level, options.to_json())
+        )
 
-    def parent(self, level: str, public_id: str, parent_level: str) -> bytes:
-        """Return the resource of `parent_level` that this one is in."""
-        return _found(self.core.parent(level, public_id, parent_level), level, public_id)
+    async def resource_statistics(self, level: str, public_id: str) -> bytes:
+        """Return counts and sizes of a resource."""
+        return await self._json(self.core.resource_statistics(level, public_id))
+
+    async def metadata(self, level: str, public_id: str, expand: bool, numeric: bool) -> bytes:
+        """Return which metadata a resource has, by name or number, with `expand` their values."""
+        return await self._json(self.core.metadata(level, public_id, expand, numeric))
+
+    async def metadata_value(self, level: str, public_id: str, name: str) -> bytes:
+        """Return one value of the metadata of a resource, as UTF-8."""
+        return await self._json(self.core.metadata_value(level, public_id, name))
 
     async def delete(self, level: str, public_id: str, caller: Caller) -> bytes:
         """Delete a resource with all below it; parents that it leaves empty go too."""

@@ -33,4 +33,19 @@ async def find(archive: Archive, request: dict[str, Any]) -> bytes:
     VnaError
         With a message that names the field, if the request is none.
     """
-    return await archive._json(archive.core.query(msgspec.json.encode(request)))
+    return await find_json(archive, msgspec.json.encode(request))
+
+
+async def find_json(archive: Archive, body: bytes) -> bytes:
+    """The same for a request that is JSON already."""
+    return await archive._json(archive.core.query(body))
+
+
+async def count_json(archive: Archive, body: bytes) -> bytes:
+    """Return how many resources match, as an object with `Count`; the page does not matter."""
+    return await archive._json(archive.core.count(body))
+
+
+async def lookup(archive: Archive, identifier: str) -> bytes:
+    """Return the resources of all levels that have this identifier of DICOM, exactly."""
+    return await archive._json(archive.core.lookup(identifier))

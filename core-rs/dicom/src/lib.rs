@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ambiguous;
+mod attribute;
 mod base64;
 mod charset;
 mod data_set;
@@ -31,6 +32,7 @@ mod private;
 mod public_id;
 mod reencode;
 mod scan;
+mod select;
 mod stream;
 mod syntax;
 mod tag;
@@ -38,6 +40,7 @@ mod text;
 mod vr;
 mod walk;
 
+pub use attribute::attribute_level;
 pub use charset::CharacterSet;
 pub use data_set::{DataElement, DataSet, DicomFile, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
@@ -62,6 +65,7 @@ pub use private::{PrivateDictionaryError, PrivateElement, private_entry, set_pri
 pub use public_id::{ParsePublicIdError, PublicId};
 pub use reencode::{ReadAt, Reencoded, reencode};
 pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};
+pub use select::{MAX_SELECTED_BYTES, MAX_SELECTED_VALUE_BYTES, SelectStream, Selected};
 pub use stream::HeaderStream;
 pub use syntax::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN,

@@ -51,6 +51,8 @@ pub enum IndexError {
         /// What was found, and what would have been right.
         problem: String,
     },
+    /// There was no answer in the time that it may take.
+    Deadline,
     /// A number does not fit.
     OutOfRange {
         /// Which number.
@@ -105,6 +107,7 @@ impl IndexError {
             IndexError::EmptyUid { .. } => "index.empty_uid",
             IndexError::BadRow { .. } => "index.bad_row",
             IndexError::BadQuery { .. } => "index.bad_query",
+            IndexError::Deadline => "deadline",
             IndexError::OutOfRange { .. } => "index.out_of_range",
             IndexError::Full => "index.full",
             IndexError::Engine { .. } => "index.engine",
@@ -160,6 +163,9 @@ impl fmt::Display for IndexError {
                 )
             }
             IndexError::BadQuery { problem } => f.write_str(problem),
+            IndexError::Deadline => f.write_str(
+                "the search took longer than it may; ask for less, or by tags that the index keeps",
+            ),
             IndexError::OutOfRange { name, found } => {
                 write!(
                     f,
@@ -202,6 +208,8 @@ impl<T> Doing<T> for Result<T, rusqlite::Error> {
                 }
             }
             Some(rusqlite::ErrorCode::DiskFull) => IndexError::Full,
+            // Nobody else interrupts: see read.rs.
+            Some(rusqlite::ErrorCode::OperationInterrupted) => IndexError::Deadline,
             _ => IndexError::Engine { doing, source },
         })
     }

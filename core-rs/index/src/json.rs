@@ -1,6 +1,10 @@
 //! Writing JSON into bytes.
 
-use crate::time;
+use crate::{IndexError, time};
+use vna_dicom::Tag;
+
+/// The longest answer in bytes, some 250,000 studies with all that is told of them: whoever wants more asks for pages.
+pub(crate) const MAX_BYTES: usize = 256 << 20;
 
 /// Bytes of JSON in the making. Who calls it keeps objects and arrays balanced.
 #[derive(Default)]
@@ -80,6 +84,32 @@ impl Json {
         let mut text = String::with_capacity(15);
         time::write_compact(us, &mut text);
         self.display(text);
+    }
+
+    /// The name of a tag by its number, `gggg,eeee`.
+    pub(crate) fn tag_name(&mut self, tag: Tag) -> &mut Self {
+        self.display(format_args!("{:04x},{:04x}", tag.0, tag.1));
+        self.bytes.push(b':');
+        self.first = true;
+        self
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(&mut self, json: &[u8]) {
+        self.separate();
+        self.bytes.extend_from_slice(json);
+    }
+
+    /// Refuses an answer that grows too long.
+    pub(crate) fn check_size(&self) -> Result<(), IndexError> {
+        if self.bytes.len() <= MAX_BYTES {
+            return Ok(());
+        }
+        Err(IndexError::BadQuery {
+            problem: format!(
+                "the answer is longer than {MAX_BYTES} bytes; ask for it in pages, with since and limit"
+            ),
+        })
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {

@@ -20,18 +20,23 @@ mod error;
 mod identity;
 mod json;
 mod matching;
+mod metadata;
 mod normal;
 mod query;
+mod shape;
 mod sqlite;
 mod time;
 mod types;
 
 pub use error::IndexError;
 pub use identity::public_ids;
-pub use matching::key_matches;
+pub use matching::{KeyMatcher, key_matches};
+pub use metadata::{metadata_name, metadata_number};
 pub use query::{
-    Answer, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs, OrderBy, Query, Wanted,
+    Answer, Case, Found, HeaderKeys, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs,
+    OrderBy, Query, Wanted,
 };
+pub use shape::{Content, Requested, Shape};
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
@@ -40,8 +45,9 @@ pub use types::{
     Statistics, View,
 };
 
+use std::collections::HashMap;
 use std::time::Duration;
-use vna_dicom::{Level, PublicId};
+use vna_dicom::{Level, PublicId, Tag};
 
 /// The index of an archive.
 ///
@@ -149,38 +155,43 @@ pub trait Index: Send + Sync {
         tenant: i64,
         level: Level,
         id: &PublicId,
+        shape: &Shape,
         view: View,
     ) -> Result<Option<Vec<u8>>, IndexError>;
 
-    /// The resources of a level as `GET /{level}` answers them: ids, or whole objects with `expand`.
+    /// The resources of a level as `GET /{level}` answers them: objects of a shape, or ids.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::BadQuery`] if the answer would be too long.
     fn list_json(
         &self,
         tenant: i64,
         level: Level,
         page: Page,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
     ) -> Result<Vec<u8>, IndexError>;
 
-    /// The resources of `related` level above or below a resource: above, one object; below, a list of
-    /// ids or, with `expand`, of objects. `None` if the resource is not there.
+    /// The resources of `related` level above or below a resource: above, one object; below, a list of objects or,
+    /// without a shape, of ids. `None` if the resource is not there.
     fn related_json(
         &self,
         tenant: i64,
         level: Level,
         id: &PublicId,
         related: Level,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
     ) -> Result<Option<Vec<u8>>, IndexError>;
 
-    /// The metadata of a resource by name, as `GET /{level}/{id}/metadata?expand` answers them.
-    fn metadata_json(
+    /// The metadata of a resource, sorted by number; see [`metadata_name`].
+    fn metadata(
         &self,
         tenant: i64,
         level: Level,
         id: &PublicId,
-    ) -> Result<Option<Vec<u8>>, IndexError>;
+    ) -> Result<Option<Vec<(i64, String)>>, IndexError>;
 
     /// The change feed as `GET /changes` answers it.
     fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError>;
@@ -201,20 +212,72 @@ pub trait Index: Send + Sync {
         page: Page,
     ) -> Result<Option<Vec<Located>>, IndexError>;
 
-    /// Answers a query, a page of it.
+    /// The number of a resource, or of the one at level `at` that it is in. Numbers are never used twice.
+    fn number(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        at: Level,
+    ) -> Result<Option<i64>, IndexError>;
+
+    /// Of each resource that is live its number and its first live instance, in the order of arrival.
+    fn first_instances(&self, level: Level, ids: &[i64])
+    -> Result<Vec<(i64, Located)>, IndexError>;
+
+    /// The same for the resources of level `at` under one of a higher level: at most `limit` of them, those with
+    /// numbers behind `after`, in the order of their numbers.
+    fn first_instances_below(
+        &self,
+        above: (Level, i64),
+        at: Level,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<(i64, Located)>, IndexError>;
+
+    /// The resources that match a query, a page of them.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::BadQuery`] if it asks for what cannot be answered as asked, [`IndexError::Deadline`] if its time
+    /// is over.
+    fn find(&self, query: &Query) -> Result<Found, IndexError>;
+
+    /// Answers a query, a page of it; errors as [`find`](Self::find).
     fn query(&self, query: &Query) -> Result<Answer, IndexError>;
 
-    /// How many resources match, and the keys that the index could not check.
-    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError>;
+    /// How many resources match, as far as the index can say; errors as [`find`](Self::find).
+    fn count(&self, query: &Query) -> Result<(u64, HeaderKeys), IndexError>;
 
-    /// A page of a query with each match as `GET /{level}/{id}` shows it, or as id alone; the second value is
-    /// [`Answer::needs_headers`], with which the bytes are not the answer yet.
+    /// A page of a query: objects of a shape, or ids. `None` if headers must be read to say what matches; errors as
+    /// [`find`](Self::find).
     fn query_json(
         &self,
         query: &Query,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
-    ) -> Result<(Vec<u8>, Vec<Key>), IndexError>;
+    ) -> Result<Option<Vec<u8>>, IndexError>;
+
+    /// Resources by their numbers, in that order, those that are not live left out: objects of a shape, or ids; with
+    /// values for `RequestedTags` of those that the index does not keep.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::BadQuery`] if the answer would be too long.
+    fn write_json(
+        &self,
+        level: Level,
+        ids: &[i64],
+        shape: Option<&Shape>,
+        view: View,
+        from_headers: &HashMap<i64, Vec<Requested>>,
+    ) -> Result<Vec<u8>, IndexError>;
+}
+
+/// Whether the index has the value of a tag for a resource of a level.
+#[must_use]
+pub fn is_indexed(level: Level, tag: Tag) -> bool {
+    sqlite::is_indexed(level, tag)
 }
 
 /// Microseconds of UTC as the REST interface writes a moment: `yyyymmddThhmmss`.

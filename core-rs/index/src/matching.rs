@@ -1,6 +1,8 @@
 //! C-FIND matching of one key against one stored value (PS3.4 §C.2.2.2).
 
 use crate::normal::{date, fold, pn_groups, time_range_us};
+use crate::{Case, Key};
+use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 use vna_dicom::{Tag, Vr, dictionary_vr, tags as t};
 
@@ -9,12 +11,14 @@ use vna_dicom::{Tag, Vr, dictionary_vr, tags as t};
 pub(crate) enum Matcher {
     /// Anything, also nothing.
     Universal,
-    /// One of these, exactly (UIDs and identifiers that have one value).
-    OneOf(Vec<String>),
+    /// Anything that is there.
+    Present,
+    /// One of these, exactly (UIDs).
+    OneOf(BTreeSet<String>),
     /// One of these patterns for one of the values.
-    Text(Vec<Pattern>),
-    /// The whole value, for VRs in which `\` is a character.
-    WholeText(Vec<Pattern>),
+    Text(Texts),
+    /// The whole value, for VRs in which `\` is a character, and for identifiers.
+    WholeText(Texts),
     /// A person name, as one of these.
     Name {
         names: Vec<NamePattern>,
@@ -28,6 +32,83 @@ pub(crate) enum Matcher {
     Time(Vec<(i64, i64)>),
     /// A span of moments, in microseconds of local time since year 0.
     DateTime(Vec<(i64, i64)>),
+}
+
+/// Texts to find; long lists are of texts without wildcards, which are looked up rather than tried one by one.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Texts {
+    exact: BTreeSet<String>,
+    wild: Vec<Pattern>,
+    /// Compared without case and accents.
+    folded: bool,
+}
+
+impl Texts {
+    fn new<'a>(texts: impl Iterator<Item = &'a str>, folded: bool) -> Texts {
+        let mut all = Texts {
+            exact: BTreeSet::new(),
+            wild: Vec::new(),
+            folded,
+        };
+        for text in texts {
+            let text = if folded { fold(text) } else { text.to_owned() };
+            if text.contains(['*', '?']) {
+                all.wild.push(Pattern::new(&text));
+            } else {
+                all.exact.insert(text);
+            }
+        }
+        all
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        if self.folded {
+            self.has(&fold(text))
+        } else {
+            self.has(text)
+        }
+    }
+
+    /// Whether a text that is already in the form of these matches.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.exact.contains(text) || self.wild.iter().any(|pattern| pattern.matches(text))
+    }
+
+    /// The texts, if none has a wildcard and they are compared exactly.
+    pub(crate) fn exact(&self) -> Option<&BTreeSet<String>> {
+        (self.wild.is_empty() && !self.folded).then_some(&self.exact)
+    }
+
+    /// Folded texts that match all that these do.
+    pub(crate) fn prefilter(&self) -> Texts {
+        let patterns = self.wild.iter().map(|pattern| match self.folded {
+            true => pattern.clone(),
+            false => pattern.folded_loosely(),
+        });
+        Texts {
+            exact: self.exact.iter().map(|text| fold(text)).collect(),
+            wild: patterns.collect(),
+            folded: true,
+        }
+    }
+
+    /// Folded texts, from patterns for such.
+    pub(crate) fn folded(patterns: Vec<Pattern>) -> Texts {
+        let (wild, plain): (Vec<_>, Vec<_>) = patterns.into_iter().partition(Pattern::is_wild);
+        Texts {
+            exact: plain
+                .into_iter()
+                .map(|text| text.characters.iter().collect())
+                .collect(),
+            wild,
+            folded: true,
+        }
+    }
+
+    /// Those without a wildcard, and those with one.
+    pub(crate) fn parts(&self) -> (&BTreeSet<String>, &[Pattern]) {
+        (&self.exact, &self.wild)
+    }
 }
 
 /// A person name to find: for each component group asked for, what it must be.
@@ -59,13 +140,14 @@ impl Pattern {
         Pattern::new(&fold(&self.characters.iter().collect::<String>()))
     }
 
-    pub(crate) fn has_question_mark(&self) -> bool {
-        self.characters.contains(&'?')
-    }
-
-    /// The text, if there is no wildcard.
-    pub(crate) fn exact(&self) -> Option<String> {
-        (!self.is_wild()).then(|| self.characters.iter().collect())
+    /// A pattern for folded texts that matches what this one does, and perhaps more: where one character is asked for,
+    /// it may be two when it is folded, or none.
+    pub(crate) fn folded_loosely(&self) -> Pattern {
+        let characters = self.characters.iter();
+        let any: String = characters
+            .map(|c| if *c == '?' { '*' } else { *c })
+            .collect();
+        Pattern::new(&fold(&any))
     }
 
     /// What comes before the first wildcard.
@@ -128,11 +210,15 @@ pub(crate) fn is_identifier(tag: Tag) -> bool {
 
 impl Matcher {
     /// Reads the value of a key; the VR is the dictionary's.
+    pub(crate) fn new(tag: Tag, value: &str, case: Case) -> Matcher {
+        Matcher::with_vr(tag, dictionary_vr(tag), value, case)
+    }
+
+    /// Reads the value of a key for an element of this VR.
     ///
     /// A date or time that is none can match nothing of that kind; the text is then compared as it is, so that
     /// odd stored values can still be found.
-    pub(crate) fn new(tag: Tag, value: &str, case_sensitive_pn: bool) -> Matcher {
-        let vr = dictionary_vr(tag);
+    pub(crate) fn with_vr(tag: Tag, vr: Vr, value: &str, case: Case) -> Matcher {
         let value = value.trim_matches(|c: char| c == ' ' || c == '\0');
         if value.is_empty() {
             return Matcher::Universal;
@@ -149,15 +235,16 @@ impl Matcher {
         if parts().any(|part| part.chars().all(|c| c == '*')) {
             return Matcher::Universal;
         }
-        let patterns = || parts().map(Pattern::new).collect::<Vec<_>>();
+        let texts = || Texts::new(parts(), case == Case::Ignored);
         match vr {
             Vr::PN => {
+                let case_sensitive = case == Case::Exact;
                 let names = parts()
-                    .map(|part| NamePattern::new(part, case_sensitive_pn))
+                    .map(|part| NamePattern::new(part, case_sensitive))
                     .collect();
                 Matcher::Name {
                     names,
-                    case_sensitive: case_sensitive_pn,
+                    case_sensitive,
                 }
             }
             Vr::DA => match parts()
@@ -165,22 +252,35 @@ impl Matcher {
                 .collect()
             {
                 Some(spans) => Matcher::Date(spans),
-                None => Matcher::Text(patterns()),
+                None => Matcher::Text(texts()),
             },
             Vr::TM => match parts().map(|part| span(part, time_range_us)).collect() {
                 Some(spans) => Matcher::Time(spans),
-                None => Matcher::Text(patterns()),
+                None => Matcher::Text(texts()),
             },
             Vr::DT => match parts().map(|part| span(part, moment_range)).collect() {
                 Some(spans) => Matcher::DateTime(spans),
-                None => Matcher::Text(patterns()),
+                None => Matcher::Text(texts()),
             },
             Vr::IS | Vr::DS if !value.contains(['*', '?']) => {
                 Matcher::Number(parts().map(str::to_owned).collect())
             }
-            Vr::LT | Vr::ST | Vr::UT => Matcher::WholeText(vec![Pattern::new(value)]),
-            _ if is_identifier(tag) => Matcher::WholeText(patterns()),
-            _ => Matcher::Text(patterns()),
+            Vr::LT | Vr::ST | Vr::UT | Vr::UR => {
+                Matcher::WholeText(Texts::new(std::iter::once(value), case == Case::Ignored))
+            }
+            _ if is_identifier(tag) => Matcher::WholeText(texts()),
+            _ => Matcher::Text(texts()),
+        }
+    }
+
+    /// How many things are tried one after the other for each value.
+    pub(crate) fn tries(&self) -> usize {
+        match self {
+            Matcher::Universal | Matcher::Present | Matcher::OneOf(_) => 1,
+            Matcher::Text(texts) | Matcher::WholeText(texts) => texts.wild.len(),
+            Matcher::Name { names, .. } => names.len(),
+            Matcher::Number(all) => all.len(),
+            Matcher::Date(spans) | Matcher::Time(spans) | Matcher::DateTime(spans) => spans.len(),
         }
     }
 
@@ -195,12 +295,10 @@ impl Matcher {
         };
         let any = |test: &dyn Fn(&str) -> bool| value.split('\\').any(|one| test(one.trim()));
         match self {
-            Matcher::Universal => true,
-            Matcher::OneOf(wanted) => any(&|one| wanted.iter().any(|text| text == one)),
-            Matcher::Text(patterns) => {
-                any(&|one| patterns.iter().any(|pattern| pattern.matches(one)))
-            }
-            Matcher::WholeText(patterns) => patterns.iter().any(|pattern| pattern.matches(value)),
+            Matcher::Universal | Matcher::Present => true,
+            Matcher::OneOf(wanted) => any(&|one| wanted.contains(one)),
+            Matcher::Text(texts) => any(&|one| texts.matches(one)),
+            Matcher::WholeText(texts) => texts.matches(value),
             Matcher::Name {
                 names,
                 case_sensitive,
@@ -350,13 +448,59 @@ fn moment_range(text: &str) -> Option<(i64, i64)> {
     Some((first - shift, last - shift))
 }
 
-/// Whether `value`, stored for `tag`, matches a key as C-FIND writes it (PS3.4 §C.2.2.2): `*`, `?`, lists with `\`,
-/// ranges with `-`. `None` is an absent attribute; only an empty or `*` key matches that.
+/// A key that is compared with values of stored headers: `*`, `?`, lists with `\`, ranges with `-`
+/// (PS3.4 §C.2.2.2).
 ///
-/// For keys that [`Answer::needs_headers`](crate::Answer::needs_headers) names, with values from stored headers.
+/// For keys of [`HeaderKeys`](crate::HeaderKeys).
+#[derive(Clone, Debug)]
+pub struct KeyMatcher {
+    key: Key,
+    case: Case,
+    /// For the VR of the dictionary, and for others as they come.
+    matchers: Vec<(Vr, Matcher)>,
+}
+
+impl KeyMatcher {
+    /// Reads a key.
+    #[must_use]
+    pub fn new(key: &Key, case: Case) -> KeyMatcher {
+        KeyMatcher {
+            key: key.clone(),
+            case,
+            matchers: Vec::new(),
+        }
+    }
+
+    /// The element.
+    #[must_use]
+    pub fn tag(&self) -> Tag {
+        self.key.tag
+    }
+
+    /// Whether `value`, stored with this VR, matches. `None` is an absent attribute; only an empty or `*` key matches
+    /// that.
+    #[must_use]
+    pub fn matches(&mut self, vr: Vr, value: Option<&str>) -> bool {
+        if let Some((_, matcher)) = self.matchers.iter().find(|(known, _)| *known == vr) {
+            return matcher.matches(value);
+        }
+        let matcher = Matcher::with_vr(self.key.tag, vr, &self.key.value, self.case);
+        let matches = matcher.matches(value);
+        if self.matchers.len() < MAX_VRS {
+            self.matchers.push((vr, matcher));
+        }
+        matches
+    }
+}
+
+/// VRs with which one element is stored. There is one; private elements may have been written as UN besides.
+const MAX_VRS: usize = 4;
+
+/// Whether `value`, stored for `tag`, matches a key as C-FIND writes it; the VR is the dictionary's. For one comparison;
+/// for many see [`KeyMatcher`].
 #[must_use]
-pub fn key_matches(tag: Tag, key: &str, value: Option<&str>, case_sensitive_pn: bool) -> bool {
-    Matcher::new(tag, key, case_sensitive_pn).matches(value)
+pub fn key_matches(tag: Tag, key: &str, value: Option<&str>, case: Case) -> bool {
+    Matcher::new(tag, key, case).matches(value)
 }
 
 #[cfg(test)]
@@ -368,15 +512,18 @@ mod tests {
     const DESCRIPTION: Tag = t::STUDY_DESCRIPTION;
 
     fn yes(tag: Tag, key: &str, value: &str) -> bool {
-        key_matches(tag, key, Some(value), false)
+        key_matches(tag, key, Some(value), Case::Standard)
     }
 
     #[test]
     fn universal_keys_match_even_what_is_absent() {
         for key in ["", " ", "*", "**"] {
-            assert!(key_matches(DESCRIPTION, key, None, false), "{key:?}");
+            assert!(
+                key_matches(DESCRIPTION, key, None, Case::Standard),
+                "{key:?}"
+            );
         }
-        assert!(!key_matches(DESCRIPTION, "?*", None, false));
+        assert!(!key_matches(DESCRIPTION, "?*", None, Case::Standard));
     }
 
     #[test]
@@ -397,10 +544,44 @@ mod tests {
         assert!(yes(NAME, "muller^hans", "Müller^Hans"));
         assert!(yes(NAME, "MÜLLER*", "Mueller^X=muller^x"));
         assert!(!yes(NAME, "muller", "Müller^Hans"));
-        assert!(!key_matches(NAME, "müller*", Some("Müller^Hans"), true));
-        assert!(key_matches(NAME, "Müller*", Some("Müller^Hans"), true));
+        assert!(!key_matches(
+            NAME,
+            "müller*",
+            Some("Müller^Hans"),
+            Case::Exact
+        ));
+        assert!(key_matches(
+            NAME,
+            "Müller*",
+            Some("Müller^Hans"),
+            Case::Exact
+        ));
         assert!(yes(NAME, "Doe^John^^", "Doe^John"));
         assert!(yes(NAME, "doe ^john", "Doe^ John"));
+    }
+
+    #[test]
+    fn case_and_accents_can_be_ignored_in_all_texts_but_uids() {
+        let ignored =
+            |tag, key: &str, value: &str| key_matches(tag, key, Some(value), Case::Ignored);
+        assert!(ignored(DESCRIPTION, "CHEST*", "Chest CT"));
+        assert!(ignored(DESCRIPTION, "Schädel\\thorax", "SCHADEL"));
+        assert!(ignored(t::PATIENT_ID, "abc", "ABC"));
+        assert!(ignored(t::MODALITY, "c?", "CT"));
+        assert!(!ignored(t::STUDY_INSTANCE_UID, "1.2.A", "1.2.a"));
+    }
+
+    #[test]
+    fn the_stored_vr_says_how_a_private_element_is_compared() {
+        let key = Key {
+            tag: Tag(0x0009, 0x1001),
+            value: "20040101-20040131".into(),
+        };
+        let mut matcher = KeyMatcher::new(&key, Case::Standard);
+        assert!(matcher.matches(Vr::DA, Some("20040119")));
+        assert!(!matcher.matches(Vr::LO, Some("20040119")));
+        assert!(!matcher.matches(Vr::DA, None));
+        assert!(matcher.matches(Vr::LO, Some("20040101-20040131")));
     }
 
     #[test]
@@ -483,7 +664,7 @@ mod tests {
         }
 
         #[test]
-        fn any_key_and_value_can_be_compared(key in any::<String>(), value in any::<String>(), case in any::<bool>()) {
+        fn any_key_and_value_can_be_compared(key in any::<String>(), value in any::<String>(), case in prop_oneof![Just(Case::Standard), Just(Case::Ignored), Just(Case::Exact)]) {
             for tag in [NAME, DESCRIPTION, t::STUDY_DATE, t::STUDY_TIME, Tag(0x0008, 0x002A), t::INSTANCE_NUMBER] {
                 let _ = key_matches(tag, &key, Some(&value), case);
             }

@@ -1,5 +1,6 @@
 //! What can be asked of the index: one form for C-FIND, QIDO-RS, REST and gRPC.
 
+use std::time::Instant;
 use vna_dicom::{Level, PublicId, Tag};
 
 /// A query of resources at one level.
@@ -17,16 +18,18 @@ pub struct Query {
     pub parents: Vec<(Level, PublicId)>,
     /// Conditions on labels.
     pub labels: Option<LabelFilter>,
-    /// Conditions on metadata: number of the type and a pattern with `*` and `?`.
+    /// Conditions on metadata: number of the type, and what the value must match, as in a key.
     pub metadata: Vec<(i64, String)>,
     /// First what comes first; empty: the order in which the index has them, the same for each page.
     pub order: Vec<Order>,
     /// Which part of the answer.
     pub page: crate::Page,
-    /// Names of persons are compared with case and accents.
-    pub case_sensitive_pn: bool,
+    /// How texts are compared.
+    pub case: Case,
     /// What to tell of each resource.
     pub wanted: Wanted,
+    /// When to give up.
+    pub until: Option<Instant>,
 }
 
 impl Query {
@@ -42,8 +45,9 @@ impl Query {
             metadata: Vec::new(),
             order: Vec::new(),
             page: crate::Page::default(),
-            case_sensitive_pn: false,
+            case: Case::default(),
             wanted: Wanted::default(),
+            until: None,
         }
     }
 
@@ -63,6 +67,18 @@ impl Query {
         self.page = crate::Page { since, limit };
         self
     }
+}
+
+/// What case and accents mean when texts are compared. UIDs are compared exactly in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Case {
+    /// Names of persons are compared without them, all else with them (PS3.4 §C.2.2.2.1).
+    #[default]
+    Standard,
+    /// All texts are compared without them.
+    Ignored,
+    /// All texts are compared with them.
+    Exact,
 }
 
 /// A matching key: a tag, and the value as C-FIND writes it (`*`, `?`, `\` for lists, `-` for ranges).
@@ -108,7 +124,7 @@ pub enum OrderBy {
 /// How values are compared for the order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OrderAs {
-    /// As text.
+    /// As text, without case and accents.
     #[default]
     Text,
     /// As whole numbers.
@@ -169,8 +185,38 @@ pub struct Answer {
     pub matches: Vec<Match>,
     /// There may be more behind them.
     pub more: bool,
-    /// Keys that the index has no value of: the caller must check each match against stored headers.
-    ///
-    /// While this is not empty, `matches` is a superset of the answer.
-    pub needs_headers: Vec<Key>,
+    /// What must still be compared with stored headers: while there is any, `matches` is a superset of the answer, and
+    /// not cut to a page.
+    pub headers: HeaderKeys,
+}
+
+/// The resources that match, by their numbers in the index, which are never used twice.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Found {
+    /// The resources, in order.
+    pub resources: Vec<i64>,
+    /// There may be more behind them.
+    pub more: bool,
+    /// As in [`Answer`].
+    pub headers: HeaderKeys,
+}
+
+/// Keys whose values the index does not keep: they are compared with headers of stored instances.
+///
+/// A resource has the values of the first instance that arrived of it, as the index has it for its own tags. Of a key
+/// whose attribute belongs to a level below that of the query, any resource of that level below counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HeaderKeys {
+    /// Keys that the first instance of the resource must match.
+    pub own: Vec<Key>,
+    /// Keys of levels below, and the lowest of these levels: one resource of it must match all of them.
+    pub below: Option<(Level, Vec<Key>)>,
+}
+
+impl HeaderKeys {
+    /// Whether the index has compared all keys.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.below.is_none()
+    }
 }

@@ -69,7 +69,7 @@ fn readers_see_whole_transactions_while_one_writes_and_checkpoints() {
                         DEFAULT_TENANT,
                         Level::Instance,
                         Page::default(),
-                        false,
+                        None,
                         VIEW,
                     );
                     let count = json(&list.expect("lists"))
@@ -148,7 +148,13 @@ fn dump(index: &dyn Index) -> Value {
     let levels: Vec<Value> = Level::ALL
         .into_iter()
         .map(|level| {
-            let list = index.list_json(DEFAULT_TENANT, level, Page::default(), true, VIEW);
+            let list = index.list_json(
+                DEFAULT_TENANT,
+                level,
+                Page::default(),
+                Some(&vna_index::Shape::whole()),
+                VIEW,
+            );
             json(&list.expect("lists"))
         })
         .collect();

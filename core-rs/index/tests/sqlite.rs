@@ -80,7 +80,13 @@ fn seen(index: &dyn Index) -> Vec<serde_json::Value> {
         .into_iter()
         .map(|level| {
             index
-                .list_json(DEFAULT_TENANT, level, Page::default(), true, VIEW)
+                .list_json(
+                    DEFAULT_TENANT,
+                    level,
+                    Page::default(),
+                    Some(&vna_index::Shape::whole()),
+                    VIEW,
+                )
                 .expect("lists")
         })
         .collect();

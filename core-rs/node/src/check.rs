@@ -96,6 +96,7 @@ fn is_damage(error: &IndexError) -> bool {
         IndexError::SchemaTooNew { .. }
         | IndexError::EmptyUid { .. }
         | IndexError::BadQuery { .. }
+        | IndexError::Deadline
         | IndexError::Full
         | IndexError::Io { .. }
         | IndexError::Broken => false,

@@ -8,6 +8,7 @@ use vna_dicom::{DicomError, Level, PrivateDictionaryError, PublicId};
 use vna_index::IndexError;
 use vna_store::StoreError;
 
+use crate::find::FindProblem;
 use crate::ingest::UploadError;
 
 /// Why the archive did not do what it was asked for.
@@ -92,6 +93,8 @@ pub enum ArchiveError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A search is none.
+    Find(FindProblem),
     /// The archive is stopping.
     Stopped,
 }
@@ -118,6 +121,7 @@ impl ArchiveError {
             Self::Shared(error) => error.code(),
             Self::Dictionary(_) => "settings",
             Self::Policy { .. } => "policy",
+            Self::Find(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
         }
     }
@@ -188,6 +192,7 @@ impl fmt::Display for ArchiveError {
             Self::Shared(error) => error.fmt(f),
             Self::Dictionary(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
+            Self::Find(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }
@@ -221,6 +226,12 @@ impl From<UploadError> for ArchiveError {
 impl From<StoreError> for ArchiveError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<FindProblem> for ArchiveError {
+    fn from(problem: FindProblem) -> Self {
+        Self::Find(problem)
     }
 }
 

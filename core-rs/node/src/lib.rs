@@ -29,7 +29,10 @@ pub use arrival::{Caller, Duplicates, now_us};
 pub use check::{CheckReport, check};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
-pub use find::{FindRequest, find_json, level_named};
+pub use find::{
+    FindProblem, ListOptions, MAX_SEARCH, MetadataForm, Wrong, count_json, find_json, level_named,
+    list_json, metadata_json, metadata_value, related_json, tag_named,
+};
 pub use housekeeping::CompactedPack;
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};

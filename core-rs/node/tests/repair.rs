@@ -55,6 +55,7 @@ fn settings() -> Settings {
             spool_bytes: 1 << 20,
             index_cache_bytes: 1 << 20,
         },
+        dictionary: Default::default(),
     }
 }
 
@@ -209,13 +210,7 @@ impl Ground {
             stable_age_us: 1,
         };
         let index = archive.index();
-        let json = index.list_json(
-            DEFAULT_TENANT,
-            Level::Instance,
-            Page::default(),
-            false,
-            view,
-        );
+        let json = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None, view);
         serde_json::from_slice(&json.expect("lists")).expect("JSON")
     }
 

@@ -8,15 +8,13 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
-use vna_index::{ChangeType, ChangesRequest, IndexError, Outcome as Became, Page};
+use vna_index::{ChangeType, ChangesRequest, Outcome as Became};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::http::HttpServer;
-use vna_node::{
-    Answer, Archive, ArchiveError, DEFAULT_TENANT, FindRequest, RepairOptions, Settings, now_us,
-    view,
-};
+use vna_node::{Answer, Archive, ArchiveError, DEFAULT_TENANT, RepairOptions, Settings, now_us};
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
@@ -27,7 +25,7 @@ use crate::reencode::CoreReencoding;
 const NETWORK_THREADS: usize = 2;
 
 /// Threads that may wait for the disk on behalf of Python at a time.
-const MAX_BLOCKING_THREADS: usize = 16;
+pub(crate) const MAX_BLOCKING_THREADS: usize = 16;
 
 /// Adds the class and the offline commands to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -49,6 +47,8 @@ pub(crate) struct CoreArchive {
     pub(crate) handle: tokio::runtime::Handle,
     server: Mutex<Option<Server>>,
     pub(crate) http: Mutex<Option<HttpServer>>,
+    /// Places for searches.
+    pub(crate) searches: Arc<Semaphore>,
 }
 
 #[pymethods]
@@ -73,6 +73,7 @@ impl CoreArchive {
             handle,
             server: Mutex::new(None),
             http: Mutex::new(None),
+            searches: Arc::new(Semaphore::new(crate::find::MAX_SEARCHES)),
         })
     }
 
@@ -122,76 +123,6 @@ impl CoreArchive {
             Ok(vna_node::stored_tags_json(&located, &reader, &options)?)
         })?;
         Ok(handle)
-    }
-
-    fn resource<'py>(
-        &self,
-        py: Python<'py>,
-        level: &str,
-        public_id: &str,
-    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let level = level_of(level)?;
-        let Ok(id) = public_id.parse::<PublicId>() else {
-            return Ok(None);
-        };
-        let archive = self.archive()?;
-        let json = py.detach(|| {
-            archive
-                .index()
-                .resource_json(DEFAULT_TENANT, level, &id, view())
-        });
-        inline(py, json)
-    }
-
-    fn list(&self, level: &str, since: u64, limit: u64, expand: bool) -> PyResult<u64> {
-        let level = level_of(level)?;
-        let page = Page { since, limit };
-        let handle = self.spawn(move |archive| {
-            let json = archive
-                .index()
-                .list_json(DEFAULT_TENANT, level, page, expand, view());
-            Ok(json.map_err(ArchiveError::from)?)
-        })?;
-        Ok(handle)
-    }
-
-    fn children(
-        &self,
-        level: &str,
-        public_id: &str,
-        child_level: &str,
-        expand: bool,
-    ) -> PyResult<u64> {
-        let (level, child_level) = (level_of(level)?, level_of(child_level)?);
-        let id = public_id.to_owned();
-        let handle = self.spawn(move |archive| {
-            let id = id_of(level, &id)?;
-            let json = archive
-                .index()
-                .related_json(DEFAULT_TENANT, level, &id, child_level, expand, view())
-                .map_err(ArchiveError::from)?;
-            json.ok_or_else(|| not_found(level, id))
-        })?;
-        Ok(handle)
-    }
-
-    fn parent<'py>(
-        &self,
-        py: Python<'py>,
-        level: &str,
-        public_id: &str,
-        parent_level: &str,
-    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let (level, parent_level) = (level_of(level)?, level_of(parent_level)?);
-        let Ok(id) = public_id.parse::<PublicId>() else {
-            return Ok(None);
-        };
-        let archive = self.archive()?;
-        let json = py.detach(|| {
-            let index = archive.index();
-            index.related_json(DEFAULT_TENANT, level, &id, parent_level, true, view())
-        });
-        inline(py, json)
     }
 
     fn delete(&self, level: &str, public_id: &str) -> PyResult<u64> {
@@ -247,15 +178,6 @@ impl CoreArchive {
         let json = py.detach(|| archive.index().statistics_json(DEFAULT_TENANT));
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(PyBytes::new(py, &json))
-    }
-
-    fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
-        let request: FindRequest = parse(&query_json, "query_json")?;
-        let handle = self.spawn(move |archive| {
-            let json = vna_node::find_json(archive.index(), DEFAULT_TENANT, &request, view())?;
-            Ok(json)
-        })?;
-        Ok(handle)
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -509,12 +431,12 @@ pub(crate) fn argument(name: &str, found: &str, right: &str) -> BoundaryError {
     BoundaryError::Argument(format!("{name} is {found:?}; it must be {right}"))
 }
 
-fn level_of(name: &str) -> Result<Level, BoundaryError> {
+pub(crate) fn level_of(name: &str) -> Result<Level, BoundaryError> {
     vna_node::level_named(name)
         .ok_or_else(|| argument("level", name, "patients, studies, series or instances"))
 }
 
-fn id_of(level: Level, public_id: &str) -> Result<PublicId, BoundaryError> {
+pub(crate) fn id_of(level: Level, public_id: &str) -> Result<PublicId, BoundaryError> {
     public_id.parse().map_err(|_| no_id(level, public_id))
 }
 
@@ -526,17 +448,8 @@ fn no_id(level: Level, public_id: &str) -> BoundaryError {
     }
 }
 
-fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
+pub(crate) fn not_found(level: Level, public_id: PublicId) -> BoundaryError {
     ArchiveError::NotFound { level, public_id }.into()
-}
-
-/// The answer of a look-up that was made inline.
-fn inline<'py>(
-    py: Python<'py>,
-    json: Result<Option<Vec<u8>>, IndexError>,
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
-    Ok(json.map(|json| PyBytes::new(py, &json)))
 }
 
 fn deletion(level: Level, id: PublicId, outcome: &Became) -> Outcome {

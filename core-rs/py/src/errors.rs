@@ -4,21 +4,25 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
-use vna_node::{ArchiveError, Refusal, UploadError};
+use vna_node::{ArchiveError, Refusal, UploadError, Wrong};
 use vna_store::StoreError;
 
 pyo3::import_exception!(vna.errors, AlreadyOpen);
 pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
+pyo3::import_exception!(vna.errors, DeadlineExceeded);
 pyo3::import_exception!(vna.errors, EncodingError);
 pyo3::import_exception!(vna.errors, NotFound);
 pyo3::import_exception!(vna.errors, NotImplementedYet);
+pyo3::import_exception!(vna.errors, OutOfRange);
 pyo3::import_exception!(vna.errors, OutOfStorage);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
 pyo3::import_exception!(vna.errors, TooLarge);
 pyo3::import_exception!(vna.errors, UnsupportedMediaType);
+pyo3::import_exception!(vna.errors, UnknownTag);
+pyo3::import_exception!(vna.errors, UnknownItem);
 
 /// What can go wrong on the way between Python and the core.
 #[derive(Debug)]
@@ -105,6 +109,12 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::Dictionary(_) | ArchiveError::Policy { .. } => {
             SettingsError::new_err((message, code))
         }
+        ArchiveError::Find(problem) => match problem.wrong {
+            Wrong::Request => BadRequest::new_err((message, code)),
+            Wrong::Range => OutOfRange::new_err((message, code)),
+            Wrong::Tag => UnknownTag::new_err((message, code)),
+            Wrong::Metadata => UnknownItem::new_err((message, code)),
+        },
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
 }
@@ -141,6 +151,7 @@ fn index_error(error: &IndexError, message: String, code: &'static str) -> PyErr
     match error {
         IndexError::Full => OutOfStorage::new_err((message, code)),
         IndexError::BadQuery { .. } => BadRequest::new_err((message, code)),
+        IndexError::Deadline => DeadlineExceeded::new_err((message, code)),
         IndexError::EmptyUid { .. } => EncodingError::new_err((message, code)),
         IndexError::Corrupt { .. }
         | IndexError::Missing { .. }

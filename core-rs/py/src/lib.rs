@@ -7,6 +7,7 @@ mod dicom;
 mod dictionary;
 mod dump;
 mod errors;
+mod find;
 mod http;
 mod log;
 mod model;

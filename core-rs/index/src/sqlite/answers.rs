@@ -1,14 +1,18 @@
 //! Answers of readers: lists, relatives, metadata, statistics, places of bytes.
 
+use super::compile::{join_above, join_below};
 use super::keys::{KeyKind, candidates};
 use super::read::Snapshot;
-use super::resource::{self, one};
+use super::resource;
+use super::source::table;
+use super::write;
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{BlobRow, IndexError, Located, Page, Statistics, View};
+use crate::{BlobRow, IndexError, Located, Page, Shape, Statistics, View};
 use rusqlite::{OptionalExtension, Row, params};
-use vna_dicom::{Level, PublicId, main_tags};
+use std::collections::HashMap;
+use vna_dicom::{Level, PublicId};
 
 /// `limit` of a page as SQL takes it.
 pub(crate) fn sql_limit(page: Page) -> (i64, i64) {
@@ -20,41 +24,24 @@ pub(crate) fn sql_limit(page: Page) -> (i64, i64) {
     (limit, i64::try_from(page.since).unwrap_or(i64::MAX))
 }
 
+/// The resources of a level, a page of them.
 pub(crate) fn list(
     snapshot: &Snapshot<'_>,
     tenant: i64,
     level: Level,
     page: Page,
-    expand: Option<View>,
+    shape: Option<&Shape>,
+    view: View,
 ) -> Result<Vec<u8>, IndexError> {
-    let sql = match level {
-        Level::Patient => {
-            "SELECT id, public_id FROM patient WHERE tenant = ?1 AND state = 0 ORDER BY id LIMIT ?2 OFFSET ?3"
-        }
-        Level::Study => {
-            "SELECT study.id, study.public_id FROM study CROSS JOIN patient ON patient.id = study.patient
-             WHERE study.tenant = ?1 AND study.state = 0 AND patient.state = 0
-             ORDER BY study.id LIMIT ?2 OFFSET ?3"
-        }
-        Level::Series => {
-            "SELECT series.id, series.public_id
-             FROM series CROSS JOIN study ON study.id = series.study
-                  CROSS JOIN patient ON patient.id = study.patient
-             WHERE series.tenant = ?1 AND series.state = 0 AND study.state = 0 AND patient.state = 0
-             ORDER BY series.id LIMIT ?2 OFFSET ?3"
-        }
-        Level::Instance => {
-            "SELECT instance.id, instance.public_id
-             FROM instance CROSS JOIN series ON series.id = instance.series
-                  CROSS JOIN study ON study.id = series.study
-                  CROSS JOIN patient ON patient.id = study.patient
-             WHERE instance.tenant = ?1 AND instance.state = 0 AND series.state = 0 AND study.state = 0
-               AND patient.state = 0
-             ORDER BY instance.id LIMIT ?2 OFFSET ?3"
-        }
-    };
+    let own = table(level);
+    let above = || Level::ALL.into_iter().rev().filter(move |at| *at < level);
+    let mut sql = format!("SELECT {own}.id, {own}.public_id FROM {own}");
+    above().for_each(|at| sql.push_str(join_above(at)));
+    sql.push_str(&format!(" WHERE {own}.tenant = ?1 AND {own}.state = 0"));
+    above().for_each(|at| sql.push_str(&format!(" AND {}.state = 0", table(at))));
+    sql.push_str(&format!(" ORDER BY {own}.id LIMIT ?2 OFFSET ?3"));
     let (limit, since) = sql_limit(page);
-    array(snapshot, sql, (tenant, limit, since), level, expand)
+    array(snapshot, &sql, (tenant, limit, since), level, shape, view)
 }
 
 /// The ids, or objects, that a statement gives.
@@ -63,26 +50,25 @@ fn array(
     sql: &str,
     values: impl rusqlite::Params,
     level: Level,
-    expand: Option<View>,
+    shape: Option<&Shape>,
+    view: View,
 ) -> Result<Vec<u8>, IndexError> {
     const DOING: &str = "listing resources";
     let mut statement = snapshot.connection.prepare_cached(sql).doing(DOING)?;
     let mut rows = statement.query(values).doing(DOING)?;
     let mut json = Json::new();
+    let mut ids: Vec<i64> = Vec::new();
     json.open(b'[');
     while let Some(row) = rows.next().doing(DOING)? {
-        match expand {
-            Some(view) => {
-                resource::write(
-                    snapshot.connection,
-                    level,
-                    row.get(0).doing(DOING)?,
-                    view,
-                    &mut json,
-                )?;
-            }
-            None => json.display(resource::public_id(row, 1)?),
+        if shape.is_some() {
+            ids.push(row.get(0).doing(DOING)?);
+        } else {
+            json.display(resource::public_id(row, 1)?);
+            json.check_size()?;
         }
+    }
+    if let Some(shape) = shape {
+        return write::array(snapshot, level, &ids, shape, view, &HashMap::new());
     }
     json.close(b']');
     Ok(json.finish())
@@ -93,52 +79,61 @@ pub(crate) fn single(
     tenant: i64,
     level: Level,
     id: &PublicId,
+    shape: &Shape,
     view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
-    let Some(found) = snapshot.resolve(tenant, level, id)? else {
-        return Ok(None);
-    };
-    let mut json = Json::new();
-    resource::write(snapshot.connection, level, found.id, view, &mut json)?;
-    Ok(Some(json.finish()))
+    match snapshot.resolve(tenant, level, id)? {
+        Some(found) => write::object(snapshot, level, found.id, shape, view),
+        None => Ok(None),
+    }
 }
 
-/// A statement for the live resources of level `below` under a resource of level `above`: id, public id.
-fn below_sql(above: Level, below: Level) -> String {
-    let column = match above {
-        Level::Patient => "study.patient",
-        Level::Study => "series.study",
-        Level::Series | Level::Instance => "instance.series",
+/// The live resources of level `below` under the resource `?1` of level `above`, as the end of a statement.
+fn below(above: Level, below: Level) -> String {
+    let lowest = above.child().unwrap_or(above);
+    let path = || {
+        Level::ALL
+            .into_iter()
+            .filter(move |at| *at > above && *at <= below)
     };
-    let joins = match (above, below) {
-        (Level::Patient, Level::Series) => "study JOIN series ON series.study = study.id",
-        (Level::Patient, Level::Instance) => {
-            "study JOIN series ON series.study = study.id JOIN instance ON instance.series = series.id"
-        }
-        (Level::Study, Level::Instance) => "series JOIN instance ON instance.series = series.id",
-        (_, Level::Study) => "study",
-        (_, Level::Series) => "series",
-        _ => "instance",
-    };
-    let table = table(below);
-    let mut sql = format!("SELECT {table}.id, {table}.public_id FROM {joins} WHERE {column} = ?1");
-    for level in Level::ALL
-        .into_iter()
-        .filter(|level| *level > above && *level <= below)
-    {
-        sql.push_str(&format!(" AND {}.state = 0", self::table(level)));
+    let mut sql = format!("FROM {}", table(lowest));
+    for at in path().filter(|at| *at > lowest) {
+        sql.push_str(join_below(at));
     }
-    sql.push_str(&format!(" ORDER BY {table}.id LIMIT ?2 OFFSET ?3"));
+    sql.push_str(&format!(" WHERE {}.{} = ?1", table(lowest), table(above)));
+    path().for_each(|at| sql.push_str(&format!(" AND {}.state = 0", table(at))));
     sql
 }
 
-fn table(level: Level) -> &'static str {
-    match level {
-        Level::Patient => "patient",
-        Level::Study => "study",
-        Level::Series => "series",
-        Level::Instance => "instance",
+/// A statement for them: id, public id.
+fn below_sql(above: Level, lower: Level) -> String {
+    let own = table(lower);
+    format!(
+        "SELECT {own}.id, {own}.public_id {} ORDER BY {own}.id LIMIT ?2 OFFSET ?3",
+        below(above, lower)
+    )
+}
+
+/// The number of the resource at `at`, which is this one or one above.
+pub(crate) fn number(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    level: Level,
+    id: &PublicId,
+    at: Level,
+) -> Result<Option<i64>, IndexError> {
+    let Some(found) = snapshot.resolve(tenant, level, id)? else {
+        return Ok(None);
+    };
+    let (mut level, mut id, mut parent) = (level, found.id, found.parent);
+    while level > at {
+        let Some(above) = level.parent() else { break };
+        let Some((_, found)) = resource::row(snapshot.connection, above, parent)? else {
+            return Ok(None);
+        };
+        (level, id, parent) = (above, found.id, found.parent);
     }
+    Ok(Some(id))
 }
 
 pub(crate) fn related(
@@ -147,28 +142,35 @@ pub(crate) fn related(
     level: Level,
     id: &PublicId,
     related: Level,
-    expand: bool,
+    shape: Option<&Shape>,
     view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
-    let Some(found) = snapshot.resolve(tenant, level, id)? else {
-        return Ok(None);
-    };
     if related > level {
-        let sql = below_sql(level, related);
-        let values = (found.id, i64::MAX, 0);
-        return array(snapshot, &sql, values, related, expand.then_some(view)).map(Some);
-    }
-    let (mut at, mut id, mut parent) = (level, found.id, found.parent);
-    while at > related {
-        let Some(above) = at.parent() else { break };
-        let Some((_, found)) = resource::row(snapshot.connection, above, parent)? else {
+        let Some(found) = snapshot.resolve(tenant, level, id)? else {
             return Ok(None);
         };
-        (at, id, parent) = (above, found.id, found.parent);
+        let sql = below_sql(level, related);
+        let values = (found.id, i64::MAX, 0);
+        return array(snapshot, &sql, values, related, shape, view).map(Some);
     }
-    let mut json = Json::new();
-    resource::write(snapshot.connection, at, id, view, &mut json)?;
-    Ok(Some(json.finish()))
+    let whole = Shape::whole();
+    match number(snapshot, tenant, level, id, related)? {
+        Some(number) => write::object(snapshot, related, number, shape.unwrap_or(&whole), view),
+        None => Ok(None),
+    }
+}
+
+/// The metadata of a resource, by number.
+pub(crate) fn metadata(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    level: Level,
+    id: &PublicId,
+) -> Result<Option<Vec<(i64, String)>>, IndexError> {
+    match snapshot.resolve(tenant, level, id)? {
+        Some(found) => write::metadata(snapshot, level, found.id),
+        None => Ok(None),
+    }
 }
 
 pub(crate) fn statistics(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Statistics, IndexError> {
@@ -246,139 +248,6 @@ pub(crate) fn resource_statistics(
     write_size(&mut json, "UncompressedSize", found.plain_bytes);
     json.close(b'}');
     Ok(Some(json.finish()))
-}
-
-/// Names of the metadata types that are stored by number; others show their number.
-fn metadata_name(number: i64) -> Option<&'static str> {
-    Some(match number {
-        1 => "IndexInSeries",
-        2 => "ReceptionDate",
-        3 => "RemoteAET",
-        4 => "ExpectedNumberOfInstances",
-        5 => "ModifiedFrom",
-        6 => "AnonymizedFrom",
-        7 => "LastUpdate",
-        8 => "Origin",
-        9 => "TransferSyntax",
-        10 => "SopClassUid",
-        11 => "RemoteIP",
-        12 => "CalledAET",
-        13 => "HttpUsername",
-        14 => "PixelDataOffset",
-        15 => "MainDicomTagsSignature",
-        16 => "MainDicomSequences",
-        17 => "PixelDataVR",
-        _ => return None,
-    })
-}
-
-pub(crate) fn metadata(
-    snapshot: &Snapshot<'_>,
-    tenant: i64,
-    level: Level,
-    id: &PublicId,
-) -> Result<Option<Vec<u8>>, IndexError> {
-    const DOING: &str = "reading metadata";
-    let Some(found) = snapshot.resolve(tenant, level, id)? else {
-        return Ok(None);
-    };
-    let mut values: Vec<(String, String)> = Vec::new();
-    let mut add = |name: &str, value: String| values.push((name.to_owned(), value));
-    let signature: Vec<String> = main_tags(level)
-        .iter()
-        .map(|tag| format!("{:04x},{:04x}", tag.0, tag.1))
-        .collect();
-    add("MainDicomTagsSignature", signature.join(";"));
-    match level {
-        Level::Patient => add("LastUpdate", last_update(snapshot, "patient", found.id)?),
-        Level::Study => add("LastUpdate", last_update(snapshot, "study", found.id)?),
-        Level::Series => {
-            add("LastUpdate", last_update(snapshot, "series", found.id)?);
-            const SQL: &str = "SELECT expected, (SELECT calling_ae FROM instance
-                                   JOIN origin ON origin.id = instance.origin
-                                   WHERE instance.series = series.id ORDER BY instance.id LIMIT 1)
-                               FROM series WHERE id = ?1";
-            one(snapshot.connection, SQL, found.id, |row| {
-                if let Some(expected) = row.get::<_, Option<i64>>(0).doing(DOING)? {
-                    add("ExpectedNumberOfInstances", expected.to_string());
-                }
-                add(
-                    "RemoteAET",
-                    row.get::<_, Option<String>>(1)
-                        .doing(DOING)?
-                        .unwrap_or_default(),
-                );
-                Ok(())
-            })?;
-        }
-        Level::Instance => instance_metadata(snapshot, found.id, &mut add)?,
-    }
-    let mut statement = snapshot
-        .connection
-        .prepare_cached("SELECT type, value FROM metadata WHERE resource = ?1")
-        .doing(DOING)?;
-    let mut rows = statement.query(params![found.id]).doing(DOING)?;
-    while let Some(row) = rows.next().doing(DOING)? {
-        let number: i64 = row.get(0).doing(DOING)?;
-        let name = metadata_name(number).map_or_else(|| number.to_string(), str::to_owned);
-        values.push((name, row.get(1).doing(DOING)?));
-    }
-    values.sort();
-    let mut json = Json::new();
-    json.open(b'{');
-    for (name, value) in &values {
-        json.name(name).text(value);
-    }
-    json.close(b'}');
-    Ok(Some(json.finish()))
-}
-
-fn last_update(snapshot: &Snapshot<'_>, table: &str, id: i64) -> Result<String, IndexError> {
-    let sql = format!("SELECT last_update_us FROM {table} WHERE id = ?1");
-    one(snapshot.connection, &sql, id, |row| {
-        let mut text = String::new();
-        crate::time::write_compact(row.get(0).doing("reading a time")?, &mut text);
-        Ok(text)
-    })
-}
-
-fn instance_metadata(
-    snapshot: &Snapshot<'_>,
-    id: i64,
-    add: &mut impl FnMut(&str, String),
-) -> Result<(), IndexError> {
-    const DOING: &str = "reading metadata of an instance";
-    const SQL: &str =
-        "SELECT index_in_series, received_us, pixel_offset, sop_class.text, syntax.text, way_in,
-                              calling_ae, called_ae, address, user
-                       FROM instance JOIN word AS sop_class ON sop_class.id = instance.sop_class
-                            JOIN word AS syntax ON syntax.id = instance.syntax
-                            JOIN origin ON origin.id = instance.origin
-                       WHERE instance.id = ?1";
-    one(snapshot.connection, SQL, id, |row| {
-        let text = |at| row.get::<_, String>(at).doing(DOING);
-        if let Some(index) = row.get::<_, Option<i64>>(0).doing(DOING)? {
-            add("IndexInSeries", index.to_string());
-        }
-        let mut received = String::new();
-        crate::time::write_compact(row.get(1).doing(DOING)?, &mut received);
-        add("ReceptionDate", received);
-        if let Some(offset) = row.get::<_, Option<i64>>(2).doing(DOING)? {
-            add("PixelDataOffset", offset.to_string());
-        }
-        add("SopClassUid", text(3)?);
-        add("TransferSyntax", text(4)?);
-        let way_in = text(5)?;
-        if way_in == "DicomProtocol" {
-            add("CalledAET", text(7)?);
-        } else {
-            add("HttpUsername", text(9)?);
-        }
-        add("Origin", way_in);
-        add("RemoteAET", text(6)?);
-        add("RemoteIP", text(8)?);
-        Ok(())
-    })
 }
 
 pub(crate) fn lookup(
@@ -469,11 +338,14 @@ fn located(row: &Row<'_>) -> Result<Located, rusqlite::Error> {
     })
 }
 
-fn located_sql(source: &str) -> String {
+/// Columns that [`located`] reads.
+const LOCATED_COLUMNS: usize = 18;
+
+fn located_sql(source: &str, more: &str) -> String {
     format!(
         "SELECT {BLOB_COLUMNS}, instance.public_id, instance.file_size, instance.sop_uid, sop_class.text,
                 syntax.text, instance.data_set_offset, instance.pixel_offset, instance.frames,
-                instance.received_us
+                instance.received_us{more}
          FROM {source} JOIN instance ON instance.id = chosen.id JOIN blob ON blob.id = instance.blob
               JOIN word AS sop_class ON sop_class.id = instance.sop_class
               JOIN word AS syntax ON syntax.id = instance.syntax"
@@ -490,7 +362,7 @@ pub(crate) fn locate(
     };
     snapshot
         .connection
-        .prepare_cached(&located_sql("(SELECT ?1 AS id) AS chosen"))
+        .prepare_cached(&located_sql("(SELECT ?1 AS id) AS chosen", ""))
         .and_then(|mut statement| statement.query_row(params![found.id], located))
         .map(Some)
         .doing("locating an instance")
@@ -520,7 +392,7 @@ pub(crate) fn locate_below(
     let (limit, since) = sql_limit(page);
     snapshot
         .connection
-        .prepare_cached(&format!("{} ORDER BY chosen.id", located_sql(&chosen)))
+        .prepare_cached(&format!("{} ORDER BY chosen.id", located_sql(&chosen, "")))
         .and_then(|mut statement| {
             statement
                 .query_map(params![found.id, limit, since], located)?
@@ -528,6 +400,76 @@ pub(crate) fn locate_below(
         })
         .map(Some)
         .doing("locating instances")
+}
+
+/// The first live instance of a resource in the order of arrival, as an expression.
+fn first_instance(level: Level, id: &str) -> String {
+    let first = |series: &str| {
+        format!(
+            "(SELECT first.id FROM instance AS first WHERE first.series = {series} AND first.state = 0
+              ORDER BY first.id LIMIT 1)"
+        )
+    };
+    match level {
+        Level::Instance => id.to_owned(),
+        Level::Series => first(id),
+        Level::Study => format!(
+            "(SELECT min({}) FROM series AS s WHERE s.study = {id} AND s.state = 0)",
+            first("s.id")
+        ),
+        Level::Patient => format!(
+            "(SELECT min({}) FROM study AS u JOIN series AS s ON s.study = u.id
+              WHERE u.patient = {id} AND u.state = 0 AND s.state = 0)",
+            first("s.id")
+        ),
+    }
+}
+
+/// What lies where of `chosen`, a table of numbers and instances.
+fn located_of(
+    snapshot: &Snapshot<'_>,
+    chosen: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<(i64, Located)>, IndexError> {
+    let sql = located_sql(&format!("({chosen}) AS chosen"), ", chosen.number");
+    snapshot
+        .connection
+        .prepare_cached(&format!("{sql} ORDER BY chosen.number"))
+        .and_then(|mut statement| {
+            statement
+                .query_map(values, |row| Ok((row.get(LOCATED_COLUMNS)?, located(row)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .doing("locating first instances")
+}
+
+/// For each resource that has one, its number and its first instance.
+pub(crate) fn first_instances(
+    snapshot: &Snapshot<'_>,
+    level: Level,
+    ids: &[i64],
+) -> Result<Vec<(i64, Located)>, IndexError> {
+    let first = first_instance(level, "list.value");
+    let chosen = format!("SELECT list.value AS number, {first} AS id FROM rarray(?1) AS list");
+    located_of(snapshot, &chosen, params![super::candidates::array(ids)])
+}
+
+/// The same for resources of level `at` under one of `level`, behind the number `after`.
+pub(crate) fn first_instances_below(
+    snapshot: &Snapshot<'_>,
+    (level, id): (Level, i64),
+    at: Level,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<(i64, Located)>, IndexError> {
+    let (limit, _) = sql_limit(Page { since: 0, limit });
+    let own = table(at);
+    let first = first_instance(at, &format!("{own}.id"));
+    let chosen = format!(
+        "SELECT {own}.id AS number, {first} AS id {} AND {own}.id > ?2 ORDER BY {own}.id LIMIT ?3",
+        below(level, at)
+    );
+    located_of(snapshot, &chosen, params![id, after, limit])
 }
 
 pub(crate) fn blobs_in(

@@ -2,14 +2,17 @@
 //!
 //! A set is a superset of what its key matches; each row is compared afterwards.
 
+use super::compile::{Below, Condition, Plan, join_above};
 use super::keys::{KeyKind, candidates};
 use super::read::Snapshot;
+use super::source::table;
 use super::terms::{self, Field};
 use crate::error::Doing;
-use crate::matching::{Matcher, Pattern};
+use crate::matching::{Matcher, Pattern, Texts};
 use crate::{IndexError, LabelConstraint, Query};
 use rusqlite::types::Value;
 use rusqlite::{params, vtab::array};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use vna_dicom::{Level, Tag, tags as t};
 
@@ -58,7 +61,7 @@ pub(crate) fn array(ids: &[i64]) -> array::Array {
 pub(crate) fn sets(
     snapshot: &Snapshot<'_>,
     query: &Query,
-    keys: &[(Tag, Matcher)],
+    plan: &Plan,
 ) -> Result<Option<Sets>, IndexError> {
     let mut sets = Sets::default();
     let mut parents: [Vec<i64>; 4] = Default::default();
@@ -83,8 +86,11 @@ pub(crate) fn sets(
             return Ok(None);
         }
     }
-    for (tag, matcher) in keys {
+    for Condition { tag, matcher, .. } in &plan.keys {
         by_key(snapshot, query, *tag, matcher, &mut sets)?;
+    }
+    if let Some(below) = &plan.below {
+        by_uid_below(snapshot, query, below, &mut sets)?;
     }
     if let Some(filter) = &query.labels {
         let labelled = |label: &str| -> Result<Vec<i64>, IndexError> {
@@ -107,7 +113,7 @@ pub(crate) fn sets(
                 }
                 sets.restrict(query.level, any);
             }
-            LabelConstraint::Any | LabelConstraint::None => {} // the second is a condition; see find.rs
+            LabelConstraint::Any | LabelConstraint::None => {} // the second is a condition; see compile.rs
         }
     }
     Ok(Some(sets))
@@ -132,7 +138,7 @@ fn by_key(
     matcher: &Matcher,
     sets: &mut Sets,
 ) -> Result<(), IndexError> {
-    let by_hash = |kind, texts: &[String]| -> Result<Vec<i64>, IndexError> {
+    let by_hash = |kind, texts: &BTreeSet<String>| -> Result<Vec<i64>, IndexError> {
         let mut found = Vec::new();
         for text in texts {
             let hash = snapshot.hasher.text(query.tenant, kind, text);
@@ -150,28 +156,27 @@ fn by_key(
         (t::SOP_INSTANCE_UID, Matcher::OneOf(uids)) => {
             sets.restrict(Level::Instance, by_hash(KeyKind::SopUid, uids)?);
         }
-        (t::PATIENT_ID | t::ACCESSION_NUMBER, Matcher::WholeText(patterns)) => {
+        (t::PATIENT_ID | t::ACCESSION_NUMBER, Matcher::WholeText(texts)) => {
             let (level, kind, field) = match tag {
                 t::PATIENT_ID => (Level::Patient, KeyKind::PatientId, Field::PatientId),
                 _ => (Level::Study, KeyKind::Accession, Field::AccessionNumber),
             };
-            let exact: Option<Vec<String>> = patterns.iter().map(Pattern::exact).collect();
-            match exact {
-                Some(texts) => sets.restrict(level, by_hash(kind, &texts)?),
+            match texts.exact() {
+                Some(texts) => sets.restrict(level, by_hash(kind, texts)?),
                 None => {
-                    if let Some(found) = search(snapshot, field, patterns)? {
+                    if let Some(found) = search(snapshot, field, &texts.prefilter())? {
                         sets.restrict(level, found);
                     }
                 }
             }
         }
-        (t::STUDY_DESCRIPTION, Matcher::Text(patterns)) => {
-            if let Some(found) = search(snapshot, Field::StudyDescription, patterns)? {
+        (t::STUDY_DESCRIPTION, Matcher::Text(texts)) => {
+            if let Some(found) = search(snapshot, Field::StudyDescription, &texts.prefilter())? {
                 sets.restrict(Level::Study, found);
             }
         }
-        (t::STUDY_ID, Matcher::Text(patterns)) => {
-            if let Some(found) = search(snapshot, Field::StudyId, patterns)? {
+        (t::STUDY_ID, Matcher::Text(texts)) => {
+            if let Some(found) = search(snapshot, Field::StudyId, &texts.prefilter())? {
                 sets.restrict(Level::Study, found);
             }
         }
@@ -187,14 +192,51 @@ fn by_key(
                 let Some(group) = name.groups.iter().flatten().next() else {
                     return Ok(());
                 };
-                if *case_sensitive && group.has_question_mark() {
-                    return Ok(()); // one character may be two when it is folded, or none
-                }
-                patterns.push(group.folded());
+                patterns.push(match case_sensitive {
+                    true => group.folded_loosely(),
+                    false => group.folded(),
+                });
             }
-            by_name(snapshot, query, tag, &patterns, sets)?;
+            by_name(snapshot, query, tag, &Texts::folded(patterns), sets)?;
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Resources above what has a UID that is asked for.
+fn by_uid_below(
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    below: &Below,
+    sets: &mut Sets,
+) -> Result<(), IndexError> {
+    for Condition { tag, matcher, .. } in &below.keys {
+        let (level, kind) = match *tag {
+            t::STUDY_INSTANCE_UID => (Level::Study, KeyKind::StudyUid),
+            t::SERIES_INSTANCE_UID => (Level::Series, KeyKind::SeriesUid),
+            t::SOP_INSTANCE_UID => (Level::Instance, KeyKind::SopUid),
+            _ => continue,
+        };
+        let Matcher::OneOf(uids) = matcher else {
+            continue;
+        };
+        let mut found = Vec::new();
+        for uid in uids {
+            let hash = snapshot.hasher.text(query.tenant, kind, uid);
+            found.extend(candidates(snapshot.connection, snapshot.tail, hash)?);
+        }
+        let mut sql = format!(
+            "SELECT {0}.id FROM rarray(?1) AS chosen CROSS JOIN {1} ON {1}.id = chosen.value",
+            table(query.level),
+            table(level)
+        );
+        for at in Level::ALL.into_iter().rev() {
+            if at < level && at >= query.level {
+                sql.push_str(join_above(at));
+            }
+        }
+        sets.restrict(query.level, ids(snapshot, &sql, params![array(&found)])?);
     }
     Ok(())
 }
@@ -203,16 +245,16 @@ fn by_name(
     snapshot: &Snapshot<'_>,
     query: &Query,
     tag: Tag,
-    patterns: &[Pattern],
+    names: &Texts,
     sets: &mut Sets,
 ) -> Result<(), IndexError> {
     if tag == t::REFERRING_PHYSICIAN_NAME {
-        if let Some(found) = search(snapshot, Field::ReferringPhysicianName, patterns)? {
+        if let Some(found) = search(snapshot, Field::ReferringPhysicianName, names)? {
             sets.restrict(Level::Study, found);
         }
         return Ok(());
     }
-    let Some(patients) = search(snapshot, Field::PatientName, patterns)? else {
+    let Some(patients) = search(snapshot, Field::PatientName, names)? else {
         return Ok(());
     };
     if query.level == Level::Patient {
@@ -220,7 +262,7 @@ fn by_name(
         return Ok(());
     }
     // Studies of these patients, and those that came with another name: see terms.rs (4).
-    let Some(mut studies) = search(snapshot, Field::StudyPatientName, patterns)? else {
+    let Some(mut studies) = search(snapshot, Field::StudyPatientName, names)? else {
         return Ok(());
     };
     studies.extend(ids(
@@ -232,14 +274,15 @@ fn by_name(
     Ok(())
 }
 
-/// Resources with a value of the field that one of the patterns matches, and a few more; `None` if the patterns
-/// hold no text to search for.
+/// Resources with a value of the field that one of the texts matches, and a few more; `None` if a text holds nothing
+/// to search for.
 fn search(
     snapshot: &Snapshot<'_>,
     field: Field,
-    patterns: &[Pattern],
+    texts: &Texts,
 ) -> Result<Option<Vec<i64>>, IndexError> {
-    if patterns.iter().any(|pattern| pattern.pieces().is_empty()) {
+    let (exact, wild) = texts.parts();
+    if exact.contains("") || wild.iter().any(|pattern| pattern.pieces().is_empty()) {
         return Ok(None);
     }
     let mut found = ids(
@@ -247,15 +290,16 @@ fn search(
         "SELECT resource FROM term WHERE field = ?1 AND value = ''",
         params![field.long()],
     )?;
-    for pattern in patterns {
+    for text in exact {
+        found.extend(ids(
+            snapshot,
+            "SELECT resource FROM term WHERE field = ?1 AND value = ?2",
+            params![field.number(), text],
+        )?);
+    }
+    for pattern in wild {
         let prefix = pattern.prefix();
-        if let Some(text) = pattern.exact() {
-            found.extend(ids(
-                snapshot,
-                "SELECT resource FROM term WHERE field = ?1 AND value = ?2",
-                params![field.number(), text],
-            )?);
-        } else if prefix.is_empty() {
+        if prefix.is_empty() {
             inside(snapshot, field, pattern, &mut found)?;
         } else {
             let sql =
@@ -271,8 +315,9 @@ fn search(
             )?;
         }
     }
-    let wanted = |text: &str| patterns.iter().any(|pattern| pattern.matches(text));
-    snapshot.terms.find(field, &wanted, &mut found);
+    snapshot
+        .terms
+        .find(field, &|text| texts.has(text), &mut found);
     Ok(Some(found))
 }
 

@@ -1,103 +1,151 @@
 //! A query becomes one SQL statement.
 
 use super::candidates::{Sets, array};
+use super::source::{Source, source, table};
 use crate::matching::Matcher;
-use crate::{Key, LabelConstraint, Order, OrderAs, OrderBy, Query};
+use crate::{
+    HeaderKeys, IndexError, Key, LabelConstraint, Order, OrderAs, OrderBy, Query, metadata,
+};
 use rusqlite::ToSql;
-use vna_dicom::{Level, Tag, main_tags, tags as t};
+use rusqlite::types::Value;
+use rusqlite::vtab::array::Array;
+use std::rc::Rc;
+use vna_dicom::{Level, Tag, attribute_level, tags as t};
 
-const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
-const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
-
-/// Where the value of a key is found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Source {
-    /// Among the packed tags of a level; the patient's below patient level are those of the study.
-    Packed(Level),
-    /// The UID of a level.
-    Uid(Level),
-    /// (0010,0021).
-    Issuer,
-    /// (0008,0016).
-    SopClass,
-    /// Any series of the study.
-    Modalities,
-    /// Any instance of the study.
-    SopClasses,
+/// What a value must match.
+pub(crate) struct Condition {
+    pub(crate) tag: Tag,
+    pub(crate) matcher: Matcher,
+    pub(crate) source: Source,
 }
 
-/// Where the index has the value that a key of a query at `level` is compared with.
-fn source(level: Level, tag: Tag) -> Option<Source> {
-    match tag {
-        t::STUDY_INSTANCE_UID if level >= Level::Study => return Some(Source::Uid(Level::Study)),
-        t::SERIES_INSTANCE_UID if level >= Level::Series => {
-            return Some(Source::Uid(Level::Series));
-        }
-        t::SOP_INSTANCE_UID if level == Level::Instance => {
-            return Some(Source::Uid(Level::Instance));
-        }
-        t::SOP_CLASS_UID if level == Level::Instance => return Some(Source::SopClass),
-        t::ISSUER_OF_PATIENT_ID => return Some(Source::Issuer),
-        MODALITIES_IN_STUDY if level >= Level::Study => return Some(Source::Modalities),
-        // Not a key of this level, but often sent, and there is only one thing that it can mean.
-        t::MODALITY if level == Level::Study => return Some(Source::Modalities),
-        SOP_CLASSES_IN_STUDY if level >= Level::Study => return Some(Source::SopClasses),
-        t::STUDY_INSTANCE_UID | t::SERIES_INSTANCE_UID | t::SOP_INSTANCE_UID => return None,
-        _ => {}
-    }
-    let nearest = Level::ALL
-        .into_iter()
-        .rev()
-        .filter(|at| *at <= level)
-        .find(|at| main_tags(*at).contains(&tag))?;
-    Some(Source::Packed(nearest))
+/// Conditions on one resource of a level below that of the query.
+pub(crate) struct Below {
+    pub(crate) level: Level,
+    pub(crate) keys: Vec<Condition>,
 }
 
 /// A query, taken apart.
+#[derive(Default)]
 pub(crate) struct Plan {
-    pub(crate) keys: Vec<(Tag, Matcher)>,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) needs_headers: Vec<Key>,
+    pub(crate) keys: Vec<Condition>,
+    pub(crate) below: Option<Below>,
+    pub(crate) headers: HeaderKeys,
 }
 
-pub(crate) fn plan(query: &Query) -> Plan {
-    let mut plan = Plan {
-        keys: Vec::new(),
-        sources: Vec::new(),
-        needs_headers: Vec::new(),
-    };
+/// Things that one key may ask for that are tried one after the other, such as texts with wildcards: each is compared
+/// with each candidate. More are a mistake, or meant to keep the server busy.
+const MAX_TRIES: usize = 1_000;
+
+pub(crate) fn plan(query: &Query) -> Result<Plan, IndexError> {
+    let mut plan = Plan::default();
+    let mut lower: Vec<(Level, &Key, Matcher)> = Vec::new();
     for key in &query.keys {
-        let matcher = Matcher::new(key.tag, &key.value, query.case_sensitive_pn);
+        let matcher = checked(Matcher::new(key.tag, &key.value, query.case), || {
+            key.tag.to_string()
+        })?;
         if matcher == Matcher::Universal {
             continue;
         }
-        match source(query.level, key.tag) {
-            Some(source) => {
-                plan.keys.push((key.tag, matcher));
-                plan.sources.push(source);
-            }
-            None => plan.needs_headers.push(key.clone()),
+        let level = key_level(query.level, key.tag);
+        if level > query.level {
+            lower.push((level, key, matcher));
+        } else if let Some(source) = source(query.level, key.tag) {
+            let tag = key.tag;
+            plan.keys.push(Condition {
+                tag,
+                matcher,
+                source,
+            });
+        } else {
+            plan.headers.own.push(key.clone());
         }
     }
-    plan
-}
-
-fn table(level: Level) -> &'static str {
-    match level {
-        Level::Patient => "patient",
-        Level::Study => "study",
-        Level::Series => "series",
-        Level::Instance => "instance",
+    plan_below(query, lower, &mut plan);
+    for (number, pattern) in &query.metadata {
+        let name = || metadata::metadata_name(*number).into_owned();
+        // Metadata are texts, whatever the archive knows them as.
+        let matcher = checked(Matcher::new(METADATA, pattern, query.case), name)?;
+        if matcher != Matcher::Universal || pattern.contains('*') {
+            plan.keys.push(Condition {
+                tag: METADATA,
+                matcher: match matcher {
+                    Matcher::Universal => Matcher::Present,
+                    other => other,
+                },
+                source: Source::Metadata(*number),
+            });
+        }
     }
+    Ok(plan)
 }
 
-/// The packed tags of a level in a statement at `level`: those of the patient come with the study below it.
-fn tags_column(query: Level, of: Level) -> &'static str {
-    match of {
-        Level::Patient if query == Level::Patient => "patient.tags",
-        Level::Patient | Level::Study => "study.tags",
-        Level::Series => "series.tags",
-        Level::Instance => "instance.tags",
+/// Stands for metadata where a tag is asked for: no element has this one.
+const METADATA: Tag = Tag(0xFFFF, 0xFFFF);
+
+fn checked(matcher: Matcher, name: impl FnOnce() -> String) -> Result<Matcher, IndexError> {
+    if matcher.tries() <= MAX_TRIES {
+        return Ok(matcher);
+    }
+    Err(IndexError::BadQuery {
+        problem: format!(
+            "{} asks for {} values, of names, numbers, spans or with wildcards; it takes {MAX_TRIES}",
+            name(),
+            matcher.tries()
+        ),
+    })
+}
+
+/// The level of the resource that a key speaks of: the nearest, for a tag of several.
+fn key_level(level: Level, tag: Tag) -> Level {
+    if source(level, tag).is_some() {
+        return level;
+    }
+    let lower = Level::ALL.into_iter().filter(|at| *at > level);
+    let indexed = lower.clone().find(|at| source(*at, tag).is_some());
+    indexed.unwrap_or_else(|| attribute_level(tag))
+}
+
+/// The keys of lower levels: one resource of the lowest must match them all.
+fn plan_below(query: &Query, lower: Vec<(Level, &Key, Matcher)>, plan: &mut Plan) {
+    let Some(level) = lower.iter().map(|(level, ..)| *level).max() else {
+        return;
+    };
+    // The classes of a series are known without a look at its instances.
+    if let [(_, key, matcher)] = lower.as_slice() {
+        let classes = match query.level {
+            Level::Series => Some(Source::SeriesClasses),
+            Level::Study => Some(Source::SopClasses),
+            _ => None,
+        };
+        if let Some(source) = classes.filter(|_| key.tag == t::SOP_CLASS_UID) {
+            plan.keys.push(Condition {
+                tag: key.tag,
+                matcher: matcher.clone(),
+                source,
+            });
+            return;
+        }
+    }
+    let mut keys = Vec::new();
+    let mut all_indexed = true;
+    for (_, key, matcher) in &lower {
+        match source(level, key.tag) {
+            Some(source) => keys.push(Condition {
+                tag: key.tag,
+                matcher: matcher.clone(),
+                source,
+            }),
+            None => all_indexed = false,
+        }
+    }
+    if !all_indexed {
+        let keys = lower.iter().map(|(_, key, _)| (*key).clone()).collect();
+        plan.headers.below = Some((level, keys));
+    }
+    // Also where headers must be read: it leaves fewer of them.
+    if !keys.is_empty() {
+        plan.below = Some(Below { level, keys });
     }
 }
 
@@ -113,38 +161,36 @@ impl Statement {
     }
 }
 
-/// Columns: the id; for each level down to the query's its public id; its tags and its UID; the issuer; the SOP
-/// class.
-fn columns(level: Level) -> String {
-    let mut columns = format!("{}.id", table(level));
-    let path = || Level::ALL.into_iter().filter(move |at| *at <= level);
-    for at in path() {
-        columns.push_str(&format!(", {}.public_id", table(at)));
+/// The table of `at`, joined to that of the level below.
+pub(crate) const fn join_above(at: Level) -> &'static str {
+    match at {
+        Level::Patient => " CROSS JOIN patient ON patient.id = study.patient",
+        Level::Study => " CROSS JOIN study ON study.id = series.study",
+        Level::Series | Level::Instance => " CROSS JOIN series ON series.id = instance.series",
     }
-    for at in path() {
-        columns.push_str(&format!(", {}", tags_column(level, at)));
-    }
-    for at in path() {
-        columns.push_str(match at {
-            Level::Patient => ", ''",
-            Level::Study => ", study.study_uid",
-            Level::Series => ", series.series_uid",
-            Level::Instance => ", instance.sop_uid",
-        });
-    }
-    columns.push_str(", patient.issuer");
-    if level == Level::Instance {
-        columns.push_str(", (SELECT text FROM word WHERE word.id = instance.sop_class)");
-    }
-    columns
 }
 
-pub(crate) fn compile(query: &Query, plan: &Plan, sets: &Sets) -> Statement {
+/// The table of `at`, joined to that of the level above.
+pub(crate) const fn join_below(at: Level) -> &'static str {
+    match at {
+        Level::Patient | Level::Study => " CROSS JOIN study ON study.patient = patient.id",
+        Level::Series => " CROSS JOIN series ON series.study = study.id",
+        Level::Instance => " CROSS JOIN instance ON instance.series = series.id",
+    }
+}
+
+/// The statement of a query. Its first columns are the id and the public id, then come the values of `plan.keys`.
+pub(crate) fn compile(query: &Query, plan: &Plan, sets: &Sets) -> Result<Statement, IndexError> {
     let level = query.level;
     let mut statement = Statement {
-        sql: format!("SELECT {} FROM ", columns(level)),
+        sql: format!("SELECT {0}.id, {0}.public_id", table(level)),
         values: Vec::new(),
     };
+    for key in &plan.keys {
+        statement.sql.push_str(", ");
+        statement.sql.push_str(&key.source.expression(level));
+    }
+    statement.sql.push_str(" FROM ");
     let dates = study_dates(query, plan);
     // Joined in the order in which it is written, from what is known to the rest.
     let first = match sets.smallest() {
@@ -166,21 +212,13 @@ pub(crate) fn compile(query: &Query, plan: &Plan, sets: &Sets) -> Statement {
         }
     };
     for at in Level::ALL.into_iter().rev().filter(|at| *at < first) {
-        statement.sql.push_str(match at {
-            Level::Patient => " CROSS JOIN patient ON patient.id = study.patient",
-            Level::Study => " CROSS JOIN study ON study.id = series.study",
-            _ => " CROSS JOIN series ON series.id = instance.series",
-        });
+        statement.sql.push_str(join_above(at));
     }
     for at in Level::ALL
         .into_iter()
         .filter(|at| *at > first && *at <= level)
     {
-        statement.sql.push_str(match at {
-            Level::Patient | Level::Study => " CROSS JOIN study ON study.patient = patient.id",
-            Level::Series => " CROSS JOIN series ON series.study = study.id",
-            Level::Instance => " CROSS JOIN instance ON instance.series = series.id",
-        });
+        statement.sql.push_str(join_below(at));
     }
     let tenant = statement.value(query.tenant);
     statement
@@ -205,8 +243,8 @@ pub(crate) fn compile(query: &Query, plan: &Plan, sets: &Sets) -> Statement {
     }
     conditions(query, &mut statement);
     let by_date = sets.smallest().is_none() && dates.is_some() && query.order.is_empty();
-    order(query, by_date, &mut statement);
-    statement
+    order(query, by_date, &mut statement)?;
+    Ok(statement)
 }
 
 /// The one span of days that the study must be in.
@@ -216,7 +254,7 @@ fn study_dates(query: &Query, plan: &Plan) -> Option<(i64, i64)> {
     }
     plan.keys
         .iter()
-        .find_map(|(tag, matcher)| match (*tag, matcher) {
+        .find_map(|key| match (key.tag, &key.matcher) {
             (t::STUDY_DATE, Matcher::Date(spans)) => {
                 let low = spans.iter().map(|(low, _)| *low).min()?;
                 let high = spans.iter().map(|(_, high)| *high).max()?;
@@ -234,30 +272,19 @@ fn conditions(query: &Query, statement: &mut Statement) {
         .filter(|filter| filter.constraint == LabelConstraint::None)
     {
         let mut any = format!("SELECT 1 FROM label WHERE label.resource = {id}");
-        for (i, label) in filter.labels.iter().enumerate() {
-            let value = statement.value(label.clone());
-            any.push_str(&format!(
-                "{}{value}",
-                if i == 0 { " AND label IN (" } else { ", " }
-            ));
+        if !filter.labels.is_empty() {
+            let labels = filter.labels.iter().cloned().map(Value::from).collect();
+            let labels: Array = Rc::new(labels);
+            let labels = statement.value(labels);
+            any.push_str(&format!(" AND label IN rarray({labels})"));
         }
-        any.push_str(if filter.labels.is_empty() { "" } else { ")" });
         statement.sql.push_str(&format!(" AND NOT EXISTS ({any})"));
-    }
-    for (number, pattern) in &query.metadata {
-        let number = statement.value(*number);
-        // GLOB has our wildcards and one more, `[`, which is taken for itself here.
-        let pattern = statement.value(pattern.replace('[', "[[]"));
-        statement.sql.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM metadata WHERE metadata.resource = {id}
-                          AND metadata.type = {number} AND metadata.value GLOB {pattern})"
-        ));
     }
 }
 
 /// Ends the statement with a total order. Ties, and all without a criterion, are in the order of arrival; where an
 /// index on dates is read, dates come first.
-fn order(query: &Query, by_date: bool, statement: &mut Statement) {
+fn order(query: &Query, by_date: bool, statement: &mut Statement) -> Result<(), IndexError> {
     statement.sql.push_str(" ORDER BY ");
     if by_date {
         statement.sql.push_str("study.study_date, ");
@@ -266,7 +293,7 @@ fn order(query: &Query, by_date: bool, statement: &mut Statement) {
         }
     }
     for criterion in &query.order {
-        let expression = order_expression(query.level, criterion, statement);
+        let expression = order_expression(query.level, criterion)?;
         let direction = if criterion.descending { " DESC" } else { "" };
         statement.sql.push_str(&format!(
             "({expression}) IS NULL, ({expression}){direction}, "
@@ -275,37 +302,30 @@ fn order(query: &Query, by_date: bool, statement: &mut Statement) {
     statement
         .sql
         .push_str(&format!("{}.id", table(query.level)));
+    Ok(())
 }
 
-fn order_expression(level: Level, criterion: &Order, statement: &mut Statement) -> String {
+fn order_expression(level: Level, criterion: &Order) -> Result<String, IndexError> {
     let text = match &criterion.by {
-        OrderBy::LastUpdate if level == Level::Instance => return "instance.received_us".into(),
-        OrderBy::LastUpdate => return format!("{}.last_update_us", table(level)),
-        OrderBy::Metadata(number) => {
-            let number = statement.value(*number);
-            format!(
-                "SELECT value FROM metadata WHERE resource = {}.id AND type = {number}",
-                table(level)
-            )
+        OrderBy::LastUpdate if level == Level::Instance => {
+            return Ok("instance.received_us".into());
         }
-        OrderBy::Tag(tag) => match source(level, *tag) {
-            Some(Source::Packed(at)) => {
-                let number = statement.value(i64::from(tag.to_u32()));
-                format!("vna_tag({}, {number})", tags_column(level, at))
-            }
-            Some(Source::Uid(Level::Study)) => "study.study_uid".into(),
-            Some(Source::Uid(Level::Series)) => "series.series_uid".into(),
-            Some(Source::Uid(_)) => "instance.sop_uid".into(),
-            Some(Source::Issuer) => "patient.issuer".into(),
-            Some(Source::SopClass) => {
-                "SELECT text FROM word WHERE word.id = instance.sop_class".into()
-            }
-            Some(Source::Modalities | Source::SopClasses) | None => "NULL".into(),
-        },
+        OrderBy::LastUpdate => return Ok(format!("{}.last_update_us", table(level))),
+        OrderBy::Metadata(number) => Source::Metadata(*number).expression(level),
+        OrderBy::Tag(tag) => {
+            let source = source(level, *tag).ok_or_else(|| IndexError::BadQuery {
+                problem: format!(
+                    "there is no order by {tag}: the index keeps no such tag of a {}",
+                    level.as_str()
+                ),
+            })?;
+            source.scalar(level, *tag)
+        }
     };
-    match criterion.compare_as {
-        OrderAs::Text => text,
+    Ok(match criterion.compare_as {
+        // As people order names: case and accents do not matter.
+        OrderAs::Text => format!("vna_fold({text})"),
         OrderAs::Int => format!("CAST(({text}) AS INTEGER)"),
         OrderAs::Float => format!("CAST(({text}) AS REAL)"),
-    }
+    })
 }

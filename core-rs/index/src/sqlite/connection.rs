@@ -6,9 +6,10 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Migrations, oldest first. A database has applied the first `user_version` of them.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../schema/0001_initial.sql"),
     include_str!("../../schema/0002_grace.sql"),
+    include_str!("../../schema/0003_folded_terms.sql"),
 ];
 
 /// "VNAi" in the file's header (offset 68), so that `file` and people know what it is.
@@ -144,6 +145,7 @@ fn migrate(connection: &Connection, mode: Mode) -> Result<(), IndexError> {
             known,
         });
     }
+    super::functions::register_fold(connection).doing(DOING)?;
     for (i, migration) in MIGRATIONS
         .iter()
         .enumerate()

@@ -1,150 +1,25 @@
-//! Queries: one statement a page, in a total order, each row compared with all keys.
+//! Queries: one statement, in a total order, each row compared with all keys.
 
 use super::candidates;
-use super::compile::{Plan, Source, compile, plan};
+use super::compile::{Below, Condition, Plan, compile, join_above, join_below, plan};
+use super::matched;
 use super::read::Snapshot;
-use super::resource;
-use super::tags::{self, Tags};
-use crate::bits::Unsigned;
+use super::source::table;
+use super::write;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::matching::Matcher;
-use crate::{Answer, IndexError, Key, Match, Query, View};
+use crate::{Answer, Found, HeaderKeys, IndexError, Page, Query, Shape, View};
 use rusqlite::{Row, ToSql, params};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
-use vna_dicom::{Level, PublicId, Tag, tags as t};
+use vna_dicom::{Level, PublicId};
 
 const DOING: &str = "answering a query";
 
-/// A row of the statement.
-struct Found<'r> {
-    row: &'r Row<'r>,
-    level: Level,
-}
-
-impl<'r> Found<'r> {
-    fn depth(&self) -> usize {
-        self.level as usize + 1
-    }
-
-    fn id(&self) -> Result<i64, IndexError> {
-        self.row.get(0).doing(DOING)
-    }
-
-    fn ids(&self) -> Result<Vec<PublicId>, IndexError> {
-        (0..self.depth())
-            .map(|at| resource::public_id(self.row, 1 + at))
-            .collect()
-    }
-
-    fn packed(&self, of: Level) -> Result<&'r [u8], IndexError> {
-        resource::packed(self.row, 1 + self.depth() + of as usize)
-    }
-
-    fn uid(&self, of: Level) -> Result<&'r str, IndexError> {
-        resource::text(self.row, 1 + 2 * self.depth() + of as usize)
-    }
-
-    fn issuer(&self) -> Result<&'r str, IndexError> {
-        resource::text(self.row, 1 + 3 * self.depth())
-    }
-
-    fn matches(
-        &self,
-        snapshot: &Snapshot<'_>,
-        tag: Tag,
-        matcher: &Matcher,
-        source: Source,
-    ) -> Result<bool, IndexError> {
-        Ok(match source {
-            Source::Packed(level) => matcher.matches(tags::find(self.packed(level)?, tag)),
-            Source::Uid(level) => matcher.matches(Some(self.uid(level)?)),
-            Source::Issuer => {
-                matcher.matches(Some(self.issuer()?).filter(|issuer| !issuer.is_empty()))
-            }
-            Source::SopClass => {
-                matcher.matches(Some(resource::text(self.row, 2 + 3 * self.depth())?))
-            }
-            Source::Modalities => {
-                let all = below_study(snapshot, self.study_id(snapshot)?, MODALITIES_SQL)?;
-                all.iter().any(|one| matcher.matches(Some(one)))
-            }
-            Source::SopClasses => {
-                let all = below_study(snapshot, self.study_id(snapshot)?, SOP_CLASSES_SQL)?;
-                all.iter().any(|one| matcher.matches(Some(one)))
-            }
-        })
-    }
-
-    fn study_id(&self, snapshot: &Snapshot<'_>) -> Result<i64, IndexError> {
-        let id = self.id()?;
-        let sql = match self.level {
-            Level::Patient | Level::Study => return Ok(id),
-            Level::Series => "SELECT study FROM series WHERE id = ?1",
-            Level::Instance => {
-                "SELECT study FROM instance JOIN series ON series.id = instance.series WHERE instance.id = ?1"
-            }
-        };
-        snapshot
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row(params![id], |row| row.get(0)))
-            .doing(DOING)
-    }
-
-    fn tags(&self) -> Result<Vec<(Tag, String)>, IndexError> {
-        let mut all = Vec::new();
-        let lowest = if self.level == Level::Patient {
-            Level::Patient
-        } else {
-            Level::Study
-        };
-        for level in Level::ALL
-            .into_iter()
-            .filter(|level| *level >= lowest && *level <= self.level)
-        {
-            for item in Tags::new(self.packed(level)?) {
-                let (tag, value) = item?;
-                // A tag of two levels is told of the lower one.
-                all.retain(|(before, _)| *before != tag);
-                all.push((tag, value.to_owned()));
-            }
-            if let Some(tag) = super::place::own_uid(level) {
-                all.push((tag, self.uid(level)?.to_owned()));
-            }
-        }
-        if !self.issuer()?.is_empty() {
-            all.push((t::ISSUER_OF_PATIENT_ID, self.issuer()?.to_owned()));
-        }
-        if self.level == Level::Instance {
-            all.push((
-                t::SOP_CLASS_UID,
-                resource::text(self.row, 2 + 3 * self.depth())?.to_owned(),
-            ));
-        }
-        all.sort_unstable_by_key(|(tag, _)| *tag);
-        Ok(all)
-    }
-}
-
-const MODALITIES_SQL: &str = "SELECT DISTINCT modality FROM series WHERE study = ?1 AND state = 0 AND modality <> '' ORDER BY 1";
-const SOP_CLASSES_SQL: &str =
-    "SELECT DISTINCT word.text FROM series JOIN series_class ON series_class.series = series.id
-    JOIN word ON word.id = series_class.sop_class WHERE series.study = ?1 AND state = 0 ORDER BY 1";
-const SOP_CLASSES_OF_SERIES_SQL: &str = "SELECT word.text FROM series_class
-    JOIN word ON word.id = series_class.sop_class WHERE series_class.series = ?1 ORDER BY 1";
-const LABELS_SQL: &str = "SELECT label FROM label WHERE resource = ?1 ORDER BY 1";
-
-fn below_study(snapshot: &Snapshot<'_>, id: i64, sql: &str) -> Result<Vec<String>, IndexError> {
-    snapshot
-        .connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| {
-            statement
-                .query_map(params![id], |row| row.get(0))?
-                .collect()
-        })
-        .doing(DOING)
+/// A resource that matches.
+struct Hit {
+    id: i64,
+    public_id: PublicId,
 }
 
 /// Hands each resource that matches to `visit`, in order, until it breaks.
@@ -152,12 +27,12 @@ fn each(
     snapshot: &Snapshot<'_>,
     query: &Query,
     plan: &Plan,
-    mut visit: impl FnMut(&Found<'_>) -> Result<ControlFlow<()>, IndexError>,
+    mut visit: impl FnMut(Hit) -> Result<ControlFlow<()>, IndexError>,
 ) -> Result<(), IndexError> {
-    let Some(sets) = candidates::sets(snapshot, query, &plan.keys)? else {
+    let Some(sets) = candidates::sets(snapshot, query, plan)? else {
         return Ok(());
     };
-    let compiled = compile(query, plan, &sets);
+    let compiled = compile(query, plan, &sets)?;
     let mut statement = snapshot
         .connection
         .prepare_cached(&compiled.sql)
@@ -165,34 +40,94 @@ fn each(
     let values: Vec<&dyn ToSql> = compiled.values.iter().map(AsRef::as_ref).collect();
     let mut rows = statement.query(values.as_slice()).doing(DOING)?;
     while let Some(row) = rows.next().doing(DOING)? {
-        let found = Found {
-            row,
-            level: query.level,
+        if !all_match(row, 2, &plan.keys)? {
+            continue;
+        }
+        let hit = Hit {
+            id: row.get(0).doing(DOING)?,
+            public_id: PublicId(row.get(1).doing(DOING)?),
         };
-        let mut all = true;
-        for ((tag, matcher), source) in plan.keys.iter().zip(&plan.sources) {
-            if !found.matches(snapshot, *tag, matcher, *source)? {
-                all = false;
-                break;
+        if let Some(below) = &plan.below {
+            if !any_below(snapshot, query.level, hit.id, below)? {
+                continue;
             }
         }
-        if all && visit(&found)?.is_break() {
+        if visit(hit)?.is_break() {
             break;
         }
     }
     Ok(())
 }
 
-/// The page of a query: hands its resources to `visit`; says whether there are more.
-fn page(
+/// Whether the values from column `first` on match.
+fn all_match(row: &Row<'_>, first: usize, keys: &[Condition]) -> Result<bool, IndexError> {
+    for (i, key) in keys.iter().enumerate() {
+        let value = key.source.value(row, first + i, key.tag)?;
+        if !key.matcher.matches(value.as_deref()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a resource of a lower level matches all keys of it.
+fn any_below(
+    snapshot: &Snapshot<'_>,
+    level: Level,
+    id: i64,
+    below: &Below,
+) -> Result<bool, IndexError> {
+    let mut sql = String::from("SELECT ");
+    for (i, key) in below.keys.iter().enumerate() {
+        sql.push_str(if i == 0 { "" } else { ", " });
+        sql.push_str(&key.source.expression(below.level));
+    }
+    // From above, with what lies higher for the values that come from there.
+    sql.push_str(&format!(" FROM {}", table(level)));
+    for at in Level::ALL.into_iter().rev().filter(|at| *at < level) {
+        sql.push_str(join_above(at));
+    }
+    let path = || {
+        Level::ALL
+            .into_iter()
+            .filter(|at| *at > level && *at <= below.level)
+    };
+    for at in path() {
+        sql.push_str(join_below(at));
+    }
+    sql.push_str(&format!(" WHERE {}.id = ?1", table(level)));
+    for at in path() {
+        sql.push_str(&format!(" AND {}.state = 0", table(at)));
+    }
+    let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
+    let mut rows = statement.query(params![id]).doing(DOING)?;
+    while let Some(row) = rows.next().doing(DOING)? {
+        if all_match(row, 0, &below.keys)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What of the answer is asked for. Where headers decide what matches, all that may match.
+fn page(query: &Query, plan: &Plan) -> Page {
+    if plan.headers.is_empty() {
+        query.page
+    } else {
+        Page::default()
+    }
+}
+
+/// Hands the resources of the page to `visit`; says whether there are more.
+fn hits(
     snapshot: &Snapshot<'_>,
     query: &Query,
     plan: &Plan,
-    mut visit: impl FnMut(&Found<'_>) -> Result<(), IndexError>,
+    mut visit: impl FnMut(Hit) -> Result<(), IndexError>,
 ) -> Result<bool, IndexError> {
-    let (since, limit) = (query.page.since, query.page.limit);
+    let Page { since, limit } = page(query, plan);
     let (mut seen, mut more) = (0, false);
-    each(snapshot, query, plan, |found| {
+    each(snapshot, query, plan, |hit| {
         seen += 1;
         if seen <= since {
             return Ok(ControlFlow::Continue(()));
@@ -201,65 +136,44 @@ fn page(
             more = true;
             return Ok(ControlFlow::Break(()));
         }
-        visit(found)?;
+        visit(hit)?;
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(more)
 }
 
-pub(crate) fn answer(snapshot: &Snapshot<'_>, query: &Query) -> Result<Answer, IndexError> {
-    let plan = plan(query);
-    let mut matches = Vec::new();
-    let more = page(snapshot, query, &plan, |found| {
-        let mut one = Match {
-            ids: found.ids()?,
-            tags: found.tags()?,
-            ..Match::default()
-        };
-        let id = found.id()?;
-        if query.wanted.counts {
-            count_below(snapshot, query.level, id, &mut one)?;
-        }
-        if query.wanted.classes && query.level == Level::Study {
-            one.modalities = below_study(snapshot, id, MODALITIES_SQL)?;
-            one.sop_classes = below_study(snapshot, id, SOP_CLASSES_SQL)?;
-        } else if query.wanted.classes && query.level == Level::Series {
-            one.sop_classes = below_study(snapshot, id, SOP_CLASSES_OF_SERIES_SQL)?;
-        }
-        if query.wanted.labels {
-            one.labels = below_study(snapshot, id, LABELS_SQL)?;
-        }
-        matches.push(one);
+pub(crate) fn find(snapshot: &Snapshot<'_>, query: &Query) -> Result<Found, IndexError> {
+    let plan = plan(query)?;
+    let mut resources = Vec::new();
+    let more = hits(snapshot, query, &plan, |hit| {
+        resources.push(hit.id);
         Ok(())
     })?;
-    Ok(Answer {
-        matches,
+    Ok(Found {
+        resources,
         more,
-        needs_headers: plan.needs_headers,
+        headers: plan.headers,
     })
 }
 
-fn count_below(
-    snapshot: &Snapshot<'_>,
-    level: Level,
-    id: i64,
-    into: &mut Match,
-) -> Result<(), IndexError> {
-    let Some((_, found)) = resource::row(snapshot.connection, level, id)? else {
-        return Ok(());
-    };
-    into.studies = (level == Level::Patient).then_some(found.studies.unsigned());
-    into.series = (level <= Level::Study).then_some(found.series.unsigned());
-    into.instances = (level <= Level::Series).then_some(found.instances.unsigned());
-    Ok(())
+pub(crate) fn answer(snapshot: &Snapshot<'_>, query: &Query) -> Result<Answer, IndexError> {
+    let found = find(snapshot, query)?;
+    Ok(Answer {
+        matches: matched::matches(snapshot, query, &found.resources)?,
+        more: found.more,
+        headers: found.headers,
+    })
 }
 
-pub(crate) fn count(snapshot: &Snapshot<'_>, query: &Query) -> Result<(u64, Vec<Key>), IndexError> {
-    let plan = plan(query);
+pub(crate) fn count(
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+) -> Result<(u64, HeaderKeys), IndexError> {
+    let plan = plan(query)?;
     let unrestricted = plan.keys.is_empty()
+        && plan.below.is_none()
         && query.parents.is_empty()
-        && query.labels.is_none()
-        && query.metadata.is_empty();
+        && query.labels.is_none();
     if unrestricted {
         let all = super::answers::statistics(snapshot, query.tenant)?;
         let count = match query.level {
@@ -268,39 +182,42 @@ pub(crate) fn count(snapshot: &Snapshot<'_>, query: &Query) -> Result<(u64, Vec<
             Level::Series => all.series,
             Level::Instance => all.instances,
         };
-        return Ok((count, plan.needs_headers));
+        return Ok((count, plan.headers));
     }
     let mut count = 0;
     each(snapshot, query, &plan, |_| {
         count += 1;
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok((count, plan.needs_headers))
+    Ok((count, plan.headers))
 }
 
+/// The answer in JSON: ids, or objects of a shape; `None` where headers must be read first.
 pub(crate) fn json(
     snapshot: &Snapshot<'_>,
     query: &Query,
-    expand: bool,
+    shape: Option<&Shape>,
     view: View,
-) -> Result<(Vec<u8>, Vec<Key>), IndexError> {
-    let plan = plan(query);
+) -> Result<Option<Vec<u8>>, IndexError> {
+    let plan = plan(query)?;
+    if !plan.headers.is_empty() {
+        return Ok(None);
+    }
+    if let Some(shape) = shape {
+        let mut ids = Vec::new();
+        hits(snapshot, query, &plan, |hit| {
+            ids.push(hit.id);
+            Ok(())
+        })?;
+        let none = HashMap::new();
+        return write::array(snapshot, query.level, &ids, shape, view, &none).map(Some);
+    }
     let mut json = Json::new();
     json.open(b'[');
-    page(snapshot, query, &plan, |found| {
-        if expand {
-            resource::write(
-                snapshot.connection,
-                query.level,
-                found.id()?,
-                view,
-                &mut json,
-            )
-        } else {
-            json.display(resource::public_id(found.row, found.depth())?);
-            Ok(())
-        }
+    hits(snapshot, query, &plan, |hit| {
+        json.display(hit.public_id);
+        json.check_size()
     })?;
     json.close(b']');
-    Ok((json.finish(), plan.needs_headers))
+    Ok(Some(json.finish()))
 }

@@ -16,15 +16,19 @@ mod find;
 mod functions;
 mod keys;
 mod maintain;
+mod matched;
 mod owners;
 mod place;
 mod read;
 mod rebuild;
 mod resource;
+mod rows;
+mod source;
 mod tags;
 mod terms;
 mod verify;
 mod vfs;
+mod write;
 mod writer;
 
 pub use rebuild::Rebuild;
@@ -33,8 +37,8 @@ use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Entry, FreedBlob, Index, IndexError, Key, Located, Lsn, Maintenance, Outcome, Page, Query,
-    Relocation, Statistics, View,
+    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, Located, Lsn, Maintenance, Outcome,
+    Page, Query, Relocation, Requested, Shape, Statistics, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -44,13 +48,14 @@ use parking_lot::Mutex;
 use read::Readers;
 use rusqlite::params;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use terms::TermTail;
 use vfs::Shim;
-use vna_dicom::{Level, PublicId};
+use vna_dicom::{Level, PublicId, Tag};
 use writer::Writer;
 
 /// How much memory and disk an index may use.
@@ -247,6 +252,11 @@ impl SqliteIndex {
     }
 }
 
+/// See [`crate::is_indexed`].
+pub(crate) fn is_indexed(level: Level, tag: Tag) -> bool {
+    source::source(level, tag).is_some()
+}
+
 impl Index for SqliteIndex {
     fn apply(&self, entries: &[Entry]) -> Result<Vec<Outcome>, IndexError> {
         if entries.is_empty() {
@@ -404,10 +414,11 @@ impl Index for SqliteIndex {
         tenant: i64,
         level: Level,
         id: &PublicId,
+        shape: &Shape,
         view: View,
     ) -> Result<Option<Vec<u8>>, IndexError> {
         self.readers
-            .read(|snapshot| answers::single(snapshot, tenant, level, id, view))
+            .read(|snapshot| answers::single(snapshot, tenant, level, id, shape, view))
     }
 
     fn list_json(
@@ -415,11 +426,11 @@ impl Index for SqliteIndex {
         tenant: i64,
         level: Level,
         page: Page,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
     ) -> Result<Vec<u8>, IndexError> {
         self.readers
-            .read(|snapshot| answers::list(snapshot, tenant, level, page, expand.then_some(view)))
+            .read(|snapshot| answers::list(snapshot, tenant, level, page, shape, view))
     }
 
     fn related_json(
@@ -428,19 +439,19 @@ impl Index for SqliteIndex {
         level: Level,
         id: &PublicId,
         related: Level,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
     ) -> Result<Option<Vec<u8>>, IndexError> {
         self.readers
-            .read(|snapshot| answers::related(snapshot, tenant, level, id, related, expand, view))
+            .read(|snapshot| answers::related(snapshot, tenant, level, id, related, shape, view))
     }
 
-    fn metadata_json(
+    fn metadata(
         &self,
         tenant: i64,
         level: Level,
         id: &PublicId,
-    ) -> Result<Option<Vec<u8>>, IndexError> {
+    ) -> Result<Option<Vec<(i64, String)>>, IndexError> {
         self.readers
             .read(|snapshot| answers::metadata(snapshot, tenant, level, id))
     }
@@ -474,21 +485,74 @@ impl Index for SqliteIndex {
             .read(|snapshot| answers::locate_below(snapshot, tenant, level, id, page))
     }
 
-    fn query(&self, query: &Query) -> Result<Answer, IndexError> {
-        self.readers.read(|snapshot| find::answer(snapshot, query))
+    fn number(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        at: Level,
+    ) -> Result<Option<i64>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::number(snapshot, tenant, level, id, at))
     }
 
-    fn count(&self, query: &Query) -> Result<(u64, Vec<Key>), IndexError> {
-        self.readers.read(|snapshot| find::count(snapshot, query))
+    fn first_instances(
+        &self,
+        level: Level,
+        ids: &[i64],
+    ) -> Result<Vec<(i64, Located)>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::first_instances(snapshot, level, ids))
+    }
+
+    fn first_instances_below(
+        &self,
+        above: (Level, i64),
+        at: Level,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<(i64, Located)>, IndexError> {
+        self.readers
+            .read(|snapshot| answers::first_instances_below(snapshot, above, at, after, limit))
+    }
+
+    fn find(&self, query: &Query) -> Result<Found, IndexError> {
+        self.readers
+            .read_until(query.until, |snapshot| find::find(snapshot, query))
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, IndexError> {
+        self.readers
+            .read_until(query.until, |snapshot| find::answer(snapshot, query))
+    }
+
+    fn count(&self, query: &Query) -> Result<(u64, HeaderKeys), IndexError> {
+        self.readers
+            .read_until(query.until, |snapshot| find::count(snapshot, query))
     }
 
     fn query_json(
         &self,
         query: &Query,
-        expand: bool,
+        shape: Option<&Shape>,
         view: View,
-    ) -> Result<(Vec<u8>, Vec<Key>), IndexError> {
-        self.readers
-            .read(|snapshot| find::json(snapshot, query, expand, view))
+    ) -> Result<Option<Vec<u8>>, IndexError> {
+        self.readers.read_until(query.until, |snapshot| {
+            find::json(snapshot, query, shape, view)
+        })
+    }
+
+    fn write_json(
+        &self,
+        level: Level,
+        ids: &[i64],
+        shape: Option<&Shape>,
+        view: View,
+        from_headers: &HashMap<i64, Vec<Requested>>,
+    ) -> Result<Vec<u8>, IndexError> {
+        self.readers.read(|snapshot| match shape {
+            Some(shape) => write::array(snapshot, level, ids, shape, view, from_headers),
+            None => write::ids(snapshot, level, ids),
+        })
     }
 }

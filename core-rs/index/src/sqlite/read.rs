@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use vna_dicom::{Level, PublicId};
 
 /// Connections for reading. More than `keep` exist only while more than that read at once.
@@ -86,33 +87,65 @@ impl Readers {
                 self.cache_bytes,
             )?,
         };
-        let result = loop {
-            let epoch = (self.tail.epoch(), self.terms.epoch());
+        let result = self.in_snapshot(&connection, &mut work);
+        let mut idle = self.idle.lock();
+        if idle.len() < self.keep && connection.is_autocommit() {
+            idle.push(connection);
+        }
+        result
+    }
+
+    /// The same; statements that still run at `until` end with [`IndexError::Deadline`].
+    pub(crate) fn read_until<T>(
+        &self,
+        until: Option<Instant>,
+        mut work: impl FnMut(&Snapshot<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let Some(until) = until else {
+            return self.read(work);
+        };
+        self.read(|snapshot| {
+            let connection = snapshot.connection;
+            let late = move || Instant::now() >= until;
+            connection.progress_handler(STEPS_PER_LOOK, Some(late));
+            let result = work(snapshot);
+            connection.progress_handler(0, None::<fn() -> bool>);
+            result
+        })
+    }
+
+    fn in_snapshot<T>(
+        &self,
+        connection: &Connection,
+        work: &mut impl FnMut(&Snapshot<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let run = |sql| {
             connection
-                .execute_batch("BEGIN")
-                .doing("beginning to read")?;
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute(()))
+                .doing("reading a snapshot")
+        };
+        loop {
+            let epoch = (self.tail.epoch(), self.terms.epoch());
+            run("BEGIN")?;
             let snapshot = Snapshot {
-                connection: &connection,
+                connection,
                 tail: &self.tail,
                 terms: &self.terms,
                 hasher: self.hasher,
             };
             let result = work(&snapshot);
-            connection
-                .execute_batch("ROLLBACK")
-                .doing("ending to read")?;
+            run("ROLLBACK")?;
             // Keys that left memory since may be in the table behind our snapshot: see keys.rs (3).
             if (self.tail.epoch(), self.terms.epoch()) == epoch {
-                break result;
+                return result;
             }
-        };
-        let mut idle = self.idle.lock();
-        if idle.len() < self.keep {
-            idle.push(connection);
         }
-        result
     }
 }
+
+/// Steps of SQLite's machine between two looks at the clock; some 50 us.
+const STEPS_PER_LOOK: i32 = 2_000;
 
 impl Snapshot<'_> {
     /// The live resource of this public id.

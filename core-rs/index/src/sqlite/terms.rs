@@ -5,6 +5,7 @@
 //!    is written once for many; the table has every patient and study up to `meta.termed_to`.
 //! 2. `gram` has them up to `meta.grammed_to`; a query takes all behind that for candidates.
 //! 3. What they give is a superset: the query compares each row's own values.
+//!    All texts are folded, so that they can be found with and without case and accents.
 //! 4. A study's name is left out where it is the patient's: who looks for studies by name looks for patients
 //!    too, and takes their studies.
 //!
@@ -72,6 +73,7 @@ const STEP: usize = 256;
 /// Number of the field, text, resource.
 pub(crate) type Term = (i64, String, i64);
 
+/// Adds a text that is folded.
 fn add(field: Field, text: &str, id: i64, terms: &mut Vec<Term>) {
     if text.is_empty() {
         return;
@@ -92,7 +94,7 @@ fn add_names(field: Field, value: &str, id: i64, terms: &mut Vec<Term>) {
 }
 
 pub(crate) fn patient_terms(id: i64, patient_id: &str, packed: &[u8], terms: &mut Vec<Term>) {
-    add(Field::PatientId, patient_id, id, terms);
+    add(Field::PatientId, &fold(patient_id.trim()), id, terms);
     add_names(
         Field::PatientName,
         tags::find(packed, t::PATIENT_NAME).unwrap_or(""),
@@ -112,7 +114,7 @@ pub(crate) fn study_terms(
     if !same_name {
         add_names(Field::StudyPatientName, value(t::PATIENT_NAME), id, terms);
     }
-    add(Field::AccessionNumber, accession, id, terms);
+    add(Field::AccessionNumber, &fold(accession.trim()), id, terms);
     add_names(
         Field::ReferringPhysicianName,
         value(t::REFERRING_PHYSICIAN_NAME),
@@ -124,7 +126,7 @@ pub(crate) fn study_terms(
         (Field::StudyId, t::STUDY_ID),
     ] {
         for one in value(tag).split('\\') {
-            add(field, one, id, terms);
+            add(field, &fold(one.trim()), id, terms);
         }
     }
 }

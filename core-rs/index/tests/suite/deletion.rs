@@ -197,13 +197,7 @@ pub fn a_large_purge_is_done_in_slices(index: &dyn Index) {
     index.apply(&entries).expect("applies");
     feed.lsn = 2000;
     feed.delete(Level::Patient, instance(1).id(Level::Patient));
-    let list = index.list_json(
-        DEFAULT_TENANT,
-        Level::Instance,
-        Page::default(),
-        false,
-        VIEW,
-    );
+    let list = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None, VIEW);
     assert_eq!(list.expect("lists"), b"[]", "hidden before the first slice");
     let mut freed = Vec::new();
     let mut slices = 0;

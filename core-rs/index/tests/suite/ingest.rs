@@ -320,7 +320,7 @@ pub fn issuers_and_tenants_keep_patients_apart(index: &dyn Index) {
     assert_eq!(index.statistics(DEFAULT_TENANT).expect("reads").patients, 2);
     assert_eq!(index.statistics(2).expect("reads").patients, 1);
     let list = index
-        .list_json(2, Level::Instance, Page::default(), false, VIEW)
+        .list_json(2, Level::Instance, Page::default(), None, VIEW)
         .expect("lists");
     assert_eq!(json(&list), json!([plain.id(Level::Instance).to_string()]));
     assert_eq!(

@@ -73,6 +73,13 @@ macro_rules! everything {
             parents_restrict_a_query,
             keys_that_are_not_indexed_are_named,
             answers_tell_counts_and_classes,
+            keys_of_lower_levels_find_what_holds_a_resource_that_matches_all,
+            texts_can_be_compared_without_case_and_accents,
+            metadata_restrict_and_order_a_query,
+            counts_can_be_keys,
+            what_cannot_be_answered_as_asked_is_refused,
+            objects_show_what_their_shape_says,
+            first_instances_stand_for_what_they_are_in,
             identifiers_are_looked_up_at_every_level,
         }
             }

@@ -195,7 +195,7 @@ pub fn json(bytes: &[u8]) -> serde_json::Value {
 
 pub fn resource(index: &dyn Index, level: Level, id: &PublicId) -> Option<serde_json::Value> {
     index
-        .resource_json(DEFAULT_TENANT, level, id, VIEW)
+        .resource_json(DEFAULT_TENANT, level, id, &vna_index::Shape::whole(), VIEW)
         .expect("reads")
         .map(|bytes| json(&bytes))
 }

@@ -17,7 +17,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
-use vna_index::Located;
+use vna_index::{Located, Shape};
 use vna_store::BlobReader;
 
 use super::body::{Buffers, Content, StoredContent};
@@ -86,7 +86,7 @@ impl Hot {
 
     fn resource(&self, level: Level, id: PublicId) -> Option<Response<Content>> {
         let index = self.archive.index();
-        let found = index.resource_json(DEFAULT_TENANT, level, &id, crate::view());
+        let found = index.resource_json(DEFAULT_TENANT, level, &id, &Shape::whole(), crate::view());
         Some(json(found.ok()??))
     }
 

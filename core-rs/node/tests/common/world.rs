@@ -443,7 +443,7 @@ impl World {
         let json =
             self.archive()
                 .index()
-                .list_json(DEFAULT_TENANT, level, Page::default(), false, view);
+                .list_json(DEFAULT_TENANT, level, Page::default(), None, view);
         let json = stopped_or(&self.disk, "listing", json)?;
         serde_json::from_slice(&json).map_err(|error| Trouble::Violation(error.to_string()))
     }
