@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vna._core import ElementReader, decode_text, keyword, tag_for_keyword
+from vna._core import (
+    ElementReader,
+    decode_text,
+    keyword,
+    set_private_dictionary,
+    tag_for_keyword,
+)
 from vna.settings import PrivateElement
 
 try:
@@ -58,23 +64,11 @@ class Row:
     creator: str = ""
 
 
-class Dictionary:
-    """Private elements that the configuration names."""
-
-    def __init__(self, elements: Iterable[PrivateElement]):
-        self._by_place = {
-            (element.creator.strip(), *split_tag(element.tag)): element for element in elements
-        }
-
-    def find(self, creator: str, tag: int) -> PrivateElement | None:
-        """Return the entry of an element in a block that `creator` reserved."""
-        return self._by_place.get((creator, tag >> 16, tag & 0xFF))
-
-
-def split_tag(text: str) -> tuple[int, int]:
-    """Return group and last byte of a private tag `gggg,xxee`."""
-    group, _, element = text.partition(",")
-    return int(group, 16), int(element, 16) & 0xFF
+def know_private(elements: Iterable[PrivateElement]) -> None:
+    """Make the private elements of a configuration those that this process knows."""
+    set_private_dictionary(
+        [(int(e.tag.replace(",", ""), 16), e.vr, e.name, e.creator) for e in elements]
+    )
 
 
 @dataclass(slots=True)
@@ -85,7 +79,7 @@ class DataSet:
     creators: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def rows(tables: Iterable[bytes], read: ReadValue, dictionary: Dictionary) -> Iterator[Row]:
+def rows(tables: Iterable[bytes], read: ReadValue) -> Iterator[Row]:
     """Yield the rows of element tables (`vna._core.scan`), of which values are had by `read`."""
     around = [DataSet("")]
     numbers: dict[int, int] = {}
@@ -104,11 +98,11 @@ def rows(tables: Iterable[bytes], read: ReadValue, dictionary: Dictionary) -> It
                 else:
                     numbers.pop(depth + 1, None)
                     del around[depth + 1 :]
-                    describe(row, around[-1], dictionary)
+                    describe(row, around[-1])
                 yield row
 
 
-def describe(row: Row, here: DataSet, dictionary: Dictionary) -> None:
+def describe(row: Row, here: DataSet) -> None:
     """Name an element, and note what it says of the others."""
     row.charset = here.charset
     group, element = row.tag >> 16, row.tag & 0xFFFF
@@ -123,9 +117,7 @@ def describe(row: Row, here: DataSet, dictionary: Dictionary) -> None:
         here.creators[group, element] = short_text(row)
     else:
         row.creator = here.creators.get((group, element >> 8), "")
-        if known := dictionary.find(row.creator, row.tag):
-            row.name = known.name
-            row.vr = known.vr if row.vr == "UN" else row.vr
+        row.name = keyword(row.tag, creator=row.creator) or ""
 
 
 def short_text(row: Row) -> str:
@@ -141,12 +133,12 @@ def tag_text(tag: int) -> str:
 
 
 __all__ = [
-    "Dictionary",
     "ElementReader",
     "Kind",
     "ReadValue",
     "Row",
     "decode_text",
+    "know_private",
     "rows",
     "tag_for_keyword",
     "tag_text",

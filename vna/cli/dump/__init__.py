@@ -9,7 +9,7 @@ from vna.cli.dump import document, page
 from vna.cli.dump.filters import Pattern, matching, parse
 from vna.cli.dump.source import opened
 from vna.cli.exits import DONE, FAILED, NOT_FOUND
-from vna.services.elements import Dictionary, ElementReader, Row, rows
+from vna.services.elements import ElementReader, Row, know_private, rows
 from vna.settings import Settings
 
 PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -27,10 +27,10 @@ def dump(
 ) -> int:
     """Show a file, an instance of the archive or standard input; returns the exit status."""
     patterns = [parse(text) for text in [*tags, *(PIXEL_DATA if pixel_data else ())]]
-    dictionary = Dictionary(settings.dictionary.private)
+    know_private(settings.dictionary.private)
     with opened(settings, name, url) as path:
         reader = ElementReader(str(path))
-        found = Found(reader, patterns, dictionary)
+        found = Found(reader, patterns)
         if as_json:
             document.write(reader, name, found, full=full)
         else:
@@ -47,22 +47,21 @@ def dump(
 class Found:
     """The rows that are asked for: those of the File Meta Information, then the others."""
 
-    def __init__(self, reader: ElementReader, patterns: Sequence[Pattern], dictionary: Dictionary):
+    def __init__(self, reader: ElementReader, patterns: Sequence[Pattern]):
         self._reader = reader
         self._patterns = patterns
-        self._dictionary = dictionary
         self.any = False
 
     def meta(self) -> Iterable[Row]:
         """Return the rows of group 0002."""
         reader = self._reader
-        return self._matching(rows([reader.meta()], reader.file_value, self._dictionary))
+        return self._matching(rows([reader.meta()], reader.file_value))
 
     def data_set(self) -> Iterable[Row]:
         """Return the rows of the data set; what ended it is then the reader's `error`."""
         reader = self._reader
         tables = iter(reader.next, b"")
-        return self._matching(rows(tables, reader.value, self._dictionary))
+        return self._matching(rows(tables, reader.value))
 
     def _matching(self, all_rows: Iterable[Row]) -> Iterable[Row]:
         found = matching(all_rows, self._patterns) if self._patterns else all_rows
