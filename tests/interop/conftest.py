@@ -5,7 +5,7 @@ import os
 import pytest
 from support import Server
 from support_comparison import Comparison
-from support_orthanc import NoPeer, Orthanc, program
+from support_orthanc import NoPeer, Orthanc, private_dictionary, program
 
 # What the end of a run says of the comparison; `.ci/run` looks for it.
 SAID = pytest.StashKey[str]()
@@ -20,8 +20,12 @@ def servers(tmp_path_factory):
         if os.environ.get("CI") == "true":
             pytest.fail(str(reason))
         pytest.skip(f"{reason}; nothing was compared")
-    theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"))
-    ours = Server(tmp_path_factory.mktemp("archive") / "data")
+    dictionary = private_dictionary(executable)
+    theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"), dictionary)
+    folder = tmp_path_factory.mktemp("archive")
+    configuration = folder / "vna.toml"
+    configuration.write_text(dictionary.ours)
+    ours = Server(folder / "data", f"--config={configuration}")
     try:
         yield ours.start(), theirs.start()
     finally:

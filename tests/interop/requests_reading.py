@@ -114,7 +114,9 @@ def tags(held):
 
 def headers(held):
     for one in held:
-        for tail in ("header", "header?simplify", "header?short"):
+        yield of("instances", one, "/header")
+    for one in held[::5]:
+        for tail in ("header?simplify", "header?short"):
             yield of("instances", one, f"/{tail}")
 
 

@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -22,8 +25,6 @@ class NoPeer(Exception):
 
 def program():
     """Return the program to run as PROGRAM CONFIG.json; raises NoPeer."""
-    if wanted := os.environ.get("VNA_ORTHANC"):
-        return wanted
     installing = ["bash", str(REPOSITORY / "ext/orthanc.sh")]
     done = subprocess.run(installing, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
@@ -37,11 +38,42 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Dictionary(NamedTuple):
+    """Private elements that both servers are to know, as each of them is told."""
+
+    ours: str  # a configuration
+    theirs: str  # lines of a DCMTK dictionary
+
+
+def private_dictionary(executable):
+    """Return the private elements of the peer's own dictionary whose names are unique words.
+
+    A line of it is `(gggg,"CREATOR",ee)`, VR, name, multiplicity and version, with tabs between.
+    """
+    folder = Path(executable).parent / "usr/share/dcmtk"
+    texts = [(folder / name).read_text() for name in ("private.dic", "dicom.dic")]
+    lines, standard = ([line.split("\t") for line in text.splitlines()] for text in texts)
+    names = (line[2].removeprefix("RETIRED_") for line in (*lines, *standard) if len(line) > 2)
+    times = Counter(names)
+    ours, theirs = [], []
+    for line in lines:
+        found = re.fullmatch(r'\((\w{4}),"(.{1,64})",(\w\w)\)', line[0])
+        if not found or not line[1].isupper() or times[line[2]] > 1 or " " in line[2]:
+            continue
+        group, creator, element = found.groups()
+        known = {"tag": f"{group},00{element}", "vr": line[1], "name": line[2], "creator": creator}
+        ours.append(", ".join(f"{key} = {json.dumps(value)}" for key, value in known.items()))
+        theirs.append("\t".join(line))
+    entries = "".join(f"    {{ {one} }},\n" for one in ours)
+    return Dictionary(f"[dictionary]\nprivate = [\n{entries}]\n", "\n".join(theirs) + "\n")
+
+
 class Orthanc:
     """One Orthanc with empty storage below `root`, and nobody asked who he is."""
 
-    def __init__(self, executable, root):
+    def __init__(self, executable, root, dictionary):
         self.executable = executable
+        self.dictionary = dictionary
         self.root = Path(root)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = None
@@ -60,12 +92,15 @@ class Orthanc:
             "StorageDirectory": storage,
         }
         configuration.write_text(json.dumps(settings))
+        private = self.root / "private.dic"
+        private.write_text(self.dictionary.theirs)
+        standard = Path(self.executable).parent / "usr/share/dcmtk/dicom.dic"
         self.log = (self.root / "orthanc.log").open("wb")
         self.process = subprocess.Popen(
             [self.executable, str(configuration)],
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            env=os.environ | self.dictionary(),
+            env=os.environ | {"DCMDICTPATH": f"{standard}:{private}"},
         )
         self.http = httpx.Client(base_url=self.url, timeout=60)
         end = time.monotonic() + START_S
@@ -76,14 +111,6 @@ class Orthanc:
             assert self.process.poll() is None, self.output()
             assert time.monotonic() < end, self.output()
             time.sleep(0.02)
-
-    def dictionary(self):
-        """Return what makes it know the standard's elements alone.
-
-        Which private ones are known is a matter of configuration, and ours has none here.
-        """
-        standard = Path(self.executable).parent / "usr/share/dcmtk/dicom.dic"
-        return {"DCMDICTPATH": str(standard)} if standard.exists() else {}
 
     def output(self):
         return (self.root / "orthanc.log").read_text(errors="replace")
