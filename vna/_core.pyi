@@ -54,7 +54,18 @@ class File:
     def digest(self) -> str: ...
     @property
     def transfer_syntax_uid(self) -> str: ...
-    def read(self, offset: int, length: int) -> int: ...
+    def read(self, offset: int, length: int, swap_unit: int = 1) -> int:
+        """Read bytes; with a `swap_unit` those of so many bytes are turned around."""
+
+    def locate(self, path: str, *, pixels: bool = False) -> int:
+        """Find a place of the data set, such as `0008-1140/0/PatientID`; empty: the data set.
+
+        The result is `null` if there is none; the list of elements or of numbers of parts below
+        it; or an object that tells where its value lies: `Offset`, `Length`, `SwapUnit`. Of a
+        deflated data set, whose values have no place in the file, a line end and the value follow.
+        Native pixel data is a list of one part, or its value with `pixels`.
+        """
+
     def reencode(self, transfer_syntax_uid: str) -> Reencoding: ...
 
 @final
@@ -171,7 +182,16 @@ class Archive:
         self, archive_path: bytes, first: int, count: int, origin_json: bytes
     ) -> int: ...
     def open_file(self, public_id: str) -> File | None: ...
-    def tags(self, public_id: str, form: str) -> int: ...
+    def tags(self, level: str, public_id: str, request_json: bytes) -> int:
+        """Give tags of a resource: `Of`, `Form`, `IgnoreLength`, `Whole`.
+
+        `Of` is DataSet, Header, Module, PatientModule or Shared; `Form` is full, short or
+        simplified; `IgnoreLength` holds tags as numbers.
+        """
+
+    def model(self, public_id: str, model: str, bulk_threshold: int, bulk_uri: str) -> int:
+        """Give an instance in DICOM `json` or `xml`, up to its pixel data; see `dicom_json`."""
+
     def resource(self, level: str, public_id: str) -> bytes | None: ...
     def list(self, level: str, since: int, limit: int, options_json: bytes) -> int:
         """List resources; `vna.services.archive.ListOptions` are the options."""

@@ -104,6 +104,10 @@ class Http(Section, frozen=True, kw_only=True):
     body_timeout_s: Annotated[
         Seconds, Meta(description="Time within which a started request body must bring 1 KiB more")
     ] = 60.0
+    bulk_threshold_bytes: Annotated[
+        int,
+        Meta(ge=0, le=MIB, description="Longest value in place in DICOM JSON and XML; else a URI"),
+    ] = KIB
 
 
 class Dicom(Section, frozen=True, kw_only=True):

@@ -14,6 +14,10 @@ class FakeFile:
         self.digest = hashlib.sha256(data).hexdigest()
         self.transfer_syntax_uid = "1.2.840.10008.1.2.1"
         self.reads = []
+        self.places = {}
+
+    async def locate(self, path, *, pixels=False):
+        return self.places.get(path)
 
     async def read(self, offset, length):
         self.reads.append((offset, length))
@@ -90,8 +94,11 @@ class FakeArchive:
         self.asked.append(call)
         return b"[]"
 
-    async def tags(self, public_id, form):
-        return await self._recorded("tags", public_id, form)
+    async def tags(self, level, public_id, request):
+        return await self._recorded("tags", level, public_id, request)
+
+    async def model(self, public_id, model, bulk_uri):
+        return await self._recorded("model", public_id, model, bulk_uri)
 
     async def resources(self, level, since, limit, options):
         return await self._recorded("resources", level, since, limit, options)

@@ -33,7 +33,7 @@ class Core:
         finished, self.finished = self.finished, []
         return finished
 
-    def tags(self, public_id, form):
+    def tags(self, level, public_id, request_json):
         self.handles += 1
         return self.handles
 
@@ -65,7 +65,7 @@ async def archive(monkeypatch):
 
 
 def ask(archive):
-    return asyncio.create_task(archive.tags("x", "full"))
+    return asyncio.create_task(archive.tags("instances", "x", module.TagsRequest()))
 
 
 async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):

@@ -46,7 +46,9 @@ def test_the_document_is_openapi_3_1(described):
 
 def test_all_that_is_served_is_described_and_no_more(application, described):
     served = {
-        (method, path) for path, handlers in application.operations.items() for method in handlers
+        (method, path.replace(":path}", "}"))
+        for path, handlers in application.operations.items()
+        for method in handlers
     }
     assert len(served) > 20
     assert operations(described) == served
@@ -61,7 +63,9 @@ async def test_each_described_operation_reaches_its_handler(application, describ
         await send({"type": "http.response.body", "body": b""})
 
     application.run = note
-    handlers = {(entry.method, entry.path): entry.handler for entry in table()}
+    handlers = {
+        (entry.method, entry.path.replace(":path}", "}")): entry.handler for entry in table()
+    }
     for method, path in operations(described):
         asked = re.sub(r"\{\w+\}", "x", path)
         answer = await client.request(method, asked)

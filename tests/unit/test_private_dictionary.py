@@ -9,7 +9,7 @@ from pydicom.data import get_testdata_file
 
 from vna import _core
 from vna.errors import SettingsError
-from vna.services.archive import Archive
+from vna.services.archive import Archive, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Given, build
 
@@ -51,10 +51,12 @@ async def test_an_archive_knows_the_private_elements_of_its_configuration(tmp_pa
     archive.attach()
     try:
         stored = json.loads(await archive.store(image(), Caller(way_in="test", address="")))
-        simplified = json.loads(await archive.tags(stored["ID"], "simplified"))
+        simplified = json.loads(
+            await archive.tags("instances", stored["ID"], TagsRequest(form="simplified"))
+        )
         assert simplified["ScannerMode"] == "258"
         assert simplified["ScannerRoom"] == "two"
-        full = json.loads(await archive.tags(stored["ID"], "full"))
+        full = json.loads(await archive.tags("instances", stored["ID"], TagsRequest()))
         assert full["0031,1101"] == {
             "Name": "ScannerMode",
             "PrivateCreator": "ACME 1.0",

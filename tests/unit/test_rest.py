@@ -16,7 +16,7 @@ from vna.errors import RangeNotSatisfiable, StorageFailed
 from vna.rest.app import Application
 from vna.rest.requests import parse_range
 from vna.rest.routes import table
-from vna.services.archive import CHUNK_BYTES, ListOptions
+from vna.services.archive import CHUNK_BYTES, ListOptions, TagsRequest
 from vna.settings import Http, Limits, Settings
 
 DATA = bytes(range(256)) * 40
@@ -370,11 +370,9 @@ async def test_a_file_name_cannot_leave_its_header(client):
     assert "set-cookie" not in answer.headers
 
 
-async def test_forms_of_a_file_that_we_do_not_give_are_refused_not_ignored(client):
+async def test_a_form_of_a_file_that_we_do_not_give_is_refused_not_ignored(client):
     await client.post("/instances", content=DATA)
     path = f"/instances/{DATA_ID}/file"
-    accept = {"Accept": "application/dicom+json"}
-    assert (await client.get(path, headers=accept)).status_code == 406
     answer = await client.get(path, params={"transcode": "jpeg"})
     assert (answer.status_code, answer.json()["Details"]) == (
         400,
@@ -435,10 +433,6 @@ async def test_a_file_in_another_transfer_syntax_has_a_weak_tag_and_no_ranges(cl
         ("/series/S/metadata", ("metadata", "series", "S", False, False)),
         ("/series/S/metadata?expand&numeric", ("metadata", "series", "S", True, True)),
         ("/series/S/metadata/RemoteAET", ("metadata_value", "series", "S", "RemoteAET")),
-        ("/instances/I/tags", ("tags", "I", "full")),
-        ("/instances/I/tags?short", ("tags", "I", "short")),
-        ("/instances/I/tags?simplify", ("tags", "I", "simplified")),
-        ("/instances/I/simplified-tags", ("tags", "I", "simplified")),
         ("/changes", ("changes", None, None, 100, [], False)),
         (
             "/changes?since=4&to=9&limit=2&type=NewStudy;NewSeries&last",
@@ -525,3 +519,53 @@ def test_errors_are_json_that_any_parser_reads():
 
     body = error_response(BadRequest('quote " and \u00e9'), "GET", "/\ud7ff").body
     assert json.loads(body)["Details"] == 'quote " and \u00e9'
+
+
+FULL = TagsRequest()
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/instances/I/tags", ("tags", "instances", "I", FULL)),
+        ("/instances/I/tags?short", ("tags", "instances", "I", TagsRequest(form="short"))),
+        (
+            "/instances/I/tags?simplify&short&whole",
+            ("tags", "instances", "I", TagsRequest(form="simplified", whole=True)),
+        ),
+        (
+            "/instances/I/simplified-tags?ignore-length=PatientName,0010,0020&ignore-length=0028-0010",
+            (
+                "tags",
+                "instances",
+                "I",
+                TagsRequest(form="simplified", ignore_length=(0x100010, 0x100020, 0x280010)),
+            ),
+        ),
+        ("/instances/I/header", ("tags", "instances", "I", TagsRequest(of="Header"))),
+        ("/patients/P/module", ("tags", "patients", "P", TagsRequest(of="Module"))),
+        (
+            "/studies/S/module-patient?short",
+            ("tags", "studies", "S", TagsRequest(of="PatientModule", form="short")),
+        ),
+        ("/series/S/shared-tags", ("tags", "series", "S", TagsRequest(of="Shared"))),
+    ],
+)
+async def test_what_is_asked_of_tags_reaches_the_archive(client, archive, path, asked):
+    assert (await client.get(path)).status_code == 200
+    assert archive.asked == [asked]
+
+
+@pytest.mark.parametrize("path", ["/instances/I/module-patient", "/instances/I/shared-tags"])
+async def test_forms_that_a_level_has_not_are_unknown_routes(client, path):
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["Code"]) == (404, "route.unknown")
+
+
+async def test_models_have_uris_that_are_right_behind_any_proxy(client, archive):
+    for path, uri in (("file", "bulk"), ("file/", "../bulk")):
+        answer = await client.get(
+            f"/instances/I/{path}", headers={"Accept": "application/dicom+xml"}
+        )
+        assert answer.headers["content-type"] == "application/dicom+xml"
+        assert archive.asked.pop() == ("model", "I", "xml", uri)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed
 from vna.services import query
-from vna.services.archive import Archive, ListOptions, StoredFile
+from vna.services.archive import Archive, ListOptions, StoredFile, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Settings
 
@@ -111,7 +111,8 @@ class Local:
 
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
-        found: Document = self._json(self._archive.tags(public_id, "simplified"))
+        request = TagsRequest(form="simplified")
+        found: Document = self._json(self._archive.tags("instances", public_id, request))
         return found
 
     def _file(self, public_id: str) -> StoredFile:

@@ -8,8 +8,8 @@ import msgspec
 from starlette.responses import Response
 
 from vna.errors import BadRequest
+from vna.rest.answers import json_response
 from vna.rest.requests import Call
-from vna.rest.resources import json_response
 from vna.services import upkeep
 
 

@@ -11,6 +11,9 @@ from typing import Literal, NamedTuple
 
 JSON = "application/json"
 DICOM = "application/dicom"
+DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
+BYTES = "application/octet-stream"
 TEXT = "text/plain"
 GZIP = "application/gzip"
 ZIP = "application/zip"
@@ -60,6 +63,8 @@ REQUESTED = (
     Parameter("requestedTags", "list", "the same"),
     Parameter("response-content", "list", "parts of the objects: `MainDicomTags`, `Labels`, ..."),
 )
+IGNORE_LENGTH = Parameter("ignore-length", "text", "tags to give at any length, between commas")
+WHOLE = Parameter("whole", "flag", "also what stands behind the pixel data")
 FILE_NAME = Parameter("filename", "text", "name of the file in Content-Disposition")
 
 TRANSCODE = Parameter(
@@ -69,9 +74,22 @@ TRANSCODE = Parameter(
 )
 
 STORED_FILE = (
-    Answer(200, "The whole file", {DICOM: "Bytes"}),
+    Answer(
+        200,
+        "The whole file, or what Accept asks for",
+        {DICOM: "Bytes", DICOM_JSON: "DicomJson", DICOM_XML: "Bytes"},
+    ),
     Answer(206, "The range asked for", {DICOM: "Bytes"}),
     Answer(304, "The file is the one that If-None-Match names", {}),
+)
+STORED_VALUE = (
+    Answer(200, "The value", {BYTES: "Bytes"}),
+    Answer(206, "The range asked for", {BYTES: "Bytes"}),
+    Answer(304, "The value is the one that If-None-Match names", {}),
+)
+CONTENT = (
+    Answer(200, "Elements or numbers of parts; or a value", {JSON: "Names", BYTES: "Bytes"}),
+    *STORED_VALUE[1:],
 )
 # What may go wrong with every condition and range.
 CONDITIONAL = (412, 416)

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from vna.errors import PreconditionFailed, RangeNotSatisfiable
 from vna.rest.errors import error_response
 from vna.rest.requests import Call, parse_range
-from vna.services.archive import CHUNK_BYTES, ReencodedFile, StoredFile
+from vna.services.archive import CHUNK_BYTES, Readable, ReencodedFile, StoredFile
 
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
 WHOLE_BYTES = 4 * CHUNK_BYTES
@@ -51,15 +51,15 @@ def is_known(call: Call, etag: str) -> bool:
     return condition is not None and matches(condition, etag, weakly=True)
 
 
-async def file_response(call: Call, file: StoredFile, media_type: str, name: str) -> Response:
-    """Return the answer to a GET or HEAD of a stored file."""
+async def file_response(
+    call: Call, file: Readable, media_type: str, name: str | None = None
+) -> Response:
+    """Return the answer to a GET or HEAD of a stored file, or of a part of one."""
     headers = call.request.headers
     etag = f'"{file.digest}"'
-    answer = {
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": content_disposition(name),
-        "ETag": etag,
-    }
+    answer = {"Accept-Ranges": "bytes", "ETag": etag}
+    if name is not None:
+        answer["Content-Disposition"] = content_disposition(name)
     method, path = call.request.method, call.request.scope["path"]
     if is_known(call, etag):
         return Response(None, 304, headers=answer)
@@ -91,7 +91,7 @@ async def file_response(call: Call, file: StoredFile, media_type: str, name: str
     )
 
 
-async def pieces(file: StoredFile, first: int, end: int) -> AsyncIterator[bytes]:
+async def pieces(file: Readable, first: int, end: int) -> AsyncIterator[bytes]:
     """Yield bytes `first` to `end`. The next piece is read when the server took the last one."""
     for offset in range(first, end, CHUNK_BYTES):
         yield await file.read(offset, min(CHUNK_BYTES, end - offset))

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from vna.errors import BadRequest, OutOfRange
+from vna.rest.answers import json_response
 from vna.rest.requests import Call
-from vna.rest.resources import json_response
 from vna.services import query
 
 # Bounds what a request takes in memory once it is read, some ten times as much. It is enough for a

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from vna.errors import BadRequest
+from vna.rest.answers import json_response
 from vna.rest.requests import Call, Handler
-from vna.rest.resources import json_response
 from vna.services.archive import ListOptions
 
 # A path names the level above in the singular, the core every level in the plural.

@@ -41,6 +41,7 @@ EVERYWHERE = (403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
     "name": "Name or number of a metadata type",
+    "path": "Tags or keywords, and between two of them the number of an item from 0 on",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from vna.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from vna.services.archive import tag_for_keyword
 from vna.services.caller import Caller
 
 if TYPE_CHECKING:
@@ -104,6 +106,10 @@ class Call:
         """Return a parameter of the path."""
         return str(self.request.path_params[name])
 
+    def path_or(self, name: str, default: str) -> str:
+        """Return a parameter that not every path of the route has."""
+        return str(self.request.path_params.get(name, default))
+
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a switch of the query: there, or `true`, `1`; `false` and `0` switch it off."""
         text = self.request.query_params.get(name)
@@ -123,6 +129,13 @@ class Call:
         if not is_number(text):
             raise BadParameter(f"parameter {name} is {text!r}; it takes a number from 0 on")
         return int(text)
+
+    def tags(self, name: str) -> tuple[int, ...]:
+        """Return the tags that the query lists: by keyword or number, commas between them."""
+        texts = ",".join(self.request.query_params.getlist(name))
+        # A tag may be written with a comma itself.
+        names = re.findall(r"[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}(?![^,])|[^,]+", texts)
+        return tuple(tag_of(name, text.strip()) for text in names)
 
     async def body(self, account: Account, most: int | None = None) -> bytes:
         """Return the whole body, inflated if it is gzip; of `most` bytes if the route says so.
@@ -245,6 +258,16 @@ async def inflated(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         offset += len(chunk)
     if begun and not member.eof:
         raise BadRequest(f"gzip body ends early, after {offset} bytes")
+
+
+def tag_of(parameter: str, text: str) -> int:
+    """Return the tag that is written as keyword or number."""
+    if re.fullmatch(r"[0-9A-Fa-f]{4}[-,]?[0-9A-Fa-f]{4}", text):
+        return int(text.replace("-", "").replace(",", ""), 16)
+    tag = tag_for_keyword(text)
+    if tag is None:
+        raise BadParameter(f"parameter {parameter} names {text[:64]!r}, which is no tag")
+    return tag
 
 
 def is_number(text: str) -> bool:

@@ -7,18 +7,20 @@ from typing import NamedTuple
 from vna.rest import (
     deleted,
     find,
+    forms,
     levels,
     openapi_route,
-    resources,
     server_routes,
     uploading,
 )
 from vna.rest.describe import (
     CONDITIONAL,
+    CONTENT,
     DICOM,
     EXPAND,
     FILE_NAME,
     GZIP,
+    IGNORE_LENGTH,
     JSON,
     LIMIT,
     MULTIPART,
@@ -28,9 +30,11 @@ from vna.rest.describe import (
     SIMPLIFY,
     SINCE,
     STORED_FILE,
+    STORED_VALUE,
     TAG_FORMS,
     TEXT,
     TRANSCODE,
+    WHOLE,
     ZIP,
     Answer,
     Body,
@@ -200,26 +204,58 @@ INSTANCE = [
     Entry(
         "GET",
         "/instances/{id}/file",
-        resources.file,
-        "The DICOM file as it was received, or in another transfer syntax",
+        forms.file,
+        "The DICOM file as it was received, in another transfer syntax, or in DICOM JSON or XML",
         STORED_FILE,
         query=(FILE_NAME, TRANSCODE),
-        refusals=(406, 501, *CONDITIONAL),
+        refusals=(501, *CONDITIONAL),
     ),
     Entry(
         "GET",
         "/instances/{id}/tags",
-        resources.tags,
+        forms.tags,
         "All tags",
         answer("Tags"),
-        query=(SIMPLIFY, SHORT),
+        query=(SIMPLIFY, SHORT, IGNORE_LENGTH, WHOLE),
     ),
     Entry(
         "GET",
         "/instances/{id}/simplified-tags",
-        resources.simple,
+        forms.simple,
         "All tags, by name",
         answer("SimplifiedTags"),
+        query=(IGNORE_LENGTH, WHOLE),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/header",
+        forms.header,
+        "The File Meta Information",
+        answer("Tags"),
+        query=(SIMPLIFY, SHORT, IGNORE_LENGTH),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/content",
+        forms.content,
+        "The elements of the data set",
+        answer("Names"),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/content/{path:path}",
+        forms.content,
+        "A place in the data set: what is below it, or its value as it is stored",
+        CONTENT,
+        refusals=(400, *CONDITIONAL),
+    ),
+    Entry(
+        "GET",
+        "/instances/{id}/bulk/{path:path}",
+        forms.bulk,
+        "The value that a BulkDataURI stands for",
+        STORED_VALUE,
+        refusals=(400, 406, *CONDITIONAL),
     ),
 ]
 
@@ -302,6 +338,7 @@ def level_routes(level: str) -> list[Entry]:
             answer("Text", media_type=TEXT),
         ),
     ]
+    found += form_routes(level)
     for up in ABOVE[level]:
         handler = levels.parent(level, up)
         path = f"{one}/{up}"
@@ -310,4 +347,23 @@ def level_routes(level: str) -> list[Entry]:
         handler = levels.children(level, down)
         form, query = answer(f"{ONE[down]}List"), (EXPAND, *shown)
         found.append(Entry("GET", f"{one}/{down}", handler, f"Its {down}", form, query))
+    return found
+
+
+def form_routes(level: str) -> list[Entry]:
+    """Return the forms of tags that a level has."""
+    query = (SIMPLIFY, SHORT, IGNORE_LENGTH)
+    shapes = {"module": ("Module", "Tags of the module that describes it", "Tags")}
+    if level == "studies":
+        shapes["module-patient"] = ("PatientModule", "Tags of its patient's module", "Tags")
+    if BELOW[level]:
+        shapes["shared-tags"] = ("Shared", "Tags that all its instances have alike", "Tags")
+    found = [
+        Entry("GET", f"/{level}/{{id}}/{name}", forms.some(level, of), text, answer(shape), query)
+        for name, (of, text, shape) in shapes.items()
+    ]
+    if BELOW[level]:
+        path = f"/{level}/{{id}}/instances-tags"
+        text = "The tags of each of its instances"
+        found.append(Entry("GET", path, forms.each(level), text, answer("TagsById"), query))
     return found

@@ -100,6 +100,9 @@ SCHEMAS: dict[str, Schema] = {
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
     "Text": TEXT,
+    "Names": array(TEXT),
+    "DicomJson": {"type": "object", "description": "PS3.18 Annex F"},
+    "TagsById": {"type": "object", "additionalProperties": reference("Tags")},
     **RESOURCES,
     **{
         f"{level}List": {

@@ -7,8 +7,8 @@ import json
 import msgspec
 from starlette.responses import Response
 
+from vna.rest.answers import json_response
 from vna.rest.requests import Call
-from vna.rest.resources import json_response
 from vna.version import version
 
 # The interface that clients written for Orthanc may expect of us; they decide by these two.

@@ -12,7 +12,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -24,6 +24,9 @@ from vna.settings import Settings
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# The tag of a keyword of PS3.6, or None.
+tag_for_keyword = _core.tag_for_keyword
 
 # One HTTP request and its answer, as the core hands it over.
 Exchange = _core.Exchange
@@ -58,6 +61,27 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> bytes:
         """Return the options as the core reads them."""
         return msgspec.json.encode(self)
+
+
+class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """Which tags of a resource, and how.
+
+    Parameters
+    ----------
+    of : str
+        DataSet, Header, Module, PatientModule or Shared: see `TagsOf` of the core.
+    form : str
+        full, short or simplified.
+    ignore_length : tuple of int
+        Tags that are given however long their values are.
+    whole : bool
+        Also what stands behind the pixel data.
+    """
+
+    of: str = "DataSet"
+    form: str = "full"
+    ignore_length: tuple[int, ...] = ()
+    whole: bool = False
 
 
 class Archive:
@@ -164,9 +188,15 @@ class Archive:
         """Open the file of an instance; what it is now is what will be read."""
         return StoredFile(self, _found(self.core.open_file(public_id), "instances", public_id))
 
-    async def tags(self, public_id: str, form: str) -> bytes:
-        """Return the tags of an instance: `full`, `short` or `simplified`."""
-        return await self._json(self.core.tags(public_id, form))
+    async def tags(self, level: str, public_id: str, request: TagsRequest) -> bytes:
+        """Return tags of a resource as JSON."""
+        wanted = msgspec.json.encode(request)
+        return await self._json(self.core.tags(level, public_id, wanted))
+
+    async def model(self, public_id: str, model: str, bulk_uri: str) -> bytes:
+        """Return an instance in DICOM `json` or `xml` up to its pixel data; long values by URI."""
+        threshold = self.settings.http.bulk_threshold_bytes
+        return await self._json(self.core.model(public_id, model, threshold, bulk_uri))
 
     def resource(self, level: str, public_id: str) -> bytes:
         """Return one resource."""
@@ -282,6 +312,16 @@ class Upload:
         return self._upload.not_stored
 
 
+class Readable(Protocol):
+    """Bytes that are read in pieces."""
+
+    size: int
+    digest: str
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes `offset` to `offset + length`."""
+
+
 class StoredFile:
     """The file of one instance, read in pieces."""
 
@@ -292,9 +332,23 @@ class StoredFile:
         self.digest = file.digest
         self.transfer_syntax_uid = file.transfer_syntax_uid
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int, swap_unit: int = 1) -> bytes:
         """Return bytes `offset` to `offset + length`."""
-        return cast(bytes, await self._archive.result(self._file.read(offset, length)))
+        handle = self._file.read(offset, length, swap_unit)
+        return cast(bytes, await self._archive.result(handle))
+
+    async def locate(self, path: str, *, pixels: bool = False) -> list[str] | Readable | None:
+        """Return what is at a place of the data set: what is below it, or its value.
+
+        Raises BadRequest if `path` is none.
+        """
+        handle = self._file.locate(path, pixels=pixels)
+        text, _, held = cast(bytes, await self._archive.result(handle)).partition(b"\n")
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            return cast("list[str] | None", found)
+        place = Place(found["Offset"], found["Length"], found["SwapUnit"])
+        return HeldValue(self, place, held) if held else StoredValue(self, place)
 
     async def reencode(self, transfer_syntax_uid: str) -> ReencodedFile:
         """Open the same in another transfer syntax.
@@ -304,6 +358,45 @@ class StoredFile:
         reencoding = self._file.reencode(transfer_syntax_uid)
         opened = json.loads(await self._archive._json(reencoding.open()))
         return ReencodedFile(self._archive, reencoding, opened["length"])
+
+
+class Place(NamedTuple):
+    """Where a value lies in a file, and how many bytes change places for little endian."""
+
+    offset: int
+    length: int
+    swap_unit: int
+
+
+class StoredValue:
+    """A value in a stored file, in little endian."""
+
+    def __init__(self, file: StoredFile, place: Place):
+        self._file = file
+        self._place = place
+        self.size = place.length
+        self.digest = f"{file.digest}-{place.offset}"
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes `offset` to `offset + length`."""
+        unit = self._place.swap_unit
+        first = offset - offset % unit
+        end = min(-(-(offset + length) // unit) * unit, self.size)
+        found = await self._file.read(self._place.offset + first, end - first, unit)
+        return found[offset - first : offset - first + length]
+
+
+class HeldValue:
+    """A value of a deflated file, which has no place in it."""
+
+    def __init__(self, file: StoredFile, place: Place, value: bytes):
+        self._value = value
+        self.size = len(value)
+        self.digest = f"{file.digest}-{place.offset}"
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes `offset` to `offset + length`."""
+        return self._value[offset : offset + length]
 
 
 class ReencodedFile:

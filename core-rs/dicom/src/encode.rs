@@ -88,7 +88,7 @@ pub(crate) const fn swap_unit(vr: Vr) -> usize {
 }
 
 /// Turns the byte order of all whole units; a rest that is none stays as it is.
-pub(crate) fn swap(bytes: &mut [u8], unit: usize) {
+pub fn swap(bytes: &mut [u8], unit: usize) {
     match unit {
         2 => turn::<2>(bytes),
         4 => turn::<4>(bytes),

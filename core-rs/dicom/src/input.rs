@@ -64,6 +64,10 @@ impl Input {
                     let at = self.data_set_offset;
                     match window.from(at).get(..8) {
                         Some(first) => self.begin(syntax::guess(first, at > 0)?, at),
+                        // File Meta Information alone, as a whole file is read too.
+                        None if window.complete && at > 0 && window.end() == at => {
+                            self.begin(syntax::IMPLICIT_VR_LITTLE_ENDIAN, at);
+                        }
                         None if window.complete => return Err(ends_early(window, at)),
                         None => return Ok(Outcome::NeedMore(at + 8)),
                     }

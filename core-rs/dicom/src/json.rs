@@ -7,12 +7,13 @@ use crate::ambiguous::holds_pixel_values;
 use crate::charset::CharacterSet;
 use crate::dictionary::keyword;
 use crate::private::{is_configured, private_entry};
-use crate::scan::{Extent, Scan, scan};
+use crate::scan::{Extent, Scan, scan, scan_data_set};
 use crate::syntax::Encoding;
 use crate::text::{effective_vr, push_numbers, whole_text};
-use crate::{DicomError, Element, Tag, Vr, tags};
+use crate::{DicomError, EXPLICIT_VR_LITTLE_ENDIAN, Element, Tag, Vr, read_file_meta, tags};
 use std::collections::HashSet;
 use std::io::Write;
+use std::ops::Range;
 
 /// Which of the forms to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +38,8 @@ pub struct TagsOptions<'a> {
     pub ignore_length: &'a [Tag],
     /// Also what stands behind the pixel data.
     pub whole: bool,
+    /// The only elements of the data set that are given, by ascending tag; `None`: all. Those of items always are.
+    pub only: Option<&'a [Tag]>,
 }
 
 /// What clients are used to: they fetch a longer value by its own route.
@@ -49,6 +52,7 @@ impl Default for TagsOptions<'_> {
             longest_value: LONGEST_JSON_VALUE,
             ignore_length: &[],
             whole: false,
+            only: None,
         }
     }
 }
@@ -70,9 +74,48 @@ pub fn tags_json(file: &[u8], options: &TagsOptions<'_>) -> Result<Vec<u8>, Dico
     Ok(scan_json(&scan(file, extent)?, options))
 }
 
+/// The File Meta Information of a file as one JSON object, which is empty if it has none. `head` is the beginning of the
+/// file, at least up to its data set.
+///
+/// # Errors
+///
+/// As [`crate::read_file_meta`], and [`crate::scan`] of what it holds.
+pub fn header_json(head: &[u8], options: &TagsOptions<'_>) -> Result<Vec<u8>, DicomError> {
+    let Some(meta) = read_file_meta(head)? else {
+        return Ok(b"{}".to_vec());
+    };
+    let end = usize::try_from(meta.data_set_offset).unwrap_or(usize::MAX);
+    let group = head.get(..end).unwrap_or(head);
+    let scan = scan_data_set(
+        group,
+        EXPLICIT_VR_LITTLE_ENDIAN,
+        meta.meta_offset,
+        Extent::All,
+    )?;
+    Ok(scan_json(&scan, options))
+}
+
 /// The same of a scan that has reported nested elements.
 #[must_use]
 pub fn scan_json(scan: &Scan<'_>, options: &TagsOptions<'_>) -> Vec<u8> {
+    written(scan, options, None).out
+}
+
+/// The same, and where in it the members of the object are that are texts or numbers.
+#[must_use]
+pub(crate) fn scan_members(scan: &Scan<'_>, options: &TagsOptions<'_>) -> (Vec<u8>, Vec<Member>) {
+    let writer = written(scan, options, Some(Vec::new()));
+    (writer.out, writer.members.unwrap_or_default())
+}
+
+/// A member of a JSON object: its element, and its name and value in the text.
+pub(crate) type Member = (Tag, Range<usize>);
+
+fn written<'a>(
+    scan: &'a Scan<'a>,
+    options: &'a TagsOptions<'a>,
+    members: Option<Vec<Member>>,
+) -> Writer<'a> {
     // About what an element takes in the full form; a few bytes of input make one.
     let per_element = if options.form == TagsForm::Full {
         96
@@ -86,9 +129,10 @@ pub fn scan_json(scan: &Scan<'_>, options: &TagsOptions<'_>) -> Vec<u8> {
         next: 0,
         number: String::new(),
         signed: is_signed(scan),
+        members,
     };
     writer.data_set(0, CharacterSet::default());
-    writer.out
+    writer
 }
 
 struct Writer<'a> {
@@ -101,6 +145,8 @@ struct Writer<'a> {
     number: String,
     /// Whether pixel values are signed.
     signed: bool,
+    /// Of the outermost data set, those with a text; `None` if nobody asked.
+    members: Option<Vec<Member>>,
 }
 
 /// What Pixel Representation says of the image.
@@ -153,6 +199,10 @@ impl<'a> Writer<'a> {
             if element.tag.is_private_creator() {
                 creators.push((element.tag, element));
             }
+            if !self.is_asked_for(depth, element.tag) {
+                self.skip_items(depth);
+                continue;
+            }
             let creator = self.creator(&creators, element.tag, &charset);
             let name = name(element.tag, creator.as_deref());
             let named_twice =
@@ -164,9 +214,18 @@ impl<'a> Writer<'a> {
             if !std::mem::take(&mut first) {
                 self.out.push(b',');
             }
-            self.member(element, name, creator.as_deref(), depth, &charset);
+            let from = self.out.len();
+            let has_text = self.member(element, name, creator.as_deref(), depth, &charset);
+            if let Some(members) = self.members.as_mut().filter(|_| depth == 0 && has_text) {
+                members.push((element.tag, from..self.out.len()));
+            }
         }
         self.out.push(b'}');
+    }
+
+    fn is_asked_for(&self, depth: u16, tag: Tag) -> bool {
+        let listed = |only: &[Tag]| only.binary_search(&tag).is_ok();
+        depth > 0 || self.options.only.is_none_or(listed)
     }
 
     /// The next element, if it belongs to a data set at `depth`.
@@ -208,6 +267,7 @@ impl<'a> Writer<'a> {
         (!name.is_empty()).then_some(name)
     }
 
+    /// Writes one member, and tells whether its value is a text.
     fn member(
         &mut self,
         element: &'a Element,
@@ -215,7 +275,7 @@ impl<'a> Writer<'a> {
         creator: Option<&str>,
         depth: u16,
         charset: &CharacterSet,
-    ) {
+    ) -> bool {
         match self.options.form {
             TagsForm::Simplified => self.string(name),
             TagsForm::Full | TagsForm::Short => {
@@ -234,7 +294,9 @@ impl<'a> Writer<'a> {
             }
             self.out.extend_from_slice(b",\"Type\":\"");
         }
-        if self.is_sequence(element) {
+        let is_sequence = self.is_sequence(element);
+        let begin = self.out.len();
+        if is_sequence {
             if full {
                 self.out.extend_from_slice(b"Sequence\",\"Value\":");
             }
@@ -243,9 +305,11 @@ impl<'a> Writer<'a> {
             self.value(element, charset);
             self.skip_items(depth);
         }
+        let is_null = self.out[begin..].ends_with(b"null");
         if full {
             self.out.push(b'}');
         }
+        !is_sequence && !is_null
     }
 
     /// Declared to be one, or of undefined length and turned out to hold items.

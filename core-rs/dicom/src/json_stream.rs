@@ -4,8 +4,10 @@
 //! values, within [`MAX_TAGS_BYTES`].
 
 use crate::element::is_pixel_data;
+use crate::json::{Member, scan_members};
 use crate::partial::{Keep, PartialScan};
-use crate::{DicomError, Element, TagsOptions, scan_json};
+use crate::{DicomError, Element, Tag, TagsOptions, scan_json};
+use std::ops::Range;
 
 /// A text or number that takes more bytes than so many for each that may be given is too long however it is encoded: a
 /// number of 8 bytes takes a digit and a separator at least, a character no more than 4 bytes.
@@ -78,6 +80,54 @@ impl<'a> TagsStream<'a> {
     pub fn finish(self) -> Result<Vec<u8>, DicomError> {
         let (scan, options) = self.scan.finish()?;
         Ok(scan_json(&scan, options))
+    }
+}
+
+/// What the tags of several instances have in common: texts and numbers that all of them give alike.
+///
+/// Memory is that of the first, and shrinks.
+#[derive(Debug, Default)]
+pub struct SharedTags {
+    /// Name and value of each member, by ascending tag; `None` before the first instance.
+    members: Option<Vec<(Tag, Vec<u8>)>>,
+}
+
+impl SharedTags {
+    /// Takes the tags of the next instance, whose parts were all given.
+    ///
+    /// # Errors
+    ///
+    /// As [`TagsStream::finish`].
+    pub fn add(&mut self, stream: TagsStream<'_>) -> Result<(), DicomError> {
+        let (scan, options) = stream.scan.finish()?;
+        let (text, mut members) = scan_members(&scan, options);
+        members.sort_by_key(|(tag, _)| *tag);
+        let shown = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
+        match &mut self.members {
+            None => {
+                let own = |(tag, range): &Member| (*tag, shown(range).to_vec());
+                self.members = Some(members.iter().map(own).collect());
+            }
+            Some(shared) => shared.retain(|(tag, member)| {
+                let found = members.binary_search_by_key(tag, |(tag, _)| *tag);
+                found.is_ok_and(|at| shown(&members[at].1) == member)
+            }),
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left that others could share.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// Writes them in the form of their instances.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let members = self.members.unwrap_or_default();
+        let members: Vec<_> = members.into_iter().map(|(_, member)| member).collect();
+        [&b"{"[..], &members.join(&b','), b"}"].concat()
     }
 }
 

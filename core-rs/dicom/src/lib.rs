@@ -10,6 +10,7 @@ mod ambiguous;
 mod attribute;
 mod base64;
 mod charset;
+mod content;
 mod data_set;
 mod deflate;
 mod dictionary;
@@ -42,17 +43,19 @@ mod walk;
 
 pub use attribute::attribute_level;
 pub use charset::CharacterSet;
+pub use content::{Content, ContentStream, ElementPath, ParsePathError, ValuePlace};
 pub use data_set::{DataElement, DataSet, DicomFile, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
 pub use element_stream::ElementStream;
+pub use encode::swap as swap_byte_order;
 pub use error::{Budget, DicomError, EncodeProblem, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
 pub use instance::{Identity, Instance, PixelData};
-pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, scan_json, tags_json};
-pub use json_stream::TagsStream;
-pub use level::{Level, main_tags};
+pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, header_json, scan_json, tags_json};
+pub use json_stream::{SharedTags, TagsStream};
+pub use level::{Level, main_tags, module_tags};
 pub use meta::{
     FileMeta, FileMetaFields, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, meta_elements,
     read_file_meta, write_file_meta,

@@ -64,6 +64,7 @@ proptest! {
             longest_value,
             ignore_length: if ignore { &ignored } else { &[] },
             whole,
+            only: None,
         };
         let mut file = file(&phantom(form, text, numbers), form);
         if let Some(cut) = cut {

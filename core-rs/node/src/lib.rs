@@ -8,6 +8,7 @@ pub mod dimse;
 mod entries;
 mod error;
 mod find;
+mod forms;
 mod ground;
 mod housekeeping;
 pub mod http;
@@ -20,7 +21,6 @@ mod replay;
 mod settings;
 mod sink;
 mod status;
-mod tags;
 mod undelete;
 mod view;
 
@@ -33,6 +33,7 @@ pub use find::{
     FindProblem, ListOptions, MAX_SEARCH, MetadataForm, Wrong, count_json, find_json, level_named,
     list_json, metadata_json, metadata_value, related_json, tag_named,
 };
+pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
 pub use housekeeping::CompactedPack;
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};
@@ -46,6 +47,6 @@ pub use settings::{
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
-pub use tags::stored_tags_json;
+
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use view::view;

@@ -9,7 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
+use vna_dicom::{Level, PublicId};
 use vna_index::{ChangeType, ChangesRequest, Outcome as Became};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
@@ -96,33 +96,12 @@ impl CoreArchive {
             .map(|(located, reader)| CoreFile {
                 reader: Arc::new(reader),
                 size: located.file_size,
-                transfer_syntax_uid: located.transfer_syntax_uid,
+                transfer_syntax_uid: located.transfer_syntax_uid.clone(),
                 digest: hex(&located.blob.digest),
+                located: Arc::new(located),
                 completions: Arc::clone(&self.completions),
                 handle: self.handle.clone(),
             }))
-    }
-
-    fn tags(&self, public_id: &str, form: &str) -> PyResult<u64> {
-        let form: TagsForm = match form {
-            "full" => TagsForm::Full,
-            "short" => TagsForm::Short,
-            "simplified" => TagsForm::Simplified,
-            other => return Err(argument("form", other, "full, short or simplified").into()),
-        };
-        let id = public_id.to_owned();
-        let handle = self.spawn(move |archive| {
-            let id = id_of(Level::Instance, &id)?;
-            let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
-                return Err(not_found(Level::Instance, id));
-            };
-            let options = TagsOptions {
-                form,
-                ..TagsOptions::default()
-            };
-            Ok(vna_node::stored_tags_json(&located, &reader, &options)?)
-        })?;
-        Ok(handle)
     }
 
     fn delete(&self, level: &str, public_id: &str) -> PyResult<u64> {
@@ -277,16 +256,17 @@ impl CoreArchive {
 
 /// `vna._core.File`: a stored object, held open.
 #[pyclass(frozen, name = "File", module = "vna._core")]
-struct CoreFile {
-    reader: Arc<vna_store::BlobReader>,
+pub(crate) struct CoreFile {
+    pub(crate) reader: Arc<vna_store::BlobReader>,
+    pub(crate) located: Arc<vna_index::Located>,
     #[pyo3(get)]
     size: u64,
     #[pyo3(get)]
     digest: String,
     #[pyo3(get)]
     transfer_syntax_uid: String,
-    completions: Arc<Completions>,
-    handle: tokio::runtime::Handle,
+    pub(crate) completions: Arc<Completions>,
+    pub(crate) handle: tokio::runtime::Handle,
 }
 
 #[pymethods]
@@ -300,7 +280,8 @@ impl CoreFile {
         )
     }
 
-    fn read(&self, offset: u64, length: usize) -> u64 {
+    #[pyo3(signature = (offset, length, swap_unit = 1))]
+    fn read(&self, offset: u64, length: usize, swap_unit: usize) -> u64 {
         let (handle, promise) = self.completions.promise();
         let reader = Arc::clone(&self.reader);
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
@@ -309,6 +290,7 @@ impl CoreFile {
             promise.keep(match reader.read_at(&mut buffer, offset) {
                 Ok(read) => {
                     buffer.truncate(read);
+                    vna_dicom::swap_byte_order(&mut buffer, swap_unit);
                     Ok(buffer)
                 }
                 Err(error) => Err(ArchiveError::from(error).into()),

@@ -8,6 +8,7 @@ mod dictionary;
 mod dump;
 mod errors;
 mod find;
+mod forms;
 mod http;
 mod log;
 mod model;

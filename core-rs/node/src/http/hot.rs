@@ -24,7 +24,7 @@ use super::body::{Buffers, Content, StoredContent};
 use super::exchange::response;
 use crate::archive::{Archive, DEFAULT_TENANT};
 use crate::error::ArchiveError;
-use crate::tags::{cached_tags_json, stored_tags_json};
+use crate::forms::{cached_tags_json, stored_tags_json};
 
 /// What makes a request for a file more than that.
 const CONDITIONS: [HeaderName; 6] = [
