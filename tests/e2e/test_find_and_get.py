@@ -24,7 +24,7 @@ def stored(archive, count=3):
         archive.store(data)
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["server", "folder"])
 def root(request, start_server, tmp_path):
     """The folder of an archive with something in it, served by a server or by nobody."""
     if request.param == "server":
