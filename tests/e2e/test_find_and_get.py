@@ -87,6 +87,11 @@ def test_ids_are_found_and_their_files_got(root, tmp_path):
     assert json.loads(again.stdout) == expected
 
 
+def test_files_are_got_by_uid_and_by_patient_id(root, tmp_path):
+    got = vna("get", "1.2.826.9", "1CT1", "GET", "-o", tmp_path / "out", f"--root={root}")
+    assert (got.returncode, got.stdout) == (0, "4 written\n")
+
+
 def test_what_is_found_is_shown_as_table_and_as_json(root):
     shown = vna("find", "series", "PatientID=GET", f"--root={root}")
     assert shown.returncode == 0

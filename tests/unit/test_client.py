@@ -143,6 +143,16 @@ def test_a_resource_is_got_by_its_id_at_any_level(archive):
         archive.get("x/../y")
 
 
+def test_resources_are_counted_and_looked_up_by_their_identifiers(archive):
+    instance = archive.store(CT).instance
+    archive.store(made(SOPInstanceUID="1.2.3"))
+    assert archive.count("instance", SOPInstanceUID=["1.2.3", "1.2.4"]) == 1
+    assert archive.count("study", PatientID="1*", StudyDate=datetime.date(2004, 1, 19)) == 1
+    assert archive.lookup(instance.uid) == [instance]
+    assert archive.lookup("1CT1") == [instance.patient]
+    assert archive.lookup("nobody") == []
+
+
 def test_deleting_the_last_instance_deletes_its_parents(archive):
     instance = archive.store(CT).instance
     patient = instance.patient

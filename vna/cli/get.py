@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from vna.cli.command import print_json
 from vna.cli.exits import DONE, FAILED
 from vna.cli.progress import progress
-from vna.client import Archive, Instance, open_settings
-from vna.errors import BadRequest, VnaError
+from vna.client import Archive, Instance, Resource, open_settings
+from vna.errors import BadRequest, NotFound, VnaError
 from vna.services.elements import tag_for_keyword
 from vna.settings import Settings
 
@@ -63,11 +63,23 @@ def get(
 def named(archive: Archive, ids: Sequence[str]) -> Iterator[Instance]:
     """Yield the instances of these resources, each once; raises NotFound for what is not there."""
     seen: set[str] = set()
-    for public_id in ids:
-        for instance in archive.get(public_id).instances():
-            if instance.id not in seen:
-                seen.add(instance.id)
-                yield instance
+    for given in ids:
+        for resource in resources(archive, given):
+            for instance in resource.instances():
+                if instance.id not in seen:
+                    seen.add(instance.id)
+                    yield instance
+
+
+def resources(archive: Archive, given: str) -> list[Resource]:
+    """Return the resource of a public id, else those of an identifier of DICOM."""
+    try:
+        return [archive.get(given)]
+    except NotFound:
+        found = archive.lookup(given)
+        if not found:
+            raise
+        return found
 
 
 class Pattern:

@@ -36,6 +36,12 @@ class Backend(Protocol):
     def find(self, request: Document) -> list[Document]:
         """Return what `POST /tools/find` answers."""
 
+    def count(self, request: Document) -> int:
+        """Return how many match; the request as of `find`."""
+
+    def lookup(self, identifier: str) -> list[Document]:
+        """Return what has an identifier of DICOM, at any level: `ID` and `Type`."""
+
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
 

@@ -109,6 +109,16 @@ class Local:
         found: list[Document] = self._json(query.find(self._archive, request))
         return found
 
+    def count(self, request: Document) -> int:
+        """Return how many match; the request as of `find`."""
+        body = json.dumps(request).encode()
+        return int(self._json(query.count_json(self._archive, body))["Count"])
+
+    def lookup(self, identifier: str) -> list[Document]:
+        """Return what has an identifier of DICOM, at any level: `ID` and `Type`."""
+        found: list[Document] = self._json(query.lookup(self._archive, identifier))
+        return found
+
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
         request = TagsRequest(form="simplified")

@@ -73,6 +73,16 @@ class Remote:
         body = json.dumps(request).encode()
         return self._documents("POST", "/tools/find", body, "application/json")
 
+    def count(self, request: Document) -> int:
+        """Return how many match; the request as of `find`."""
+        body = json.dumps(request).encode()
+        path = "/tools/count-resources"
+        return int(self._document("POST", path, body, "application/json")["Count"])
+
+    def lookup(self, identifier: str) -> list[Document]:
+        """Return what has an identifier of DICOM, at any level: `ID` and `Type`."""
+        return self._documents("POST", "/tools/lookup", identifier.encode(), "text/plain")
+
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
         return self._document("GET", f"/instances/{_part(public_id)}/simplified-tags")

@@ -395,20 +395,32 @@ class Archive:
         ...     for study in archive.find("study", PatientName="DOE*", StudyDate="20260101-"):
         ...         print(study.StudyDate, study.uid)
         """
+        # At once, whether or not anybody takes the first of what is found.
         kind = KINDS[_level(level)]
-        # The same checks whether or not anybody takes the first of what is found.
-        wanted = {name: _text(value) for name, value in {**(query or {}), **keys}.items()}
-        request: Document = {
-            **(options or {}),
-            "Level": SINGULAR[kind.level],
-            "Query": wanted,
-            "Expand": True,
-        }
+        request = {**_request(level, query, options, keys), "Expand": True}
 
         def page(since: int, limit: int) -> list[Document]:
             return self._backend.find({**request, "Since": since, "Limit": limit})
 
         return (kind(self, document) for document in _pages(page, limit))
+
+    def count(
+        self,
+        level: Level,
+        query: Mapping[str, Key] | None = None,
+        /,
+        *,
+        options: Mapping[str, Any] | None = None,
+        **keys: Key,
+    ) -> int:
+        """Return how many resources match; the arguments are those of `find`."""
+        return self._backend.count(_request(level, query, options, keys))
+
+    def lookup(self, identifier: str) -> list[Resource]:
+        """Return what has an identifier of DICOM: a UID, a Patient ID, an Accession Number."""
+        levels = {name: level for level, name in SINGULAR.items()}
+        found = self._backend.lookup(identifier)
+        return [self.get(each["ID"], levels[each["Type"]]) for each in found]
 
     def store(self, source: str | os.PathLike[str] | bytes | Dataset) -> Stored:
         """Store one DICOM file.
@@ -465,6 +477,17 @@ def _level(name: str) -> str:
     except KeyError:
         known = "patient, study, series and instance"
         raise BadRequest(f"level is {name!r}; {known} are known") from None
+
+
+def _request(
+    level: Level,
+    query: Mapping[str, Key] | None,
+    options: Mapping[str, Any] | None,
+    keys: Mapping[str, Key],
+) -> Document:
+    """Return the body of a search."""
+    wanted = {name: _text(value) for name, value in {**(query or {}), **keys}.items()}
+    return {**(options or {}), "Level": SINGULAR[_level(level)], "Query": wanted}
 
 
 def _text(value: Key) -> str:
