@@ -19,7 +19,7 @@ CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d
 RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
 SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
 
-.PHONY: help setup serve test test-rust test-python test-crash lint format bench clean
+.PHONY: help setup serve test test-rust test-python test-crash lint format screens bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ format: setup $(VENV)/.lint-tools ## rewrite sources the way lint wants them
 	cargo fmt --all
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+screens: setup ## take the screens of the README anew: docs/screens
+	$(PY) docs/screens.py
 
 bench: setup ## benchmarks; what they showed is kept in bench/RESULTS.md
 	$(CARGO) build --release --workspace --exclude vna-py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -13,6 +14,8 @@ from rich.text import Text
 
 # Wide enough for every line that goes into a file or to a program.
 NO_TERMINAL_COLUMNS = 10_000
+# An ID has 44 characters.
+LEAST_FOR_WHOLE_IDS = 80
 # Categories that move the cursor, or turn what follows round.
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
@@ -27,12 +30,16 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
     """Print a table; numbers go to the right, and no cell is read as markup."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     rows = list(rows)
+    paper = console()
     for index, name in enumerate(columns):
         is_number = any(isinstance(row[index], int) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        # People copy it: the others give way, unless there is room for nothing else.
+        is_whole = name == "ID" and paper.width >= LEAST_FOR_WHOLE_IDS
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*(Text(visible(str(cell))) for cell in row))
-    console().print(table)
+    paper.print(table)
 
 
 def visible(text: str) -> str:

@@ -211,9 +211,9 @@ impl Repair<'_> {
         let plan = self.sort(&log, owners, &gone, &Asides::default())?;
         if !plan.to_give_up.is_empty() && !self.options.accept_loss {
             self.report.left.push(format!(
-                "the end of the log is missing, and with it {} instances: bring it back from a copy, or go on without \
+                "the end of the log is missing, and with it {}: bring it back from a copy, or go on without \
                  with --accept-loss",
-                plan.to_give_up.len()
+                counted(plan.to_give_up.len())
             ));
             return Ok(false);
         }
@@ -396,8 +396,8 @@ impl Repair<'_> {
 
     /// Stores instances again, in place of the rows that lead to damaged records.
     fn restore(&mut self, log: &Log, owners: &[BlobOwner]) -> Result<(), ArchiveError> {
-        let what = "instances of which only the record is damaged are stored again";
-        if owners.is_empty() || !self.does(format!("{} {what}", owners.len())) {
+        let what = "of which only the record is damaged: stored again";
+        if owners.is_empty() || !self.does(format!("{} {what}", counted(owners.len()))) {
             return Ok(());
         }
         for owner in owners {
@@ -422,13 +422,16 @@ impl Repair<'_> {
         }
         if !self.options.accept_loss {
             self.report.left.push(format!(
-                "{} instances are lost: store them again from their source or a copy, or go on without with \
+                "{} lost: to be stored again from the source or a copy, or given up with \
                  --accept-loss",
-                owners.len()
+                counted(owners.len())
             ));
             return Ok(());
         }
-        if !self.does(format!("{} lost instances are deleted", owners.len())) {
+        if !self.does(format!(
+            "{} lost and given up: deleted",
+            counted(owners.len())
+        )) {
             return Ok(());
         }
         for owner in owners {
@@ -497,7 +500,8 @@ impl Repair<'_> {
         let needed = unreadable_rows(ground, segment, &in_pack)?;
         if needed > 0 {
             self.report.left.push(format!(
-                "segment {segment:016x} is left as it is, since {needed} lost instances are in it"
+                "segment {segment:016x} is left as it is, for it holds {} lost and not given up",
+                counted(needed)
             ));
             return Ok(());
         }
@@ -624,6 +628,12 @@ fn preambles(bytes: &[u8]) -> Vec<usize> {
     let magic = bytes.windows(4).enumerate();
     let magic = magic.filter(|(_, window)| window == b"DICM");
     magic.filter_map(|(at, _)| at.checked_sub(128)).collect()
+}
+
+/// A number of instances, in words.
+fn counted(instances: usize) -> String {
+    let plural = if instances == 1 { "" } else { "s" };
+    format!("{instances} instance{plural}")
 }
 
 fn io_error(doing: &'static str) -> impl Fn(std::io::Error) -> ArchiveError {
