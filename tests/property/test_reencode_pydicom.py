@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import warnings
 import zlib
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
@@ -22,10 +23,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
+from scanned import scanned
 from test_scan_pydicom import NO_ORACLE, PACKAGED, SHARED, dicom_files
+from test_strategies import differences as model_differences
+from test_strategies import readable, slow
 
-from vna import _core
+from vna import _core, testing
 from vna.errors import EncodingError, NotImplementedYet
+from vna.testing.model import PIXEL_DATA
+from vna.testing.writer import as_readable
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
@@ -232,6 +238,44 @@ def test_what_is_written_pydicom_reads_as_it_is(elements, first, second):
     assert not differences(expected(elements), values(read(data)))
     again = _core.reencode(data, transfer_syntax_uid=second)
     assert not differences(expected(elements), values(read(again)))
+
+
+def native_files():
+    syntaxes = st.sampled_from(testing.UNCOMPRESSED)
+    return syntaxes.flatmap(lambda uid: testing.files(tolerated=True, transfer_syntax_uid=uid))
+
+
+def comparable(data_set, *, undefined_length: bool = False):
+    """The same with sequences of one form, and without what another encoding cannot say."""
+    elements = []
+    for element in data_set:
+        changed = element
+        if element.vr == "SQ":
+            items = tuple(
+                comparable(item, undefined_length=undefined_length) for item in element.items
+            )
+            changed = replace(element, value=items, undefined_length=undefined_length)
+        elif element.tag == PIXEL_DATA:
+            changed = replace(element, vr="OW")  # or OB, if they are bytes
+        elif element.tag == 0x00189445:  # PS3.6 names it without a VR, pydicom with one
+            changed = replace(element, vr="UN")
+        if changed.vr == "UN":
+            changed = replace(changed, value=changed.value.rstrip(b"\0 "))
+        elements.append(changed)
+    return replace(data_set, elements=tuple(elements), undefined_length=undefined_length)
+
+
+@slow
+@given(file=native_files(), target=st.sampled_from(testing.UNCOMPRESSED))
+def test_a_file_of_the_field_says_the_same_in_every_syntax(file, target):
+    out = _core.reencode(file.data, transfer_syntax_uid=target)
+    if target == file.transfer_syntax_uid:
+        assert out == file.data
+        return
+    # Sequences leave with undefined lengths, which show them where no VR does.
+    leaves = comparable(readable(file), undefined_length=True)
+    expected = as_readable(leaves, testing.Encoding.of(target))
+    assert not model_differences(comparable(scanned(out)), comparable(expected))
 
 
 def plain_data_set(path: Path, folder: Path) -> bytes:

@@ -125,6 +125,11 @@ pub(crate) fn padded_length(tag: Tag, length: u64) -> Result<u32, DicomError> {
         })
 }
 
+/// Whether nothing but undefined length shows that an element is a sequence: no VR says so, and no dictionary.
+pub(crate) fn shows_by_length(encoding: Encoding, tag: Tag) -> bool {
+    encoding == Encoding::ImplicitLittle && tag.is_private()
+}
+
 /// Whether a data set may hold the element: group FFFE opens and closes items, groups 0000 and 0002 stand before a data
 /// set and would be taken for what does (PS3.7 §6.3.1, PS3.10 §7.1).
 pub(crate) fn belongs_into_data_set(tag: Tag) -> bool {

@@ -228,3 +228,20 @@ fn a_file_names_its_data_set_and_keeps_what_else_its_meta_says() {
         .expect("the one group length that lives on");
     assert_eq!(length.vr, Vr::UL);
 }
+
+#[test]
+fn a_private_sequence_shows_itself_where_no_vr_does() {
+    let private = Tag(0x0009, 0x1001);
+    for items in [vec![], vec![one(tags::MODALITY, Vr::CS, "CT")]] {
+        let set = DataSet::from_iter([DataElement::sequence(private, items)]);
+        let written = set.write(IMPLICIT_VR_LITTLE_ENDIAN).expect("written");
+        assert_eq!(
+            DataSet::read(&written, IMPLICIT_VR_LITTLE_ENDIAN),
+            Ok(set.clone())
+        );
+        let file = file(set.clone(), EXPLICIT_VR_LITTLE_ENDIAN);
+        let file = file.write().expect("written");
+        let file = vna_dicom::reencode(&file, IMPLICIT_VR_LITTLE_ENDIAN).expect("written");
+        assert_eq!(DicomFile::read(&file).expect("read").data_set, set);
+    }
+}

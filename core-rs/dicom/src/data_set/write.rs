@@ -4,8 +4,8 @@ use super::{DataElement, DataSet, DicomFile, Value};
 use crate::deflate::deflate;
 use crate::element::{UNDEFINED, is_pixel_data};
 use crate::encode::{
-    belongs_into_data_set, is_big, padded_length, padding, push_header, push_item, swap, swap_unit,
-    u32_bytes, written_vr,
+    belongs_into_data_set, is_big, padded_length, padding, push_header, push_item, shows_by_length,
+    swap, swap_unit, u32_bytes, written_vr,
 };
 use crate::meta::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, push_preamble};
 use crate::syntax::{Encoding, TransferSyntax, is_uncompressed};
@@ -14,7 +14,8 @@ use crate::{Budget, DicomError, EncodeProblem, MAX_DEPTH, Tag, Vr, tags};
 impl DataSet {
     /// Encodes the data set, without File Meta Information before it.
     ///
-    /// Sequences and items have defined lengths. Values are padded to even length, and those that their VR's length
+    /// Sequences and items have defined lengths, but for private sequences in Implicit VR, which nothing else would show to
+    /// be sequences. Values are padded to even length, and those that their VR's length
     /// field cannot hold become UN (PS3.5 §6.2.2). Group lengths, which are retired, are left out.
     ///
     /// # Errors
@@ -193,13 +194,20 @@ impl<'a> Writer<'a> {
     }
 
     fn items(&mut self, tag: Tag, items: &[DataSet], depth: usize) -> Result<(), DicomError> {
-        push_header(self.out, self.encoding, tag, Vr::SQ, 0);
+        let is_open = shows_by_length(self.encoding, tag);
+        let length = if is_open { UNDEFINED } else { 0 };
+        push_header(self.out, self.encoding, tag, Vr::SQ, length);
         let start = self.out.len();
         for item in items {
             push_item(self.out, self.encoding, tags::ITEM, 0);
             let start = self.out.len();
             self.data_set(item, depth + 1)?;
             self.close(tag, start)?;
+        }
+        if is_open {
+            let end = tags::SEQUENCE_DELIMITATION_ITEM;
+            push_item(self.out, self.encoding, end, 0);
+            return Ok(());
         }
         self.close(tag, start)
     }

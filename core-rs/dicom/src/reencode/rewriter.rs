@@ -5,7 +5,8 @@ use super::{PIECE_BYTES, ReadAt};
 use crate::ambiguous::Pixels;
 use crate::element::{UNDEFINED, Window, holds_fragments};
 use crate::encode::{
-    is_big, padded_length, padding, push_header, push_item, swap, swap_unit, written_vr,
+    is_big, padded_length, padding, push_header, push_item, shows_by_length, swap, swap_unit,
+    written_vr,
 };
 use crate::stream::{Fed, Unread};
 use crate::syntax::Encoding;
@@ -177,10 +178,8 @@ impl Rewriter {
         self.pixels.truncate(depth);
         let around = self.pixels.last().copied().unwrap_or_default();
         self.pixels.push(around);
-        self.begin(
-            |out, to, length| push_item(out, to, tags::ITEM, length),
-            element,
-        );
+        let header = |out: &mut _, to, length| push_item(out, to, tags::ITEM, length);
+        self.begin(header, element.raw_length == 0);
     }
 
     fn sequence(&mut self, element: &Element) -> Result<(), DicomError> {
@@ -194,13 +193,14 @@ impl Rewriter {
         self.close(2 * usize::from(element.depth));
         self.check_group(element.tag)?;
         let header = |out: &mut _, to, length| push_header(out, to, element.tag, Vr::SQ, length);
-        self.begin(header, element);
+        let is_empty = element.raw_length == 0 && !shows_by_length(self.to, element.tag);
+        self.begin(header, is_empty);
         Ok(())
     }
 
     /// Opens an item or a sequence. What is in it has another length now, which is not known before its end.
-    fn begin(&mut self, header: impl Fn(&mut Vec<u8>, Encoding, u32), element: &Element) {
-        if element.raw_length == 0 {
+    fn begin(&mut self, header: impl Fn(&mut Vec<u8>, Encoding, u32), is_empty: bool) {
+        if is_empty {
             header(&mut self.out, self.to, 0);
         } else {
             header(&mut self.out, self.to, UNDEFINED);
