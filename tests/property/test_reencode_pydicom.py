@@ -156,7 +156,7 @@ def refusal(data: bytes) -> str | None:
 
 
 def transfer_syntax_uid(data: bytes) -> str:
-    return str(_core.scan_damaged(data)["transfer_syntax_uid"])
+    return _core.read_file(data)[0]
 
 
 # Why some packaged files are not read at all: `test_scan_pydicom.REFUSED` says which.
