@@ -8,6 +8,7 @@ from requests_deletion import deletions
 from requests_reading import changes, family, files, lists, server, singles, tags
 from requests_refused import refused
 from requests_uploads import packed_uploads, uploads
+from requests_views import modules, shared
 from support_compare import Request, compare
 from support_corpus import files as corpus
 from support_corpus import readable
@@ -26,6 +27,8 @@ GROUPS = {
     "changes": changes,
     "server": server,
     "refused": refused,
+    "modules": modules,
+    "shared": shared,
     "deletions": deletions,
 }
 
