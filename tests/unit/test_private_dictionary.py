@@ -8,9 +8,10 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from vna import _core
-from vna.errors import SettingsError
+from vna.errors import BadRequest, SettingsError
 from vna.services.archive import Archive, TagsRequest
 from vna.services.caller import Caller
+from vna.services.query import find
 from vna.settings import Given, build
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -64,6 +65,21 @@ async def test_an_archive_knows_the_private_elements_of_its_configuration(tmp_pa
             "Value": "258",
         }
         assert full["0031,1001"]["Name"] == "Unknown Tag & Data"
+    finally:
+        await archive.stop()
+
+
+async def test_a_private_element_is_searched_by_its_name(tmp_path):
+    # A query has a tag and no creator: the block is the one of the configuration.
+    archive = Archive(settings(tmp_path / "data", [ELEMENTS[0] | {"tag": "0031,1101"}]))
+    archive.attach()
+    try:
+        stored = json.loads(await archive.store(image(), Caller(way_in="test", address="")))
+        for value, expected in (("258", [stored["ID"]]), ("259", [])):
+            query = {"Level": "Instance", "Query": {"ScannerMode": value}}
+            assert json.loads(await find(archive, query)) == expected
+        with pytest.raises(BadRequest):
+            await find(archive, {"Level": "Instance", "Query": {"ScannerRoom": "two"}})
     finally:
         await archive.stop()
 
