@@ -81,8 +81,7 @@ impl<'a> Reader<'a> {
     }
 
     fn problem(&self, problem: ModelProblem) -> DicomError {
-        let offset = usize::try_from(self.xml.buffer_position()).unwrap_or(usize::MAX);
-        self.builder.problem(problem, offset)
+        self.builder.problem(problem, self.offset())
     }
 
     fn wanted<T>(&self, wanted: &'static str) -> Result<T, DicomError> {
@@ -261,60 +260,20 @@ impl<'a> Reader<'a> {
     fn value(&mut self, vr: Vr) -> Result<Value, DicomError> {
         let mut content = Content::None;
         while let Some(start) = self.child()? {
-            let offset = self.offset();
             let attributes = self.attributes(&start)?;
-            content = match (local_name(&start), content) {
-                (b"Value", content) if vr != Vr::SQ && vr != Vr::PN => {
-                    let mut values = self.values(vr, content, &attributes)?;
-                    let text = self.text()?;
-                    let single = if text.is_empty() {
-                        Single::Empty
-                    } else {
-                        Single::Text(&text)
-                    };
-                    self.builder.add(&mut values, &single, offset)?;
-                    Content::Values(values)
+            content = match local_name(&start) {
+                b"Value" if vr != Vr::SQ && vr != Vr::PN => {
+                    self.single(vr, content, &attributes)?
                 }
-                (b"PersonName", content) if vr == Vr::PN => {
-                    let mut values = self.values(vr, content, &attributes)?;
-                    let groups = self.name()?;
-                    let groups = [&*groups[0], &*groups[1], &*groups[2]];
-                    self.builder.add_name(&mut values, groups, offset)?;
-                    Content::Values(values)
+                b"PersonName" if vr == Vr::PN => self.person_name(vr, content, &attributes)?,
+                b"Item" if vr == Vr::SQ => self.item(content, &attributes)?,
+                b"InlineBinary" if vr != Vr::SQ && !vr.is_text() => {
+                    self.alone(&content)?;
+                    self.inline_binary()?
                 }
-                (b"Item", content) if vr == Vr::SQ => {
-                    let mut items = match content {
-                        Content::None => Vec::new(),
-                        Content::Items(items) => items,
-                        _ => return Err(self.problem(ModelProblem::Members)),
-                    };
-                    if self.number(&attributes, items.len())? > 0 {
-                        return Err(self.problem(ModelProblem::Number));
-                    }
-                    self.builder.enter(items.len(), offset)?;
-                    items.push(self.data_set()?);
-                    self.builder.leave();
-                    Content::Items(items)
-                }
-                (b"InlineBinary", Content::None) if vr != Vr::SQ && !vr.is_text() => {
-                    let text = self.text()?;
-                    let bytes = base64::decode(text.as_bytes())
-                        .ok_or_else(|| self.problem(ModelProblem::Base64))?;
-                    Content::Other(Value::Bytes(bytes))
-                }
-                (b"BulkData", Content::None) if vr != Vr::SQ => {
-                    let uri = match (attributes.uri, attributes.uuid) {
-                        (Some(uri), _) => uri.into_owned(),
-                        (None, Some(uuid)) => format!("urn:uuid:{uuid}"),
-                        (None, None) => return self.wanted("BulkData with uri or uuid"),
-                    };
-                    if !self.text()?.trim().is_empty() {
-                        return self.wanted("the end of BulkData");
-                    }
-                    Content::Other(Value::BulkDataUri(uri))
-                }
-                (b"InlineBinary" | b"BulkData", Content::Values(_) | Content::Other(_)) => {
-                    return Err(self.problem(ModelProblem::Members));
+                b"BulkData" if vr != Vr::SQ => {
+                    self.alone(&content)?;
+                    self.bulk_data(attributes)?
                 }
                 _ => return Err(self.problem(ModelProblem::Value { vr })),
             };
@@ -326,6 +285,84 @@ impl<'a> Reader<'a> {
             Content::Items(items) => Value::Items(items),
             Content::Other(value) => value,
         })
+    }
+
+    /// Whether nothing stands before a value that is the only one.
+    fn alone(&self, content: &Content) -> Result<(), DicomError> {
+        match content {
+            Content::None => Ok(()),
+            _ => Err(self.problem(ModelProblem::Members)),
+        }
+    }
+
+    fn single(
+        &mut self,
+        vr: Vr,
+        content: Content,
+        attributes: &Attributes<'_>,
+    ) -> Result<Content, DicomError> {
+        let mut values = self.values(vr, content, attributes)?;
+        let offset = self.offset();
+        let text = self.text()?;
+        let single = if text.is_empty() {
+            Single::Empty
+        } else {
+            Single::Text(&text)
+        };
+        self.builder.add(&mut values, &single, offset)?;
+        Ok(Content::Values(values))
+    }
+
+    fn person_name(
+        &mut self,
+        vr: Vr,
+        content: Content,
+        attributes: &Attributes<'_>,
+    ) -> Result<Content, DicomError> {
+        let mut values = self.values(vr, content, attributes)?;
+        let offset = self.offset();
+        let groups = self.name()?;
+        let groups = [&*groups[0], &*groups[1], &*groups[2]];
+        self.builder.add_name(&mut values, groups, offset)?;
+        Ok(Content::Values(values))
+    }
+
+    fn item(
+        &mut self,
+        content: Content,
+        attributes: &Attributes<'_>,
+    ) -> Result<Content, DicomError> {
+        let mut items = match content {
+            Content::Items(items) => items,
+            _ => Vec::new(), // a sequence has nothing else
+        };
+        if self.number(attributes, items.len())? > 0 {
+            return Err(self.problem(ModelProblem::Number));
+        }
+        self.builder.enter(items.len(), self.offset())?;
+        items.push(self.data_set()?);
+        self.builder.leave();
+        Ok(Content::Items(items))
+    }
+
+    fn inline_binary(&mut self) -> Result<Content, DicomError> {
+        let text = self.text()?;
+        match base64::decode(text.as_bytes()) {
+            Some(bytes) => Ok(Content::Other(Value::Bytes(bytes))),
+            None => Err(self.problem(ModelProblem::Base64)),
+        }
+    }
+
+    fn bulk_data(&mut self, attributes: Attributes<'_>) -> Result<Content, DicomError> {
+        let uri = match (attributes.uri, attributes.uuid) {
+            (Some(uri), _) => uri.into_owned(),
+            (None, Some(uuid)) => format!("urn:uuid:{uuid}"),
+            (None, None) => return self.wanted("BulkData with uri or uuid"),
+        };
+        if !self.text()?.trim().is_empty() {
+            return self.wanted("the end of BulkData");
+        }
+        Ok(Content::Other(Value::BulkDataUri(uri)))
     }
 
     /// The values so far, with empty ones for the numbers that were left out.
