@@ -136,3 +136,40 @@ def test_forms_are_split_as_python_multipart_splits_them(house, parts, chunk):
     answer = house.post(pieces(), Content_Type=media_type)
     got = [house.file(one["ID"]) for one in answer.json()]
     assert got == expected == files
+
+
+ENTRIES = [make_instance(size=300), make_instance(size=5000)]
+ARCHIVES = [
+    archive_of(("1.dcm", ENTRIES[0]), ("2.dcm", ENTRIES[1]), **options)
+    for options in ({}, {"method": zipfile.ZIP_STORED}, {"streamed": True, "zip64": True})
+]
+BODIES = [(body, {}) for body in ARCHIVES]
+BODIES += [(gzip.compress(ARCHIVES[1]), {})]
+BODIES += [
+    (form_of(("1.dcm", ENTRIES[0]), ("2.zip", ARCHIVES[0]))[0], {"Content_Type": form_of()[1]})
+]
+
+
+@EXAMPLES
+@given(body=st.sampled_from(BODIES), data=st.data())
+def test_a_mutated_body_is_refused_by_name_and_nothing_of_it_is_stored_changed(house, body, data):
+    content, headers = body
+    mutated = bytearray(content)
+    # Most of the structure is at the end of an archive, so there is where most is changed.
+    tail = len(mutated) - 400
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.one_of(st.integers(0, len(mutated) - 1), st.integers(tail, tail + 399)))
+        change = data.draw(st.one_of(st.binary(max_size=9), st.just(b"\xff" * 4)))
+        mutated[at : at + data.draw(st.integers(0, 4))] = change
+    answer = house.post(bytes(mutated), "/instances?report", **headers)
+    told = answer.json()
+    assert answer.status_code in {200, 400, 413, 415}, told
+    if answer.status_code != 200:
+        assert told["Code"]
+        assert told["Details"]
+        return
+    for one in told if isinstance(told, list) else [told]:
+        if one["Status"] in {"Success", "AlreadyStored"} and not headers:
+            assert house.file(one["ID"]) in ENTRIES, one
+        else:
+            assert one["Status"] in {"Success", "AlreadyStored", "Failure", "Skipped"}
