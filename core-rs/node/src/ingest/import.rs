@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vna_io::{Disk, Open, RealDisk};
 
 use super::error::UploadError;
-use super::item::{Item, Packed, Whole};
+use super::item::{Item, Packed};
 use super::object::Ingest;
 use super::pending::{Entry, Told};
 use super::report::{Form, Report};
@@ -132,11 +132,7 @@ fn import_file(ingest: &Arc<Ingest>, entry: &Entry, path: &Path) -> Result<(), A
         read += piece.len() as u64;
         item.push(Cow::Owned(piece), read)?;
     }
-    match item.finish()? {
-        Whole::Object => Ok(()),
-        // An item that may not be an archive is none.
-        Whole::Zip(_) => Err(UploadError::Empty.into()),
-    }
+    item.finish_object()
 }
 
 fn is_zip(start: &[u8]) -> bool {

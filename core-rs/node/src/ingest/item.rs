@@ -118,6 +118,14 @@ impl Item {
         }
     }
 
+    /// All parts were given, of what may not be an archive.
+    pub(super) fn finish_object(self) -> Result<(), ArchiveError> {
+        match self.finish()? {
+            Whole::Object => Ok(()),
+            Whole::Zip(_) => Err(nested("ZIP")),
+        }
+    }
+
     fn form_of(&self, start: &[u8]) -> Result<Form, ArchiveError> {
         // The preamble is free: a DICOM file may be a TIFF as well, and it may look like an archive.
         let is_dicom = start.get(128..START) == Some(b"DICM");

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::UploadError;
-use super::item::{Item, Packed, Whole};
+use super::item::{Item, Packed};
 use super::object::Ingest;
 use super::pending::Entry;
 use super::zip::Zip;
@@ -64,9 +64,5 @@ fn store(
     zip.read(number, ingest.bounds().max_ratio, &mut |bytes, packed| {
         item.push(bytes, packed)
     })?;
-    match item.finish()? {
-        Whole::Object => Ok(()),
-        // An item that may not be an archive is none.
-        Whole::Zip(_) => Err(UploadError::Empty.into()),
-    }
+    item.finish_object()
 }
