@@ -23,6 +23,10 @@ use crate::archive::{CoreArchive, parse};
 use crate::completions::Completions;
 use crate::errors::BoundaryError;
 
+/// Bytes of a body that go to Python at once, so that the way there does not show; and how long to wait for so many.
+const PIECE_BYTES: usize = 256 << 10;
+const LINGER: Duration = Duration::from_millis(10);
+
 /// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<CoreExchange>()
@@ -174,10 +178,8 @@ impl CoreExchange {
         let (handle, promise) = self.completions.promise();
         let body = self.body.clone();
         self.handle.spawn(async move {
-            promise.keep(match body.next().await {
-                Ok(piece) => Ok(piece.map_or_else(Vec::new, Vec::from)),
-                Err(_) => Err(BoundaryError::ClientGone),
-            });
+            let piece = body.gather(PIECE_BYTES, LINGER).await;
+            promise.keep(piece.map_err(|_| BoundaryError::ClientGone));
         });
         handle
     }

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
@@ -83,7 +84,10 @@ impl RequestBody {
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(_)) => return Err(ClientGone),
+                Some(Err(_)) => {
+                    *incoming = None; // it would say that it has ended, if it were asked again
+                    return Err(ClientGone);
+                }
                 // Trailers have no data.
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -94,6 +98,38 @@ impl RequestBody {
                 }
             }
         }
+    }
+
+    /// The next bytes, put together from what comes close behind one another: up to somewhat more than `enough`, or
+    /// what came within `linger` of the first. Empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn gather(&self, enough: usize, linger: Duration) -> Result<Vec<u8>, ClientGone> {
+        let Some(first) = self.next().await? else {
+            return Ok(Vec::new());
+        };
+        let mut gathered = Vec::from(first);
+        let waited = tokio::time::sleep(linger);
+        tokio::pin!(waited);
+        while gathered.len() < enough && !self.has_ended().await {
+            tokio::select! {
+                biased;
+                piece = self.next() => match piece {
+                    Ok(Some(piece)) => gathered.extend_from_slice(&piece),
+                    // Told again to who asks for more.
+                    Ok(None) | Err(ClientGone) => break,
+                },
+                () = &mut waited => break,
+            }
+        }
+        Ok(gathered)
+    }
+
+    async fn has_ended(&self) -> bool {
+        let incoming = self.shared.incoming.lock().await;
+        incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     /// Gives the rest up: the connection would wait for it even behind the answer.
