@@ -202,7 +202,7 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path, capsys):
     program = f"""
 import os, signal
 from vna.cli.importing import run
-run.BATCH_FILES = 4
+run.BATCH_FILES = 1
 take = run.Run._take
 def taking(self, *given):
     take(self, *given)
