@@ -67,7 +67,7 @@ def test_the_server_answers_as_the_application_does(server, stored, path, method
         ("/instances/{id}/file", {"Host": "evil.example"}, 403),
         ("/instances/{id}", {"Host": "[::1]:8042"}, 200),
         ("/instances/{id}", {"Host": "LOCALHOST"}, 200),
-        ("/instances/{id}/", {}, 404),
+        ("/instances/{id}/", {}, 200),
         ("/series/{id}", {}, 404),
         ("/instances/no-id", {}, 404),
     ],
@@ -151,7 +151,7 @@ def test_a_client_that_waits_for_leave_to_send_gets_it(server):
 
 
 def test_a_refusal_comes_while_the_body_is_still_being_sent(start_server):
-    server = start_server("--set", "http.max_body_bytes=100000")
+    server = start_server("--set", "uploads.max_object_bytes=100000")
     head = (
         "POST /instances HTTP/1.1\r\nHost: localhost\r\n"
         "Content-Type: application/dicom\r\nTransfer-Encoding: chunked\r\n\r\n"
