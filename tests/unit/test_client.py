@@ -18,8 +18,8 @@ from pydicom.data import get_testdata_file
 import vna
 from vna.client import Instance, Patient, Series, Study
 from vna.client import local as local_module
+from vna.client.archive import _text
 from vna.client.remote import Remote, as_error
-from vna.client.resources import _text
 from vna.errors import (
     AlreadyOpen,
     BadRequest,
@@ -91,7 +91,7 @@ def test_what_is_no_dicom_is_refused_by_name(archive):
 
 
 def test_lists_and_searches_come_a_page_at_a_time(archive, monkeypatch):
-    monkeypatch.setattr("vna.client.resources.PAGE", 2)
+    monkeypatch.setattr("vna.client.archive.PAGE", 2)
     for number in range(5):
         archive.store(made(SOPInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{number}"))
     asked = []

@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from vna.cli import running, table
+from vna.cli import table
 from vna.cli.command import print_json
 from vna.cli.exits import DONE, FAILED
 from vna.cli.progress import progress
 from vna.errors import BadRequest
-from vna.services import maintenance
+from vna.services import maintenance, running
 from vna.settings import Settings
 
 Work = Callable[[Settings, maintenance.Step], dict[str, Any]]

@@ -7,8 +7,8 @@ import json
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from vna.cli import running
 from vna.errors import BadRequest, Busy, NotFound, SettingsError, Unreachable, VnaError
+from vna.services import running
 from vna.settings import Settings
 
 # To find out whether somebody listens; and what a file may pause on its way.

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from vna import log
-from vna.cli import running
 from vna.dimse.policy import compile_policy
 from vna.errors import SettingsError, StorageFailed
 from vna.rest import server as http_server
 from vna.rest.app import Application
+from vna.services import running
 from vna.services.archive import Archive
 from vna.settings import Settings
 

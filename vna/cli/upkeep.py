@@ -8,12 +8,12 @@ from typing import Any, TypeVar, cast
 
 from rich.console import Console
 
-from vna.cli import running, table
+from vna.cli import table
 from vna.cli.command import print_json
 from vna.cli.exits import DONE, FAILED, NOT_FOUND
 from vna.cli.remote import Remote, server_of
 from vna.errors import BadRequest
-from vna.services import upkeep
+from vna.services import running, upkeep
 from vna.settings import Settings
 
 # What names a deletion best, by what was deleted.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vna.client.archive import Archive
 from vna.client.backend import Backend
 from vna.client.local import Local
 from vna.client.remote import Remote
-from vna.client.resources import Archive, Instance, Patient, Resource, Series, Stored, Study
+from vna.client.resources import Instance, Patient, Resource, Series, Stored, Study
 from vna.errors import NotFound, Unreachable, VnaError
 from vna.services import running
 from vna.settings import Settings, load

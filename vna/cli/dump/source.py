@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from vna.cli.remote import server_of
-from vna.cli.running import require_archive
 from vna.errors import BadRequest
 from vna.services.archive import CHUNK_BYTES, Archive
+from vna.services.running import require_archive
 from vna.settings import Settings
 
 STANDARD_INPUT = "-"
