@@ -160,3 +160,70 @@ fn migrate(connection: &Connection, mode: Mode) -> Result<(), IndexError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::params;
+
+    /// A file as the first `count` migrations left it.
+    fn of_version(path: &Path, count: usize) -> Connection {
+        let connection = Connection::open(path).expect("opens");
+        for migration in &MIGRATIONS[..count] {
+            connection.execute_batch(migration).expect("applies");
+        }
+        connection
+            .pragma_update(None, "user_version", i64::try_from(count).expect("small"))
+            .expect("sets");
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .expect("sets");
+        connection
+    }
+
+    #[test]
+    fn terms_of_an_older_index_are_folded_when_it_is_opened() {
+        let folder = std::env::temp_dir().join(format!("vna-terms-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("makes");
+        let path = folder.join("index.db");
+        let old = of_version(&path, 2);
+        for (field, value, resource) in [
+            (1, "muller^hans", 1),
+            (2, "ABC1", 1),
+            (4, "Schädel CT", 2),
+            (4, "SCHADEL ct", 2), // one term with the one before, once both are folded
+            (6, "x7", 2),
+        ] {
+            old.execute(
+                "INSERT INTO term VALUES (?1, ?2, ?3)",
+                params![field, value, resource],
+            )
+            .expect("inserts");
+        }
+        old.execute("UPDATE meta SET grammed_to = 2", ())
+            .expect("updates");
+        drop(old);
+        let connection = open(&path, None, Mode::Write, 1 << 20).expect("is brought up to date");
+        let terms: Vec<(i64, String)> = connection
+            .prepare("SELECT field, value FROM term ORDER BY field, value")
+            .and_then(|mut statement| {
+                statement
+                    .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect()
+            })
+            .expect("reads");
+        let wanted = [
+            (1, "muller^hans"),
+            (2, "abc1"),
+            (4, "schadel ct"),
+            (6, "x7"),
+        ];
+        assert_eq!(terms, wanted.map(|(field, text)| (field, text.to_owned())));
+        let grammed: i64 = connection
+            .query_row("SELECT grammed_to FROM meta", (), |row| row.get(0))
+            .expect("reads");
+        assert_eq!(grammed, 0, "grams are made anew");
+        drop(connection);
+        std::fs::remove_dir_all(&folder).expect("removes");
+    }
+}

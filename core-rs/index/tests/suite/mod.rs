@@ -78,6 +78,7 @@ macro_rules! everything {
             metadata_restrict_and_order_a_query,
             counts_can_be_keys,
             what_cannot_be_answered_as_asked_is_refused,
+            a_search_ends_at_its_deadline_and_leaves_a_reader_that_works,
             objects_show_what_their_shape_says,
             first_instances_stand_for_what_they_are_in,
             identifiers_are_looked_up_at_every_level,
