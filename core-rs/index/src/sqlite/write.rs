@@ -490,11 +490,16 @@ impl<'s> Writer<'s> {
                 json.raw(&found.json);
                 continue;
             }
-            let value = match at {
-                Some((source, at)) => source.value(row, *at, *tag)?,
-                None => None,
-            };
-            self.tag(*tag, name, value.as_deref(), json);
+            // What the index keeps and a resource has not is left out, as among its main tags; what was looked for
+            // in a header in vain is null.
+            match at {
+                Some((source, at)) => {
+                    if let Some(value) = source.value(row, *at, *tag)? {
+                        self.tag(*tag, name, Some(&value), json);
+                    }
+                }
+                None => self.tag(*tag, name, None, json),
+            }
         }
         json.close(b'}');
         Ok(())
