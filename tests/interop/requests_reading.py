@@ -1,6 +1,6 @@
 """Lists, single resources, their families, tags, content and files."""
 
-from support_requests import ABOVE, BELOW, LEVELS, distinct, get, of
+from support_requests import ABOVE, BELOW, LEVELS, distinct, get, of, some
 
 
 def lists(_):
@@ -96,7 +96,7 @@ def tags(held):
     for one in held:
         for tail in ("tags", "simplified-tags"):
             yield of("instances", one, f"/{tail}")
-    for one in held[::5]:
+    for one in some(held, 5):
         for tail in (
             "tags?simplify",
             "tags?short",
@@ -115,7 +115,7 @@ def tags(held):
 def headers(held):
     for one in held:
         yield of("instances", one, "/header")
-    for one in held[::5]:
+    for one in some(held, 5):
         for tail in ("header?simplify", "header?short"):
             yield of("instances", one, f"/{tail}")
 
@@ -180,7 +180,8 @@ def content(held):
             yield of("instances", one, "/content")
             for tail in PATHS:
                 yield of("instances", one, f"/content/{tail}")
-        elif one.name.startswith("pydicom/"):
+    for one in some(held, 3):
+        if one.name.startswith("pydicom/"):
             for tail in (
                 "",
                 "/PatientName",
@@ -196,7 +197,7 @@ def files(held):
     for one in held:
         yield of("instances", one, "/file")
     syntaxes = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-    for one in held[::3]:
+    for one in some(held, 3):
         for syntax in (*syntaxes, "1.2.840.10008.1.2.1.99"):
             yield of("instances", one, f"/file?transcode={syntax}")
     one = held[0]
@@ -221,11 +222,11 @@ def statistics(held):
 
 
 def metadata(held):
-    for one in held:
+    for one in some(held, 3):
         yield of("instances", one, "/metadata")
         yield of("instances", one, "/metadata?expand")
     for level in LEVELS:
-        for one in distinct(level, held)[:10]:
+        for one in distinct(level, held)[:5]:
             yield of(level, one, "/metadata")
             yield of(level, one, "/metadata?expand")
             yield of(level, one, "/metadata?numeric")

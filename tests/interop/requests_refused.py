@@ -3,8 +3,7 @@
 from support_compare import Request
 from support_requests import ABOVE, BELOW, LEVELS, NO_SUCH_ID, get
 
-TOOLS = ()
-LATER = ()
+TOOLS = ("/tools/find", "/tools/lookup", "/tools/count-resources")
 
 
 def refused(held):
@@ -50,7 +49,7 @@ def refused(held):
     for path in ("/system", "/statistics", "/patients", "/instances", *TOOLS):
         yield Request(f"DELETE {path}", "DELETE", path)
     for method in ("POST", "PUT", "PATCH", "HEAD"):
-        for tail in ("", "/file", "/tags", "/study", *LATER):
+        for tail in ("", "/file", "/tags", "/study", "/header", "/content", "/statistics"):
             body = b"{}" if method != "HEAD" else None
             yield Request(f"{method} /instances/{{{one.name}}}{tail}", method,
                           f"/instances/{one.ids['instances']}{tail}", body)  # fmt: skip

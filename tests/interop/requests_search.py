@@ -97,7 +97,6 @@ OPTIONS = [
     {"ResponseContent": ["NoSuchContent"]},
     {"ResponseContent": ["MainDicomTags"], "RequestedTags": ["PatientName"]},
     {"Limit": 0},
-    {"Since": 3},
     {"Limit": 100},
     {"MetadataQuery": {"TransferSyntax": "1.2.840.10008.1.2.1"}},
     {"MetadataQuery": {"RemoteAET": "*"}},
@@ -127,6 +126,8 @@ def searches(held):
     for level in ("Patient", "Study", "Series", "Instance"):
         for options in OPTIONS:
             yield find({"Level": level, "Query": some} | options)
+        body = {"Level": level, "Query": some, "Since": 3}
+        yield find(body)._replace(page=True)
     for level, key in ORDERS:
         for kind in ("DicomTag", "DicomTagAsInt", "DicomTagAsFloat"):
             for direction in ("ASC", "DESC"):

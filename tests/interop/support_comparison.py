@@ -5,8 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 from requests_deletion import deletions
-from requests_reading import changes, family, files, lists, server, singles, tags
+from requests_reading import (
+    changes,
+    content,
+    family,
+    files,
+    forms,
+    headers,
+    lists,
+    metadata,
+    server,
+    singles,
+    statistics,
+    tags,
+)
 from requests_refused import refused
+from requests_search import bad_searches, counts, lookups, searches
 from requests_uploads import packed_uploads, uploads
 from requests_views import modules, shared
 from support_compare import Request, compare
@@ -23,9 +37,18 @@ GROUPS = {
     "singles": singles,
     "family": family,
     "tags": tags,
+    "forms": forms,
+    "headers": headers,
+    "content": content,
     "files": files,
+    "statistics": statistics,
+    "metadata": metadata,
     "changes": changes,
     "server": server,
+    "searches": searches,
+    "counts": counts,
+    "bad_searches": bad_searches,
+    "lookups": lookups,
     "refused": refused,
     "modules": modules,
     "shared": shared,

@@ -1,6 +1,7 @@
 """The making of requests, and what is known of what both servers hold."""
 
 import json
+import zlib
 from typing import NamedTuple
 
 from support_compare import Request
@@ -47,6 +48,11 @@ def post(path, body, name, **headers):
 def of(level, one, tail=""):
     """Return a GET of a resource, which is named after the file that made it known."""
     return get(f"/{level}/{one.ids[level]}{tail}", f"/{level}/{{{one.name}}}{tail}")
+
+
+def some(held, of):
+    """Return one of about every `of` instances, the same whatever else is held."""
+    return [one for one in held if zlib.crc32(one.name.encode()) % of == 0]
 
 
 def distinct(level, held):
