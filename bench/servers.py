@@ -449,7 +449,11 @@ def ask(
         file.writelines(json.dumps(request) + "\n" for request in requests)
         file.flush()
         before, busy_before, began = server.cpu_seconds(), busy_seconds(), time.monotonic()
-        report = loadgen(program, "http", port=server.http_port, requests=file.name, **options)
+        try:
+            report = loadgen(program, "http", port=server.http_port, requests=file.name, **options)
+        except LoadError as error:
+            # The server's folder goes with the run, and with it what it has to say of this.
+            raise LoadError(f"{error}\n{server.name} says: {server.log_tail()}") from None
         used = server.cpu_seconds() - before
     foreign = busy_seconds() - busy_before - used - report["generator_cpu_seconds"]
     report["foreign_processors"] = foreign / (time.monotonic() - began)
