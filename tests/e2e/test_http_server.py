@@ -186,6 +186,25 @@ def test_a_client_that_does_not_read_holds_little_memory_and_nobody_up(start_ser
             connection.close()
 
 
+def test_a_client_that_goes_away_is_no_failure_of_the_server(start_server):
+    server = start_server("--set", "log.level=info")
+    for _ in range(8):
+        server.upload(make_instance(size=6_000_000))
+    port = server.http.base_url.port
+    ask = b"GET /instances?expand&full HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    public_id = server.get("/instances")[0]
+    # By the application, which streams it.
+    part = f"GET /instances/{public_id}/file HTTP/1.1\r\nHost: localhost\r\nRange: bytes=1-\r\n\r\n"
+    for text in (ask, part.encode()):
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(text)
+            assert connection.recv(100).startswith(b"HTTP/1.1 20")
+    time.sleep(0.5)
+    assert server.get("/health/live") == {"live": True}
+    assert "Traceback" not in server.output()
+    assert "error" not in server.output()
+
+
 def test_connections_beyond_the_bound_wait_for_one_to_end(start_server):
     server = start_server("--set", "http.max_connections=2")
     server.http.close()  # the fixture's own connection is one of them

@@ -12,7 +12,7 @@ import logging
 import traceback
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -98,6 +98,9 @@ class Application:
                 raise  # only a broken connection still tells the client
             answer = error_response(error, scope["method"], scope["path"])
             await answer(scope, receive, secure)
+        except (ClientDisconnect, ConnectionError):
+            # Nobody is there any more to whom anything could be told.
+            logger.debug("the client went away", extra={"uri": scope["path"]})
         except Exception:
             logger.exception("request failed", extra={"uri": scope["path"]})
             if secure.started:
