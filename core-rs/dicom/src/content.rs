@@ -4,11 +4,10 @@
 
 use crate::element::Window;
 use crate::encode::swap_unit;
-use crate::input::Input;
-use crate::stream::{Fed, Unread};
+use crate::parts::Parts;
 use crate::syntax::Encoding;
 use crate::text::effective_vr;
-use crate::walk::{Outcome, Sink, Step};
+use crate::walk::{Sink, Step};
 use crate::{
     Budget, DicomError, Element, MAX_DEPTH, MAX_TAGS_BYTES, Tag, Vr, tag_for_keyword, tags,
 };
@@ -156,10 +155,7 @@ pub struct ValuePlace {
 /// ```
 #[derive(Debug)]
 pub struct ContentStream {
-    input: Input,
-    finder: Finder,
-    unread: Unread,
-    done: bool,
+    parts: Parts<Finder>,
 }
 
 impl ContentStream {
@@ -175,16 +171,13 @@ impl ContentStream {
         };
         let found = path.steps.is_empty().then(|| Content::Elements(Vec::new()));
         ContentStream {
-            input: Input::file(),
-            finder: Finder {
+            parts: Parts::of_file(Finder {
                 path,
                 hold,
                 level: 0,
                 state,
                 found,
-            },
-            unread: Unread::default(),
-            done: false,
+            }),
         }
     }
 
@@ -194,28 +187,19 @@ impl ContentStream {
     ///
     /// As [`crate::scan`]; [`Budget::Tags`] if there is more to hold than [`MAX_TAGS_BYTES`].
     pub fn push(&mut self, part: &[u8]) -> Result<(), DicomError> {
-        if self.done {
-            self.unread.pass(part);
-            return Ok(());
-        }
-        let (input, finder) = (&mut self.input, &mut self.finder);
-        let done = self
-            .unread
-            .feed(part, |window| advance(input, finder, window))?;
-        self.done = done.is_some();
-        Ok(())
+        self.parts.push(part)
     }
 
     /// Whether nothing more is needed of the file.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.done
+        self.parts.is_done()
     }
 
     /// Steps over what is not needed, and returns the offset in the file that the next part begins at. `file_bytes` is
     /// how long the file is.
     pub fn skip(&mut self, file_bytes: u64) -> u64 {
-        self.unread.skip(file_bytes)
+        self.parts.skip(file_bytes)
     }
 
     /// What is at the place, once all parts were given; `None` if there is no such place.
@@ -224,25 +208,9 @@ impl ContentStream {
     ///
     /// As [`ContentStream::push`]; [`DicomError::Truncated`] if the file ends before the place is decided.
     pub fn finish(mut self) -> Result<Option<Content>, DicomError> {
-        if !self.done {
-            advance(&mut self.input, &mut self.finder, self.unread.last())?;
-        }
-        Ok(self.finder.found)
+        self.parts.finish()?;
+        Ok(self.parts.sink.found)
     }
-}
-
-fn advance(
-    input: &mut Input,
-    finder: &mut Finder,
-    window: Window<'_>,
-) -> Result<Fed<()>, DicomError> {
-    Ok(match input.run(window, finder)? {
-        Outcome::NeedMore(to) => Fed::NeedMore {
-            from: input.position(),
-            to,
-        },
-        Outcome::End | Outcome::Stopped => Fed::Done(()),
-    })
 }
 
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! All elements of an input that is read in parts and not held, however damaged it is.
 
 use crate::element::Window;
-use crate::input::Input;
-use crate::stream::{Fed, Unread};
-use crate::walk::{Outcome, Sink, Step};
+use crate::parts::Parts;
+use crate::walk::{Sink, Step};
 use crate::{DicomError, Element};
 
 /// Gives the elements of a Part 10 file as its parts arrive: the same as [`crate::scan`] with all of it, in memory that
@@ -34,10 +33,7 @@ use crate::{DicomError, Element};
 /// ```
 #[derive(Debug)]
 pub struct ElementStream {
-    input: Input,
-    unread: Unread,
-    batch: Batch,
-    done: bool,
+    parts: Parts<Batch>,
 }
 
 /// Elements that were not taken yet.
@@ -56,10 +52,7 @@ impl ElementStream {
     #[must_use]
     pub fn for_file() -> Self {
         ElementStream {
-            input: Input::file(),
-            unread: Unread::default(),
-            batch: Batch::default(),
-            done: false,
+            parts: Parts::of_file(Batch::default()),
         }
     }
 
@@ -69,34 +62,25 @@ impl ElementStream {
     ///
     /// As [`crate::scan`].
     pub fn push(&mut self, part: &[u8]) -> Result<(), DicomError> {
-        if self.done {
-            self.unread.pass(part);
-            return Ok(());
-        }
-        let (input, batch) = (&mut self.input, &mut self.batch);
-        let done = self
-            .unread
-            .feed(part, |window| advance(input, batch, window))?;
-        self.done = done.is_some();
-        Ok(())
+        self.parts.push(part)
     }
 
     /// The elements that were found since it was asked last, in the order of their bytes. Their number is bounded by
     /// the bytes of the parts between, inflated ones included.
     pub fn take(&mut self) -> Vec<Element> {
-        std::mem::take(&mut self.batch.0)
+        std::mem::take(&mut self.parts.sink.0)
     }
 
     /// Steps over values, and returns the offset in the file that the next part begins at. `file_bytes` is how long the
     /// file is.
     pub fn skip(&mut self, file_bytes: u64) -> u64 {
-        self.unread.skip(file_bytes)
+        self.parts.skip(file_bytes)
     }
 
     /// Whether the data set is at its end.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.done
+        self.parts.is_done()
     }
 
     /// All parts were given; there may be elements to take.
@@ -105,42 +89,27 @@ impl ElementStream {
     ///
     /// As [`ElementStream::push`]; [`DicomError::Truncated`] if the file ends inside an element.
     pub fn finish(&mut self) -> Result<(), DicomError> {
-        if !self.done {
-            advance(&mut self.input, &mut self.batch, self.unread.last())?;
-            self.done = true;
-        }
-        Ok(())
+        self.parts.finish()
     }
 
     /// As the File Meta Information says, else as the first element shows; empty before either is read.
     #[must_use]
     pub fn transfer_syntax_uid(&self) -> &str {
-        self.input.transfer_syntax_uid()
+        self.parts.input.transfer_syntax_uid()
     }
 
     /// Where the data set begins; `None` before that is known.
     #[must_use]
     pub fn data_set_offset(&self) -> Option<u64> {
-        self.input.encoding().map(|_| self.input.data_set_offset())
+        self.parts
+            .input
+            .encoding()
+            .map(|_| self.parts.input.data_set_offset())
     }
 
     /// Whether offsets count in the inflated data set rather than in the file.
     #[must_use]
     pub fn is_deflated(&self) -> bool {
-        self.input.is_deflated()
+        self.parts.input.is_deflated()
     }
-}
-
-fn advance(
-    input: &mut Input,
-    batch: &mut Batch,
-    window: Window<'_>,
-) -> Result<Fed<()>, DicomError> {
-    Ok(match input.run(window, batch)? {
-        Outcome::NeedMore(to) => Fed::NeedMore {
-            from: input.position(),
-            to,
-        },
-        Outcome::End | Outcome::Stopped => Fed::Done(()),
-    })
 }

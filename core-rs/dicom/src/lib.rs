@@ -29,6 +29,7 @@ mod level;
 mod meta;
 mod model;
 mod partial;
+mod parts;
 mod private;
 mod public_id;
 mod reencode;

@@ -3,10 +3,9 @@
 //! Long values are stepped over, so the file need not be read whole: memory and reads grow with what is wanted of it.
 
 use crate::element::{Window, is_pixel_data};
-use crate::input::Input;
-use crate::stream::{Fed, Unread};
+use crate::parts::Parts;
 use crate::syntax::Encoding;
-use crate::walk::{Outcome, Sink, Step};
+use crate::walk::{Sink, Step};
 use crate::{Budget, DicomError, Element, MAX_TAGS_BYTES, Scan, Vr};
 use std::borrow::Cow;
 
@@ -25,10 +24,7 @@ pub(crate) trait Keep {
 /// The scan, between two parts of the file.
 #[derive(Debug)]
 pub(crate) struct PartialScan<K> {
-    input: Input,
-    kept: Kept<K>,
-    unread: Unread,
-    done: bool,
+    parts: Parts<Kept<K>>,
 }
 
 /// The elements, and the values that are kept.
@@ -43,72 +39,45 @@ impl<K: Keep> PartialScan<K> {
     /// For a Part 10 file, with or without preamble and meta information.
     pub fn new(keep: K) -> Self {
         PartialScan {
-            input: Input::file(),
-            kept: Kept {
+            parts: Parts::of_file(Kept {
                 keep,
                 elements: Vec::new(),
                 values: vec![0; HEADER_BYTES],
-            },
-            unread: Unread::default(),
-            done: false,
+            }),
         }
     }
 
     /// Takes the next part. After an error the scan is spent.
     pub fn push(&mut self, part: &[u8]) -> Result<(), DicomError> {
-        if self.done {
-            self.unread.pass(part);
-            return Ok(());
-        }
-        let (input, kept) = (&mut self.input, &mut self.kept);
-        let done = self
-            .unread
-            .feed(part, |window| advance(input, kept, window))?;
-        self.done = done.is_some();
-        Ok(())
+        self.parts.push(part)
     }
 
     /// Whether nothing more is needed of the file.
     pub fn is_done(&self) -> bool {
-        self.done
+        self.parts.is_done()
     }
 
     /// Steps over what is not needed, and returns the offset in the file that the next part begins at. `file_bytes` is
     /// how long the file is.
     pub fn skip(&mut self, file_bytes: u64) -> u64 {
-        self.unread.skip(file_bytes)
+        self.parts.skip(file_bytes)
     }
 
     /// The scan, once all parts were given, and who decided on it. Values that were not kept are empty, whatever length
     /// their elements have.
     pub fn finish(mut self) -> Result<(Scan<'static>, K), DicomError> {
-        if !self.done {
-            advance(&mut self.input, &mut self.kept, self.unread.last())?;
-        }
+        self.parts.finish()?;
+        let Parts { input, sink, .. } = self.parts;
         let scan = Scan {
             meta: None,
-            transfer_syntax_uid: self.input.transfer_syntax_uid().to_owned(),
-            encoding: self.input.encoding().unwrap_or(Encoding::ExplicitLittle),
-            data: Cow::Owned(self.kept.values),
+            transfer_syntax_uid: input.transfer_syntax_uid().to_owned(),
+            encoding: input.encoding().unwrap_or(Encoding::ExplicitLittle),
+            data: Cow::Owned(sink.values),
             data_set_offset: 0,
-            elements: self.kept.elements,
+            elements: sink.elements,
         };
-        Ok((scan, self.kept.keep))
+        Ok((scan, sink.keep))
     }
-}
-
-fn advance<K: Keep>(
-    input: &mut Input,
-    kept: &mut Kept<K>,
-    window: Window<'_>,
-) -> Result<Fed<()>, DicomError> {
-    Ok(match input.run(window, kept)? {
-        Outcome::NeedMore(to) => Fed::NeedMore {
-            from: input.position(),
-            to,
-        },
-        Outcome::End | Outcome::Stopped => Fed::Done(()),
-    })
 }
 
 impl<K: Keep> Sink for Kept<K> {

@@ -4,11 +4,10 @@
 
 use crate::charset::CharacterSet;
 use crate::element::{Window, is_pixel_data};
-use crate::input::Input;
-use crate::stream::{Fed, Unread};
+use crate::parts::Parts;
 use crate::syntax::Encoding;
 use crate::text::{effective_vr, text, value_text};
-use crate::walk::{Outcome, Sink, Step};
+use crate::walk::{Sink, Step};
 use crate::{Budget, DicomError, Element, Scan, Tag, TagsForm, TagsOptions, Vr, scan_json, tags};
 use std::borrow::Cow;
 
@@ -44,10 +43,7 @@ const HEADER_BYTES: usize = 12;
 /// ```
 #[derive(Debug)]
 pub struct SelectStream {
-    input: Input,
-    kept: Kept,
-    unread: Unread,
-    done: bool,
+    parts: Parts<Kept>,
 }
 
 /// What was asked for, and what the reading of it depends on.
@@ -80,16 +76,13 @@ impl SelectStream {
         wanted.sort_unstable();
         wanted.dedup();
         SelectStream {
-            input: Input::file(),
-            kept: Kept {
+            parts: Parts::of_file(Kept {
                 last: wanted.last().copied().unwrap_or(Tag(0, 0)),
                 wanted,
                 elements: Vec::new(),
                 values: vec![0; HEADER_BYTES],
                 inside: false,
-            },
-            unread: Unread::default(),
-            done: false,
+            }),
         }
     }
 
@@ -99,28 +92,19 @@ impl SelectStream {
     ///
     /// As [`crate::scan`]; [`Budget::Tags`] if what is asked for takes more than [`MAX_SELECTED_BYTES`].
     pub fn push(&mut self, part: &[u8]) -> Result<(), DicomError> {
-        if self.done {
-            self.unread.pass(part);
-            return Ok(());
-        }
-        let (input, kept) = (&mut self.input, &mut self.kept);
-        let done = self
-            .unread
-            .feed(part, |window| advance(input, kept, window))?;
-        self.done = done.is_some();
-        Ok(())
+        self.parts.push(part)
     }
 
     /// Whether nothing more is needed of the file.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.done
+        self.parts.is_done()
     }
 
     /// Steps over what is not needed, and returns the offset in the file that the next part begins at. `file_bytes` is
     /// how long the file is.
     pub fn skip(&mut self, file_bytes: u64) -> u64 {
-        self.unread.skip(file_bytes)
+        self.parts.skip(file_bytes)
     }
 
     /// What was found, once all parts were given.
@@ -129,17 +113,16 @@ impl SelectStream {
     ///
     /// As [`SelectStream::push`]; [`DicomError::Truncated`] if the file ends inside an element.
     pub fn finish(mut self) -> Result<Selected, DicomError> {
-        if !self.done {
-            advance(&mut self.input, &mut self.kept, self.unread.last())?;
-        }
+        self.parts.finish()?;
+        let Parts { input, sink, .. } = self.parts;
         let Kept {
             elements, values, ..
-        } = self.kept;
+        } = sink;
         let mut selected = Selected {
             elements,
             values,
-            encoding: self.input.encoding().unwrap_or(Encoding::ExplicitLittle),
-            transfer_syntax_uid: self.input.transfer_syntax_uid().to_owned(),
+            encoding: input.encoding().unwrap_or(Encoding::ExplicitLittle),
+            transfer_syntax_uid: input.transfer_syntax_uid().to_owned(),
             charset: CharacterSet::default(),
         };
         if let Some(element) = selected.element(tags::SPECIFIC_CHARACTER_SET) {
@@ -147,16 +130,6 @@ impl SelectStream {
         }
         Ok(selected)
     }
-}
-
-fn advance(input: &mut Input, kept: &mut Kept, window: Window<'_>) -> Result<Fed<()>, DicomError> {
-    Ok(match input.run(window, kept)? {
-        Outcome::NeedMore(to) => Fed::NeedMore {
-            from: input.position(),
-            to,
-        },
-        Outcome::End | Outcome::Stopped => Fed::Done(()),
-    })
 }
 
 /// What the JSON of other elements depends on.
