@@ -3,24 +3,19 @@
 pydicom's packaged files are always there; the shared data adds about 1,200 of other origin.
 """
 
-import importlib.util
 import io
 import json
-import os
-import sys
 import time
 from typing import NamedTuple
 
-import httpx
 import pydicom
 import pytest
 from pydicom.uid import UID
 from pynetdicom import AE, build_context
 from pynetdicom.dimse_primitives import C_STORE
 from support import data_set_bytes
-from support_refusals import FUZZ, REFUSED
+from support_refusals import REFUSED
 from support_samples import (
-    REPOSITORY,
     collections,
     oracle,
     public_ids,
@@ -322,80 +317,3 @@ def dcmtk_profile(contexts):
         lines.append(f"PresentationContext{number} = {sop_class}\\{key[syntax]}")
     lines += ["[[Profiles]]", "[All]", "PresentationContexts = All", ""]
     return "\n".join(lines)
-
-
-# Ids that Orthanc computes otherwise from the same file, and why.
-OTHER_IDS_IN_ORTHANC = {
-    # Identifiers with VR UN are read as text here, as pydicom does; Orthanc takes them for binary.
-    "pydicom/test_files/rtdose_rle.dcm",
-    "pydicom/test_files/rtdose_rle_1frame.dcm",
-    # A NUL before or within the PatientID: padding or a character here, the end of the text there.
-    f"{FUZZ}/cat08_string_encoding/TC0417_nullname.dcm",
-    f"{FUZZ}/cat08_string_encoding/TC0419_nullname.dcm",
-}
-
-
-@pytest.mark.peers
-@pytest.mark.skipif("VNA_ORTHANC" not in os.environ, reason="VNA_ORTHANC names no Orthanc")
-def test_orthanc_gives_the_same_ids(archive, capsys):
-    """Which files are refused differs between its versions, so that is printed, not judged."""
-    with Orthanc() as orthanc:
-        others, lines = set(), []
-        for collection in collections():
-            for sample in samples_of(collection):
-                data = sample.read()
-                ours, theirs = archive.http.post("/instances", content=data), orthanc.upload(data)
-                for server, answer in ((archive.http, ours), (orthanc.http, theirs)):
-                    if is_stored(answer):
-                        server.delete(answer.json()["Path"])
-                if is_stored(ours) and is_stored(theirs):
-                    if ours.json()["ID"] != theirs.json()["ID"]:
-                        others.add(sample.name)
-                elif is_stored(ours) or is_stored(theirs):
-                    lines.append(f"{sample.name}: we {told(ours)}, Orthanc {told(theirs)}")
-        with capsys.disabled():
-            sys.stdout.write("\n".join(["", f"Orthanc {orthanc.version()}", *lines, ""]))
-    assert others == {
-        name for name in OTHER_IDS_IN_ORTHANC if name.partition("/")[0] in collections()
-    }
-
-
-def is_stored(answer):
-    return answer is not None and answer.status_code == 200 and isinstance(answer.json(), dict)
-
-
-def told(answer):
-    if answer is None:
-        return "ended"
-    if is_stored(answer):
-        return "stored"
-    found = answer.json()
-    return found.get("Code") or found.get("Details") or found["Message"]
-
-
-class Orthanc:
-    """The peer of the benchmarks, started again when a file ends it."""
-
-    def __enter__(self):
-        spec = importlib.util.spec_from_file_location("servers", REPOSITORY / "bench/servers.py")
-        servers = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(servers)
-        self.server = servers.Orthanc(threads=4)
-        self.server.start()
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.server.http_port}", timeout=60)
-        return self
-
-    def upload(self, data):
-        try:
-            return self.http.post("/instances", content=data)
-        except httpx.TransportError:
-            self.server.kill()
-            self.server.start()
-            return None
-
-    def version(self):
-        return self.server.version()
-
-    def __exit__(self, *_):
-        self.http.close()
-        self.server.remove()
