@@ -213,16 +213,18 @@ impl MetaReader {
                 offset: at,
             });
         }
+        let field = field(&mut self.meta, tag);
+        // Before the end of the input is looked at, which a reader of parts does not know yet.
+        if field.is_some() && length as usize > crate::MAX_INDEXED_VALUE_BYTES {
+            return Err(DicomError::Budget {
+                budget: Budget::Identifier,
+                offset: at,
+            });
+        }
         if end > window.end() && window.complete {
             return Err(cut_off(at, end, window));
         }
-        if let Some(field) = field(&mut self.meta, tag) {
-            if length as usize > crate::MAX_INDEXED_VALUE_BYTES {
-                return Err(DicomError::Budget {
-                    budget: Budget::Identifier,
-                    offset: at,
-                });
-            }
+        if let Some(field) = field {
             let Some(value) = window.from(value_at).get(..length as usize) else {
                 return Ok(Next::NeedMore(end));
             };
