@@ -163,6 +163,7 @@ def test_a_refusal_comes_while_the_body_is_still_being_sent(start_server):
         connection.sendall(b"40000\r\n" + bytes(0x40000) + b"\r\n")
         answer = connection.recv(1 << 16)
     assert re.match(rb"HTTP/1\.1 4\d\d", answer)
+    assert b"\r\nconnection: close\r\n" in answer.lower()
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["HttpError"]
 
 

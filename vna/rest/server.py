@@ -194,6 +194,9 @@ class Connection:
                 raise RuntimeError("the body of an answer comes before its head")
             status, headers = self._head["status"], list(self._head.get("headers", ()))
             self._begun = True
+            if not self._body_ended:
+                # Nobody reads the rest, so there is no next request on this connection.
+                headers.append((b"connection", b"close"))
             if not more:
                 self._exchange.respond(status, headers, body)
                 return
