@@ -37,7 +37,7 @@ EXCHANGE = 1
 RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # One read of a streamed object: large enough that the way through the queue does not show, small
-# enough that a slow client holds little. (The HTTP server holds some seven of them for each.)
+# enough that a slow client holds little.
 CHUNK_BYTES = 256 << 10
 
 
