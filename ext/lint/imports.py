@@ -1,7 +1,8 @@
 """Check that imports run one way, in Python and in Rust.
 
-Python: ways in (``cli dimse rest dicomweb rpc``) -> ``services`` -> ``_core``, with ``settings``
-and ``errors`` below all of them. Rust: ``py`` -> ``node`` -> ``ul store index`` -> ``dicom io``.
+Python: ways in (``cli dimse rest dicomweb rpc``) -> ``services`` -> ``_core`` and ``jobs`` ->
+``control``, with ``settings`` and ``errors`` below all of them. Rust: ``py`` -> ``node`` ->
+``ul store index`` -> ``dicom io``.
 
 Fails on an import against the direction, on a module that has no layer yet, and if it looked at
 nothing, since a check whose path is wrong would otherwise pass for ever.
@@ -28,8 +29,10 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "testing": frozenset(),
     "settings": frozenset({"errors"}),
     "log": frozenset({"settings"}),
+    "control": frozenset({"errors", "settings"}),
+    "jobs": frozenset({"control", "errors", "settings"}),
     "services": frozenset(
-        {"_core", "_elements", "_elements_twin", "errors", "settings", "version"}
+        {"_core", "_elements", "_elements_twin", "control", "errors", "jobs", "settings", "version"}
     ),
     "dimse": frozenset({"services", "errors", "settings"}),
     "rest": frozenset({"services", "errors", "settings", "version"}),
@@ -37,7 +40,7 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "rpc": frozenset({"services", "errors", "settings"}),
     "client": frozenset({"dataset", "services", "errors", "settings"}),
     "cli": frozenset(
-        {"client", "dimse", "rest", "services", "errors", "settings", "log", "version"}
+        {"client", "control", "dimse", "rest", "services", "errors", "settings", "log", "version"}
     ),
 }
 

@@ -24,7 +24,7 @@ PACKAGES_AT_IDLE = {
 NOT_OURS = {"_distutils_hack", "sitecustomize", "usercustomize", "org"}
 # Of the command line no more than what `serve` is made of; nothing for scripts at all.
 COMMAND_LINE_AT_IDLE = {"exits", "flags", "main", "running", "serve"}
-NEVER_AT_IDLE = {"sqlite3", "vna.client", "vna.dataset", "vna.services.elements"}
+NEVER_AT_IDLE = {"vna.client", "vna.dataset", "vna.services.elements"}
 IDLE_PSS_KB = 36 * 1024
 START_TO_ANSWER_S = 1.0
 

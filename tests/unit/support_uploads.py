@@ -9,6 +9,7 @@ import httpx
 
 from vna.rest.app import Application
 from vna.services.archive import Archive
+from vna.services.node import Node
 from vna.settings import Settings, Storage, Uploads
 
 BOUNDARY = "a boundary of ours"
@@ -27,7 +28,7 @@ class House:
     async def _open(self):
         self.archive = Archive(self.settings)
         self.archive.attach()
-        self.application = Application(self.archive)
+        self.application = Application(Node(self.archive))
         transport = httpx.ASGITransport(self.application)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 

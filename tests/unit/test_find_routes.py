@@ -15,6 +15,7 @@ from vna.rest.app import Application
 from vna.rest.find import MAX_REQUEST_BYTES
 from vna.services.archive import Archive
 from vna.services.caller import Caller
+from vna.services.node import Node
 from vna.settings import Settings, Storage
 
 FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm"]
@@ -40,7 +41,7 @@ async def client(tmp_path, data):
     archive.attach()
     for file in data:
         await archive.store(file, Caller(way_in="rest", address="127.0.0.1"))
-    transport = httpx.ASGITransport(Application(archive))
+    transport = httpx.ASGITransport(Application(Node(archive)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
     await archive.stop()

@@ -11,13 +11,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from vna.rest import openapi, schemas
 from vna.rest.app import Application
 from vna.rest.routes import Entry, table
+from vna.services.node import Node
 
 OPERATIONS = {"get", "put", "post", "delete", "patch"}
 
 
 @pytest.fixture
 def application():
-    return Application(FakeArchive())
+    return Application(Node(FakeArchive()))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from vna.rest.app import Application
 from vna.rest.requests import parse_range
 from vna.rest.routes import table
 from vna.services.archive import CHUNK_BYTES, ListOptions, TagsRequest
+from vna.services.node import Node
 from vna.settings import Http, Limits, Settings
 
 DATA = bytes(range(256)) * 40
@@ -43,7 +44,7 @@ def client(archive):
 
 
 def connect(archive):
-    transport = httpx.ASGITransport(Application(archive))
+    transport = httpx.ASGITransport(Application(Node(archive)))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8042")
 
 
@@ -77,7 +78,7 @@ async def test_a_length_that_is_none_is_named(client, archive, length, status):
 
 async def test_the_limit_of_what_is_held_holds_for_the_inflated_size_and_frees_its_budget():
     archive = FakeArchive(Settings(http=Http(max_body_bytes=1_000_000)))
-    application = Application(archive)
+    application = Application(Node(archive))
     bomb = gzip.compress(bytes(50_000_000))
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -91,7 +92,7 @@ async def test_the_limit_of_what_is_held_holds_for_the_inflated_size_and_frees_i
 async def test_bodies_over_the_common_budget_are_told_to_come_again():
     limits = Limits(http_body_bytes=1 << 20)
     archive = FakeArchive(Settings(http=Http(max_body_bytes=1 << 20), limits=limits))
-    application = Application(archive)
+    application = Application(Node(archive))
     transport = httpx.ASGITransport(application)
     application.budget.used = (1 << 20) - 10
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -124,7 +125,7 @@ async def trickling():
 @pytest.mark.parametrize("further", [stopping, trickling])
 async def test_a_sender_that_stops_or_trickles_gives_its_bytes_back(further):
     archive = FakeArchive(Settings(http=Http(body_timeout_s=0.1)))
-    application = Application(archive)
+    application = Application(Node(archive))
     sent = []
     messages = [{"type": "http.request", "body": DATA, "more_body": True}]
 
@@ -142,7 +143,7 @@ async def test_a_sender_that_stops_or_trickles_gives_its_bytes_back(further):
 
 async def test_a_slow_sender_that_makes_progress_is_heard_out():
     archive = FakeArchive(Settings(http=Http(body_timeout_s=0.2)))
-    application = Application(archive)
+    application = Application(Node(archive))
     sent = []
     pieces = [DATA[at : at + 1024] for at in range(0, len(DATA), 1024)]
 
@@ -173,7 +174,7 @@ class SlowArchive(FakeArchive):
 
 
 async def test_a_body_counts_while_it_is_stored_also_without_its_request():
-    application = Application(archive := SlowArchive())
+    application = Application(Node(archive := SlowArchive()))
     sent = []
 
     async def receive():
@@ -340,7 +341,7 @@ async def test_ranges_of_numbers_beyond_any_size_are_ignored(client):
 
 
 async def test_an_error_within_an_answer_breaks_it_off(archive):
-    application = Application(archive)
+    application = Application(Node(archive))
     await archive.store(bytes(5_000_000), None)
     (public_id,) = archive.files
     sent = []

@@ -19,6 +19,7 @@ from vna.rest import server as http_server
 from vna.rest.app import Application
 from vna.services import running
 from vna.services.archive import Archive
+from vna.services.node import Node
 from vna.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ async def run(settings: Settings) -> int:
         archive = await asyncio.to_thread(Archive, here)
         signals.archive_is_open = True
         archive.attach()
-        application = Application(archive)
+        node = Node(archive)
+        application = Application(node)
         http: http_server.HttpServer | None = None
         serving: asyncio.Task[None] | None = None
         announced: Path | None = None
         try:
+            await node.start()
             http = http_server.create(settings.http.server, application, listener)
             serving = asyncio.create_task(http.serve())
             if not await answers((reachable(host), port), serving):
@@ -109,7 +112,7 @@ async def stop(
 
     All of it shares one `limits.shutdown_s`.
     """
-    archive = application.archive
+    archive = application.node.archive
     loop = asyncio.get_running_loop()
     deadline = loop.time() + archive.settings.limits.shutdown_s
     if archive.settings.dicom.enabled:
@@ -119,6 +122,7 @@ async def stop(
     if http and serving:
         http.stop()
         await end_http(application, serving, deadline - loop.time())
+    await application.node.stop()
     await archive.stop(max(END_GRACE_S, deadline - loop.time()))
 
 

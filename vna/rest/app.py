@@ -21,7 +21,7 @@ from vna.rest.errors import error_response
 from vna.rest.requests import BodyBudget, Call, Handler
 from vna.rest.router import Router
 from vna.rest.routes import table
-from vna.services.archive import Archive
+from vna.services.node import Node
 from vna.settings import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,11 @@ KNOWN_NAMES = 256
 
 
 class Application:
-    """The HTTP way in of one archive."""
+    """The HTTP way in of one node."""
 
-    def __init__(self, archive: Archive):
-        self.archive = archive
+    def __init__(self, node: Node):
+        self.node = node
+        archive = node.archive
         self._running: set[asyncio.Task[object]] = set()
         self._ending = False
         self.budget = BodyBudget(archive.settings.limits.http_body_bytes)
@@ -124,7 +125,7 @@ class Application:
 
     async def run(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `handler` answer."""
-        answer = await handler(Call(Request(scope, receive), self.archive, self.budget))
+        answer = await handler(Call(Request(scope, receive), self.node, self.budget))
         await answer(scope, receive, send)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from vna.services.archive import Archive
+    from vna.services.node import Node
 
 # Output of one inflate step: bounds what a small input can make of itself before it is counted.
 INFLATE_STEP_BYTES = 1 << 20
@@ -91,9 +91,10 @@ class Account:
 class Call:
     """One request on its way to a handler."""
 
-    def __init__(self, request: Request, archive: Archive, budget: BodyBudget):
+    def __init__(self, request: Request, node: Node, budget: BodyBudget):
         self.request = request
-        self.archive = archive
+        self.node = node
+        self.archive = node.archive
         self.budget = budget
 
     @property

@@ -95,7 +95,7 @@ class CoreServer:
 
     def __init__(self, application: Any, listener: socket.socket):
         self._application = application
-        self._archive: Archive = application.archive
+        self._archive: Archive = application.node.archive
         self._listener = listener
         self._running: set[asyncio.Task[None]] = set()
 

@@ -1,0 +1,1 @@
+"""Long actions with progress, kept in the control database."""
