@@ -17,12 +17,14 @@ __all__ = [
     "compact",
     "data_set",
     "data_set_from_json",
-    "data_set_from_xml",
+    "data_set_to_json",
     "decode_text",
     "deleted",
     "dicom_json",
     "dicom_xml",
     "erase",
+    "file_from_json",
+    "file_from_xml",
     "frame_ranges",
     "keyword",
     "read_file",
@@ -327,12 +329,24 @@ def dicom_xml(
 ) -> bytes:
     """Return the same in the Native DICOM Model (PS3.19 Annex A.1)."""
 
-def data_set_from_json(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
+def file_from_json(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
     """Return the data set that a DICOM JSON object describes, as a PS3.10 file.
 
     It is in Explicit VR Little Endian, its texts in UTF-8. `bulk_data` has the values of its URIs.
     Raises EncodingError, with a code `model.*` or `budget.*`, the place and its offset.
     """
 
-def data_set_from_xml(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
+def file_from_xml(text: bytes, /, *, bulk_data: Mapping[str, bytes] | None = None) -> bytes:
     """Return the same from the Native DICOM Model."""
+
+def data_set_to_json(data: bytes, transfer_syntax_uid: str, /) -> bytes:
+    """Return a bare data set, as DIMSE messages have it, in DICOM JSON with all values in place.
+
+    Raises BadRequest above 4 MiB, EncodingError if `data` is not in that transfer syntax.
+    """
+
+def data_set_from_json(text: bytes, transfer_syntax_uid: str, /) -> bytes:
+    """Return the bare data set that a DICOM JSON object describes, in `transfer_syntax_uid`.
+
+    Its texts are in UTF-8. Raises BadRequest above 4 MiB, EncodingError as `file_from_json`.
+    """

@@ -186,7 +186,7 @@ def test_a_file_comes_in_dicom_json_or_xml(server, instance, data):
     assert answer.headers["content-type"] == "application/dicom+xml"
     uris = re.findall(r'<BulkData uri="([^"]+)"', answer.text)
     bulk_data = {uri: server.http.get(answer.url.join(uri)).content for uri in uris}
-    read = _core.data_set_from_xml(answer.content, bulk_data=bulk_data)
+    read = _core.file_from_xml(answer.content, bulk_data=bulk_data)
     assert pydicom.dcmread(io.BytesIO(read)).PixelData == oracle.PixelData
     assert pydicom.dcmread(io.BytesIO(read)).PatientName == oracle.PatientName
 

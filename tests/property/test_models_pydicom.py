@@ -148,8 +148,8 @@ def round_trip(data: bytes) -> list[str]:
     """What a file loses on its way through each model; bulk data goes beside it."""
     json_text = _core.dicom_json(data, bulk_threshold=None)
     bulk_data = dict.fromkeys(uris(json.loads(json_text)), b"\x01\x02")
-    through_json = _core.data_set_from_json(json_text, bulk_data=bulk_data)
-    through_xml = _core.data_set_from_xml(
+    through_json = _core.file_from_json(json_text, bulk_data=bulk_data)
+    through_xml = _core.file_from_xml(
         _core.dicom_xml(data, bulk_threshold=None), bulk_data=bulk_data
     )
     first = ours(through_json)

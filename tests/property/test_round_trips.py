@@ -119,7 +119,7 @@ def as_model(element):
 @given(file=uncompressed)
 def test_a_data_set_comes_back_from_json(file):
     text = _core.dicom_json(file.data, bulk_threshold=None)
-    back = scanned(_core.data_set_from_json(text))
+    back = scanned(_core.file_from_json(text))
     here = readable(file.data_set, file.transfer_syntax_uid, file.oddities)
     assert not differences(plain(back, as_model), plain(here, as_model))
     if SPECIFIC_CHARACTER_SET in back:
@@ -130,7 +130,7 @@ def test_a_data_set_comes_back_from_json(file):
 @given(file=uncompressed)
 def test_a_data_set_comes_back_from_xml(file):
     text = _core.dicom_xml(file.data, bulk_threshold=None)
-    back = scanned(_core.data_set_from_xml(text))
+    back = scanned(_core.file_from_xml(text))
     here = readable(file.data_set, file.transfer_syntax_uid, file.oddities)
     assert not differences(plain(back, as_model), plain(here, as_model))
 
@@ -138,6 +138,6 @@ def test_a_data_set_comes_back_from_xml(file):
 @slow
 @given(file=uncompressed)
 def test_json_and_xml_say_the_same(file):
-    from_json = _core.data_set_from_json(_core.dicom_json(file.data, bulk_threshold=None))
-    from_xml = _core.data_set_from_xml(_core.dicom_xml(file.data, bulk_threshold=None))
+    from_json = _core.file_from_json(_core.dicom_json(file.data, bulk_threshold=None))
+    from_xml = _core.file_from_xml(_core.dicom_xml(file.data, bulk_threshold=None))
     assert not differences(plain(scanned(from_json), as_model), plain(scanned(from_xml), as_model))

@@ -1,4 +1,4 @@
-//! DICOM JSON and XML for Python: PS3.10 files in and out.
+//! DICOM JSON and XML for Python: PS3.10 files and bare data sets, in and out.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,23 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use vna_dicom::{
-    DataSet, DicomError, DicomFile, EXPLICIT_VR_LITTLE_ENDIAN, Model, ModelOptions, Value,
+    DataSet, DicomError, DicomFile, EXPLICIT_VR_LITTLE_ENDIAN, Extent, Model, ModelOptions, Value,
 };
 
 use crate::errors::BoundaryError;
+
+/// Longest data set, and longest JSON of one, that is turned into the other: what services exchange are identifiers,
+/// worklist items and attribute lists, never images.
+const MAX_DATA_SET_BYTES: usize = 4 << 20;
 
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(dicom_json, m)?)?;
     m.add_function(wrap_pyfunction!(dicom_xml, m)?)?;
-    m.add_function(wrap_pyfunction!(data_set_from_json, m)?)?;
-    m.add_function(wrap_pyfunction!(data_set_from_xml, m)?)
+    m.add_function(wrap_pyfunction!(file_from_json, m)?)?;
+    m.add_function(wrap_pyfunction!(file_from_xml, m)?)?;
+    m.add_function(wrap_pyfunction!(data_set_to_json, m)?)?;
+    m.add_function(wrap_pyfunction!(data_set_from_json, m)?)
 }
 
 /// The data set of a PS3.10 file in the DICOM JSON Model (PS3.18 Annex F).
@@ -65,7 +71,7 @@ fn written<'py>(
 /// A PS3.10 file in Explicit VR Little Endian from DICOM JSON. `bulk_data` has the values of its URIs.
 #[pyfunction]
 #[pyo3(signature = (text, /, *, bulk_data = None))]
-fn data_set_from_json<'py>(
+fn file_from_json<'py>(
     py: Python<'py>,
     text: PyBackedBytes,
     bulk_data: Option<HashMap<String, PyBackedBytes>>,
@@ -76,12 +82,58 @@ fn data_set_from_json<'py>(
 /// The same from DICOM XML.
 #[pyfunction]
 #[pyo3(signature = (text, /, *, bulk_data = None))]
-fn data_set_from_xml<'py>(
+fn file_from_xml<'py>(
     py: Python<'py>,
     text: PyBackedBytes,
     bulk_data: Option<HashMap<String, PyBackedBytes>>,
 ) -> Result<Bound<'py, PyBytes>, BoundaryError> {
     read(py, Model::Xml, &text, &bulk_data.unwrap_or_default())
+}
+
+/// A bare data set, as DIMSE messages have it, in the DICOM JSON Model with all values in place.
+#[pyfunction]
+#[pyo3(signature = (data, transfer_syntax_uid, /))]
+fn data_set_to_json<'py>(
+    py: Python<'py>,
+    data: PyBackedBytes,
+    transfer_syntax_uid: &str,
+) -> Result<Bound<'py, PyBytes>, BoundaryError> {
+    check_length("data", &data)?;
+    let options = ModelOptions {
+        bulk_threshold: u64::MAX,
+        ..ModelOptions::default()
+    };
+    let text = py.detach(|| -> Result<_, DicomError> {
+        let scan = vna_dicom::scan_data_set(&data, transfer_syntax_uid, 0, Extent::All)?;
+        Ok(vna_dicom::write_scan(&scan, Model::Json, &options))
+    })?;
+    Ok(PyBytes::new(py, &text))
+}
+
+/// A bare data set in `transfer_syntax_uid` from DICOM JSON.
+#[pyfunction]
+#[pyo3(signature = (text, transfer_syntax_uid, /))]
+fn data_set_from_json<'py>(
+    py: Python<'py>,
+    text: PyBackedBytes,
+    transfer_syntax_uid: &str,
+) -> Result<Bound<'py, PyBytes>, BoundaryError> {
+    check_length("text", &text)?;
+    let data = py.detach(|| {
+        vna_dicom::read_model(&text, Model::Json)
+            .and_then(|data_set| data_set.write(transfer_syntax_uid))
+    })?;
+    Ok(PyBytes::new(py, &data))
+}
+
+fn check_length(name: &str, bytes: &[u8]) -> Result<(), BoundaryError> {
+    if bytes.len() <= MAX_DATA_SET_BYTES {
+        return Ok(());
+    }
+    Err(BoundaryError::Argument(format!(
+        "{name} has {} bytes; a data set of a message may have {MAX_DATA_SET_BYTES}",
+        bytes.len()
+    )))
 }
 
 fn read<'py>(
