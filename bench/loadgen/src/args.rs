@@ -14,6 +14,10 @@ usage: vna-loadgen COMMAND [--name value]...
 commands
   send    C-STORE objects, prepared before the clock starts; prints a JSON report
   echo    C-ECHO as fast as the peer answers; prints a JSON report
+  find    C-FIND (Study Root, or worklist) with --key, --repeat times; prints a JSON report
+  move    C-MOVE of --key to --destination; prints a JSON report
+  get     C-GET of --key, what comes is counted; prints a JSON report
+  sink    answer C-STORE and throw away what comes; prints its port, ends with its standard input
   http    ask what --requests lists over and over for --seconds; prints a JSON report
   files   write the same objects as files below --directory, each synced; prints a JSON report
   dump    write the data set of object --first to the file --out; prints its identity as JSON
@@ -36,6 +40,11 @@ options
   --limit 900            seconds after which nothing more is sent
   --threads 4 --directory PATH   for the command files
   --out PATH             for the command dump
+  --key 0020000D=1.2.3   an attribute of the identifier, in order of the tags; may be repeated; for a worklist
+                         those of the scheduled procedure step stand in its sequence by their tags
+  --model study          study or worklist
+  --destination SINK     AE title to move to
+  --repeat 1             how often to ask
   --requests PATH --clients 1 --seconds 5   for the command http: a JSON object per line with path
                          and, if they are not GET and empty, method and body
 ";
@@ -61,6 +70,10 @@ pub struct Args {
     pub requests: PathBuf,
     pub clients: usize,
     pub seconds: Duration,
+    pub keys: Vec<String>,
+    pub model: String,
+    pub destination: String,
+    pub repeat: u64,
     kind: String,
     templates: Vec<PathBuf>,
     seed: u64,
@@ -97,6 +110,10 @@ impl Args {
             requests: take.one("requests", PathBuf::new())?,
             clients: take.one("clients", 1)?,
             seconds: Duration::from_secs(take.one("seconds", 5)?),
+            keys: take.all("key"),
+            model: take.one("model", "study".to_owned())?,
+            destination: take.one("destination", "SINK".to_owned())?,
+            repeat: take.one("repeat", 1)?,
             kind: take.one("kind", "ct".to_owned())?,
             templates: take
                 .all("template")
@@ -128,6 +145,7 @@ impl Args {
             ("limit", self.limit.as_secs(), 1..=LONGEST_RUN_S),
             ("timeout", self.timeout.as_secs(), 1..=LONGEST_RUN_S),
             ("threads", self.threads as u64, 1..=64),
+            ("repeat", self.repeat, 1..=100_000),
             ("clients", self.clients as u64, 1..=256),
             ("seconds", self.seconds.as_secs(), 1..=LONGEST_RUN_S),
             ("per-series", self.shape.instances_per_series, 1..=1_000_000),

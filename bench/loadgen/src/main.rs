@@ -5,12 +5,16 @@ mod args;
 mod element;
 mod files;
 mod http;
+mod identifier;
+mod messages;
 mod names;
 mod objects;
 mod pdu;
 mod population;
 mod random;
+mod retrieve;
 mod run;
+mod sink;
 mod template;
 
 use args::{Args, USAGE};
@@ -26,6 +30,10 @@ fn main() -> ExitCode {
         .and_then(|args| match args.command.as_str() {
             "send" => run::send(&args).and_then(|report| print(&report)),
             "echo" => run::echo(&args).and_then(|report| print(&report)),
+            "find" => retrieve::find(&args).and_then(|report| print(&report)),
+            "move" => retrieve::r#move(&args).and_then(|report| print(&report)),
+            "get" => retrieve::get(&args).and_then(|report| print(&report)),
+            "sink" => sink::run(&args),
             "http" => http::ask(&args).and_then(|report| print(&report)),
             "files" => files::write(&args).and_then(|report| print(&report)),
             "dump" => dump(&args).and_then(|report| print(&report)),

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const LARGEST_PDU_BYTES: usize = 1 << 20;
 /// What we offer to receive, and the most that we accept: answers are some hundred bytes.
 const RECEIVED_PDU_BYTES: usize = 16_384;
+/// What we call ourselves.
+pub const CALLING_AE_TITLE: &str = "LOADGEN";
 const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// Under root 2.25, generated once for this program.
 const IMPLEMENTATION_CLASS_UID: &str = "2.25.212480713386211583201402736571902310047";
@@ -87,7 +89,7 @@ impl Association {
             accepted: Vec::new(),
             max_fragment_bytes: 0,
         };
-        let request = associate_request(called_ae_title, offers);
+        let request = associate_request(called_ae_title, offers, &[], RECEIVED_PDU_BYTES);
         association.stream.get_mut().write_all(&request)?;
         let (kind, body) = association.read_pdu()?;
         match (kind, body.as_slice()) {
@@ -188,25 +190,8 @@ impl Association {
         offers: &[Offer],
         max_pdu_bytes: usize,
     ) -> Result<(), AssociationError> {
-        let truncated =
-            || AssociationError::Unexpected("A-ASSOCIATE-AC ends inside an item".into());
-        let mut peer_max = 0;
-        for (kind, value) in items(body.get(68..).ok_or_else(truncated)?).ok_or_else(truncated)? {
-            match (kind, value) {
-                (0x21, &[id, _, 0, _, ..]) => {
-                    let offer = offers.get(usize::from(id / 2)).ok_or_else(truncated)?;
-                    self.accepted.push((*offer, id));
-                }
-                (0x50, value) => {
-                    for (kind, value) in items(value).ok_or_else(truncated)? {
-                        if let (0x51, &[a, b, c, d]) = (kind, value) {
-                            peer_max = u32::from_be_bytes([a, b, c, d]) as usize;
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
+        let (accepted, peer_max) = read_acceptance(body, offers)?;
+        self.accepted = accepted;
         // Zero means no limit (PS3.8 §D.1).
         let max_pdu = if peer_max == 0 {
             max_pdu_bytes
@@ -216,6 +201,32 @@ impl Association {
         self.max_fragment_bytes = (max_pdu.max(512) - 6) & !1;
         Ok(())
     }
+}
+
+/// What an A-ASSOCIATE-AC accepts of the offers, and the peer's Maximum Length Received.
+pub fn read_acceptance(
+    body: &[u8],
+    offers: &[Offer],
+) -> Result<(Vec<(Offer, u8)>, usize), AssociationError> {
+    let truncated = || AssociationError::Unexpected("A-ASSOCIATE-AC ends inside an item".into());
+    let (mut accepted, mut peer_max) = (Vec::new(), 0);
+    for (kind, value) in items(body.get(68..).ok_or_else(truncated)?).ok_or_else(truncated)? {
+        match (kind, value) {
+            (0x21, &[id, _, 0, _, ..]) => {
+                let offer = offers.get(usize::from(id / 2)).ok_or_else(truncated)?;
+                accepted.push((*offer, id));
+            }
+            (0x50, value) => {
+                for (kind, value) in items(value).ok_or_else(truncated)? {
+                    if let (0x51, &[a, b, c, d]) = (kind, value) {
+                        peer_max = u32::from_be_bytes([a, b, c, d]) as usize;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((accepted, peer_max))
 }
 
 /// Frames the messages of one association.
@@ -292,7 +303,7 @@ pub fn echo_request(message_id: u16) -> Vec<u8> {
 /// Verification SOP class.
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 
-fn uid_value(uid: &str) -> Vec<u8> {
+pub fn uid_value(uid: &str) -> Vec<u8> {
     let mut value = uid.as_bytes().to_vec();
     if value.len() % 2 == 1 {
         value.push(0);
@@ -301,7 +312,7 @@ fn uid_value(uid: &str) -> Vec<u8> {
 }
 
 /// Implicit VR Little Endian, group length first (PS3.7 §6.3.1).
-fn command_set(elements: &[(u16, Vec<u8>)]) -> Vec<u8> {
+pub fn command_set(elements: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut body = Vec::new();
     for (element, value) in elements {
         command_element(*element, value, &mut body);
@@ -360,7 +371,7 @@ fn append_command(mut body: &[u8], command: &mut Vec<u8>) -> Result<bool, Associ
 }
 
 /// Splits the items of an A-ASSOCIATE PDU; `None` if one ends beyond `bytes`.
-fn items(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
+pub fn items(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     let mut found = Vec::new();
     while let [kind, _, high, low, rest @ ..] = bytes {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -370,16 +381,23 @@ fn items(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     Some(found)
 }
 
-fn unexpected_pdu(kind: u8, body: &[u8]) -> AssociationError {
+pub fn unexpected_pdu(kind: u8, body: &[u8]) -> AssociationError {
     match (kind, body) {
         (7, &[_, _, source, reason]) => AssociationError::Aborted(source, reason),
         _ => AssociationError::Unexpected(format!("PDU of type {kind}")),
     }
 }
 
-fn associate_request(called_ae_title: &str, offers: &[Offer]) -> Vec<u8> {
+/// An A-ASSOCIATE-RQ with one presentation context for every offer, the peer being SCU of the classes in `served`.
+/// `received_pdu_bytes` is our Maximum Length Received.
+pub fn associate_request(
+    called_ae_title: &str,
+    offers: &[Offer],
+    served: &[&str],
+    received_pdu_bytes: usize,
+) -> Vec<u8> {
     let mut body = vec![0, 1, 0, 0];
-    for title in [called_ae_title, "LOADGEN"] {
+    for title in [called_ae_title, CALLING_AE_TITLE] {
         body.extend_from_slice(format!("{title:<16.16}").as_bytes());
     }
     body.extend_from_slice(&[0; 32]);
@@ -393,9 +411,18 @@ fn associate_request(called_ae_title: &str, offers: &[Offer]) -> Vec<u8> {
         item(0x20, &context, &mut body);
     }
     let mut user = Vec::new();
-    let offered = u32::try_from(RECEIVED_PDU_BYTES).expect("a small constant");
+    let offered = u32::try_from(received_pdu_bytes).expect("below 4 GiB");
     item(0x51, &offered.to_be_bytes(), &mut user);
     item(0x52, IMPLEMENTATION_CLASS_UID.as_bytes(), &mut user);
+    for sop_class_uid in served {
+        // SCP/SCU role selection (PS3.7 §D.3.3.4): we are SCP too.
+        let mut role = Vec::new();
+        let length = u16::try_from(sop_class_uid.len()).expect("a UID is short");
+        role.extend_from_slice(&length.to_be_bytes());
+        role.extend_from_slice(sop_class_uid.as_bytes());
+        role.extend_from_slice(&[1, 1]);
+        item(0x54, &role, &mut user);
+    }
     item(0x55, b"VNA_LOADGEN", &mut user);
     item(0x50, &user, &mut body);
     let mut pdu = vec![1, 0];
@@ -405,7 +432,7 @@ fn associate_request(called_ae_title: &str, offers: &[Offer]) -> Vec<u8> {
     pdu
 }
 
-fn item(kind: u8, value: &[u8], out: &mut Vec<u8>) {
+pub fn item(kind: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[kind, 0]);
     let length = u16::try_from(value.len()).expect("items of the generator are short");
     out.extend_from_slice(&length.to_be_bytes());
