@@ -33,7 +33,7 @@ class Asker:
 
     def ask(self, query: bytes) -> bytes:
         """Return the JSON list that answers `query`."""
-        handle = self.core.query(query)
+        handle = self.core.query(1, query)
         while True:
             ready, _, _ = select.select([self.core.completion_fd()], [], [], ANSWER_TIMEOUT_S)
             if not ready:

@@ -28,6 +28,8 @@ Seconds = Annotated[float, Meta(gt=0)]
 # PS3.5 §6.2: at most 16 characters of the default repertoire, no backslash, no control characters,
 # not only spaces.
 AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$")]
+# As clients of Orthanc know labels.
+Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,14 @@ class Http(Section, frozen=True, kw_only=True):
     ] = KIB
 
 
+class CalledAeTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further AE title of this archive: a tenant's, a view by label, or another name."""
+
+    aet: AeTitle
+    tenant: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
+    label: Label | None = None
+
+
 class Dicom(Section, frozen=True, kw_only=True):
     """The DICOM way in."""
 
@@ -117,6 +127,13 @@ class Dicom(Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "0.0.0.0"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 4242
     aet: Annotated[AeTitle, Meta(description="AE title of this archive")] = "VNA"
+    ae_titles: Annotated[
+        list[CalledAeTitle],
+        Meta(
+            description="Further AE titles on the same port: [[dicom.ae_titles]] with aet, tenant "
+            "(a number; 1 if not said) and label: what comes there gets it, what it shows has it"
+        ),
+    ] = []
     check_called_aet: Annotated[
         bool, Meta(description="Reject associations that call another AE title")
     ] = False
@@ -455,6 +472,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             ipaddress.ip_network(network)
         except ValueError as error:
             yield f"dicom.calling_hosts: {error}"
+    called = [dicom.aet.strip(), *(each.aet.strip() for each in dicom.ae_titles)]
+    for aet in sorted({aet for aet in called if called.count(aet) > 1}):
+        yield f"dicom.ae_titles: {aet} is there twice; an AE title has one tenant and label"
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
     if 2 * http.max_body_bytes > settings.limits.http_body_bytes:

@@ -243,11 +243,12 @@ class Opened:
     archive: Archive
 
     async def find(self, **request):
-        return json.loads(await query.find(self.archive, request))
+        return json.loads(await query.find(self.archive, request, Caller(way_in="rest")))
 
     async def count(self, **request):
         body = json.dumps(request).encode()
-        return json.loads(await query.count_json(self.archive, body))["Count"]
+        found = await query.count_json(self.archive, body, Caller(way_in="rest"))
+        return json.loads(found)["Count"]
 
 
 async def compare(files, asked):

@@ -75,50 +75,51 @@ class FakeArchive:
     def upload(self, caller, content_type, content_encoding, length):
         return FakeUpload(self, caller)
 
-    def open_file(self, public_id):
-        self.resource("instances", public_id)
+    def open_file(self, public_id, caller):
+        self.resource("instances", public_id, caller)
         self.opened.append(FakeFile(self.files[public_id]))
         return self.opened[-1]
 
-    def resource(self, level, public_id):
+    def resource(self, level, public_id, caller):
         if level != "instances" or public_id not in self.files:
             raise NotFound(f"{public_id} is none of the {level}")
         return json.dumps({"ID": public_id, "Type": "Instance"}).encode()
 
     async def delete(self, level, public_id, caller):
-        self.resource(level, public_id)
+        self.resource(level, public_id, caller)
         del self.files[public_id]
         return b'{"RemainingAncestor":null}'
 
-    async def _recorded(self, *call):
+    async def _recorded(self, caller, *call):
+        self.callers.append(caller)
         self.asked.append(call)
         return b"[]"
 
-    async def tags(self, level, public_id, request):
-        return await self._recorded("tags", level, public_id, request)
+    async def tags(self, level, public_id, request, caller):
+        return await self._recorded(caller, "tags", level, public_id, request)
 
-    async def model(self, public_id, model, bulk_uri):
-        return await self._recorded("model", public_id, model, bulk_uri)
+    async def model(self, public_id, model, bulk_uri, caller):
+        return await self._recorded(caller, "model", public_id, model, bulk_uri)
 
-    async def resources(self, level, since, limit, options):
-        return await self._recorded("resources", level, since, limit, options)
+    async def resources(self, level, since, limit, options, caller):
+        return await self._recorded(caller, "resources", level, since, limit, options)
 
-    async def related(self, level, public_id, related_level, options):
-        return await self._recorded("related", level, public_id, related_level, options)
+    async def related(self, level, public_id, related_level, options, caller):
+        return await self._recorded(caller, "related", level, public_id, related_level, options)
 
-    async def resource_statistics(self, level, public_id):
-        return await self._recorded("resource_statistics", level, public_id)
+    async def resource_statistics(self, level, public_id, caller):
+        return await self._recorded(caller, "resource_statistics", level, public_id)
 
-    async def metadata(self, level, public_id, expand, numeric):
-        return await self._recorded("metadata", level, public_id, expand, numeric)
+    async def metadata(self, level, public_id, expand, numeric, caller):
+        return await self._recorded(caller, "metadata", level, public_id, expand, numeric)
 
-    async def metadata_value(self, level, public_id, name):
-        return await self._recorded("metadata_value", level, public_id, name)
+    async def metadata_value(self, level, public_id, name, caller):
+        return await self._recorded(caller, "metadata_value", level, public_id, name)
 
-    async def changes(self, since, to, limit, types, last):
-        return await self._recorded("changes", since, to, limit, types, last)
+    async def changes(self, since, to, limit, types, last, caller):
+        return await self._recorded(caller, "changes", since, to, limit, types, last)
 
-    def statistics(self):
+    def statistics(self, caller):
         raise RuntimeError("a defect, not a refusal")
 
     def metrics(self):

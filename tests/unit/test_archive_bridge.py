@@ -10,6 +10,7 @@ import pytest
 from vna.errors import NotFound, OutOfStorage
 from vna.services import archive as module
 from vna.services.archive import Archive
+from vna.services.caller import Caller
 from vna.settings import Settings
 
 
@@ -33,11 +34,11 @@ class Core:
         finished, self.finished = self.finished, []
         return finished
 
-    def tags(self, level, public_id, request_json):
+    def tags(self, tenant, level, public_id, request_json):
         self.handles += 1
         return self.handles
 
-    def open_file(self, public_id):
+    def open_file(self, tenant, public_id):
         return None
 
     def stop(self, deadline_s):
@@ -54,6 +55,9 @@ class Core:
         thread.join()
 
 
+CALLER = Caller(way_in="python")
+
+
 @pytest.fixture
 async def archive(monkeypatch):
     monkeypatch.setattr(module._core, "Archive", Core)
@@ -65,7 +69,7 @@ async def archive(monkeypatch):
 
 
 def ask(archive):
-    return asyncio.create_task(archive.tags("instances", "x", module.TagsRequest()))
+    return asyncio.create_task(archive.tags("instances", "x", module.TagsRequest(), CALLER))
 
 
 async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
@@ -119,4 +123,4 @@ async def test_lines_of_the_core_reach_the_log_with_their_fields(archive, caplog
 
 async def test_a_file_that_is_not_there_is_not_found(archive):
     with pytest.raises(NotFound, match="x is none of the instances"):
-        archive.open_file("x")
+        archive.open_file("x", CALLER)

@@ -39,6 +39,9 @@ def image(transfer_syntax_uid=IMPLICIT):
     return _core.reencode(out.getvalue(), transfer_syntax_uid=transfer_syntax_uid)
 
 
+CALLER = Caller(way_in="python")
+
+
 def settings(root, elements):
     given = [
         Given("storage.root", str(root), "test", False),
@@ -51,13 +54,13 @@ async def test_an_archive_knows_the_private_elements_of_its_configuration(tmp_pa
     archive = Archive(settings(tmp_path / "data", ELEMENTS))
     archive.attach()
     try:
-        stored = json.loads(await archive.store(image(), Caller(way_in="test", address="")))
+        stored = json.loads(await archive.store(image(), CALLER))
         simplified = json.loads(
-            await archive.tags("instances", stored["ID"], TagsRequest(form="simplified"))
+            await archive.tags("instances", stored["ID"], TagsRequest(form="simplified"), CALLER)
         )
         assert simplified["ScannerMode"] == "258"
         assert simplified["ScannerRoom"] == "two"
-        full = json.loads(await archive.tags("instances", stored["ID"], TagsRequest()))
+        full = json.loads(await archive.tags("instances", stored["ID"], TagsRequest(), CALLER))
         assert full["0031,1101"] == {
             "Name": "ScannerMode",
             "PrivateCreator": "ACME 1.0",
@@ -74,12 +77,12 @@ async def test_a_private_element_is_searched_by_its_name(tmp_path):
     archive = Archive(settings(tmp_path / "data", [ELEMENTS[0] | {"tag": "0031,1101"}]))
     archive.attach()
     try:
-        stored = json.loads(await archive.store(image(), Caller(way_in="test", address="")))
+        stored = json.loads(await archive.store(image(), CALLER))
         for value, expected in (("258", [stored["ID"]]), ("259", [])):
             query = {"Level": "Instance", "Query": {"ScannerMode": value}}
-            assert json.loads(await find(archive, query)) == expected
+            assert json.loads(await find(archive, query, CALLER)) == expected
         with pytest.raises(BadRequest):
-            await find(archive, {"Level": "Instance", "Query": {"ScannerRoom": "two"}})
+            await find(archive, {"Level": "Instance", "Query": {"ScannerRoom": "two"}}, CALLER)
     finally:
         await archive.stop()
 

@@ -79,54 +79,56 @@ class Local:
 
     def statistics(self) -> Document:
         """Return counts and sizes."""
-        found: Document = self._json(self._inline(self._archive.statistics))
+        found: Document = self._json(self._inline(self._archive.statistics, CALLER))
         return found
 
     def resource(self, level: str, public_id: str) -> Document:
         """Return one resource; raises NotFound."""
-        found: Document = self._json(self._inline(self._archive.resource, level, public_id))
+        found: Document = self._json(self._inline(self._archive.resource, level, public_id, CALLER))
         return found
 
     def page(self, level: str, since: int, limit: int) -> list[Document]:
         """Return a page of all resources of a level."""
-        found: list[Document] = self._json(self._archive.resources(level, since, limit, WHOLE))
+        found: list[Document] = self._json(
+            self._archive.resources(level, since, limit, WHOLE, CALLER)
+        )
         return found
 
     def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
         """Return what of `child_level` is below a resource."""
-        work = self._archive.related(level, public_id, child_level, WHOLE)
+        work = self._archive.related(level, public_id, child_level, WHOLE, CALLER)
         found: list[Document] = self._json(work)
         return found
 
     def parent(self, level: str, public_id: str, parent_level: str) -> Document:
         """Return the resource of `parent_level` that this one is in."""
-        work = self._archive.related(level, public_id, parent_level, WHOLE)
+        work = self._archive.related(level, public_id, parent_level, WHOLE, CALLER)
         found: Document = self._json(work)
         return found
 
     def find(self, request: Document) -> list[Document]:
         """Return what `POST /tools/find` answers."""
-        found: list[Document] = self._json(query.find(self._archive, request))
+        found: list[Document] = self._json(query.find(self._archive, request, CALLER))
         return found
 
     def count(self, request: Document) -> int:
         """Return how many match; the request as of `find`."""
         body = json.dumps(request).encode()
-        return int(self._json(query.count_json(self._archive, body))["Count"])
+        return int(self._json(query.count_json(self._archive, body, CALLER))["Count"])
 
     def lookup(self, identifier: str) -> list[Document]:
         """Return what has an identifier of DICOM, at any level: `ID` and `Type`."""
-        found: list[Document] = self._json(query.lookup(self._archive, identifier))
+        found: list[Document] = self._json(query.lookup(self._archive, identifier, CALLER))
         return found
 
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
         request = TagsRequest(form="simplified")
-        found: Document = self._json(self._archive.tags("instances", public_id, request))
+        found: Document = self._json(self._archive.tags("instances", public_id, request, CALLER))
         return found
 
     def _file(self, public_id: str) -> StoredFile:
-        file: StoredFile = self._call(self._inline(self._archive.open_file, public_id))
+        file: StoredFile = self._call(self._inline(self._archive.open_file, public_id, CALLER))
         return file
 
     def size(self, public_id: str) -> int:

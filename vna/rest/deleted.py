@@ -35,7 +35,7 @@ class Compaction(msgspec.Struct, forbid_unknown_fields=True):
 async def deleted(call: Call) -> Response:
     """Return what was deleted and can be brought back, the last deletion first."""
     since, limit = call.number("since", 0), call.number("limit", 0)
-    return json_response(await upkeep.deleted(call.archive, since or 0, limit or 0))
+    return json_response(await upkeep.deleted(call.archive, since or 0, limit or 0, call.caller))
 
 
 async def undelete(call: Call) -> Response:

@@ -24,14 +24,14 @@ async def find(call: Call) -> Response:
     """Answer a search with ids or objects."""
     with call.budget.account() as account:
         body = await call.body(account, MAX_REQUEST_BYTES)
-        return json_response(await query.find_json(call.archive, body))
+        return json_response(await query.find_json(call.archive, body, call.caller))
 
 
 async def count(call: Call) -> Response:
     """Answer how many resources a search would find."""
     with call.budget.account() as account:
         body = await call.body(account, MAX_REQUEST_BYTES)
-        return json_response(await query.count_json(call.archive, body))
+        return json_response(await query.count_json(call.archive, body, call.caller))
 
 
 async def lookup(call: Call) -> Response:
@@ -42,7 +42,7 @@ async def lookup(call: Call) -> Response:
         identifier = body.decode().strip()
     except UnicodeDecodeError as error:
         raise BadRequest(f"the identifier is no UTF-8: {error}") from None
-    return json_response(await query.lookup(call.archive, identifier))
+    return json_response(await query.lookup(call.archive, identifier, call.caller))
 
 
 async def generate_uid(call: Call) -> Response:

@@ -32,26 +32,34 @@ def asked(call: Call, of: str, form: str | None = None) -> TagsRequest:
 async def tags(call: Call) -> Response:
     """Return the tags of an instance, by number with name and type, or as the query says."""
     request = asked(call, "DataSet")
-    return json_response(await call.archive.tags("instances", call.path("id"), request))
+    return json_response(
+        await call.archive.tags("instances", call.path("id"), request, call.caller)
+    )
 
 
 async def simple(call: Call) -> Response:
     """Return the tags of an instance by name."""
     request = asked(call, "DataSet", "simplified")
-    return json_response(await call.archive.tags("instances", call.path("id"), request))
+    return json_response(
+        await call.archive.tags("instances", call.path("id"), request, call.caller)
+    )
 
 
 async def header(call: Call) -> Response:
     """Return the File Meta Information of an instance."""
     request = asked(call, "Header")
-    return json_response(await call.archive.tags("instances", call.path("id"), request))
+    return json_response(
+        await call.archive.tags("instances", call.path("id"), request, call.caller)
+    )
 
 
 def some(level: str, of: str) -> Handler:
     """Return the handler for the tags of a module, or for those that instances share."""
 
     async def handle(call: Call) -> Response:
-        return json_response(await call.archive.tags(level, call.path("id"), asked(call, of)))
+        return json_response(
+            await call.archive.tags(level, call.path("id"), asked(call, of), call.caller)
+        )
 
     return handle
 
@@ -61,7 +69,9 @@ def each(level: str) -> Handler:
 
     async def handle(call: Call) -> Response:
         request = asked(call, "DataSet")
-        listed = await call.archive.related(level, call.path("id"), "instances", ListOptions())
+        listed = await call.archive.related(
+            level, call.path("id"), "instances", ListOptions(), call.caller
+        )
         return StreamingResponse(tags_by_id(call, json.loads(listed), request), media_type=JSON)
 
     return handle
@@ -72,7 +82,7 @@ async def tags_by_id(call: Call, ids: list[str], request: TagsRequest) -> AsyncI
     opening = "{"
     for public_id in ids:
         try:
-            found = await call.archive.tags("instances", public_id, request)
+            found = await call.archive.tags("instances", public_id, request, call.caller)
         except NotFound:
             continue  # deleted meanwhile
         yield f'{opening}"{public_id}":'.encode() + found
@@ -89,10 +99,10 @@ async def file(call: Call) -> Response:
     if form in MODELS:
         # Relative to this route, so that it is right behind any proxy.
         above = "../" if call.request.scope["path"].endswith("/") else ""
-        body = await call.archive.model(public_id, MODELS[form], f"{above}bulk")
+        body = await call.archive.model(public_id, MODELS[form], f"{above}bulk", call.caller)
         return Response(body, media_type=form)
     name = call.request.query_params.get("filename") or f"{public_id}.dcm"
-    stored = call.archive.open_file(public_id)
+    stored = call.archive.open_file(public_id, call.caller)
     transfer_syntax_uid = call.request.query_params.get("transcode", stored.transfer_syntax_uid)
     if transfer_syntax_uid == stored.transfer_syntax_uid:
         return await file_response(call, stored, DICOM, name)
@@ -104,7 +114,7 @@ async def file(call: Call) -> Response:
 async def content(call: Call) -> Response:
     """Return what is at a place of the data set: what is below it, or its value as it is stored."""
     path = call.path_or("path", "")
-    found = await call.archive.open_file(call.path("id")).locate(path)
+    found = await call.archive.open_file(call.path("id"), call.caller).locate(path)
     if isinstance(found, list):
         return json_response(json.dumps(found).encode())
     return await value_response(call, found, path)
@@ -113,7 +123,7 @@ async def content(call: Call) -> Response:
 async def bulk(call: Call) -> Response:
     """Return the value that a BulkDataURI of DICOM JSON or XML stands for."""
     path = call.path("path")
-    found = await call.archive.open_file(call.path("id")).locate(path, pixels=True)
+    found = await call.archive.open_file(call.path("id"), call.caller).locate(path, pixels=True)
     if isinstance(found, list):
         raise NotAcceptable(
             f"{path} is no single value; /instances/.../content/{path}/... gives its parts"

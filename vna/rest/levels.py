@@ -40,7 +40,8 @@ def lister(level: str) -> Handler:
             missing = "since" if since is None else "limit"
             raise BadRequest(f"parameter {missing} is missing: a page needs since and limit")
         shown = options(call, expand=False)
-        return json_response(await call.archive.resources(level, since or 0, limit or 0, shown))
+        listed = await call.archive.resources(level, since or 0, limit or 0, shown, call.caller)
+        return json_response(listed)
 
     return handle
 
@@ -51,9 +52,10 @@ def getter(level: str) -> Handler:
     async def handle(call: Call) -> Response:
         public_id = call.path("id")
         if not call.request.query_params:
-            return json_response(call.archive.resource(level, public_id))
+            return json_response(call.archive.resource(level, public_id, call.caller))
+        shown = options(call, expand=True)
         return json_response(
-            await call.archive.related(level, public_id, level, options(call, expand=True))
+            await call.archive.related(level, public_id, level, shown, call.caller)
         )
 
     return handle
@@ -79,7 +81,9 @@ def children(level: str, child_level: str) -> Handler:
 
     async def handle(call: Call) -> Response:
         shown = options(call, expand=True)
-        return json_response(await call.archive.related(level, call.path("id"), child_level, shown))
+        return json_response(
+            await call.archive.related(level, call.path("id"), child_level, shown, call.caller)
+        )
 
     return handle
 
@@ -88,7 +92,9 @@ def statistics(level: str) -> Handler:
     """Return the handler that counts what is below a resource."""
 
     async def handle(call: Call) -> Response:
-        return json_response(await call.archive.resource_statistics(level, call.path("id")))
+        return json_response(
+            await call.archive.resource_statistics(level, call.path("id"), call.caller)
+        )
 
     return handle
 
@@ -98,7 +104,9 @@ def metadata(level: str) -> Handler:
 
     async def handle(call: Call) -> Response:
         expand, numeric = call.flag("expand"), call.flag("numeric")
-        return json_response(await call.archive.metadata(level, call.path("id"), expand, numeric))
+        return json_response(
+            await call.archive.metadata(level, call.path("id"), expand, numeric, call.caller)
+        )
 
     return handle
 
@@ -107,7 +115,9 @@ def metadata_value(level: str) -> Handler:
     """Return the handler that gives one value of the metadata of a resource."""
 
     async def handle(call: Call) -> Response:
-        value = await call.archive.metadata_value(level, call.path("id"), call.path("name"))
+        value = await call.archive.metadata_value(
+            level, call.path("id"), call.path("name"), call.caller
+        )
         return Response(value, media_type="text/plain")
 
     return handle

@@ -66,7 +66,7 @@ async def system(call: Call) -> Response:
 
 async def statistics(call: Call) -> Response:
     """Return counts and sizes."""
-    return json_response(call.archive.statistics())
+    return json_response(call.archive.statistics(call.caller))
 
 
 async def changes(call: Call) -> Response:
@@ -74,7 +74,7 @@ async def changes(call: Call) -> Response:
     types = [name for name in call.request.query_params.get("type", "").split(";") if name]
     limit = call.number("limit", DEFAULT_CHANGES)
     body = await call.archive.changes(
-        call.number("since"), call.number("to"), limit or 0, types, call.flag("last")
+        call.number("since"), call.number("to"), limit or 0, types, call.flag("last"), call.caller
     )
     return json_response(body)
 

@@ -184,51 +184,65 @@ class Archive:
         """Store entries of a ZIP archive of this machine and return what became of each."""
         return await self._json(self.core.import_entries(path, first, count, caller.to_json()))
 
-    def open_file(self, public_id: str) -> StoredFile:
+    def open_file(self, public_id: str, caller: Caller) -> StoredFile:
         """Open the file of an instance; what it is now is what will be read."""
-        return StoredFile(self, _found(self.core.open_file(public_id), "instances", public_id))
-
-    async def tags(self, level: str, public_id: str, request: TagsRequest) -> bytes:
-        """Return tags of a resource as JSON."""
-        wanted = msgspec.json.encode(request)
-        return await self._json(self.core.tags(level, public_id, wanted))
-
-    async def model(self, public_id: str, model: str, bulk_uri: str) -> bytes:
-        """Return an instance in DICOM `json` or `xml` up to its pixel data; long values by URI."""
-        threshold = self.settings.http.bulk_threshold_bytes
-        return await self._json(self.core.model(public_id, model, threshold, bulk_uri))
-
-    def resource(self, level: str, public_id: str) -> bytes:
-        """Return one resource."""
-        return _found(self.core.resource(level, public_id), level, public_id)
-
-    async def resources(self, level: str, since: int, limit: int, options: ListOptions) -> bytes:
-        """Return a page of a level, ids or whole; a `limit` of 0 means all."""
-        return await self._json(self.core.list(level, since, limit, options.to_json()))
-
-    async def related(
-        self, level: str, public_id: str, related_level: str, options: ListOptions
-    ) -> bytes:
-        """Return what of a level is below a resource, or the one that it is in, or itself."""
-        return await self._json(
-            self.core.related(level, public_id, related_level, options.to_json())
+        return StoredFile(
+            self, _found(self.core.open_file(caller.tenant, public_id), "instances", public_id)
         )
 
-    async def resource_statistics(self, level: str, public_id: str) -> bytes:
+    async def tags(self, level: str, public_id: str, request: TagsRequest, caller: Caller) -> bytes:
+        """Return tags of a resource as JSON."""
+        wanted = msgspec.json.encode(request)
+        return await self._json(self.core.tags(caller.tenant, level, public_id, wanted))
+
+    async def model(self, public_id: str, model: str, bulk_uri: str, caller: Caller) -> bytes:
+        """Return an instance in DICOM `json` or `xml` up to its pixel data; long values by URI."""
+        threshold = self.settings.http.bulk_threshold_bytes
+        begun = self.core.model(caller.tenant, public_id, model, threshold, bulk_uri)
+        return await self._json(begun)
+
+    def resource(self, level: str, public_id: str, caller: Caller) -> bytes:
+        """Return one resource."""
+        return _found(self.core.resource(caller.tenant, level, public_id), level, public_id)
+
+    async def resources(
+        self, level: str, since: int, limit: int, options: ListOptions, caller: Caller
+    ) -> bytes:
+        """Return a page of a level, ids or whole; a `limit` of 0 means all."""
+        begun = self.core.list(caller.tenant, level, since, limit, options.to_json())
+        return await self._json(begun)
+
+    async def related(
+        self,
+        level: str,
+        public_id: str,
+        related_level: str,
+        options: ListOptions,
+        caller: Caller,
+    ) -> bytes:
+        """Return what of a level is below a resource, or the one that it is in, or itself."""
+        wanted = options.to_json()
+        begun = self.core.related(caller.tenant, level, public_id, related_level, wanted)
+        return await self._json(begun)
+
+    async def resource_statistics(self, level: str, public_id: str, caller: Caller) -> bytes:
         """Return counts and sizes of a resource."""
-        return await self._json(self.core.resource_statistics(level, public_id))
+        return await self._json(self.core.resource_statistics(caller.tenant, level, public_id))
 
-    async def metadata(self, level: str, public_id: str, expand: bool, numeric: bool) -> bytes:
+    async def metadata(
+        self, level: str, public_id: str, expand: bool, numeric: bool, caller: Caller
+    ) -> bytes:
         """Return which metadata a resource has, by name or number, with `expand` their values."""
-        return await self._json(self.core.metadata(level, public_id, expand, numeric))
+        begun = self.core.metadata(caller.tenant, level, public_id, expand, numeric)
+        return await self._json(begun)
 
-    async def metadata_value(self, level: str, public_id: str, name: str) -> bytes:
+    async def metadata_value(self, level: str, public_id: str, name: str, caller: Caller) -> bytes:
         """Return one value of the metadata of a resource, as UTF-8."""
-        return await self._json(self.core.metadata_value(level, public_id, name))
+        return await self._json(self.core.metadata_value(caller.tenant, level, public_id, name))
 
     async def delete(self, level: str, public_id: str, caller: Caller) -> bytes:
         """Delete a resource with all below it; parents that it leaves empty go too."""
-        answer = await self._json(self.core.delete(level, public_id))
+        answer = await self._json(self.core.delete(caller.tenant, level, public_id))
         logger.info(
             "resource deleted",
             extra={"level": level, "id": public_id, "way_in": caller.way_in, "user": caller.user},
@@ -236,14 +250,21 @@ class Archive:
         return answer
 
     async def changes(
-        self, since: int | None, to: int | None, limit: int, types: list[str], last: bool
+        self,
+        since: int | None,
+        to: int | None,
+        limit: int,
+        types: list[str],
+        last: bool,
+        caller: Caller,
     ) -> bytes:
         """Return a page of the change feed: after `since`, up to and with `to`."""
-        return await self._json(self.core.changes(since, to, limit, types, last))
+        begun = self.core.changes(caller.tenant, since, to, limit, types, last)
+        return await self._json(begun)
 
-    def statistics(self) -> bytes:
+    def statistics(self, caller: Caller) -> bytes:
         """Return counts and sizes."""
-        return self.core.statistics()
+        return self.core.statistics(caller.tenant)
 
     def metrics(self) -> bytes:
         """Return the core's metrics in Prometheus' text form."""

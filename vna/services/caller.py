@@ -26,6 +26,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         AE title that a DICOM peer gave.
     called_ae_title : str
         AE title that it called.
+    label : str, optional
+        The label whose view that AE title is: what comes there gets it, what is seen there has it.
     """
 
     way_in: WayIn
@@ -34,6 +36,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     calling_ae_title: str = ""
     called_ae_title: str = ""
+    label: str | None = None
 
     def to_json(self) -> bytes:
         """Return the origin that the log keeps beside the bytes."""

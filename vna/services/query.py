@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from vna.services.archive import Archive
+from vna.services.caller import Caller
 
 
-async def find(archive: Archive, request: dict[str, Any]) -> bytes:
+async def find(archive: Archive, request: dict[str, Any], caller: Caller) -> bytes:
     """Return what matches, as a JSON list of ids or, with `Expand`, of objects.
 
     Parameters
@@ -22,6 +23,8 @@ async def find(archive: Archive, request: dict[str, Any]) -> bytes:
     request : dict
         The body of `POST /tools/find`: `Level` and `Query` (keyword or number of a tag, and what
         it must match as C-FIND writes it), and what else the route takes.
+    caller : Caller
+        Who asks: only what his tenant has is found.
 
     Returns
     -------
@@ -33,19 +36,19 @@ async def find(archive: Archive, request: dict[str, Any]) -> bytes:
     VnaError
         With a message that names the field, if the request is none.
     """
-    return await find_json(archive, msgspec.json.encode(request))
+    return await find_json(archive, msgspec.json.encode(request), caller)
 
 
-async def find_json(archive: Archive, body: bytes) -> bytes:
+async def find_json(archive: Archive, body: bytes, caller: Caller) -> bytes:
     """The same for a request that is JSON already."""
-    return await archive._json(archive.core.query(body))
+    return await archive._json(archive.core.query(caller.tenant, body))
 
 
-async def count_json(archive: Archive, body: bytes) -> bytes:
+async def count_json(archive: Archive, body: bytes, caller: Caller) -> bytes:
     """Return how many resources match, as an object with `Count`; the page does not matter."""
-    return await archive._json(archive.core.count(body))
+    return await archive._json(archive.core.count(caller.tenant, body))
 
 
-async def lookup(archive: Archive, identifier: str) -> bytes:
+async def lookup(archive: Archive, identifier: str, caller: Caller) -> bytes:
     """Return the resources of all levels that have this identifier of DICOM, exactly."""
-    return await archive._json(archive.core.lookup(identifier))
+    return await archive._json(archive.core.lookup(caller.tenant, identifier))

@@ -34,9 +34,9 @@ from vna.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-async def deleted(archive: Archive, since: int = 0, limit: int = 0) -> bytes:
+async def deleted(archive: Archive, since: int, limit: int, caller: Caller) -> bytes:
     """Return what was deleted and can be brought back; a `limit` of 0 means all."""
-    return await archive._json(archive.core.deleted(since, limit))
+    return await archive._json(archive.core.deleted(caller.tenant, since, limit))
 
 
 async def undelete(archive: Archive, ids: Sequence[str], caller: Caller) -> bytes:
@@ -45,7 +45,7 @@ async def undelete(archive: Archive, ids: Sequence[str], caller: Caller) -> byte
     An id names what was deleted, something in it, or a resource that is there and from which
     something was deleted. What arrived since under the same identity stays live.
     """
-    report = await archive._json(archive.core.undelete(list(ids)))
+    report = await archive._json(archive.core.undelete(caller.tenant, list(ids)))
     log("resources undeleted", caller, ids, report)
     return report
 
@@ -56,7 +56,8 @@ async def erase(archive: Archive, ids: Sequence[str] | None, caller: Caller) -> 
     What a deletion took beside them is not erased: such an id is reported as unknown. Space comes
     back at once where whole packs and large objects are dead, else with `compact`.
     """
-    report = await archive._json(archive.core.erase(None if ids is None else list(ids)))
+    wanted = None if ids is None else list(ids)
+    report = await archive._json(archive.core.erase(caller.tenant, wanted))
     log("deleted resources erased", caller, ["all"] if ids is None else ids, report)
     return report
 
@@ -76,19 +77,20 @@ def log(message: str, caller: Caller, ids: Sequence[str], report: bytes) -> None
     logger.info(message, extra=fields | {key.lower(): n for key, n in counts.items()})
 
 
-def offline_deleted(settings: Settings) -> list[dict[str, Any]]:
+def offline_deleted(settings: Settings, tenant: int = 1) -> list[dict[str, Any]]:
     """Return what was deleted and can be brought back."""
-    return cast(list[dict[str, Any]], json.loads(_core.deleted(settings.to_json())))
+    return cast(list[dict[str, Any]], json.loads(_core.deleted(settings.to_json(), tenant)))
 
 
-def offline_undelete(settings: Settings, ids: Sequence[str]) -> dict[str, Any]:
+def offline_undelete(settings: Settings, ids: Sequence[str], tenant: int = 1) -> dict[str, Any]:
     """Bring back what was deleted of these resources; see `undelete`."""
-    return cast(dict[str, Any], json.loads(_core.undelete(settings.to_json(), list(ids))))
+    report = _core.undelete(settings.to_json(), tenant, list(ids))
+    return cast(dict[str, Any], json.loads(report))
 
 
-def offline_erase(settings: Settings, ids: Sequence[str] | None) -> dict[str, Any]:
+def offline_erase(settings: Settings, ids: Sequence[str] | None, tenant: int = 1) -> dict[str, Any]:
     """End the time in which these resources can be brought back; see `erase`."""
-    report = _core.erase(settings.to_json(), None if ids is None else list(ids))
+    report = _core.erase(settings.to_json(), tenant, None if ids is None else list(ids))
     return cast(dict[str, Any], json.loads(report))
 
 

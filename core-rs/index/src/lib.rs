@@ -138,6 +138,9 @@ pub trait Index: Send + Sync {
     /// What a tenant's archive holds; takes the same short time however much that is.
     fn statistics(&self, tenant: i64) -> Result<Statistics, IndexError>;
 
+    /// What the archives of all tenants hold together.
+    fn totals(&self) -> Result<Statistics, IndexError>;
+
     /// The statistics as `GET /statistics` answers them.
     fn statistics_json(&self, tenant: i64) -> Result<Vec<u8>, IndexError>;
 

@@ -57,7 +57,8 @@ pub struct Caller {
     pub origin: Origin,
 }
 
-fn default_tenant() -> i64 {
+/// Who does not say whose archive is meant means this one.
+pub(crate) fn default_tenant() -> i64 {
     vna_index::DEFAULT_TENANT
 }
 

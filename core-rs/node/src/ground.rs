@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use vna_index::{DEFAULT_TENANT, Entry, Index, Options, Rebuild, SqliteIndex, Statistics};
+use vna_index::{Entry, Index, Options, Rebuild, SqliteIndex, Statistics};
 use vna_io::{Disk, DiskFile, Open};
 use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
 
@@ -227,6 +227,6 @@ pub(crate) fn rebuild_index(
     let apply = |entries: &[Entry]| rebuild.apply(entries);
     let replayed = replay(&log, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;
     rebuild.cover(end)?;
-    let held = rebuild.finish()?.statistics(DEFAULT_TENANT)?;
+    let held = rebuild.finish()?.totals()?;
     Ok((replayed, held))
 }

@@ -7,7 +7,7 @@ use vna_dicom::PublicId;
 use vna_index::Page;
 use vna_io::Disk;
 
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::ground::rebuild_index;
 use crate::housekeeping::CompactedPack;
@@ -74,10 +74,11 @@ pub fn reindex(
 pub fn deleted(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
+    tenant: i64,
     now_us: i64,
 ) -> Result<Vec<DeletedEntry>, ArchiveError> {
     let archive = Archive::open(Arc::clone(disk), settings.clone())?;
-    let deleted = archive.deleted(DEFAULT_TENANT, now_us, Page::default());
+    let deleted = archive.deleted(tenant, now_us, Page::default());
     archive.stop()?;
     deleted
 }
@@ -90,11 +91,12 @@ pub fn deleted(
 pub fn undelete(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
+    tenant: i64,
     ids: &[PublicId],
     now_us: i64,
 ) -> Result<UndeleteReport, Arc<ArchiveError>> {
     let archive = Archive::open(Arc::clone(disk), settings.clone())?;
-    let report = archive.undelete(DEFAULT_TENANT, ids, now_us);
+    let report = archive.undelete(tenant, ids, now_us);
     archive.stop()?;
     report
 }
@@ -107,11 +109,12 @@ pub fn undelete(
 pub fn erase(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
+    tenant: i64,
     what: &Erased,
     now_us: i64,
 ) -> Result<EraseReport, Arc<ArchiveError>> {
     let archive = Archive::open(Arc::clone(disk), settings.clone())?;
-    let report = archive.erase(DEFAULT_TENANT, what, now_us);
+    let report = archive.erase(tenant, what, now_us);
     archive.stop()?;
     report
 }

@@ -11,7 +11,7 @@ use vna_dicom::{FileMetaFields, HeaderStream, Instance, read_instance, write_fil
 use vna_index::Origin;
 use vna_store::LargeBlobWriter;
 
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
 use crate::committer::{Answer, File};
 use crate::dimse::{InstanceSink, InstanceStream, ReceivedDataSet, ReceivedHeader, Spool, status};
 use crate::error::ArchiveError;
@@ -23,7 +23,7 @@ pub struct ArchiveSink {
 }
 
 impl ArchiveSink {
-    /// A sink of `archive`'s default tenant.
+    /// A sink of `archive`: of the tenant to whom the called AE title belongs.
     pub fn new(archive: Arc<Archive>) -> Self {
         Self { archive }
     }
@@ -143,7 +143,8 @@ async fn commit(archive: &Archive, instance: Instance, file: File, header: &Rece
     let (reply, answer) = oneshot::channel();
     // The receiver is gone only if the server ended without waiting: then nobody is answered.
     let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
-    archive.store(instance, file, DEFAULT_TENANT, origin(header), reply);
+    let tenant = header.origin.tenant;
+    archive.store(instance, file, tenant, origin(header), reply);
     match answer.await {
         Ok(Ok(_)) => status::SUCCESS,
         Ok(Err(error)) => refuse(header, &error),

@@ -31,7 +31,7 @@ pub fn health_json(archive: &Archive, listening: bool) -> Vec<u8> {
 /// What the index says.
 pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<String, ArchiveError> {
     let mut text = Exposition::default();
-    let held = archive.index().statistics(vna_index::DEFAULT_TENANT)?;
+    let held = archive.index().totals()?;
     text.gauge("vna_patients", "Patients in the archive", held.patients);
     text.gauge("vna_studies", "Studies in the archive", held.studies);
     text.gauge("vna_series", "Series in the archive", held.series);

@@ -14,7 +14,7 @@ use vna_index::{ChangeType, ChangesRequest, Outcome as Became};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::http::HttpServer;
-use vna_node::{Answer, Archive, ArchiveError, DEFAULT_TENANT, RepairOptions, Settings, now_us};
+use vna_node::{Answer, Archive, ArchiveError, RepairOptions, Settings, now_us};
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
@@ -85,12 +85,17 @@ impl CoreArchive {
         self.completions.drain(py)
     }
 
-    fn open_file(&self, py: Python<'_>, public_id: &str) -> PyResult<Option<CoreFile>> {
+    fn open_file(
+        &self,
+        py: Python<'_>,
+        tenant: i64,
+        public_id: &str,
+    ) -> PyResult<Option<CoreFile>> {
         let Ok(id) = public_id.parse::<PublicId>() else {
             return Ok(None);
         };
         let archive = self.archive()?;
-        let opened = py.detach(|| archive.open_file(DEFAULT_TENANT, &id));
+        let opened = py.detach(|| archive.open_file(tenant, &id));
         Ok(opened
             .map_err(BoundaryError::from)?
             .map(|(located, reader)| CoreFile {
@@ -104,7 +109,7 @@ impl CoreArchive {
             }))
     }
 
-    fn delete(&self, level: &str, public_id: &str) -> PyResult<u64> {
+    fn delete(&self, tenant: i64, level: &str, public_id: &str) -> PyResult<u64> {
         let level = level_of(level)?;
         let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
@@ -115,15 +120,16 @@ impl CoreArchive {
                     let deleted = |outcome| deletion(level, id, &outcome);
                     promise.keep(answer.map_err(BoundaryError::from).and_then(deleted));
                 };
-                archive.delete(DEFAULT_TENANT, level, id, Box::new(reply));
+                archive.delete(tenant, level, id, Box::new(reply));
             }
         }
         Ok(handle)
     }
 
-    #[pyo3(signature = (since, to, limit, types, last))]
+    #[pyo3(signature = (tenant, since, to, limit, types, last))]
     fn changes(
         &self,
+        tenant: i64,
         since: Option<i64>,
         to: Option<i64>,
         limit: u64,
@@ -146,15 +152,15 @@ impl CoreArchive {
             last,
         };
         let handle = self.spawn(move |archive| {
-            let json = archive.index().changes_json(DEFAULT_TENANT, &request);
+            let json = archive.index().changes_json(tenant, &request);
             Ok(json.map_err(ArchiveError::from)?)
         })?;
         Ok(handle)
     }
 
-    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    fn statistics<'py>(&self, py: Python<'py>, tenant: i64) -> PyResult<Bound<'py, PyBytes>> {
         let archive = self.archive()?;
-        let json = py.detach(|| archive.index().statistics_json(DEFAULT_TENANT));
+        let json = py.detach(|| archive.index().statistics_json(tenant));
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(PyBytes::new(py, &json))
     }

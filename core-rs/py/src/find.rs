@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use tokio::sync::OwnedSemaphorePermit;
 use vna_dicom::{Level, PublicId};
 use vna_index::{Page, Shape};
-use vna_node::{Archive, ArchiveError, DEFAULT_TENANT, ListOptions, MetadataForm, view};
+use vna_node::{Archive, ArchiveError, ListOptions, MetadataForm, view};
 
 use crate::archive::{CoreArchive, id_of, level_of, not_found, parse};
 use crate::completions::Outcome;
@@ -30,6 +30,7 @@ impl CoreArchive {
     fn resource<'py>(
         &self,
         py: Python<'py>,
+        tenant: i64,
         level: &str,
         public_id: &str,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
@@ -40,7 +41,7 @@ impl CoreArchive {
         let archive = self.archive()?;
         let json = py.detach(|| {
             let index = archive.index();
-            index.resource_json(DEFAULT_TENANT, level, &id, &Shape::whole(), view())
+            index.resource_json(tenant, level, &id, &Shape::whole(), view())
         });
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(json.map(|json| PyBytes::new(py, &json)))
@@ -48,6 +49,7 @@ impl CoreArchive {
 
     fn list(
         &self,
+        tenant: i64,
         level: &str,
         since: u64,
         limit: u64,
@@ -57,7 +59,7 @@ impl CoreArchive {
         let options: ListOptions = parse(&options_json, "options_json")?;
         let page = Page { since, limit };
         let handle = self.search(move |archive| {
-            let json = vna_node::list_json(archive, level, page, &options, view());
+            let json = vna_node::list_json(archive, tenant, level, page, &options, view());
             Ok(json?)
         })?;
         Ok(handle)
@@ -65,6 +67,7 @@ impl CoreArchive {
 
     fn related(
         &self,
+        tenant: i64,
         level: &str,
         public_id: &str,
         related_level: &str,
@@ -75,64 +78,81 @@ impl CoreArchive {
         let id = public_id.to_owned();
         let handle = self.search(move |archive| {
             let id = id_of(level, &id)?;
-            let json = vna_node::related_json(archive, level, &id, related, &options, view());
+            let json =
+                vna_node::related_json(archive, tenant, level, &id, related, &options, view());
             Ok(json?)
         })?;
         Ok(handle)
     }
 
-    fn query(&self, query_json: PyBackedBytes) -> PyResult<u64> {
+    fn query(&self, tenant: i64, query_json: PyBackedBytes) -> PyResult<u64> {
         let handle = self.search(move |archive| {
-            let json = vna_node::find_json(archive, &query_json, view());
+            let json = vna_node::find_json(archive, tenant, &query_json, view());
             Ok(json?)
         })?;
         Ok(handle)
     }
 
-    fn count(&self, query_json: PyBackedBytes) -> PyResult<u64> {
-        let handle = self.search(move |archive| Ok(vna_node::count_json(archive, &query_json)?))?;
+    fn count(&self, tenant: i64, query_json: PyBackedBytes) -> PyResult<u64> {
+        let handle =
+            self.search(move |archive| Ok(vna_node::count_json(archive, tenant, &query_json)?))?;
         Ok(handle)
     }
 
-    fn lookup(&self, identifier: &str) -> PyResult<u64> {
+    fn lookup(&self, tenant: i64, identifier: &str) -> PyResult<u64> {
         let identifier = identifier.to_owned();
         let handle = self.spawn(move |archive| {
-            let json = archive.index().lookup_json(DEFAULT_TENANT, &identifier);
+            let json = archive.index().lookup_json(tenant, &identifier);
             Ok(json.map_err(ArchiveError::from)?)
         })?;
         Ok(handle)
     }
 
-    fn resource_statistics(&self, level: &str, public_id: &str) -> PyResult<u64> {
+    fn resource_statistics(&self, tenant: i64, level: &str, public_id: &str) -> PyResult<u64> {
         let level = level_of(level)?;
         let id = public_id.to_owned();
         let handle = self.spawn(move |archive| {
             let id = id_of(level, &id)?;
             let index = archive.index();
-            let json = index.resource_statistics_json(DEFAULT_TENANT, level, &id);
+            let json = index.resource_statistics_json(tenant, level, &id);
             json.map_err(ArchiveError::from)?
                 .ok_or_else(|| not_found(level, id))
         })?;
         Ok(handle)
     }
 
-    fn metadata(&self, level: &str, public_id: &str, expand: bool, numeric: bool) -> PyResult<u64> {
+    fn metadata(
+        &self,
+        tenant: i64,
+        level: &str,
+        public_id: &str,
+        expand: bool,
+        numeric: bool,
+    ) -> PyResult<u64> {
         let level = level_of(level)?;
         let id = public_id.to_owned();
         let handle = self.spawn(move |archive| {
             let id = id_of(level, &id)?;
             let form = MetadataForm { expand, numeric };
-            Ok(vna_node::metadata_json(archive, level, &id, form)?)
+            Ok(vna_node::metadata_json(archive, tenant, level, &id, form)?)
         })?;
         Ok(handle)
     }
 
-    fn metadata_value(&self, level: &str, public_id: &str, name: &str) -> PyResult<u64> {
+    fn metadata_value(
+        &self,
+        tenant: i64,
+        level: &str,
+        public_id: &str,
+        name: &str,
+    ) -> PyResult<u64> {
         let level = level_of(level)?;
         let (id, name) = (public_id.to_owned(), name.to_owned());
         let handle = self.spawn(move |archive| {
             let id = id_of(level, &id)?;
-            Ok(vna_node::metadata_value(archive, level, &id, &name)?)
+            Ok(vna_node::metadata_value(
+                archive, tenant, level, &id, &name,
+            )?)
         })?;
         Ok(handle)
     }

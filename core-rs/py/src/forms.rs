@@ -6,32 +6,33 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use vna_dicom::{Content, ElementPath, Level, Model, ModelOptions, ParsePathError};
-use vna_node::{DEFAULT_TENANT, TagsRequest};
+use vna_node::TagsRequest;
 
 use crate::archive::{CoreArchive, CoreFile, argument, id_of, level_of, not_found, parse};
 use crate::errors::BoundaryError;
 
 #[pymethods]
 impl CoreArchive {
-    fn tags(&self, level: &str, public_id: &str, request_json: PyBackedBytes) -> PyResult<u64> {
+    fn tags(
+        &self,
+        tenant: i64,
+        level: &str,
+        public_id: &str,
+        request_json: PyBackedBytes,
+    ) -> PyResult<u64> {
         let level = level_of(level)?;
         let request: TagsRequest = parse(&request_json, "request_json")?;
         let id = public_id.to_owned();
         let handle = self.spawn(move |archive| {
             let id = id_of(level, &id)?;
-            Ok(vna_node::tags_json(
-                archive,
-                DEFAULT_TENANT,
-                level,
-                &id,
-                &request,
-            )?)
+            Ok(vna_node::tags_json(archive, tenant, level, &id, &request)?)
         })?;
         Ok(handle)
     }
 
     fn model(
         &self,
+        tenant: i64,
         public_id: &str,
         model: &str,
         bulk_threshold: u64,
@@ -45,7 +46,7 @@ impl CoreArchive {
         let id = public_id.to_owned();
         let handle = self.spawn(move |archive| {
             let id = id_of(Level::Instance, &id)?;
-            let Some((located, reader)) = archive.open_file(DEFAULT_TENANT, &id)? else {
+            let Some((located, reader)) = archive.open_file(tenant, &id)? else {
                 return Err(not_found(Level::Instance, id));
             };
             let options = ModelOptions {

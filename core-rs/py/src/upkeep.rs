@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use vna_dicom::PublicId;
 use vna_index::Page;
 use vna_io::{Disk, RealDisk};
-use vna_node::{DEFAULT_TENANT, Erased, now_us};
+use vna_node::{Erased, now_us};
 
 use crate::archive::{CoreArchive, answer, parse_settings};
 use crate::completions::Outcome;
@@ -25,28 +25,28 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 
 #[pymethods]
 impl CoreArchive {
-    fn deleted(&self, since: u64, limit: u64) -> PyResult<u64> {
+    fn deleted(&self, tenant: i64, since: u64, limit: u64) -> PyResult<u64> {
         let page = Page { since, limit };
         let handle =
-            self.spawn(move |archive| json(&archive.deleted(DEFAULT_TENANT, now_us(), page)?))?;
+            self.spawn(move |archive| json(&archive.deleted(tenant, now_us(), page)?))?;
         Ok(handle)
     }
 
-    fn undelete(&self, ids: Vec<String>) -> PyResult<u64> {
+    fn undelete(&self, tenant: i64, ids: Vec<String>) -> PyResult<u64> {
         let handle = self.spawn(move |archive| {
             let (ids, unknown) = public_ids(ids);
-            let mut report = archive.undelete(DEFAULT_TENANT, &ids, now_us())?;
+            let mut report = archive.undelete(tenant, &ids, now_us())?;
             report.unknown.extend(unknown);
             json(&report)
         })?;
         Ok(handle)
     }
 
-    #[pyo3(signature = (ids))]
-    fn erase(&self, ids: Option<Vec<String>>) -> PyResult<u64> {
+    #[pyo3(signature = (tenant, ids))]
+    fn erase(&self, tenant: i64, ids: Option<Vec<String>>) -> PyResult<u64> {
         let handle = self.spawn(move |archive| {
             let (what, unknown) = erased(ids);
-            let mut report = archive.erase(DEFAULT_TENANT, &what, now_us())?;
+            let mut report = archive.erase(tenant, &what, now_us())?;
             report.unknown.extend(unknown);
             json(&report)
         })?;
@@ -61,9 +61,13 @@ impl CoreArchive {
 
 /// What was deleted and can be brought back.
 #[pyfunction]
-fn deleted<'py>(py: Python<'py>, settings_json: PyBackedBytes) -> PyResult<Bound<'py, PyBytes>> {
+fn deleted<'py>(
+    py: Python<'py>,
+    settings_json: PyBackedBytes,
+    tenant: i64,
+) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
-    let found = py.detach(|| vna_node::deleted(&disk(), &settings, now_us()));
+    let found = py.detach(|| vna_node::deleted(&disk(), &settings, tenant, now_us()));
     answer(py, found, None)
 }
 
@@ -72,11 +76,12 @@ fn deleted<'py>(py: Python<'py>, settings_json: PyBackedBytes) -> PyResult<Bound
 fn undelete<'py>(
     py: Python<'py>,
     settings_json: PyBackedBytes,
+    tenant: i64,
     ids: Vec<String>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
     let (ids, unknown) = public_ids(ids);
-    let report = py.detach(|| vna_node::undelete(&disk(), &settings, &ids, now_us()));
+    let report = py.detach(|| vna_node::undelete(&disk(), &settings, tenant, &ids, now_us()));
     let mut report = report.map_err(BoundaryError::from)?;
     report.unknown.extend(unknown);
     answer(py, Ok(report), None)
@@ -84,15 +89,16 @@ fn undelete<'py>(
 
 /// Erases what deletions keep.
 #[pyfunction]
-#[pyo3(signature = (settings_json, ids))]
+#[pyo3(signature = (settings_json, tenant, ids))]
 fn erase<'py>(
     py: Python<'py>,
     settings_json: PyBackedBytes,
+    tenant: i64,
     ids: Option<Vec<String>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let settings = parse_settings(&settings_json)?;
     let (what, unknown) = erased(ids);
-    let report = py.detach(|| vna_node::erase(&disk(), &settings, &what, now_us()));
+    let report = py.detach(|| vna_node::erase(&disk(), &settings, tenant, &what, now_us()));
     let mut report = report.map_err(BoundaryError::from)?;
     report.unknown.extend(unknown);
     answer(py, Ok(report), None)

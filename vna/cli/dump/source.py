@@ -16,6 +16,7 @@ from typing import IO
 from vna.cli.remote import server_of
 from vna.errors import BadRequest
 from vna.services.archive import CHUNK_BYTES, Archive
+from vna.services.caller import Caller
 from vna.services.running import require_archive
 from vna.settings import Settings
 
@@ -65,7 +66,7 @@ async def _copy(settings: Settings, public_id: str, into: IO[bytes]) -> None:
     archive = Archive(settings)
     archive.attach()
     try:
-        file = archive.open_file(public_id)
+        file = archive.open_file(public_id, Caller(way_in="cli"))
         for offset in range(0, file.size, CHUNK_BYTES):
             into.write(await file.read(offset, min(CHUNK_BYTES, file.size - offset)))
     finally:

@@ -10,7 +10,7 @@ use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::json::Json;
 use crate::{BlobRow, IndexError, Located, Page, Shape, Statistics, View};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use std::collections::HashMap;
 use vna_dicom::{Level, PublicId};
 
@@ -173,32 +173,52 @@ pub(crate) fn metadata(
     }
 }
 
+/// What a tenant's archive holds.
 pub(crate) fn statistics(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Statistics, IndexError> {
-    let statistics = snapshot
+    sums(snapshot, "WHERE id = ?1", params![tenant])
+}
+
+/// What the archives of all tenants hold together.
+pub(crate) fn totals(snapshot: &Snapshot<'_>) -> Result<Statistics, IndexError> {
+    sums(snapshot, "", params![])
+}
+
+fn sums(
+    snapshot: &Snapshot<'_>,
+    whose: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Statistics, IndexError> {
+    let columns = [
+        "patients",
+        "studies",
+        "series",
+        "instances",
+        "stored_bytes",
+        "plain_bytes",
+        "versions",
+        "version_bytes",
+    ]
+    .map(|column| format!("coalesce(sum({column}), 0)"))
+    .join(", ");
+    snapshot
         .connection
-        .prepare_cached(
-            "SELECT patients, studies, series, instances, stored_bytes, plain_bytes, versions, version_bytes
-             FROM tenant WHERE id = ?1",
-        )
+        .prepare_cached(&format!("SELECT {columns} FROM tenant {whose}"))
         .and_then(|mut statement| {
-            statement
-                .query_row(params![tenant], |row| {
-                    let count = |at| row.get::<_, i64>(at).map(Unsigned::unsigned);
-                    Ok(Statistics {
-                        patients: count(0)?,
-                        studies: count(1)?,
-                        series: count(2)?,
-                        instances: count(3)?,
-                        stored_bytes: count(4)?,
-                        plain_bytes: count(5)?,
-                        versions: count(6)?,
-                        version_bytes: count(7)?,
-                    })
+            statement.query_row(parameters, |row| {
+                let count = |at| row.get::<_, i64>(at).map(Unsigned::unsigned);
+                Ok(Statistics {
+                    patients: count(0)?,
+                    studies: count(1)?,
+                    series: count(2)?,
+                    instances: count(3)?,
+                    stored_bytes: count(4)?,
+                    plain_bytes: count(5)?,
+                    versions: count(6)?,
+                    version_bytes: count(7)?,
                 })
-                .optional()
+            })
         })
-        .doing("reading the statistics")?;
-    Ok(statistics.unwrap_or_default())
+        .doing("reading the statistics")
 }
 
 const MEBIBYTE: i64 = 1 << 20;

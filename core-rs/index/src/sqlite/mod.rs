@@ -394,6 +394,10 @@ impl Index for SqliteIndex {
             .read(|snapshot| answers::statistics(snapshot, tenant))
     }
 
+    fn totals(&self) -> Result<Statistics, IndexError> {
+        self.readers.read(answers::totals)
+    }
+
     fn statistics_json(&self, tenant: i64) -> Result<Vec<u8>, IndexError> {
         self.readers
             .read(|snapshot| answers::statistics_json(snapshot, tenant))

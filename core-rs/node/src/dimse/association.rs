@@ -8,6 +8,7 @@ use super::registry::Connection;
 use super::server::Common;
 use super::sink::{AssociationSummary, InstanceSink, Origin, ReceivedHeader, status};
 use super::socket::{Read, Socket, WriteError};
+use crate::archive::DEFAULT_TENANT;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -352,6 +353,8 @@ impl<S: InstanceSink> Task<S> {
                 .accepted
                 .fetch_add(1, Ordering::Relaxed)
                 + 1,
+            tenant: DEFAULT_TENANT,
+            label: None,
         }));
         self.clock.message_done();
     }

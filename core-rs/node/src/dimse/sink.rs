@@ -33,6 +33,10 @@ pub struct Origin {
     pub remote_address: SocketAddr,
     /// Number of the association since the server was started.
     pub association: u64,
+    /// Whose archive the called AE title is.
+    pub tenant: i64,
+    /// The label whose view the called AE title is: what it receives gets it, what it shows has it.
+    pub label: Option<String>,
 }
 
 /// What is known of an instance before its data set.

@@ -6,7 +6,7 @@ use vna_dicom::{Level, SelectStream, Selected, Tag};
 use vna_index::{HeaderKeys, IndexError, KeyMatcher, Located, Query};
 use vna_store::{BlobReader, StoreError};
 
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 
@@ -19,6 +19,7 @@ const READ_BYTES: usize = 16 << 10;
 /// Compares resources with keys.
 pub(super) struct Headers<'a> {
     archive: &'a Archive,
+    tenant: i64,
     level: Level,
     own: Vec<KeyMatcher>,
     below: Option<(Level, Vec<KeyMatcher>)>,
@@ -39,6 +40,7 @@ impl<'a> Headers<'a> {
         };
         Headers {
             archive,
+            tenant: query.tenant,
             level: query.level,
             own: matchers(&keys.own),
             below: keys
@@ -68,7 +70,12 @@ impl<'a> Headers<'a> {
                     let Ok(at) = first else {
                         continue; // deleted since
                     };
-                    if !matches(self.archive, &firsts[at].1, &mut self.own, self.until)? {
+                    if !matches(
+                        (self.archive, self.tenant),
+                        &firsts[at].1,
+                        &mut self.own,
+                        self.until,
+                    )? {
                         continue;
                     }
                 }
@@ -90,7 +97,7 @@ impl<'a> Headers<'a> {
             let limit = if after == 0 { 1 } else { LOCATED_AT_ONCE };
             let page = index.first_instances_below((self.level, id), *at, after, limit as u64)?;
             for (number, located) in &page {
-                if matches(self.archive, located, keys, self.until)? {
+                if matches((self.archive, self.tenant), located, keys, self.until)? {
                     return Ok(true);
                 }
                 after = *number;
@@ -104,14 +111,14 @@ impl<'a> Headers<'a> {
 
 /// Whether the header of an instance matches all keys.
 fn matches(
-    archive: &Archive,
+    (archive, tenant): (&Archive, i64),
     located: &Located,
     keys: &mut [KeyMatcher],
     until: Instant,
 ) -> Result<bool, ArchiveError> {
     check_time(until)?;
     let wanted: Vec<Tag> = keys.iter().map(KeyMatcher::tag).collect();
-    let Some(selected) = select(archive, located, &wanted)? else {
+    let Some(selected) = select(archive, tenant, located, &wanted)? else {
         return Ok(false);
     };
     Ok(keys.iter_mut().all(|key| match selected.text(key.tag()) {
@@ -130,10 +137,11 @@ pub(super) fn check_time(until: Instant) -> Result<(), ArchiveError> {
 /// Reads elements of a stored instance; `None` if it has gone, or no longer reads as DICOM.
 pub(super) fn select(
     archive: &Archive,
+    tenant: i64,
     located: &Located,
     wanted: &[Tag],
 ) -> Result<Option<Selected>, ArchiveError> {
-    let Some((size, reader)) = open(archive, located)? else {
+    let Some((size, reader)) = open(archive, tenant, located)? else {
         return Ok(None);
     };
     let mut buffer = vec![0; READ_BYTES.min(usize::try_from(size).unwrap_or(READ_BYTES))];
@@ -150,11 +158,15 @@ pub(super) fn select(
 }
 
 /// Opens the bytes of an instance, wherever a compaction moved them.
-fn open(archive: &Archive, located: &Located) -> Result<Option<(u64, BlobReader)>, ArchiveError> {
+fn open(
+    archive: &Archive,
+    tenant: i64,
+    located: &Located,
+) -> Result<Option<(u64, BlobReader)>, ArchiveError> {
     match archive.log().open_blob(&blob_ref(&located.blob)?) {
         Ok(reader) => Ok(Some((located.file_size, reader))),
         Err(StoreError::Gone { .. }) => {
-            let found = archive.open_file(DEFAULT_TENANT, &located.instance)?;
+            let found = archive.open_file(tenant, &located.instance)?;
             Ok(found.map(|(located, reader)| (located.file_size, reader)))
         }
         Err(error) => Err(error.into()),

@@ -4,7 +4,7 @@ use vna_dicom::{Level, PublicId};
 use vna_index::{metadata_name, metadata_number};
 
 use super::problem::{FindProblem, Wrong, shown};
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
 use crate::error::ArchiveError;
 
 /// What is told of metadata.
@@ -16,8 +16,13 @@ pub struct MetadataForm {
     pub numeric: bool,
 }
 
-fn all(archive: &Archive, level: Level, id: &PublicId) -> Result<Vec<(i64, String)>, ArchiveError> {
-    let found = archive.index().metadata(DEFAULT_TENANT, level, id)?;
+fn all(
+    archive: &Archive,
+    tenant: i64,
+    level: Level,
+    id: &PublicId,
+) -> Result<Vec<(i64, String)>, ArchiveError> {
+    let found = archive.index().metadata(tenant, level, id)?;
     found.ok_or(ArchiveError::NotFound {
         level,
         public_id: *id,
@@ -31,11 +36,12 @@ fn all(archive: &Archive, level: Level, id: &PublicId) -> Result<Vec<(i64, Strin
 /// [`ArchiveError::NotFound`] if there is no such resource.
 pub fn metadata_json(
     archive: &Archive,
+    tenant: i64,
     level: Level,
     id: &PublicId,
     form: MetadataForm,
 ) -> Result<Vec<u8>, ArchiveError> {
-    let all = all(archive, level, id)?;
+    let all = all(archive, tenant, level, id)?;
     let name = |number: i64| match form.numeric {
         true => number.to_string(),
         false => metadata_name(number).into_owned(),
@@ -60,11 +66,12 @@ pub fn metadata_json(
 /// [`ArchiveError::NotFound`] if there is no such resource, [`ArchiveError::Find`] if it has no such metadata.
 pub fn metadata_value(
     archive: &Archive,
+    tenant: i64,
     level: Level,
     id: &PublicId,
     name: &str,
 ) -> Result<Vec<u8>, ArchiveError> {
-    let all = all(archive, level, id)?;
+    let all = all(archive, tenant, level, id)?;
     let number = metadata_number(name);
     let value = all
         .into_iter()

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{Page, Query, Requested, Shape, View, is_indexed};
 
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
 use crate::error::ArchiveError;
 use headers::Headers;
 use request::Request;
@@ -30,13 +30,18 @@ use request::Request;
 /// candidate looks at some 10,000 a second.
 pub const MAX_SEARCH: Duration = Duration::from_secs(60);
 
-/// Answers the body of `POST /tools/find` with a JSON list.
+/// Answers the body of `POST /tools/find` with a JSON list of what a tenant has.
 ///
 /// # Errors
 ///
 /// [`ArchiveError::Find`] names what is wrong with the request; else what the index and the store say.
-pub fn find_json(archive: &Archive, body: &[u8], view: View) -> Result<Vec<u8>, ArchiveError> {
-    let request = Request::parse(body, request::For::Find)?;
+pub fn find_json(
+    archive: &Archive,
+    tenant: i64,
+    body: &[u8],
+    view: View,
+) -> Result<Vec<u8>, ArchiveError> {
+    let request = Request::parse(body, tenant, request::For::Find)?;
     if request.is_empty {
         return Ok(b"[]".to_vec());
     }
@@ -48,8 +53,8 @@ pub fn find_json(archive: &Archive, body: &[u8], view: View) -> Result<Vec<u8>, 
 /// # Errors
 ///
 /// As [`find_json`].
-pub fn count_json(archive: &Archive, body: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-    let request = Request::parse(body, request::For::Count)?;
+pub fn count_json(archive: &Archive, tenant: i64, body: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    let request = Request::parse(body, tenant, request::For::Count)?;
     if request.is_empty {
         return Ok(b"{\"Count\":0}".to_vec());
     }
@@ -77,6 +82,7 @@ pub fn count_json(archive: &Archive, body: &[u8]) -> Result<Vec<u8>, ArchiveErro
 /// As [`find_json`].
 pub fn list_json(
     archive: &Archive,
+    tenant: i64,
     level: Level,
     page: Page,
     options: &ListOptions,
@@ -84,12 +90,12 @@ pub fn list_json(
 ) -> Result<Vec<u8>, ArchiveError> {
     let shape = options.shape()?;
     if needs_headers(level, shape.as_ref()) {
-        let mut query = Query::all(DEFAULT_TENANT, level);
+        let mut query = Query::all(tenant, level);
         query.page = page;
         return answer(archive, query, shape.as_ref(), view);
     }
     let index = archive.index();
-    Ok(index.list_json(DEFAULT_TENANT, level, page, shape.as_ref(), view)?)
+    Ok(index.list_json(tenant, level, page, shape.as_ref(), view)?)
 }
 
 /// One resource, or the one of level `related` above it, or those of that level below it.
@@ -99,6 +105,7 @@ pub fn list_json(
 /// As [`find_json`]; [`ArchiveError::NotFound`] if there is no such resource.
 pub fn related_json(
     archive: &Archive,
+    tenant: i64,
     level: Level,
     id: &PublicId,
     related: Level,
@@ -114,10 +121,17 @@ pub fn related_json(
     if related <= level {
         let shape = shape.get_or_insert_with(Shape::whole);
         if needs_headers(related, Some(shape)) {
-            let number = index.number(DEFAULT_TENANT, level, id, related)?;
+            let number = index.number(tenant, level, id, related)?;
             let number = number.ok_or_else(not_found)?;
             let until = Instant::now() + MAX_SEARCH;
-            let list = write(archive, related, &[number], Some(shape), view, until)?;
+            let list = write(
+                archive,
+                (tenant, related),
+                &[number],
+                Some(shape),
+                view,
+                until,
+            )?;
             // The one object of the list; it may have gone since.
             let object = list
                 .strip_prefix(b"[")
@@ -126,13 +140,13 @@ pub fn related_json(
             return Ok(object.ok_or_else(not_found)?.to_vec());
         }
     } else if needs_headers(related, shape.as_ref()) {
-        let known = index.number(DEFAULT_TENANT, level, id, level)?;
+        let known = index.number(tenant, level, id, level)?;
         known.ok_or_else(not_found)?;
-        let mut query = Query::all(DEFAULT_TENANT, related);
+        let mut query = Query::all(tenant, related);
         query.parents = vec![(level, *id)];
         return answer(archive, query, shape.as_ref(), view);
     }
-    let json = index.related_json(DEFAULT_TENANT, level, id, related, shape.as_ref(), view)?;
+    let json = index.related_json(tenant, level, id, related, shape.as_ref(), view)?;
     json.ok_or_else(not_found)
 }
 
@@ -176,7 +190,14 @@ fn answer(
         })?;
         resources = matching;
     }
-    write(archive, query.level, &resources, shape, view, until)
+    write(
+        archive,
+        (query.tenant, query.level),
+        &resources,
+        shape,
+        view,
+        until,
+    )
 }
 
 /// Resources whose headers are read at a time for what they show.
@@ -185,7 +206,7 @@ const WRITTEN_AT_ONCE: usize = 1_000;
 /// Writes resources, with what must be read from the header of the first instance of each.
 fn write(
     archive: &Archive,
-    level: Level,
+    (tenant, level): (i64, Level),
     ids: &[i64],
     shape: Option<&Shape>,
     view: View,
@@ -202,7 +223,7 @@ fn write(
         for (id, located) in index.first_instances(level, chunk)? {
             headers::check_time(until)?;
             // What has gone meanwhile, or cannot be read, shows none of its tags.
-            let Some(selected) = headers::select(archive, &located, &unknown)? else {
+            let Some(selected) = headers::select(archive, tenant, &located, &unknown)? else {
                 continue;
             };
             let values = unknown.iter().filter_map(|tag| {

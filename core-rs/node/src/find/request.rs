@@ -12,7 +12,6 @@ use vna_index::{
 use super::options::{content, form, requested};
 use super::problem::{FindProblem, Wrong, shown};
 use super::{level_named, tag_named};
-use crate::archive::DEFAULT_TENANT;
 
 /// Keys of a query: each is a column of the statement, of which SQLite takes 2,000.
 const MAX_KEYS: usize = 256;
@@ -42,7 +41,7 @@ pub(super) struct Request {
 type Object = Map<String, Value>;
 
 impl Request {
-    pub(super) fn parse(body: &[u8], purpose: For) -> Result<Request, FindProblem> {
+    pub(super) fn parse(body: &[u8], tenant: i64, purpose: For) -> Result<Request, FindProblem> {
         let body: Value = serde_json::from_slice(body).map_err(|error| {
             FindProblem::new(
                 Wrong::Request,
@@ -53,7 +52,7 @@ impl Request {
             return Err(request("The body must contain a JSON object"));
         };
         let level = level(&body)?;
-        let mut query = Query::all(DEFAULT_TENANT, level);
+        let mut query = Query::all(tenant, level);
         let mut is_empty = false;
         let (mut expand, mut short, mut full) = (false, false, false);
         let (mut parts, mut tags) = (None, Vec::new());
@@ -329,7 +328,7 @@ mod tests {
     use vna_dicom::Tag;
 
     fn parse(body: &str) -> Result<Request, FindProblem> {
-        Request::parse(body.as_bytes(), For::Find)
+        Request::parse(body.as_bytes(), 1, For::Find)
     }
 
     #[test]
@@ -470,7 +469,9 @@ mod tests {
     #[test]
     fn counting_refuses_what_it_cannot_say() {
         let body = br#"{"Level": "Study", "Query": {}, "CaseSensitive": true}"#;
-        let problem = Request::parse(body, For::Count).err().expect("is refused");
+        let problem = Request::parse(body, 1, For::Count)
+            .err()
+            .expect("is refused");
         assert_eq!(problem.wrong, Wrong::Range);
     }
 

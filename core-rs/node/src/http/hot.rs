@@ -22,7 +22,8 @@ use vna_store::BlobReader;
 
 use super::body::{Buffers, Content, StoredContent};
 use super::exchange::response;
-use crate::archive::{Archive, DEFAULT_TENANT};
+use crate::archive::Archive;
+use crate::arrival::default_tenant;
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
 
@@ -37,10 +38,13 @@ const CONDITIONS: [HeaderName; 6] = [
 ];
 
 /// What the application has decided beforehand.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct HotPolicy {
     /// Names that requests may call us by, besides those of loopback; `None`: any.
     pub known_hosts: Option<Vec<String>>,
+    /// Whose archive it is that requests ask.
+    #[serde(default = "default_tenant")]
+    pub tenant: i64,
 }
 
 /// Answers plain requests.
@@ -86,7 +90,13 @@ impl Hot {
 
     fn resource(&self, level: Level, id: PublicId) -> Option<Response<Content>> {
         let index = self.archive.index();
-        let found = index.resource_json(DEFAULT_TENANT, level, &id, &Shape::whole(), crate::view());
+        let found = index.resource_json(
+            self.policy.tenant,
+            level,
+            &id,
+            &Shape::whole(),
+            crate::view(),
+        );
         Some(json(found.ok()??))
     }
 
@@ -133,7 +143,7 @@ impl Hot {
     }
 
     fn open(&self, id: &PublicId) -> Option<(Located, BlobReader)> {
-        self.archive.open_file(DEFAULT_TENANT, id).ok()?
+        self.archive.open_file(self.policy.tenant, id).ok()?
     }
 
     /// Whether the request calls us by a name of ours: one that was rebound to loopback is not.
