@@ -7,7 +7,7 @@ the number and wording that clients written for Orthanc look at.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class VnaError(Exception):
@@ -29,6 +29,8 @@ class VnaError(Exception):
     grpc_code: ClassVar[str] = "INTERNAL"
     orthanc_error: ClassVar[int] = -1
     orthanc_status: ClassVar[str] = "Internal error"
+    # What a peer said of it, as clients read it: {"Type": "Dimse", "Content": {...}}.
+    payload: dict[str, Any] | None = None
 
     def __init__(self, message: str = "", code: str | None = None, offset: int | None = None):
         super().__init__(message)
@@ -262,6 +264,22 @@ class NotImplementedYet(VnaError):
     grpc_code = "UNIMPLEMENTED"
     orthanc_error = 2
     orthanc_status = "Not implemented"
+
+
+class JobFailed(VnaError):
+    """A job ended without success, for a reason that no nearer class has."""
+
+    code = "job.failed"
+
+
+class Cancelled(VnaError):
+    """Somebody cancelled the job before its end."""
+
+    code = "job.cancelled"
+    dimse_status = 0xFE00
+    grpc_code = "CANCELLED"
+    orthanc_error = 37
+    orthanc_status = "This job was canceled"
 
 
 class AlreadyOpen(VnaError):

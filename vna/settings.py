@@ -240,6 +240,30 @@ class Limits(Section, frozen=True, kw_only=True):
     ] = 20.0
 
 
+class Jobs(Section, frozen=True, kw_only=True):
+    """Long actions: what runs at a time, and what is kept of them."""
+
+    parallel: Annotated[
+        int, Meta(ge=1, le=64, description="Jobs at a time that work on this machine alone")
+    ] = 2
+    parallel_per_destination: Annotated[
+        int, Meta(ge=1, le=64, description="Jobs at a time for one remote node")
+    ] = 2
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=20, description="How often a job that nobody waits for is tried again"),
+    ] = 3
+    retry_delay_s: Annotated[
+        Seconds, Meta(description="Time before it is tried again; four times longer each time")
+    ] = 5.0
+    history: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many jobs that have ended are kept")
+    ] = 100
+    output_bytes: Annotated[
+        int, Meta(ge=MIB, description="Files that jobs leave to be fetched; the oldest go first")
+    ] = 16 * GIB
+
+
 class Log(Section, frozen=True, kw_only=True):
     """What the server says of itself, on standard error."""
 
@@ -260,6 +284,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
+    jobs: Jobs = Jobs()
     log: Log = Log()
 
     def to_json(self) -> bytes:
@@ -274,6 +299,7 @@ SECTIONS: dict[str, type[Section]] = {
     "limits": Limits,
     "uploads": Uploads,
     "dictionary": Dictionary,
+    "jobs": Jobs,
     "log": Log,
 }
 

@@ -27,6 +27,8 @@ def error_response(error: VnaError, method: str, uri: str) -> Response:
         "OrthancStatus": error.orthanc_error,
         "Uri": uri,
     }
+    if error.payload is not None:
+        body["ErrorPayload"] = error.payload
     headers = {"Retry-After": "1"} if status == 503 else None
     return Response(
         msgspec.json.encode(body), status, headers=headers, media_type="application/json"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from vna.control import Control, control_file
+from vna.jobs import Jobs
 from vna.services.archive import Archive
 
 
@@ -13,11 +16,15 @@ class Node:
     ----------
     archive : Archive
         The data plane.
+    jobs : Jobs
+        Long actions. Their types are registered before `start`.
     """
 
     def __init__(self, archive: Archive):
         self.archive = archive
         self._control: Control | None = None
+        settings = archive.settings
+        self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
 
     @property
     def control(self) -> Control:
@@ -35,9 +42,11 @@ class Node:
             If the control database cannot be opened.
         """
         self._control = Control(control_file(self.archive.settings.storage.root))
+        await self.jobs.start(self._control)
 
     async def stop(self) -> None:
         """End what runs in the background and close the control database."""
+        await self.jobs.stop()
         if self._control is not None:
             self._control.close()
             self._control = None
