@@ -18,6 +18,8 @@ pub struct Query {
     pub parents: Vec<(Level, PublicId)>,
     /// Conditions on labels.
     pub labels: Option<LabelFilter>,
+    /// A view: only studies that have this label, what is in them, and patients that have such a study.
+    pub study_label: Option<String>,
     /// Conditions on metadata: number of the type, and what the value must match, as in a key.
     pub metadata: Vec<(i64, String)>,
     /// First what comes first; empty: the order in which the index has them, the same for each page.
@@ -42,6 +44,7 @@ impl Query {
             keys: Vec::new(),
             parents: Vec::new(),
             labels: None,
+            study_label: None,
             metadata: Vec::new(),
             order: Vec::new(),
             page: crate::Page::default(),

@@ -116,6 +116,23 @@ pub(crate) fn sets(
             LabelConstraint::Any | LabelConstraint::None => {} // the second is a condition; see compile.rs
         }
     }
+    if let Some(label) = &query.study_label {
+        // Resources have ids of one sequence: what is no study is none of the table's.
+        let (level, sql) = match query.level {
+            Level::Patient => (
+                Level::Patient,
+                "SELECT study.patient FROM label JOIN study ON study.id = label.resource
+                 WHERE label.tenant = ?1 AND label = ?2 AND study.state = 0",
+            ),
+            _ => (
+                Level::Study,
+                "SELECT study.id FROM label JOIN study ON study.id = label.resource
+                 WHERE label.tenant = ?1 AND label = ?2",
+            ),
+        };
+        let within = ids(snapshot, sql, params![query.tenant, label])?;
+        sets.restrict(level, within);
+    }
     Ok(Some(sets))
 }
 

@@ -173,7 +173,8 @@ pub(crate) fn count(
     let unrestricted = plan.keys.is_empty()
         && plan.below.is_none()
         && query.parents.is_empty()
-        && query.labels.is_none();
+        && query.labels.is_none()
+        && query.study_label.is_none();
     if unrestricted {
         let all = super::answers::statistics(snapshot, query.tenant)?;
         let count = match query.level {
