@@ -10,7 +10,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from vna.rest import openapi, schemas
 from vna.rest.app import Application
-from vna.rest.routes import Entry, table
+from vna.rest.describe import Entry
+from vna.rest.routes import table
 from vna.services.node import Node
 
 OPERATIONS = {"get", "put", "post", "delete", "patch"}

@@ -7,7 +7,10 @@ when somebody asks for the description.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from vna.rest.requests import Handler
 
 JSON = "application/json"
 DICOM = "application/dicom"
@@ -46,6 +49,23 @@ class Answer(NamedTuple):
 def answer(schema: str, text: str = "As asked", media_type: str = JSON) -> tuple[Answer, ...]:
     """Return what an operation answers that has one form only."""
     return (Answer(200, text, {media_type: schema}),)
+
+
+class Entry(NamedTuple):
+    """One operation.
+
+    `refusals` are statuses of errors beside those that follow from the rest: 400 where there are
+    parameters, 404 where there is an id, those of `BODY_REFUSALS` where there is a body.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: tuple[Answer, ...] = answer("Any")
+    query: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    refusals: tuple[int, ...] = ()
 
 
 SINCE = Parameter("since", "number", "how many to leave out; goes with `limit`")

@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from vna.rest.describe import BODY_REFUSALS, JSON, Answer, Parameter
-from vna.rest.routes import Entry
+from vna.rest.describe import BODY_REFUSALS, JSON, Answer, Entry, Parameter
 from vna.rest.schemas import SCHEMAS, Schema, reference
 from vna.version import version
 
@@ -40,6 +39,7 @@ KINDS: dict[str, Schema] = {
 EVERYWHERE = (403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
+    "key": "Name of a file that a job left, such as `archive`",
     "name": "Name or number of a metadata type",
     "path": "Tags or keywords, and between two of them the number of an item from 0 on",
 }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from vna.rest import (
     deleted,
     find,
     forms,
+    jobs,
     levels,
     openapi_route,
     server_routes,
@@ -38,10 +37,10 @@ from vna.rest.describe import (
     ZIP,
     Answer,
     Body,
+    Entry,
     Parameter,
     answer,
 )
-from vna.rest.requests import Handler
 
 # Level -> (levels above, levels below), nearest first: what may follow its id in a path.
 ABOVE = {
@@ -63,26 +62,9 @@ ONE = {"patients": "Patient", "studies": "Study", "series": "Series", "instances
 ONE |= {"patient": "Patient", "study": "Study"}
 
 
-class Entry(NamedTuple):
-    """One operation.
-
-    `refusals` are statuses of errors beside those that follow from the rest: 400 where there are
-    parameters, 404 where there is an id, those of `BODY_REFUSALS` where there is a body.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    answers: tuple[Answer, ...] = answer("Any")
-    query: tuple[Parameter, ...] = ()
-    body: Body | None = None
-    refusals: tuple[int, ...] = ()
-
-
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP]
+    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP, *job_routes()]
     for level in ABOVE:
         entries += level_routes(level)
     return entries
@@ -296,6 +278,31 @@ UPKEEP = [
         refusals=(507,),
     ),
 ]
+
+
+def job_routes() -> list[Entry]:
+    """Return what there is of jobs."""
+    one, key = "/jobs/{id}", "/jobs/{id}/{key}"
+    verbs = {
+        "cancel": (jobs.cancel, "End a job", ()),
+        "pause": (jobs.pause, "Hold a job", ()),
+        "resume": (jobs.resume, "Let a job go on that was held", (400,)),
+        "resubmit": (jobs.resubmit, "Let a job try again that failed", (400,)),
+    }
+    empty = answer("Text", media_type=TEXT)
+    return [
+        Entry("GET", "/jobs", jobs.listed, "List jobs", answer("JobList"), (EXPAND, SINCE, LIMIT)),
+        Entry("GET", one, jobs.one, "What is known of a job", answer("Job")),
+        Entry("DELETE", one, jobs.remove, "Forget a job that has ended", empty),
+        *(
+            Entry("POST", f"{one}/{verb}", handler, text, answer("Done"), refusals=refusals)
+            for verb, (handler, text, refusals) in verbs.items()
+        ),
+        Entry(
+            "GET", key, jobs.output, "A file that a job left", STORED_VALUE, refusals=CONDITIONAL
+        ),
+        Entry("DELETE", key, jobs.remove_output, "Remove a file that a job left", empty),
+    ]
 
 
 def level_routes(level: str) -> list[Entry]:

@@ -16,6 +16,7 @@ PUBLIC_ID: Schema = {
     "description": "SHA-1 over the identifiers down to this level",
 }
 STAMP: Schema = {"type": "string", "pattern": "^[0-9]{8}T[0-9]{6}$"}
+MOMENT: Schema = {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}\.[0-9]{6}$"}
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 FLAG: Schema = {"type": "boolean"}
@@ -262,6 +263,25 @@ SCHEMAS: dict[str, Schema] = {
             "VnaVersion": TEXT,
         }
     ),
+    "Done": {"type": "object"},
+    "Job": record(
+        {
+            **dict.fromkeys(("CreationTime", "Timestamp"), MOMENT),
+            **dict.fromkeys(("ErrorDescription", "ErrorDetails", "ID", "Type"), TEXT),
+            **{key: {"type": "integer"} for key in ("ErrorCode", "Priority")},
+            "Content": {"type": "object"},
+            "EffectiveRuntime": {"type": "number", "description": "Seconds"},
+            "Progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            "State": {"enum": ["Pending", "Running", "Success", "Failure", "Paused", "Retry"]},
+        },
+        {
+            **dict.fromkeys(("CompletionTime", "EstimatedTimeOfArrival"), MOMENT),
+            "DimseErrorStatus": COUNT,
+            "ErrorPayload": {"type": "object"},
+            "UserData": {},
+        },
+    ),
+    "JobList": {"anyOf": [array(TEXT), array(reference("Job"))]},
     "Live": record({"live": FLAG}),
     "Ready": record({"ready": FLAG}),
     "NotReady": {"anyOf": [reference("Ready"), reference("Error")]},
