@@ -112,12 +112,33 @@ impl<S: ReadAt> Reencoded<S> {
     /// - [`DicomError::Unencodable`] if pixel data is encapsulated although the transfer syntax says that it is not.
     /// - As [`crate::scan`] of the whole file; what `source` says.
     pub fn new(source: S, transfer_syntax_uid: &str) -> Result<Self, S::Error> {
+        Self::open(source, transfer_syntax_uid, true)
+    }
+
+    /// Opens the data set of a Part 10 file alone, without preamble and File Meta Information, as messages have it
+    /// (PS3.7 §6.3.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`Reencoded::new`].
+    pub fn data_set(source: S, transfer_syntax_uid: &str) -> Result<Self, S::Error> {
+        Self::open(source, transfer_syntax_uid, false)
+    }
+
+    fn open(source: S, transfer_syntax_uid: &str, with_meta: bool) -> Result<Self, S::Error> {
         let opened = open(&source)?;
         let from = crate::public_id::strip(&opened.transfer_syntax_uid);
         let to = crate::public_id::strip(transfer_syntax_uid);
         if from == to {
-            let length = Some(source.size());
-            return Ok(Self::of(source, Vec::new(), Body::stored(0), None, length));
+            let begin = if with_meta { 0 } else { opened.data_set_offset };
+            let length = Some(source.size().saturating_sub(begin));
+            return Ok(Self::of(
+                source,
+                Vec::new(),
+                Body::stored(begin),
+                None,
+                length,
+            ));
         }
         if !is_uncompressed(from) || !is_uncompressed(to) {
             return Err(transcode(from, to).into());
@@ -126,7 +147,11 @@ impl<S: ReadAt> Reencoded<S> {
         let bytes = || DataSetBytes::new(opened.data_set_offset, syntax.deflated);
         let begin = bytes().start();
         let survey = survey(&source, bytes(), syntax.encoding, target.encoding)?;
-        let meta = file_meta(&opened, &survey, to)?;
+        let meta = if with_meta {
+            file_meta(&opened, &survey, to)?
+        } else {
+            Vec::new()
+        };
         let body = if survey.uniform {
             Body::unchanged(bytes(), begin)
         } else {

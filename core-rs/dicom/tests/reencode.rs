@@ -85,6 +85,12 @@ proptest! {
         }
         prop_assert_eq!(out.len() % 2, 0);
         prop_assert_eq!(&reencode(&file, to.uid()).expect("whole"), &out);
+        let mut bare = Reencoded::data_set(file.as_slice(), to.uid()).expect("opened");
+        let bare_length = bare.length();
+        let bare = read_all(&mut bare, size).expect("read");
+        let begin = read_file_meta(&out).expect("meta").expect("written").data_set_offset;
+        prop_assert_eq!(&bare, &out[usize::try_from(begin).expect("in memory")..]);
+        prop_assert_eq!(bare_length, length.map(|_| bare.len() as u64));
 
         let (before, after) = (DicomFile::read(&file).expect("read"), DicomFile::read(&out).expect("read"));
         prop_assert_eq!(&after.transfer_syntax_uid, to.uid());

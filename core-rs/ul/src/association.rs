@@ -10,6 +10,7 @@ use crate::message::{Assembler, MessagePart};
 use crate::pdata::{self, Part};
 use crate::pdu::{Abort, AbortSource, AssociateRj, PduKind, write_short_pdu};
 use crate::state::{Action, Event, Impossible, Machine, Role, State, Step};
+use std::ops::Range;
 
 /// What came from the peer.
 #[derive(Debug, PartialEq, Eq)]
@@ -258,8 +259,32 @@ impl Association {
         self.send(context_id, Part::Command, &bytes)
     }
 
-    /// Sends the whole data set that belongs to the command sent last. To send it without copying it, send what
-    /// [`pdata::fragments`] yields.
+    /// Cuts the next `length` bytes of the data set that belongs to the command sent last, so that they can be sent
+    /// from where they are behind the output: the headers before each fragment, and which of the bytes it has. The
+    /// data set is complete with them if `ends` says so; else `length` is even.
+    ///
+    /// # Errors
+    ///
+    /// [`UlErrorKind::WrongState`].
+    pub fn data_set_fragments(
+        &mut self,
+        context_id: u8,
+        length: usize,
+        ends: bool,
+    ) -> Result<impl Iterator<Item = (pdata::FragmentHeaders, Range<usize>)> + use<>, UlError> {
+        self.local("P-DATA request", Event::PDataRequest, |_| ())?;
+        let peer_max = self.peer_max_pdu_bytes; // (4)
+        Ok(pdata::fragments(
+            context_id,
+            Part::DataSet,
+            length,
+            ends,
+            peer_max,
+        ))
+    }
+
+    /// Sends the whole data set that belongs to the command sent last. To send it without copying it, ask for
+    /// [`Association::data_set_fragments`].
     ///
     /// # Errors
     ///

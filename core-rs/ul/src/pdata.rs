@@ -21,16 +21,21 @@ pub enum Part {
     DataSet,
 }
 
-/// Cuts `length` bytes of a message into fragments for a peer with this Maximum Length Received (0 for no limit).
+/// The PDU and PDV headers before a fragment.
+pub type FragmentHeaders = [u8; PDU_HEADER_BYTES + PDV_HEADER_BYTES];
+
+/// Cuts `length` bytes of a message into fragments for a peer with this Maximum Length Received (0 for no limit). The
+/// message part ends with them if `ends` says so; else more of it follows, and `length` is to be even (PS3.8 §E.1).
 ///
-/// Yields for each fragment the PDU and PDV headers to send before it, and which bytes it has; so that the bytes
-/// can be sent from where they are.
+/// Yields for each fragment the headers to send before it, and which bytes it has; so that the bytes can be sent from
+/// where they are.
 pub fn fragments(
     context_id: u8,
     part: Part,
     length: usize,
+    ends: bool,
     peer_max_pdu_bytes: u32,
-) -> impl Iterator<Item = ([u8; PDU_HEADER_BYTES + PDV_HEADER_BYTES], Range<usize>)> {
+) -> impl Iterator<Item = (FragmentHeaders, Range<usize>)> {
     let longest = longest_fragment(peer_max_pdu_bytes);
     let command_bit = if part == Part::Command {
         COMMAND_BIT
@@ -43,7 +48,7 @@ pub fn fragments(
         let end = length.min(start + longest);
         let last = end == length;
         next = (!last).then_some(end);
-        let control = command_bit | if last { LAST_BIT } else { 0 };
+        let control = command_bit | if last && ends { LAST_BIT } else { 0 };
         Some((headers(context_id, control, end - start), start..end))
     })
 }
@@ -57,11 +62,7 @@ fn longest_fragment(peer_max_pdu_bytes: u32) -> usize {
     (max as usize - PDV_HEADER_BYTES) & !1
 }
 
-fn headers(
-    context_id: u8,
-    control: u8,
-    length: usize,
-) -> [u8; PDU_HEADER_BYTES + PDV_HEADER_BYTES] {
+fn headers(context_id: u8, control: u8, length: usize) -> FragmentHeaders {
     // `longest_fragment` keeps this far below the limit of u32.
     let value_length = u32::try_from(length + 2).unwrap_or(u32::MAX);
     let pdu = PduHeader {
@@ -79,7 +80,7 @@ fn headers(
 
 /// Appends a whole part of a message as P-DATA-TF PDUs.
 pub fn write(out: &mut Vec<u8>, context_id: u8, part: Part, bytes: &[u8], peer_max_pdu_bytes: u32) {
-    for (headers, range) in fragments(context_id, part, bytes.len(), peer_max_pdu_bytes) {
+    for (headers, range) in fragments(context_id, part, bytes.len(), true, peer_max_pdu_bytes) {
         out.extend_from_slice(&headers);
         out.extend_from_slice(&bytes[range]);
     }

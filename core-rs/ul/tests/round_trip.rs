@@ -335,9 +335,22 @@ proptest! {
     }
 
     #[test]
-    fn fragments_join_back(data in bytes(5000), max in 8_u32..600, piece in 1_usize..700) {
+    fn fragments_join_back(
+        data in bytes(5000),
+        max in 8_u32..600,
+        piece in 1_usize..700,
+        read in 1_usize..6000,
+    ) {
         let mut stream = Vec::new();
-        pdata::write(&mut stream, 3, Part::DataSet, &data, max);
+        // As it is read from a disk, piece by piece; only the last one ends the data set.
+        let reads = data.chunks(read).count().max(1);
+        for n in 0..reads {
+            let part = data.chunks(read).nth(n).unwrap_or_default();
+            for (headers, range) in pdata::fragments(3, Part::DataSet, part.len(), n + 1 == reads, max) {
+                stream.extend_from_slice(&headers);
+                stream.extend_from_slice(&part[range]);
+            }
+        }
         let mut decoder = Decoder::new(max);
         let (mut joined, mut ended) = (Vec::new(), false);
         for chunk in stream.chunks(piece) {

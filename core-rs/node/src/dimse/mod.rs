@@ -18,16 +18,22 @@ mod association;
 mod clock;
 mod counters;
 mod incoming;
+#[allow(dead_code, reason = "the requestor that sends with it follows")]
+mod outgoing;
 mod policy;
 mod registry;
 mod server;
 mod sink;
+#[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod socket;
 mod spool;
 mod storage_sop_classes;
 mod transfer_syntaxes;
 
 pub use counters::{Snapshot, Totals};
+pub use outgoing::{
+    OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable, choose_context,
+};
 pub use policy::{AcceptedContext, AddressRange, InvalidAddressRange, Policy, VERIFICATION};
 pub use server::{Server, ServerSettings};
 pub use sink::{

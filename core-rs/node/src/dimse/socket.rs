@@ -1,10 +1,12 @@
 //! Reading a connection: into one buffer that is reused, or past it straight to where a data set belongs.
 
-use std::io::{self, ErrorKind, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vna_ul::Association;
+use vna_ul::pdata::FragmentHeaders;
 
 /// Bytes of the read buffer. A request of a small object comes in one read; larger ones are read past it.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -16,6 +18,10 @@ const LARGE_DIRECT_BYTES: usize = 32 << 10;
 /// Enough for the headers of the next PDU, and for a short last one.
 const LOOKAHEAD_BYTES: usize = 4 << 10;
 
+/// Fragments of a data set that are sent in one call. A peer with the usual 16 KiB gets 4 MiB so; one that wants tiny
+/// fragments must not make the list of them long.
+const FRAGMENTS_AT_ONCE: usize = 256;
+
 /// A connection and what was read ahead from it.
 pub(super) struct Socket {
     stream: TcpStream,
@@ -23,6 +29,8 @@ pub(super) struct Socket {
     start: usize,
     end: usize,
     received: u64,
+    /// Something was sent in part only.
+    sending: bool,
 }
 
 /// What a read brought.
@@ -35,9 +43,12 @@ pub(super) enum Read {
     Closed,
 }
 
-/// Why an answer could not be sent.
+/// Why something could not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteError {
+    /// The peer has closed the connection, or it broke.
     Closed,
+    /// The peer takes nothing.
     TimedOut,
 }
 
@@ -49,6 +60,7 @@ impl Socket {
             start: 0,
             end: 0,
             received: 0,
+            sending: false,
         }
     }
 
@@ -115,15 +127,61 @@ impl Socket {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn acknowledge(&self) {}
 
+    /// Whether what was sent ends between two PDUs, so that another one can be sent.
+    pub fn between_pdus(&self) -> bool {
+        !self.sending
+    }
+
     /// Sends all output of the association, usually in one call.
     pub async fn send_output(
-        &self,
+        &mut self,
         association: &mut Association,
         patience: Duration,
     ) -> Result<(), WriteError> {
-        while !association.output().is_empty() {
-            match self.stream.try_write(association.output()) {
-                Ok(count) => association.output_sent(count),
+        let count = association.output().len();
+        if count > 0 {
+            self.send_all(&mut [IoSlice::new(association.output())], patience)
+                .await?;
+            association.output_sent(count);
+        }
+        Ok(())
+    }
+
+    /// Sends the output of the association and behind it `fragments` of a data set, from where its bytes are.
+    pub async fn send_fragments(
+        &mut self,
+        association: &mut Association,
+        fragments: impl Iterator<Item = (FragmentHeaders, Range<usize>)>,
+        bytes: &[u8],
+        patience: Duration,
+    ) -> Result<(), WriteError> {
+        let mut fragments = fragments.peekable();
+        while fragments.peek().is_some() {
+            let some: Vec<_> = fragments.by_ref().take(FRAGMENTS_AT_ONCE).collect();
+            let output = association.output().len();
+            let mut slices = Vec::with_capacity(1 + 2 * some.len());
+            slices.push(IoSlice::new(association.output()));
+            for (headers, range) in &some {
+                slices.push(IoSlice::new(headers));
+                slices.push(IoSlice::new(&bytes[range.clone()]));
+            }
+            self.send_all(&mut slices, patience).await?;
+            association.output_sent(output);
+        }
+        Ok(())
+    }
+
+    /// Sends all of `slices`. The peer may take its time, as long as it takes something within `patience`.
+    async fn send_all(
+        &mut self,
+        mut slices: &mut [IoSlice<'_>],
+        patience: Duration,
+    ) -> Result<(), WriteError> {
+        self.sending = true;
+        IoSlice::advance_slices(&mut slices, 0); // empty ones at the front go
+        while !slices.is_empty() {
+            match self.stream.try_write_vectored(slices) {
+                Ok(count) => IoSlice::advance_slices(&mut slices, count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     match timeout(patience, self.stream.writable()).await {
                         Ok(Ok(())) => {}
@@ -135,6 +193,14 @@ impl Socket {
                 Err(_) => return Err(WriteError::Closed),
             }
         }
+        self.sending = false;
         Ok(())
+    }
+
+    /// Sends what fits of the association's output, without waiting: the last word of who leaves.
+    pub fn send_parting(&mut self, association: &mut Association) {
+        if self.between_pdus() {
+            let _ = self.stream.try_write(association.output());
+        }
     }
 }
