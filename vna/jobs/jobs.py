@@ -15,10 +15,10 @@ from vna.errors import BadRequest, Cancelled, NotFound, UnknownItem
 from vna.jobs import failures, outputs, queue
 from vna.jobs.engine import Engine
 from vna.jobs.job import Job, Output, Row, Run
-from vna.jobs.shown import as_json, now_us
+from vna.jobs.shown import as_now, now_us, stamp
 
 # Jobs that are described at a time: other work of the database comes between two pages.
-PAGE = 500
+PAGE = 1000
 
 
 class Jobs:
@@ -162,8 +162,14 @@ class Jobs:
 
     async def describe(self, job_id: str, tenant: int | None) -> bytes:
         """Return one job as JSON; raises NotFound."""
-        row = await self._found(job_id, tenant)
-        return as_json(row, self._job(job_id), now_us())
+        now = now_us()
+        found = await self._control.run(
+            lambda connection: queue.describe(connection, job_id, tenant, stamp(now))
+        )
+        if found is None:
+            raise no_job(job_id)
+        state, text = found
+        return as_now(text, self._job(job_id, state), now)
 
     async def ids(self, tenant: int | None, since: int = 0, limit: int = 0) -> bytes:
         """Return ids in the order of submission, as JSON; a `limit` of 0 means all."""
@@ -175,22 +181,16 @@ class Jobs:
     async def describe_all(self, tenant: int | None, since: int = 0, limit: int = 0) -> bytes:
         """Return jobs in the order of submission, as JSON; a `limit` of 0 means all."""
         parts: list[bytes] = []
+        now = now_us()
         wanted = queue.Page(tenant, after=0, skipped=since, most=min(limit or PAGE, PAGE))
         while wanted.most:
-            page = await self._control.run(partial(self._page, wanted))
+            page = await self._control.run(partial(queue.page, wanted=wanted, now=stamp(now)))
             if not page:
                 break
-            parts += [text for _, text in page]
+            parts += [as_now(each.text, self._job(each.id, each.state), now) for each in page]
             left = limit - len(parts) if limit else PAGE
-            wanted = queue.Page(tenant, page[-1][0], 0, min(left, PAGE))
+            wanted = queue.Page(tenant, page[-1].sequence, 0, min(left, PAGE))
         return b"[" + b",".join(parts) + b"]"
-
-    def _page(self, wanted: queue.Page, connection: queue.Connection) -> list[tuple[int, bytes]]:
-        now = now_us()
-        return [
-            (row.sequence, as_json(row, self._job(row.id), now))
-            for row in queue.page(connection, wanted)
-        ]
 
     async def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
@@ -268,12 +268,18 @@ class Jobs:
     async def _found(self, job_id: str, tenant: int | None) -> Row:
         row = await self._control.run(lambda connection: queue.find(connection, job_id, tenant))
         if row is None:
-            raise NotFound(f"there is no job {job_id}", "not_found.job")
+            raise no_job(job_id)
         return row
 
-    def _job(self, job_id: str) -> Job | None:
-        running = self._engine.running.get(job_id)
+    def _job(self, job_id: str, state: str) -> Job | None:
+        """Return the job if it runs here and had begun when its state was read."""
+        running = self._engine.running.get(job_id) if state == "Running" else None
         return None if running is None else running.job
+
+
+def no_job(job_id: str) -> NotFound:
+    """Return the error that there is no such job."""
+    return NotFound(f"there is no job {job_id}", "not_found.job")
 
 
 # What a job that succeeded shows.

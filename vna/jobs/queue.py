@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from vna.jobs.job import Row
+from vna.jobs.shown import AS_JSON
 
 Connection = sqlite3.Connection
 
@@ -60,6 +61,15 @@ class Page(NamedTuple):
     after: int
     skipped: int
     most: int
+
+
+class Described(NamedTuple):
+    """A job and its JSON."""
+
+    sequence: int
+    id: str
+    state: str
+    text: str
 
 
 class Standing(NamedTuple):
@@ -254,15 +264,27 @@ def ids(connection: Connection, tenant: int | None, since: int, limit: int) -> s
     return str(found[0])
 
 
-def page(connection: Connection, wanted: Page) -> list[Row]:
+def describe(
+    connection: Connection, job_id: str, tenant: int | None, now: str
+) -> tuple[str, str] | None:
+    """Return state and JSON of a job."""
+    found = connection.execute(
+        f"SELECT state, {AS_JSON} FROM job"
+        " WHERE id = :id AND (:tenant IS NULL OR tenant = :tenant)",
+        {"id": job_id, "tenant": tenant, "now": now},
+    ).fetchone()
+    return None if found is None else tuple(found)
+
+
+def page(connection: Connection, wanted: Page, now: str) -> list[Described]:
     """Return jobs in the order of submission."""
     found = connection.execute(
-        f"SELECT {FIELDS} FROM job WHERE (:tenant IS NULL OR tenant = :tenant)"
-        " AND sequence > :after"
+        f"SELECT sequence, id, state, {AS_JSON} FROM job"
+        " WHERE (:tenant IS NULL OR tenant = :tenant) AND sequence > :after"
         " ORDER BY sequence LIMIT :most OFFSET :skipped",
-        wanted._asdict(),
+        {**wanted._asdict(), "now": now},
     )
-    return [as_row(row) for row in found.fetchall()]
+    return [Described(*row) for row in found.fetchall()]
 
 
 def remove(connection: Connection, job_id: str, tenant: int | None) -> bool:

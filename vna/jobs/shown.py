@@ -1,4 +1,4 @@
-"""A job as clients written for Orthanc read it."""
+"""A job as clients written for Orthanc read it: made by the database, which needs no GIL for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vna.jobs.job import FINISHED, Job, Row
+from vna.jobs.job import Job
 
 
 def now_us() -> int:
@@ -21,44 +21,50 @@ def stamp(us: int) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest:06}"
 
 
-def describe(row: Row, running: Job | None, now_us: int) -> dict[str, Any]:
-    """Return what is shown of a job; of one that runs here, how far it is at this moment."""
-    progress, runtime_s = row.progress, row.runtime_us / 1e6
-    content: Any = msgspec.Raw(row.shown.encode())
-    if running is not None:
-        progress, runtime_s, content = running.fraction, running.runtime_s, running.shown
-    if row.state == "Success":
-        progress = 1.0
-    described: dict[str, Any] = {
-        "Content": content,
-        "CreationTime": stamp(row.created_us),
-        "EffectiveRuntime": round(runtime_s, 3),
-        "ErrorCode": row.error_number,
-        "ErrorDescription": row.error_description,
-        "ErrorDetails": row.error_details,
-        "ID": row.id,
-        "Priority": row.priority,
-        "Progress": int(progress * 100),
-        "State": row.state,
-        "Timestamp": stamp(now_us),
-        "Type": row.type,
-    }
-    if row.state in FINISHED and row.completed_us is not None:
-        described["CompletionTime"] = stamp(row.completed_us)
-    if row.state == "Running" and progress > 0:
-        left_s = runtime_s * (1 - progress) / progress
+def stamp_of(column: str) -> str:
+    """Return the expression that makes such a time of a column."""
+    seconds = f"strftime('%Y%m%dT%H%M%S', {column} / 1000000, 'unixepoch')"
+    return f"'\"' || {seconds} || printf('.%06d\"', {column} % 1000000)"
+
+
+def member(name: str, expression: str) -> str:
+    """Return the expression of a member of an object, nothing if its value is NULL."""
+    return f"coalesce(',\"{name}\":' || {expression}, '')"
+
+
+# Columns of JSON are written as they are: it is we who encoded them.
+MEMBERS = {
+    "CompletionTime": stamp_of("completed_us"),
+    "Content": "shown",
+    "CreationTime": stamp_of("created_us"),
+    "DimseErrorStatus": "json_extract(error_payload, '$.Content.DimseErrorStatus')",
+    "EffectiveRuntime": "round(runtime_us / 1e6, 3)",
+    "ErrorCode": "error_number",
+    "ErrorDescription": "json_quote(error_description)",
+    "ErrorDetails": "json_quote(error_details)",
+    "ErrorPayload": "error_payload",
+    "Priority": "priority",
+    "Progress": "iif(state = 'Success', 100, CAST(progress * 100 AS INTEGER))",
+    "State": "json_quote(state)",
+    "Timestamp": "json_quote(:now)",
+    "Type": "json_quote(type)",
+    "UserData": "user_data",
+}
+# One text for a row, of which `:now` is the time.
+AS_JSON = " || ".join(
+    ["'{\"ID\":' || json_quote(id)", *(member(*each) for each in MEMBERS.items()), "'}'"]
+)
+
+
+def as_now(text: str, job: Job | None, now_us: int) -> bytes:
+    """Return the JSON of a job; of one that runs here, as far as it is at this moment."""
+    if job is None:
+        return text.encode()
+    described: dict[str, Any] = msgspec.json.decode(text)
+    described["Content"] = job.shown
+    described["EffectiveRuntime"] = round(job.runtime_s, 3)
+    described["Progress"] = int(job.fraction * 100)
+    if job.fraction > 0:
+        left_s = job.runtime_s * (1 - job.fraction) / job.fraction
         described["EstimatedTimeOfArrival"] = stamp(now_us + int(left_s * 1e6))
-    if row.user_data is not None:
-        described["UserData"] = msgspec.Raw(row.user_data.encode())
-    if row.error_payload is not None:
-        payload = msgspec.json.decode(row.error_payload)
-        described["ErrorPayload"] = payload
-        status = payload.get("Content", {}).get("DimseErrorStatus")
-        if status is not None:
-            described["DimseErrorStatus"] = status
-    return described
-
-
-def as_json(row: Row, running: Job | None, now_us: int) -> bytes:
-    """Return what is shown of a job as JSON."""
-    return msgspec.json.encode(describe(row, running, now_us))
+    return msgspec.json.encode(described)
