@@ -115,6 +115,13 @@ class UnknownItem(NotFound):
     orthanc_status = "Accessing an inexistent item"
 
 
+class UnknownModality(UnknownItem):
+    """No remote node is known by this name."""
+
+    code = "not_found.modality"
+    dimse_status = 0xA801  # move destination unknown
+
+
 class NotAllowed(VnaError):
     """The caller is known, but may not do this."""
 

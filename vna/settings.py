@@ -120,8 +120,43 @@ class CalledAeTitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     label: Label | None = None
 
 
+RetrieveMethod = Literal["c-move", "c-get"]
+Manufacturer = Literal[
+    "Generic",
+    "GenericNoWildcardInDates",
+    "GenericNoUniversalWildcard",
+    "Vitrea",
+    "GE",
+    "SiemensSyngoCT",
+]
+
+
+class Modality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A remote DICOM node: where it is, and what we do for it and with it."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    aet: AeTitle
+    host: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 104
+    manufacturer: Manufacturer = "Generic"
+    allow_echo: bool = True
+    allow_find: bool = True
+    allow_find_worklist: bool = True
+    allow_get: bool = True
+    allow_move: bool = True
+    allow_store: bool = True
+    allow_storage_commitment: bool = True
+    allow_mpps: bool = True
+    transcoding: bool = True
+    tls: bool = False
+    local_aet: AeTitle | None = None
+    timeout_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
+    retrieve_method: RetrieveMethod | None = None
+    parallel: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
 class Dicom(Section, frozen=True, kw_only=True):
-    """The DICOM way in."""
+    """The DICOM way in, and the remote nodes that we call."""
 
     enabled: Annotated[bool, Meta(description="Whether to listen for associations")] = True
     host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "0.0.0.0"
@@ -157,6 +192,32 @@ class Dicom(Section, frozen=True, kw_only=True):
     max_associations_per_peer: Annotated[
         int, Meta(ge=1, description="Associations at a time from one address")
     ] = 64
+    modalities: Annotated[
+        list[Modality],
+        Meta(
+            description="Remote nodes: [[dicom.modalities]] with name, aet, host, port (104); what "
+            "they may ask of us: allow_echo, allow_find, allow_find_worklist, allow_get, "
+            "allow_move, allow_store, allow_storage_commitment, allow_mpps (true); how we call "
+            "them: manufacturer (Generic), transcoding (true), tls (false), local_aet, timeout_s, "
+            "retrieve_method, parallel (associations of one send, 1)"
+        ),
+    ] = []
+    scu_timeout_s: Annotated[
+        Seconds, Meta(description="Time that a remote node has for each answer")
+    ] = 30.0
+    retrieve_method: Annotated[
+        RetrieveMethod, Meta(description="How studies are fetched from remote nodes")
+    ] = "c-move"
+    echo_checks_find: Annotated[
+        bool, Meta(description="A test of a remote node also asks whether it answers queries")
+    ] = False
+    max_queries: Annotated[
+        int,
+        Meta(ge=1, le=10000, description="Queries of remote nodes whose answers are kept"),
+    ] = 100
+    log_exported_resources: Annotated[
+        bool, Meta(description="Keep a record of what was sent to remote nodes, at /exports")
+    ] = False
     artim_timeout_s: Annotated[
         Seconds, Meta(description="Time for the association request and for closing (PS3.8 §9.1.5)")
     ] = 30.0
@@ -501,6 +562,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     called = [dicom.aet.strip(), *(each.aet.strip() for each in dicom.ae_titles)]
     for aet in sorted({aet for aet in called if called.count(aet) > 1}):
         yield f"dicom.ae_titles: {aet} is there twice; an AE title has one tenant and label"
+    names = [modality.name for modality in dicom.modalities]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"dicom.modalities: {name} is there twice; a modality has a name of its own"
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
     if 2 * http.max_body_bytes > settings.limits.http_body_bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vna.control import Control, control_file
 from vna.jobs import Jobs
 from vna.services.archive import Archive
+from vna.services.modalities import Modalities
 
 
 class Node:
@@ -18,13 +20,27 @@ class Node:
         The data plane.
     jobs : Jobs
         Long actions. Their types are registered before `start`.
+    modalities : Modalities
+        The remote DICOM nodes that it knows.
+    publisher : callable, optional
+        What `publish_policy` calls; set by the DICOM way in.
     """
 
     def __init__(self, archive: Archive):
         self.archive = archive
+        self.publisher: Callable[[], None] | None = None
         self._control: Control | None = None
         settings = archive.settings
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
+        self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
+
+    def publish_policy(self) -> None:
+        """Let the DICOM listener decide by what holds now, from the next association on.
+
+        To be called after a change of modalities or of `archive.settings.dicom` at run time.
+        """
+        if self.publisher is not None:
+            self.publisher()
 
     @property
     def control(self) -> Control:
@@ -42,6 +58,7 @@ class Node:
             If the control database cannot be opened.
         """
         self._control = Control(control_file(self.archive.settings.storage.root))
+        await self.modalities.start(self._control)
         await self.jobs.start(self._control)
 
     async def stop(self) -> None:
