@@ -228,6 +228,38 @@ class Archive:
         """Find resources: the body of `POST /tools/find`."""
 
     def count(self, tenant: int, query_json: bytes) -> int: ...
+    def c_find(self, identifier: bytes, transfer_syntax_uid: str, options_json: bytes) -> int:
+        """Answer a C-FIND identifier without a network.
+
+        Completes with the answers in `transfer_syntax_uid`, each behind its length (four bytes,
+        least significant first). Options: `tenant`, `label`, `model` ("patient", "study",
+        "patient_study"), `relational`, `combined_date_time`, `timezone`, `limit`,
+        `retrieve_ae_title`, `unsupported_warning`.
+        """
+
+    def select_instances(
+        self, identifier: bytes, transfer_syntax_uid: str, options_json: bytes
+    ) -> int:
+        """Name the instances that the identifier of a C-MOVE or C-GET selects, in JSON.
+
+        Options: `tenant`, `label`, `model`, `relational`. Each instance: `ID`, `SOPClassUID`,
+        `SOPInstanceUID`, `TransferSyntaxUID`, `SeriesInstanceUID`, `StudyInstanceUID`.
+        """
+
+    def match_data_sets(
+        self,
+        identifier: bytes,
+        transfer_syntax_uid: str,
+        items: builtins.list[bytes],
+        answer_transfer_syntax_uid: str,
+    ) -> int:
+        """Match data sets in Explicit VR Little Endian by the rules of C-FIND.
+
+        Completes with the answers of those that match: the number of the item and the length of
+        the answer (four bytes each, least significant first), then the answer, which holds what
+        the identifier asks for.
+        """
+
     def lookup(self, tenant: int, identifier: str) -> int: ...
     def statistics(self, tenant: int) -> bytes: ...
     def metrics(self) -> bytes: ...

@@ -78,6 +78,13 @@ class UnknownTag(BadRequest):
     orthanc_status = "Unknown DICOM tag"
 
 
+class IdentifierMismatch(BadRequest):
+    """The identifier of a query or retrieve is none of its SOP class (PS3.4 §C.4.1.1.4)."""
+
+    code = "identifier.mismatch"
+    dimse_status = 0xA900
+
+
 class EncodingError(VnaError):
     """Bytes that are no DICOM, or none that we can vouch for."""
 

@@ -3,6 +3,10 @@
 //! Single-byte sets and the multi-byte sets of East Asia come from `encoding_rs`; the code extensions of ISO 2022,
 //! as DICOM profiles them, are done here. Bytes that a set does not define become U+FFFD.
 
+mod encode;
+
+pub use encode::TextSet;
+
 use crate::Vr;
 use encoding_rs::Encoding;
 use std::borrow::Cow;

@@ -7,9 +7,11 @@ mod read;
 mod write;
 
 pub(crate) use read::read_meta;
+pub use write::DataSetWriter;
 pub(crate) use write::write_meta;
 
-use crate::{Tag, Vr};
+use crate::text::{effective_vr, push_numbers, text};
+use crate::{CharacterSet, Tag, Vr};
 
 /// Data elements in the order of their tags, each tag once (PS3.5 §7.1).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -72,6 +74,21 @@ impl DataElement {
             vr: Vr::SQ,
             value: Value::Items(items),
         }
+    }
+
+    /// The value as UTF-8: texts without padding, binary numbers in decimal, several joined by `\`. `None` for what
+    /// has no textual form: sequences, fragments, unknown and bulk binary VRs.
+    #[must_use]
+    pub fn text(&self, charset: &CharacterSet) -> Option<String> {
+        let Value::Bytes(value) = &self.value else {
+            return None;
+        };
+        let vr = effective_vr(self.tag, self.vr);
+        if vr.is_text() {
+            return Some(text(vr, value, charset).into_owned());
+        }
+        let mut out = String::new();
+        push_numbers(&mut out, vr, value, false).then_some(out)
     }
 }
 

@@ -43,9 +43,9 @@ mod vr;
 mod walk;
 
 pub use attribute::attribute_level;
-pub use charset::CharacterSet;
+pub use charset::{CharacterSet, TextSet};
 pub use content::{Content, ContentStream, ElementPath, ParsePathError, ValuePlace};
-pub use data_set::{DataElement, DataSet, DicomFile, Value};
+pub use data_set::{DataElement, DataSet, DataSetWriter, DicomFile, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
 pub use element_stream::ElementStream;

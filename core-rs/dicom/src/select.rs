@@ -8,7 +8,9 @@ use crate::parts::Parts;
 use crate::syntax::Encoding;
 use crate::text::{effective_vr, text, value_text};
 use crate::walk::{Sink, Step};
-use crate::{Budget, DicomError, Element, Scan, Tag, TagsForm, TagsOptions, Vr, scan_json, tags};
+use crate::{
+    Budget, DataSet, DicomError, Element, Scan, Tag, TagsForm, TagsOptions, Vr, scan_json, tags,
+};
 use std::borrow::Cow;
 
 /// Longest value that is read. It is as long as any that the index would take; longer ones are not compared and not
@@ -219,6 +221,25 @@ impl Selected {
         Some((vr, value_text(&element, value, &self.charset)?))
     }
 
+    /// What was selected, in memory; values that were too long to be read are left out.
+    #[must_use]
+    pub fn to_data_set(&self) -> DataSet {
+        let is_held = |element: &&Element| {
+            element.value_offset != u64::MAX
+                || element.is_item()
+                || element.length().is_none()
+                || element.vr == Vr::SQ
+        };
+        let elements = self.elements.iter().filter(is_held).copied().collect();
+        self.scan(elements).to_data_set()
+    }
+
+    /// The character set of its texts.
+    #[must_use]
+    pub const fn character_set(&self) -> &CharacterSet {
+        &self.charset
+    }
+
     /// An element as [`scan_json`] writes it: its value, or in the full form the object that describes it. `None` if
     /// the file has none.
     #[must_use]
@@ -246,16 +267,20 @@ impl Selected {
         Some(member[value + 2..].to_vec())
     }
 
-    /// Some of the elements as one object.
-    fn object(&self, elements: Vec<Element>, form: TagsForm) -> Vec<u8> {
-        let scan = Scan {
+    fn scan(&self, elements: Vec<Element>) -> Scan<'_> {
+        Scan {
             meta: None,
             transfer_syntax_uid: self.transfer_syntax_uid.clone(),
             encoding: self.encoding,
             data: Cow::Borrowed(&self.values),
             data_set_offset: 0,
             elements,
-        };
+        }
+    }
+
+    /// Some of the elements as one object.
+    fn object(&self, elements: Vec<Element>, form: TagsForm) -> Vec<u8> {
+        let scan = self.scan(elements);
         let options = TagsOptions {
             form,
             longest_value: MAX_SELECTED_VALUE_BYTES,

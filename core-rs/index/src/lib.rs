@@ -21,17 +21,20 @@ mod identity;
 mod json;
 mod matching;
 mod metadata;
+mod moments;
 mod normal;
 mod query;
 mod shape;
 mod sqlite;
 mod time;
 mod types;
+mod values;
 
 pub use error::IndexError;
 pub use identity::public_ids;
 pub use matching::{KeyMatcher, key_matches};
 pub use metadata::{metadata_name, metadata_number};
+pub use moments::{MomentKeys, offset_minutes, shift_date_time, shift_moment};
 pub use query::{
     Answer, Case, Found, HeaderKeys, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs,
     OrderBy, Query, Wanted,
@@ -44,6 +47,7 @@ pub use types::{
     FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, OwnerState, Page, Relocation,
     Statistics, View,
 };
+pub use values::{InstanceUids, ValueRow, Values};
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -237,6 +241,13 @@ pub trait Index: Send + Sync {
         after: i64,
         limit: u64,
     ) -> Result<Vec<(i64, Located)>, IndexError>;
+
+    /// The values of `tags` of the resources of these numbers, in that order, those that are not live left out.
+    fn values(&self, level: Level, ids: &[i64], tags: &[Tag]) -> Result<Values, IndexError>;
+
+    /// The instances in the resources of these numbers, in that order and the order of arrival, without those that are
+    /// not live.
+    fn instances(&self, level: Level, ids: &[i64]) -> Result<Vec<InstanceUids>, IndexError>;
 
     /// The resources that match a query, a page of them.
     ///

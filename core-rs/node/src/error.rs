@@ -8,6 +8,7 @@ use vna_dicom::{DicomError, Level, PrivateDictionaryError, PublicId};
 use vna_index::IndexError;
 use vna_store::StoreError;
 
+use crate::cfind::IdentifierProblem;
 use crate::find::FindProblem;
 use crate::ingest::UploadError;
 
@@ -95,6 +96,8 @@ pub enum ArchiveError {
     },
     /// A search is none.
     Find(FindProblem),
+    /// The identifier of a query or retrieve is none.
+    Identifier(IdentifierProblem),
     /// The archive is stopping.
     Stopped,
 }
@@ -122,6 +125,7 @@ impl ArchiveError {
             Self::Dictionary(_) => "settings",
             Self::Policy { .. } => "policy",
             Self::Find(problem) => problem.code(),
+            Self::Identifier(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
         }
     }
@@ -193,6 +197,7 @@ impl fmt::Display for ArchiveError {
             Self::Dictionary(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
             Self::Find(problem) => problem.fmt(f),
+            Self::Identifier(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }
@@ -232,6 +237,12 @@ impl From<StoreError> for ArchiveError {
 impl From<FindProblem> for ArchiveError {
     fn from(problem: FindProblem) -> Self {
         Self::Find(problem)
+    }
+}
+
+impl From<IdentifierProblem> for ArchiveError {
+    fn from(problem: IdentifierProblem) -> Self {
+        Self::Identifier(problem)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod arrival;
+mod cfind;
 mod check;
 mod committer;
 pub mod dimse;
@@ -26,6 +27,10 @@ mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use arrival::{Caller, Duplicates, now_us};
+pub use cfind::{
+    AnswerPage, CFind, CFindOptions, IdentifierProblem, InformationModel, RetrieveOptions,
+    find_status, instances_json, match_data_sets, select_instances,
+};
 pub use check::{CheckReport, check};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;

@@ -4,7 +4,7 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
-use vna_node::{ArchiveError, Refusal, UploadError, Wrong};
+use vna_node::{ArchiveError, IdentifierProblem, Refusal, UploadError, Wrong};
 use vna_store::StoreError;
 
 pyo3::import_exception!(vna.errors, AlreadyOpen);
@@ -12,6 +12,7 @@ pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
 pyo3::import_exception!(vna.errors, DeadlineExceeded);
 pyo3::import_exception!(vna.errors, EncodingError);
+pyo3::import_exception!(vna.errors, IdentifierMismatch);
 pyo3::import_exception!(vna.errors, NotFound);
 pyo3::import_exception!(vna.errors, NotImplementedYet);
 pyo3::import_exception!(vna.errors, OutOfRange);
@@ -114,6 +115,11 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             Wrong::Range => OutOfRange::new_err((message, code)),
             Wrong::Tag => UnknownTag::new_err((message, code)),
             Wrong::Metadata => UnknownItem::new_err((message, code)),
+        },
+        ArchiveError::Identifier(problem) => match problem {
+            IdentifierProblem::Mismatch(_) => IdentifierMismatch::new_err((message, code)),
+            IdentifierProblem::Malformed(_) => EncodingError::new_err((message, code)),
+            IdentifierProblem::TooLarge(_) => TooLarge::new_err((message, code)),
         },
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }

@@ -161,7 +161,7 @@ impl CoreArchive {
 impl CoreArchive {
     /// Runs what may take long on a thread that may wait for the disk, beside a few others of its kind at most: who
     /// wants to read a file does not wait behind searches.
-    fn search(
+    pub(crate) fn search(
         &self,
         work: impl FnOnce(&Archive) -> Outcome + Send + 'static,
     ) -> Result<u64, BoundaryError> {

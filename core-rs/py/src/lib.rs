@@ -1,6 +1,7 @@
 //! `vna._core`: converts types, detaches, maps errors.
 
 mod archive;
+mod cfind;
 mod completions;
 mod data_set;
 mod dicom;

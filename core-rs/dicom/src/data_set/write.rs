@@ -132,6 +132,65 @@ pub(crate) fn write_meta(
     Ok(out)
 }
 
+/// Writes a data set element by element, behind what a buffer holds: for answers that are made of single values.
+///
+/// The caller writes each tag once, in their order (PS3.5 §7.1).
+///
+/// ```
+/// # use vna_dicom::{DataSetWriter, EXPLICIT_VR_LITTLE_ENDIAN, Vr, tags};
+/// let mut out = Vec::new();
+/// let mut writer = DataSetWriter::new(&mut out, EXPLICIT_VR_LITTLE_ENDIAN);
+/// writer.bytes(tags::MODALITY, Vr::CS, b"OPT")?;
+/// writer.finish();
+/// assert_eq!(out, b"\x08\x00\x60\x00CS\x04\x00OPT ");
+/// # Ok::<(), vna_dicom::DicomError>(())
+/// ```
+pub struct DataSetWriter<'a> {
+    writer: Writer<'a>,
+    start: usize,
+    deflated: bool,
+}
+
+impl<'a> DataSetWriter<'a> {
+    /// Begins a data set at the end of `out`.
+    #[must_use]
+    pub fn new(out: &'a mut Vec<u8>, transfer_syntax_uid: &str) -> Self {
+        let syntax = TransferSyntax::from_uid(transfer_syntax_uid);
+        DataSetWriter {
+            start: out.len(),
+            writer: Writer::new(out, syntax.encoding, is_uncompressed(transfer_syntax_uid)),
+            deflated: syntax.deflated,
+        }
+    }
+
+    /// Appends an element whose value is no sequence; see [`Value::Bytes`].
+    ///
+    /// # Errors
+    ///
+    /// [`DicomError::Unencodable`] if the value is longer than 4 GiB.
+    pub fn bytes(&mut self, tag: Tag, vr: Vr, value: &[u8]) -> Result<(), DicomError> {
+        self.writer.bytes(tag, vr, value)
+    }
+
+    /// Appends an element.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataSet::write`].
+    pub fn element(&mut self, element: &DataElement) -> Result<(), DicomError> {
+        self.writer
+            .element(element.tag, element.vr, &element.value, 0)
+    }
+
+    /// Ends the data set, which is deflated now if its transfer syntax says so.
+    pub fn finish(self) {
+        if self.deflated {
+            let plain = self.writer.out.split_off(self.start);
+            deflate(self.writer.out, &plain);
+        }
+    }
+}
+
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     encoding: Encoding,

@@ -26,6 +26,7 @@ mod rows;
 mod source;
 mod tags;
 mod terms;
+mod values;
 mod verify;
 mod vfs;
 mod write;
@@ -37,8 +38,8 @@ use crate::bits::Unsigned;
 use crate::error::Doing;
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, Located, Lsn, Maintenance, Outcome,
-    Page, Query, Relocation, Requested, Shape, Statistics, View,
+    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
+    Maintenance, Outcome, Page, Query, Relocation, Requested, Shape, Statistics, Values, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -518,6 +519,16 @@ impl Index for SqliteIndex {
     ) -> Result<Vec<(i64, Located)>, IndexError> {
         self.readers
             .read(|snapshot| answers::first_instances_below(snapshot, above, at, after, limit))
+    }
+
+    fn values(&self, level: Level, ids: &[i64], tags: &[Tag]) -> Result<Values, IndexError> {
+        self.readers
+            .read(|snapshot| values::values(snapshot, level, ids, tags))
+    }
+
+    fn instances(&self, level: Level, ids: &[i64]) -> Result<Vec<InstanceUids>, IndexError> {
+        self.readers
+            .read(|snapshot| values::instances(snapshot, level, ids))
     }
 
     fn find(&self, query: &Query) -> Result<Found, IndexError> {

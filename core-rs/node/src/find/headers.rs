@@ -127,7 +127,7 @@ fn matches(
     }))
 }
 
-pub(super) fn check_time(until: Instant) -> Result<(), ArchiveError> {
+pub(crate) fn check_time(until: Instant) -> Result<(), ArchiveError> {
     if Instant::now() >= until {
         return Err(IndexError::Deadline.into());
     }
@@ -135,7 +135,7 @@ pub(super) fn check_time(until: Instant) -> Result<(), ArchiveError> {
 }
 
 /// Reads elements of a stored instance; `None` if it has gone, or no longer reads as DICOM.
-pub(super) fn select(
+pub(crate) fn select(
     archive: &Archive,
     tenant: i64,
     located: &Located,

@@ -5,7 +5,7 @@
 //! 2. Of each file only as much is read as the elements that are asked for need, and no more than one is held.
 //! 3. A search ends at its deadline, whatever it does.
 
-mod headers;
+pub(crate) mod headers;
 mod metadata;
 mod options;
 mod problem;
