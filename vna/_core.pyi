@@ -39,6 +39,7 @@ __all__ = [
     "tag_for_keyword",
     "tags_json",
     "undelete",
+    "vr_for_tag",
     "write_data_set",
     "write_file",
 ]
@@ -262,6 +263,13 @@ class Archive:
 
     def lookup(self, tenant: int, identifier: str) -> int: ...
     def statistics(self, tenant: int) -> bytes: ...
+    def verify_instances(self, tenant: int, references_json: bytes) -> int:
+        """Read instances again and compare them with their digests.
+
+        Takes a list of `{"SOPClassUID", "SOPInstanceUID"}`; gives for each `intact`, `missing`,
+        `other-class` or `damaged`.
+        """
+
     def metrics(self) -> bytes: ...
     def health(self) -> bytes: ...
     def stop(self, deadline_s: float) -> None: ...
@@ -325,6 +333,9 @@ def set_private_dictionary(elements: Sequence[tuple[int, str, str, str]], /) -> 
     """
 
 def tag_for_keyword(keyword: str, /) -> int | None: ...
+def vr_for_tag(tag: int, /) -> str:
+    """Return the VR of a standard element, of several the one most used; UN if it is not known."""
+
 def scan_file(data: bytes, /, *, extent: str = "all") -> tuple[bytes, bytes, bytes | None]:
     """Return the table of group 0002, that of the data set, and the inflated data set.
 

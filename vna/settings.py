@@ -218,6 +218,17 @@ class Dicom(Section, frozen=True, kw_only=True):
     log_exported_resources: Annotated[
         bool, Meta(description="Keep a record of what was sent to remote nodes, at /exports")
     ] = False
+    find_limit: Annotated[
+        int, Meta(ge=0, description="Answers to one C-FIND; 0: as many as match")
+    ] = 0
+    find_limit_status: Annotated[
+        Literal["standard", "orthanc"],
+        Meta(description="How a C-FIND above the limit ends: A700 out of resources, or FE00"),
+    ] = "standard"
+    move_failure_status: Annotated[
+        Literal["standard", "orthanc"],
+        Meta(description="How a C-MOVE fails: with the status of PS3.4 C.4.2.1.5, or C000 always"),
+    ] = "standard"
     artim_timeout_s: Annotated[
         Seconds, Meta(description="Time for the association request and for closing (PS3.8 §9.1.5)")
     ] = 30.0
@@ -325,6 +336,42 @@ class Jobs(Section, frozen=True, kw_only=True):
     ] = 16 * GIB
 
 
+class Worklist(Section, frozen=True, kw_only=True):
+    """Modality Worklist: where its items come from besides REST, and which of them are answered."""
+
+    folder: Annotated[
+        str,
+        Meta(description="Folder of worklist files (.wl), read when they change; empty: none"),
+    ] = ""
+    own_station_only: Annotated[
+        bool,
+        Meta(
+            description="Answer only items scheduled for the AE title that asks, for modalities "
+            "that do not say so themselves"
+        ),
+    ] = False
+
+
+class Commitment(Section, frozen=True, kw_only=True):
+    """Storage commitment (PS3.4 Annex J)."""
+
+    retention_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="How long recycling spares instances that we committed ourselves to; "
+            "0: for ever",
+        ),
+    ] = 0
+    report_hours: Annotated[
+        int, Meta(ge=1, le=8760, description="How long a report is tried when nobody takes it")
+    ] = 72
+    reports: Annotated[
+        int, Meta(ge=1, le=100_000, description="Reports kept of commitments that we asked for")
+    ] = 1000
+
+
 class Log(Section, frozen=True, kw_only=True):
     """What the server says of itself, on standard error."""
 
@@ -346,6 +393,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
     jobs: Jobs = Jobs()
+    worklist: Worklist = Worklist()
+    commitment: Commitment = Commitment()
     log: Log = Log()
 
     def to_json(self) -> bytes:
@@ -361,6 +410,8 @@ SECTIONS: dict[str, type[Section]] = {
     "uploads": Uploads,
     "dictionary": Dictionary,
     "jobs": Jobs,
+    "worklist": Worklist,
+    "commitment": Commitment,
     "log": Log,
 }
 

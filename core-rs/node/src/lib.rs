@@ -23,6 +23,7 @@ mod settings;
 mod sink;
 mod status;
 mod undelete;
+mod verify;
 mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
@@ -54,4 +55,5 @@ pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
+pub use verify::{Reference, Verdict, verify_instance};
 pub use view::view;

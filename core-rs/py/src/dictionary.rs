@@ -10,7 +10,8 @@ use crate::errors::BoundaryError;
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(keyword, m)?)?;
     m.add_function(wrap_pyfunction!(set_private_dictionary, m)?)?;
-    m.add_function(wrap_pyfunction!(tag_for_keyword, m)?)
+    m.add_function(wrap_pyfunction!(tag_for_keyword, m)?)?;
+    m.add_function(wrap_pyfunction!(vr_for_tag, m)?)
 }
 
 /// The keyword of a standard data element (PS3.6), or the configured name of one in a block of `creator`.
@@ -48,4 +49,11 @@ fn set_private_dictionary(
 #[pyo3(signature = (keyword, /))]
 fn tag_for_keyword(keyword: &str) -> Option<u32> {
     vna_dicom::tag_for_keyword(keyword).map(Tag::to_u32)
+}
+
+/// The VR of a standard data element (PS3.6), of several the one most used; UN if it is not known.
+#[pyfunction]
+#[pyo3(signature = (tag, /))]
+fn vr_for_tag(tag: u32) -> String {
+    vna_dicom::dictionary_vr(Tag::from_u32(tag)).to_string()
 }

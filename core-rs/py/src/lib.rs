@@ -16,6 +16,7 @@ mod model;
 mod reencode;
 mod upkeep;
 mod upload;
+mod verify;
 
 use pyo3::prelude::*;
 
