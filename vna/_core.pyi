@@ -8,6 +8,7 @@ __all__ = [
     "DEBUG",
     "VERSION",
     "Archive",
+    "DimseRequest",
     "ElementReader",
     "Exchange",
     "File",
@@ -144,6 +145,50 @@ class Exchange:
     def abort(self) -> None: ...
 
 @final
+class DimseRequest:
+    """A request of a DICOM peer and its answers; `vna.dimse.serving` dispatches it.
+
+    Dropped unanswered it is answered with 0110. What completes raises ConnectionError if the
+    association is over.
+    """
+
+    @property
+    def association(self) -> int:
+        """Number of the association."""
+
+    @property
+    def caller(self) -> bytes:
+        """JSON of `vna.services.caller.Caller`."""
+
+    @property
+    def sop_class_uid(self) -> str: ...
+    @property
+    def transfer_syntax_uid(self) -> str: ...
+    @property
+    def command(self) -> bytes:
+        """The command set, a JSON object of keywords.
+
+        Of an association whose user identity is to be checked: `{"Ask": "associate",
+        "UserIdentityType": 2, "User": "..", "Passcode": ".."}`, which `finish` answers with
+        `{"Accept": true, "User": ".."}`.
+        """
+
+    @property
+    def data_set(self) -> bytes: ...
+    @property
+    def extended(self) -> bytes:
+        """Service-class-application-information negotiated for the SOP class."""
+
+    def respond(self, command_json: bytes, data_set: bytes | None = None) -> int:
+        """Send one more pending response; completes when the peer took it."""
+
+    def finish(self, command_json: bytes, data_set: bytes | None = None) -> int:
+        """Send the last response."""
+
+    def cancelled(self) -> int:
+        """Complete with b"cancel" or b"ended" when it is not to be served any more."""
+
+@final
 class Upload:
     """A body that arrives in chunks, one call after the other."""
 
@@ -168,7 +213,8 @@ class Archive:
     def drain(self) -> builtins.list[tuple[int, bool, object]]:
         """Return all results that wait: (handle, whether it went well, value or exception).
 
-        Handle 0 is no result but a line for the log, a JSON object; handle 1 an `Exchange`.
+        Handle 0 is no result but a line for the log, a JSON object; handle 1 an `Exchange`;
+        handle 2 a `DimseRequest`.
         """
 
     def serve_http(self, fd: int, listener_json: bytes) -> int: ...

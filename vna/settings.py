@@ -28,6 +28,9 @@ Seconds = Annotated[float, Meta(gt=0)]
 # PS3.5 §6.2: at most 16 characters of the default repertoire, no backslash, no control characters,
 # not only spaces.
 AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}$")]
+# A UID, with wildcards or without.
+UidPattern = Annotated[str, Meta(pattern=r"^[0-9.*?]{1,64}$")]
+DimseService = Literal["echo", "store", "find", "worklist", "move", "get", "commitment", "mpps"]
 # As clients of Orthanc know labels.
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -182,9 +185,51 @@ class Dicom(Section, frozen=True, kw_only=True):
             description="Addresses or networks (10.1.0.0/16) that may associate; empty admits all"
         ),
     ] = []
-    accept_private_sop_classes: Annotated[
+    unknown_callers: Annotated[
+        list[DimseService],
+        Meta(
+            description="What callers may do that are no known modality; with nothing they are "
+            "rejected"
+        ),
+    ] = msgspec.field(default_factory=lambda: ["echo", "store"])
+    check_modality_host: Annotated[
+        bool,
+        Meta(description="Take a caller for a known modality only if he calls from its host"),
+    ] = False
+    user_identity: Annotated[
+        Literal["ignore", "check", "require"],
+        Meta(
+            description="What becomes of a user identity (PS3.7 D.3.3.7): ignore it, check user "
+            "names where there are, or require one"
+        ),
+    ] = "ignore"
+    accepted_sop_classes: Annotated[
+        list[UidPattern],
+        Meta(
+            description="Storage SOP classes that are stored; * and ? are wildcards; empty for all "
+            "of the standard"
+        ),
+    ] = []
+    rejected_sop_classes: Annotated[
+        list[UidPattern], Meta(description="Storage SOP classes that are not, though they were")
+    ] = []
+    accept_unknown_sop_classes: Annotated[
         bool, Meta(description="Store SOP classes that the standard does not name")
     ] = False
+    accepted_transfer_syntaxes: Annotated[
+        list[UidPattern],
+        Meta(
+            description="Transfer syntaxes in which instances are taken; * and ? are wildcards; "
+            "empty for all of the standard"
+        ),
+    ] = []
+    preferred_transfer_syntaxes: Annotated[
+        list[UidPattern],
+        Meta(
+            description="Which are chosen if several are offered, best first; what is not named "
+            "here: the first if it is compressed, else explicit before implicit VR"
+        ),
+    ] = []
     max_pdu_bytes: Annotated[
         int, Meta(ge=4 * KIB, le=MIB, description="Largest PDU that we tell peers to send")
     ] = MIB

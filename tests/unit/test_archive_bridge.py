@@ -20,7 +20,7 @@ class Core:
     def __init__(self, settings_json):
         self.fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.finished = []
-        self.handles = module.EXCHANGE  # those below are no results
+        self.handles = module.REQUEST  # those below are no results
         self.drains = 0
         self.stopped_with = None
 
@@ -43,7 +43,7 @@ class Core:
 
     def stop(self, deadline_s):
         self.stopped_with = deadline_s
-        self.finish((2, True, b"late"))
+        self.finish((3, True, b"late"))
 
     def finish(self, *results):
         def work():
@@ -75,7 +75,7 @@ def ask(archive):
 async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
     tasks = [ask(archive) for _ in range(3)]
     await asyncio.sleep(0)
-    archive.core.finish((4, True, b"third"), (2, True, b"first"), (3, True, b"second"))
+    archive.core.finish((5, True, b"third"), (3, True, b"first"), (4, True, b"second"))
     assert await asyncio.gather(*tasks) == [b"first", b"second", b"third"]
     assert archive.core.drains == 1
 
@@ -83,7 +83,7 @@ async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
 async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):
     task = ask(archive)
     await asyncio.sleep(0)
-    archive.core.finish((2, False, OutOfStorage("no room")))
+    archive.core.finish((3, False, OutOfStorage("no room")))
     with pytest.raises(OutOfStorage, match="no room"):
         await task
 
@@ -93,7 +93,7 @@ async def test_a_caller_who_went_away_disturbs_nobody(archive):
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
-    archive.core.finish((2, True, b"unwanted"), (3, True, b"wanted"))
+    archive.core.finish((3, True, b"unwanted"), (4, True, b"wanted"))
     assert await stays == b"wanted"
     assert not archive._waiting
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from vna import log
-from vna.dimse.policy import compile_policy
+from vna.dimse.serving import Serving
 from vna.errors import SettingsError, StorageFailed
 from vna.rest import server as http_server
 from vna.rest.app import Application
@@ -62,7 +62,7 @@ async def run(settings: Settings) -> int:
             serving = asyncio.create_task(http.serve())
             if not await answers((reachable(host), port), serving):
                 return 1
-            dicom = listen_dicom(archive)
+            dicom = listen_dicom(node)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             announced = running.announce(settings, url, dicom)
             where = f"{dicom[0]}:{dicom[1]}" if dicom else "off"
@@ -88,13 +88,14 @@ async def answers(address: tuple[str, int], serving: asyncio.Task[None]) -> bool
     return False
 
 
-def listen_dicom(archive: Archive) -> tuple[str, int] | None:
+def listen_dicom(node: Node) -> tuple[str, int] | None:
     """Start the DICOM listener and note the port it got."""
+    archive = node.archive
     settings = archive.settings
     if not settings.dicom.enabled:
         return None
     try:
-        host, port = archive.listen(compile_policy(settings.dicom))
+        host, port = Serving(node).listen()
     except (OSError, StorageFailed) as error:
         wanted = f"{settings.dicom.host} port {settings.dicom.port}"
         raise SettingsError(f"dicom.port: cannot listen on {wanted}: {error}") from None
@@ -118,7 +119,8 @@ async def stop(
     if archive.settings.dicom.enabled:
         # Rejected as "local limit exceeded", transient (PS3.8 §9.3.4): peers come again later.
         none = msgspec.structs.replace(archive.settings.dicom, max_associations=0)
-        archive.set_policy(compile_policy(none))
+        archive.settings = msgspec.structs.replace(archive.settings, dicom=none)
+        application.node.publish_policy()
     if http and serving:
         http.stop()
         await end_http(application, serving, deadline - loop.time())

@@ -28,12 +28,20 @@ T = TypeVar("T")
 # The tag of a keyword of PS3.6, or None.
 tag_for_keyword = _core.tag_for_keyword
 
+# Bare data sets of DIMSE messages in DICOM JSON, and back.
+data_set_to_json = _core.data_set_to_json
+data_set_from_json = _core.data_set_from_json
+
 # One HTTP request and its answer, as the core hands it over.
 Exchange = _core.Exchange
 
-# Handles of what is no result: a line for the log, an HTTP request.
+# One request of a DICOM peer that the core does not answer itself.
+DimseRequest = _core.DimseRequest
+
+# Handles of what is no result: a line for the log, an HTTP request, a DIMSE request.
 LOG_LINE = 0
 EXCHANGE = 1
+REQUEST = 2
 RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 # One read of a streamed object: large enough that the way through the queue does not show, small
@@ -97,6 +105,7 @@ class Archive:
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._take_exchange: Callable[[Exchange], object] | None = None
+        self._take_request: Callable[[DimseRequest], object] | None = None
 
     def attach(self) -> None:
         """Let the running loop fetch results; once, before the first awaited call."""
@@ -111,6 +120,11 @@ class Archive:
             if handle == EXCHANGE:
                 if self._take_exchange is not None:
                     self._take_exchange(cast(Exchange, value))
+                continue
+            if handle == REQUEST:
+                # Dropped unanswered, the core answers it with 0110.
+                if self._take_request is not None:
+                    self._take_request(cast(DimseRequest, value))
                 continue
             future = self._waiting.pop(handle, None)
             if future is None or future.done():
@@ -130,6 +144,10 @@ class Archive:
 
     async def _json(self, handle: int) -> bytes:
         return cast(bytes, await self.result(handle))
+
+    def take_request(self, take: Callable[[DimseRequest], object]) -> None:
+        """Let `take` have the requests of DICOM peers that Python answers, on this loop."""
+        self._take_request = take
 
     def listen(self, policy_json: bytes) -> tuple[str, int]:
         """Start the DICOM listener and return where it listens."""

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vna_dicom::{FileMetaFields, write_file_meta};
 use vna_node::dimse::{
-    InstanceSink, InstanceStream, Policy, ReceivedDataSet, ReceivedHeader, Server, ServerSettings,
-    Spool, status,
+    InstanceSink, InstanceStream, NoServices, Policy, ReceivedDataSet, ReceivedHeader, Server,
+    ServerSettings, Spool, status,
 };
 
 /// Answers success to everything.
@@ -94,6 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &settings,
         Policy::default(),
         Arc::new(NullSink),
+        Arc::new(NoServices),
     )?;
     println!("listening on {}", server.local_addr());
     let started = Instant::now();

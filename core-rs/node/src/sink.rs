@@ -167,7 +167,7 @@ fn origin(header: &ReceivedHeader) -> Origin {
         calling_ae_title: header.origin.calling_ae_title.clone(),
         called_ae_title: header.origin.called_ae_title.clone(),
         address: header.origin.remote_address.ip().to_string(),
-        user: String::new(),
+        user: header.origin.user.clone(),
     }
 }
 

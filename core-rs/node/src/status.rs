@@ -182,6 +182,11 @@ fn dimse_text(text: &mut Exposition, dimse: &Snapshot) {
         totals.echoes,
     );
     text.counter(
+        "vna_dimse_requests_total",
+        "Requests handed over to services",
+        totals.requests,
+    );
+    text.counter(
         "vna_dimse_stored_total",
         "C-STORE requests answered with success",
         totals.stored,

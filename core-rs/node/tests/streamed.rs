@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::Who;
 use vna_dicom::{Level, TagsForm, TagsOptions};
 use vna_io::{Disk, MemoryDisk};
-use vna_node::dimse::{Server, status};
+use vna_node::dimse::{NoServices, Server, status};
 use vna_node::{
     Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Settings, StorageSettings, listen,
     stored_tags_json,
@@ -31,8 +31,12 @@ const WHO: Who = Who(1, 1, 1, 1);
 /// What is larger than this is large to the archive. No power of two, so that the server rounds it.
 const LARGE_OBJECT_BYTES: u64 = 900_000;
 
-const POLICY: &str = r#"{"host": "127.0.0.1", "port": 0, "ae_title": "VNA", "check_called_ae_title": false,
-    "calling_ae_titles": [], "hosts": [], "accept_private_sop_classes": false, "max_pdu_bytes": 262144,
+const POLICY: &str = r#"{"host": "127.0.0.1", "port": 0, "entities": [{"ae_title": "VNA", "tenant": 1, "label": null}], "check_called_ae_title": false,
+    "calling_ae_titles": [], "hosts": [], "peers": [], "check_peer_host": false,
+    "unknown_peers": ["echo", "store"], "served": [], "accepted_sop_classes": [], "rejected_sop_classes": [],
+    "accept_unknown_sop_classes": false, "accepted_transfer_syntaxes": [], "preferred_transfer_syntaxes": [],
+    "user_identity": "ignore",
+    "query": {"relational": true, "date_time": false, "fuzzy": false, "timezone": true}, "max_pdu_bytes": 262144,
     "max_associations": 10, "max_associations_per_peer": 10, "artim_timeout_s": 10, "idle_timeout_s": 10,
     "message_timeout_s": 10}"#;
 
@@ -71,7 +75,13 @@ impl Bench {
             .enable_all()
             .build()
             .expect("threads");
-        let server = listen(runtime.handle(), &archive, POLICY.as_bytes()).expect("a free port");
+        let server = listen(
+            runtime.handle(),
+            &archive,
+            POLICY.as_bytes(),
+            Arc::new(NoServices),
+        )
+        .expect("a free port");
         let mut association = Association::requestor(AssociateRq {
             protocol_version: 1,
             called_ae_title: "VNA".into(),

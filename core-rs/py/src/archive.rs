@@ -196,7 +196,12 @@ impl CoreArchive {
                     "one listener an archive",
                 ));
             }
-            let started = vna_node::listen(&self.handle, &self.archive()?, &policy_json)?;
+            let services = Arc::new(crate::dimse::Queue {
+                completions: Arc::clone(&self.completions),
+                handle: self.handle.clone(),
+            });
+            let archive = self.archive()?;
+            let started = vna_node::listen(&self.handle, &archive, &policy_json, services)?;
             let address = started.local_addr();
             *server = Some(started);
             Ok(address)

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::dimse::CoreRequest;
 use crate::errors::BoundaryError;
 use crate::http::CoreExchange;
 
@@ -26,9 +27,13 @@ const LOG_LINE: u64 = 0;
 /// The handle of an HTTP request.
 const EXCHANGE: u64 = 1;
 
+/// The handle of a DIMSE request.
+const REQUEST: u64 = 2;
+
 /// What waits for Python.
 enum Waiting {
     Result(u64, Outcome),
+    Request(Box<CoreRequest>),
     Exchange(Box<CoreExchange>),
 }
 
@@ -54,7 +59,7 @@ impl Completions {
         Ok(Arc::new(Self {
             fd,
             waiting: Mutex::new(Vec::new()),
-            next_handle: AtomicU64::new(EXCHANGE + 1),
+            next_handle: AtomicU64::new(REQUEST + 1),
         }))
     }
 
@@ -74,8 +79,8 @@ impl Completions {
         (handle, promise)
     }
 
-    /// All that waits: `(handle, ok, value or exception)` for results, and log lines and HTTP requests under handles of
-    /// their own.
+    /// All that waits: `(handle, ok, value or exception)` for results, and log lines, HTTP and DIMSE requests under
+    /// handles of their own.
     pub fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut count = [0_u8; 8];
         // Read before the queue is taken: a result that comes in between rings again.
@@ -94,6 +99,7 @@ impl Completions {
                 Waiting::Exchange(exchange) => {
                     (EXCHANGE, true, Bound::new(py, *exchange)?.into_any())
                 }
+                Waiting::Request(request) => (REQUEST, true, Bound::new(py, *request)?.into_any()),
             };
             list.append((handle, ok, value))?;
         }
@@ -106,6 +112,11 @@ impl Completions {
     /// Leaves an HTTP request for Python.
     pub(crate) fn hand_over(&self, exchange: CoreExchange) {
         self.push(Waiting::Exchange(Box::new(exchange)));
+    }
+
+    /// Leaves a DIMSE request for Python.
+    pub(crate) fn hand_over_request(&self, request: CoreRequest) {
+        self.push(Waiting::Request(Box::new(request)));
     }
 
     fn finish(&self, handle: u64, outcome: Outcome) {

@@ -45,6 +45,8 @@ pub enum BoundaryError {
     Stopped,
     /// The client of an HTTP request closed the connection.
     ClientGone,
+    /// The association of a DIMSE request is over, or the request was answered.
+    AssociationOver,
 }
 
 impl From<ArchiveError> for BoundaryError {
@@ -76,6 +78,9 @@ impl From<BoundaryError> for PyErr {
             BoundaryError::Argument(problem) => BadRequest::new_err((problem, "request.bad")),
             BoundaryError::ClientGone => {
                 PyConnectionError::new_err("the client has closed the connection")
+            }
+            BoundaryError::AssociationOver => {
+                PyConnectionError::new_err("the association is over, or the request was answered")
             }
             BoundaryError::Stopped => Busy::new_err(("the archive is stopping", "archive.stopped")),
         }

@@ -6,6 +6,7 @@ mod completions;
 mod data_set;
 mod dicom;
 mod dictionary;
+mod dimse;
 mod dump;
 mod errors;
 mod find;
@@ -33,6 +34,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     reencode::register(m)?;
     archive::register(m)?;
     http::register(m)?;
+    dimse::register(m)?;
     upkeep::register(m)?;
     upload::register(m)
 }

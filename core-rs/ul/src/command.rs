@@ -184,6 +184,12 @@ impl CommandSet {
         self.with(element, Value::Text(value.to_owned()))
     }
 
+    /// The elements, in ascending order.
+    #[must_use]
+    pub fn elements(&self) -> &[(u16, Value)] {
+        &self.elements
+    }
+
     /// An element's value.
     #[must_use]
     pub fn get(&self, element: u16) -> Option<&Value> {

@@ -1,26 +1,24 @@
 //! One association, from the accepted connection to its end: reads, judges, answers, and keeps the time.
 
+mod admission;
+mod requests;
+
 use super::clock::Clock;
-use super::counters::count;
-use super::incoming::Incoming;
-use super::policy::{AcceptedContext, Policy};
+use super::contexts::Contexts;
+use super::policy::{Policy, Rejected};
+use super::receiving::Receiving;
 use super::registry::Connection;
 use super::server::Common;
-use super::sink::{AssociationSummary, InstanceSink, Origin, ReceivedHeader, status};
+use super::service::{Running, Said, Services};
+use super::sink::{AssociationSummary, InstanceSink};
 use super::socket::{Read, Socket, WriteError};
-use crate::archive::DEFAULT_TENANT;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
-use vna_ul::command::RESPONSE_BIT;
-use vna_ul::{
-    ArtimRequest, AssociateRj, AssociateRq, Association, CommandField, CommandSet, Indication,
-    Received, State, StoreRequest,
-};
+use vna_ul::{ArtimRequest, Association, Indication, Received, State};
 
 /// A started message must bring this many bytes within the message timeout: what the slowest modem line does in a
 /// second, so that only who holds the association on purpose falls below.
@@ -37,16 +35,18 @@ const HELD_BACK: Duration = Duration::from_millis(30);
 pub(super) struct Task<S: InstanceSink> {
     common: Arc<Common>,
     sink: Arc<S>,
+    services: Arc<dyn Services>,
     policy: Arc<Policy>,
     socket: Socket,
     address: SocketAddr,
     connection: Connection,
     association: Association,
-    contexts: Vec<(AcceptedContext, Arc<str>)>,
-    origin: Option<Arc<Origin>>,
-    incoming: Incoming<S>,
-    /// The command whose data set is being received, and its context.
-    command: Option<(u8, CommandSet)>,
+    contexts: Contexts,
+    receiving: Receiving<S>,
+    /// The request that somebody else answers.
+    running: Option<Running>,
+    /// Who waits until what is in the output was sent.
+    when_sent: Vec<oneshot::Sender<()>>,
     clock: Clock,
     stop: watch::Receiver<Option<Instant>>,
     stopping: bool,
@@ -54,13 +54,11 @@ pub(super) struct Task<S: InstanceSink> {
     held_back: bool,
     /// How it ended; the connection may linger after.
     end: Option<&'static str>,
-    stored: u64,
-    refused: u64,
-    bytes: u64,
 }
 
 enum Wake {
     Readable,
+    Said(Said),
     Broken,
     Tick,
     Stop,
@@ -70,6 +68,7 @@ impl<S: InstanceSink> Task<S> {
     pub fn new(
         common: Arc<Common>,
         sink: Arc<S>,
+        services: Arc<dyn Services>,
         stream: TcpStream,
         address: SocketAddr,
         connection: Connection,
@@ -77,10 +76,11 @@ impl<S: InstanceSink> Task<S> {
     ) -> Task<S> {
         let policy = common.policy();
         let stopping = stop.borrow().is_some();
-        let incoming = Incoming::new(
+        let receiving = Receiving::new(
             Arc::clone(&sink),
             common.pool.clone(),
             common.spool_most_bytes,
+            Arc::clone(&common.counters),
         );
         Task {
             association: Association::acceptor(policy.max_pdu_bytes),
@@ -90,18 +90,16 @@ impl<S: InstanceSink> Task<S> {
             held_back: false,
             common,
             sink,
+            services,
             policy,
             address,
             connection,
-            contexts: Vec::new(),
-            origin: None,
-            incoming,
-            command: None,
+            contexts: Contexts::default(),
+            receiving,
+            running: None,
+            when_sent: Vec::new(),
             stop,
             end: None,
-            stored: 0,
-            refused: 0,
-            bytes: 0,
         }
     }
 
@@ -117,6 +115,9 @@ impl<S: InstanceSink> Task<S> {
     /// Handles what has been read, answers, and reads again. False when the connection is to be closed.
     async fn step(&mut self) -> bool {
         self.handle_unread().await;
+        if let Some(said) = self.running.as_mut().and_then(Running::try_next) {
+            self.act_on(said);
+        }
         let sent = self
             .socket
             .send_output(&mut self.association, self.policy.message_timeout)
@@ -127,6 +128,9 @@ impl<S: InstanceSink> Task<S> {
                 WriteError::TimedOut => "timeout.message",
             });
             return false;
+        }
+        for sent in self.when_sent.drain(..) {
+            let _ = sent.send(());
         }
         match self.association.artim() {
             Some(ArtimRequest::Start) => {
@@ -148,7 +152,7 @@ impl<S: InstanceSink> Task<S> {
             match received {
                 None => self.socket.consume(used),
                 Some(Received::Data { bytes, last, .. }) => {
-                    self.incoming.append(bytes).await;
+                    self.receiving.append(bytes).await;
                     self.socket.consume(used);
                     if last {
                         self.data_set_complete().await;
@@ -166,11 +170,11 @@ impl<S: InstanceSink> Task<S> {
     async fn read(&mut self) -> bool {
         // Data that is always there must not keep other associations of this thread from running.
         tokio::task::consume_budget().await;
-        let room = self.incoming.room(self.association.direct_bytes());
+        let room = self.receiving.room(self.association.direct_bytes());
         match self.socket.try_read(room) {
             Read::Direct(0) => true,
             Read::Direct(count) => {
-                self.incoming.fill(count);
+                self.receiving.fill(count);
                 match self.association.took_direct(count) {
                     Some(Received::Data { last: true, .. }) => self.data_set_complete().await,
                     Some(Received::Data { last: false, .. }) | None => {}
@@ -193,6 +197,7 @@ impl<S: InstanceSink> Task<S> {
         let wake = tokio::select! {
             biased;
             readable = self.socket.readable() => if readable.is_ok() { Wake::Readable } else { Wake::Broken },
+            said = next_said(&mut self.running) => Wake::Said(said),
             () = self.clock.tick.as_mut() => Wake::Tick,
             _ = self.stop.changed(), if !self.stopping => Wake::Stop,
         };
@@ -201,9 +206,17 @@ impl<S: InstanceSink> Task<S> {
                 self.held_back |= in_message && since.elapsed() >= HELD_BACK;
                 true
             }
+            Wake::Said(said) => {
+                self.act_on(said);
+                true
+            }
             Wake::Broken => false,
             Wake::Stop => {
                 self.stopping = true;
+                // It ends with what is done.
+                if let Some(running) = &self.running {
+                    running.cancel();
+                }
                 true
             }
             Wake::Tick => {
@@ -236,8 +249,10 @@ impl<S: InstanceSink> Task<S> {
                 self.clock.progress_from = Some((now, received));
             }
             if received == self.clock.received_at_tick {
-                self.incoming.yield_budget().await;
+                self.receiving.yield_budget().await;
             }
+        } else if self.running.is_some() {
+            // The peer waits for us.
         } else if now - self.clock.quiet_since >= self.policy.idle_timeout {
             return self.abort("timeout.idle");
         }
@@ -245,13 +260,13 @@ impl<S: InstanceSink> Task<S> {
     }
 
     fn in_message(&self) -> bool {
-        self.association.receiving() || self.incoming.expects()
+        self.association.receiving() || self.receiving.expects()
     }
 
     /// While the server ends: between two messages the association is aborted. True when the connection may close.
     async fn stop_if_quiet(&mut self) -> bool {
         match self.association.state() {
-            State::Sta6 if !self.in_message() => {
+            State::Sta6 if !self.in_message() && self.running.is_none() => {
                 let _ = self.association.abort();
                 let _ = self
                     .socket
@@ -277,25 +292,27 @@ impl<S: InstanceSink> Task<S> {
             return;
         }
         self.end = Some(end);
-        self.incoming.give_up();
-        self.command = None;
+        // Who serves, or waits for his answer to be taken, learns that nobody is there.
+        self.running = None;
+        self.when_sent.clear();
         self.connection.dissociate();
         self.common.counters.ended(end);
-        if let Some(origin) = self.origin.take() {
+        if let Some(origin) = self.receiving.end() {
+            let tally = self.receiving.tally;
             self.sink.association_ended(AssociationSummary {
                 origin,
                 end,
-                stored: self.stored,
-                refused: self.refused,
-                bytes: self.bytes,
+                stored: tally.stored,
+                refused: tally.refused,
+                bytes: tally.bytes,
             });
         }
     }
 
     async fn handle(&mut self, indication: Indication) {
         match indication {
-            Indication::Associate(request) => self.associate(&request),
-            Indication::Refused(rejection) => self.rejected(rejection),
+            Indication::Associate(request) => self.associate(&request).await,
+            Indication::Refused(_) => self.rejected(Rejected::PROTOCOL_VERSION),
             Indication::Command {
                 context_id,
                 command,
@@ -310,158 +327,12 @@ impl<S: InstanceSink> Task<S> {
             Indication::Accepted(_) | Indication::Rejected(_) | Indication::ReleaseConfirmed => {}
         }
     }
+}
 
-    fn associate(&mut self, request: &AssociateRq) {
-        let policy = Arc::clone(&self.policy);
-        let admitted = if self.stopping {
-            Err(AssociateRj::CONGESTION)
-        } else {
-            policy.admit(request, self.address.ip()).and_then(|()| {
-                let counted = self
-                    .connection
-                    .associate(policy.max_associations, policy.max_associations_per_peer);
-                if counted {
-                    Ok(())
-                } else {
-                    Err(AssociateRj::LOCAL_LIMIT)
-                }
-            })
-        };
-        if let Err(rejection) = admitted {
-            let _ = self.association.reject(rejection);
-            return self.rejected(rejection);
-        }
-        let (answer, accepted) = policy.negotiate(request);
-        if let Err(error) = self.association.accept(&answer) {
-            self.abort(error.code());
-            return;
-        }
-        self.contexts = accepted
-            .into_iter()
-            .map(|context| {
-                let transfer_syntax = Arc::from(context.transfer_syntax.as_str());
-                (context, transfer_syntax)
-            })
-            .collect();
-        self.origin = Some(Arc::new(Origin {
-            calling_ae_title: request.calling_ae_title.clone(),
-            called_ae_title: request.called_ae_title.clone(),
-            remote_address: self.address,
-            association: self
-                .common
-                .counters
-                .accepted
-                .fetch_add(1, Ordering::Relaxed)
-                + 1,
-            tenant: DEFAULT_TENANT,
-            label: None,
-        }));
-        self.clock.message_done();
-    }
-
-    fn rejected(&mut self, rejection: AssociateRj) {
-        self.common.counters.rejected(match rejection {
-            AssociateRj::APPLICATION_CONTEXT => "application_context",
-            AssociateRj::CALLING_AE_TITLE => "calling_ae_title",
-            AssociateRj::CALLED_AE_TITLE => "called_ae_title",
-            AssociateRj::PROTOCOL_VERSION => "protocol_version",
-            AssociateRj::CONGESTION => "stopping",
-            AssociateRj::LOCAL_LIMIT => "limit",
-            _ => "host",
-        });
-        self.ended("rejected");
-    }
-
-    async fn handle_command(&mut self, context_id: u8, command: CommandSet) {
-        let context = self
-            .contexts
-            .iter()
-            .find(|(context, _)| context.context_id == context_id);
-        let verification = context.is_some_and(|(context, _)| context.is_verification());
-        let answer = match command.field() {
-            // Nothing that runs can be cancelled, and C-CANCEL has no response (PS3.7 §9.3.2.3).
-            Some(CommandField::CCancelRq) => return self.clock.message_done(),
-            Some(CommandField::CEchoRq) if verification => {
-                count(&self.common.counters.echoes);
-                status::SUCCESS
-            }
-            Some(CommandField::CStoreRq) => match self.store_header(context_id, &command) {
-                Ok(header) => {
-                    self.incoming.begin(header).await;
-                    self.command = Some((context_id, command));
-                    return;
-                }
-                Err(status) => status,
-            },
-            // We asked nothing, so this peer has lost count of its messages.
-            _ if command.field_number() & RESPONSE_BIT != 0 => {
-                return self.abort("command.unexpected_response");
-            }
-            _ => status::UNRECOGNIZED_OPERATION,
-        };
-        if command.has_data_set() {
-            self.incoming.drop_next(answer);
-            self.command = Some((context_id, command));
-        } else {
-            self.answer(context_id, &command, answer);
-        }
-    }
-
-    /// What is known of the instance that a C-STORE request announces; else the status to refuse it with.
-    fn store_header(&self, context_id: u8, command: &CommandSet) -> Result<ReceivedHeader, u16> {
-        let request = StoreRequest::from_command(command).map_err(|_| status::CANNOT_UNDERSTAND)?;
-        let context = self
-            .contexts
-            .iter()
-            .find(|(context, _)| context.context_id == context_id);
-        // Another SOP class than the context's was not negotiated, whatever the policy would say to it.
-        let (_, transfer_syntax) = context
-            .filter(|(context, _)| {
-                !context.is_verification()
-                    && context.abstract_syntax == request.affected_sop_class_uid
-            })
-            .ok_or(status::SOP_CLASS_NOT_SUPPORTED)?;
-        let origin = self.origin.as_ref().ok_or(status::OUT_OF_RESOURCES)?;
-        Ok(ReceivedHeader {
-            origin: Arc::clone(origin),
-            transfer_syntax_uid: Arc::clone(transfer_syntax),
-            affected_sop_class_uid: request.affected_sop_class_uid,
-            affected_sop_instance_uid: request.affected_sop_instance_uid,
-            move_originator: request.move_originator,
-        })
-    }
-
-    async fn data_set_complete(&mut self) {
-        let finished = self.incoming.finish().await;
-        let Some((context_id, command)) = self.command.take() else {
-            return;
-        };
-        let counters = &self.common.counters;
-        counters
-            .data_set_bytes
-            .fetch_add(finished.bytes, Ordering::Relaxed);
-        self.bytes += finished.bytes;
-        if command.field() == Some(CommandField::CStoreRq) {
-            // Warnings (Bxxx) mean that it was stored all the same (PS3.7 §C).
-            if finished.status == status::SUCCESS || finished.status & 0xF000 == 0xB000 {
-                self.stored += 1;
-                count(&counters.stored);
-            } else {
-                self.refused += 1;
-                count(&counters.refused);
-            }
-            if finished.streamed {
-                count(&counters.streamed);
-            }
-        }
-        self.answer(context_id, &command, finished.status);
-    }
-
-    fn answer(&mut self, context_id: u8, command: &CommandSet, status: u16) {
-        // It is not possible only after an abort, when nobody waits for an answer.
-        let _ = self
-            .association
-            .send_command(context_id, &command.response(status));
-        self.clock.message_done();
+/// What the one who serves says next; never, if there is none.
+async fn next_said(running: &mut Option<Running>) -> Said {
+    match running {
+        Some(running) => running.next().await,
+        None => std::future::pending().await,
     }
 }

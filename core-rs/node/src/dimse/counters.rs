@@ -12,6 +12,7 @@ pub(super) struct Counters {
     pub accept_errors: AtomicU64,
     pub accepted: AtomicU64,
     pub echoes: AtomicU64,
+    pub requests: AtomicU64,
     pub stored: AtomicU64,
     pub refused: AtomicU64,
     pub streamed: AtomicU64,
@@ -37,6 +38,7 @@ impl Counters {
             accept_errors: read(&self.accept_errors),
             accepted: read(&self.accepted),
             echoes: read(&self.echoes),
+            requests: read(&self.requests),
             stored: read(&self.stored),
             refused: read(&self.refused),
             streamed: read(&self.streamed),
@@ -75,6 +77,8 @@ pub struct Totals {
     pub accepted: u64,
     /// C-ECHO requests answered.
     pub echoes: u64,
+    /// Requests handed over to services.
+    pub requests: u64,
     /// Instances answered with success or a warning.
     pub stored: u64,
     /// Instances answered with another status.

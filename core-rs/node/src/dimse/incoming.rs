@@ -25,6 +25,12 @@ enum State<S: InstanceSink> {
         stream: S::Stream,
         part: Option<Spool>,
     },
+    /// It is collected for a service; longer than `most_bytes` it is answered with `too_long`.
+    Collecting {
+        spool: Spool,
+        most_bytes: usize,
+        too_long: u16,
+    },
     /// It is thrown away, to be answered with this status.
     Dropping { status: u16 },
 }
@@ -48,6 +54,8 @@ pub(super) struct Finished {
     pub status: u16,
     pub bytes: u64,
     pub streamed: bool,
+    /// The data set, if it was collected; the status then means nothing.
+    pub collected: Option<Spool>,
 }
 
 impl<S: InstanceSink> Incoming<S> {
@@ -78,6 +86,17 @@ impl<S: InstanceSink> Incoming<S> {
         self.state = State::Spooling { header, spool };
     }
 
+    /// Begins a data set that is to be collected, up to `most_bytes`. Waits until the budget has room for it.
+    pub async fn collect(&mut self, most_bytes: usize, too_long: u16) {
+        (self.received, self.streamed) = (0, false);
+        let spool = self.pool.take(1).await;
+        self.state = State::Collecting {
+            spool,
+            most_bytes,
+            too_long,
+        };
+    }
+
     /// Begins a data set that nobody wants.
     pub fn drop_next(&mut self, status: u16) {
         (self.received, self.streamed) = (0, false);
@@ -99,6 +118,7 @@ impl<S: InstanceSink> Incoming<S> {
     pub fn room(&mut self, most: usize) -> &mut [u8] {
         let room = match &mut self.state {
             State::Spooling { spool, .. }
+            | State::Collecting { spool, .. }
             | State::Streaming {
                 part: Some(spool), ..
             } => spool.room(),
@@ -112,6 +132,7 @@ impl<S: InstanceSink> Incoming<S> {
     pub fn fill(&mut self, count: usize) {
         self.received += count as u64;
         if let State::Spooling { spool, .. }
+        | State::Collecting { spool, .. }
         | State::Streaming {
             part: Some(spool), ..
         } = &mut self.state
@@ -142,7 +163,17 @@ impl<S: InstanceSink> Incoming<S> {
     /// The data set is complete: hands it over and returns the status to answer with.
     pub async fn finish(&mut self) -> Finished {
         let state = std::mem::replace(&mut self.state, State::Nothing);
+        let mut collected = None;
         let status = match state {
+            State::Collecting {
+                spool,
+                most_bytes,
+                too_long,
+            } => {
+                // Room is doubled, so that there may be more of it than was allowed.
+                collected = Some(spool).filter(|spool| spool.len() <= most_bytes);
+                too_long
+            }
             State::Nothing => super::sink::status::CANNOT_UNDERSTAND,
             State::Dropping { status } => status,
             State::Spooling { header, spool } => {
@@ -165,6 +196,7 @@ impl<S: InstanceSink> Incoming<S> {
             status,
             bytes: self.received,
             streamed: self.streamed,
+            collected,
         }
     }
 
@@ -184,6 +216,19 @@ impl<S: InstanceSink> Incoming<S> {
 
     /// Makes sure that there is room for one byte at least, unless the data set is not wanted.
     async fn make_room(&mut self) {
+        if let State::Collecting {
+            spool,
+            most_bytes,
+            too_long,
+        } = &mut self.state
+        {
+            if spool.room().is_empty() && !spool.try_grow(most_bytes.next_power_of_two()) {
+                // Too long, or the budget is taken: services whose requests are as long can be asked again.
+                let status = *too_long;
+                self.state = State::Dropping { status };
+            }
+            return;
+        }
         if let State::Spooling { spool, .. } = &mut self.state {
             if !spool.room().is_empty() || spool.try_grow(self.spool_most_bytes) {
                 return;

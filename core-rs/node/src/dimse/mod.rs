@@ -1,4 +1,4 @@
-//! The DIMSE server: C-ECHO and C-STORE, entirely in Rust.
+//! The DIMSE server: C-ECHO and C-STORE entirely in Rust; other requests are handed over ([`Services`]).
 //!
 //! A task per association reads its socket, drives [`vna_ul::Association`] and hands finished data sets to an
 //! [`InstanceSink`]. Data set bytes go from the socket to their place in a [`Spool`] with one copy less: once the
@@ -8,7 +8,7 @@
 //! Invariants, cited by number in the code of this module:
 //!
 //! 1. Memory is bounded: data sets by the shared spool budget, everything else by the number of connections, each with
-//!    one read buffer and what [`vna_ul::limits`] allows.
+//!    one read buffer, what [`vna_ul::limits`] allows, and one request of 1 MiB at most that is being served.
 //! 2. An association that cannot get its part of the budget does not read its socket. A peer that stalls while others
 //!    wait has its part handed on to the sink.
 //! 3. A C-STORE is answered with what the sink says, after it said so; never before.
@@ -16,13 +16,18 @@
 
 mod association;
 mod clock;
+mod command_json;
+mod contexts;
 mod counters;
 mod incoming;
 #[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod outgoing;
 mod policy;
+mod receiving;
 mod registry;
 mod server;
+mod service;
+mod services;
 mod sink;
 #[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod socket;
@@ -30,12 +35,21 @@ mod spool;
 mod storage_sop_classes;
 mod transfer_syntaxes;
 
+pub use command_json::{command_from_json, command_to_json};
+pub use contexts::{AcceptedContext, Contexts};
 pub use counters::{Snapshot, Totals};
 pub use outgoing::{
     OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable, choose_context,
 };
-pub use policy::{AcceptedContext, AddressRange, InvalidAddressRange, Policy, VERIFICATION};
+pub use policy::{
+    AddressRange, Admission, Entity, InvalidAddressRange, KnownPeer, Pattern, Policy, QuerySupport,
+    Rejected, UserIdentityRule,
+};
 pub use server::{Server, ServerSettings};
+pub use service::{
+    IdentityClaim, NoServices, Over, Progress, Responder, Response, ServiceRequest, Services,
+};
+pub use services::{SERVICE_SOP_CLASSES, STORAGE_COMMITMENT, Service, ServiceSet, VERIFICATION};
 pub use sink::{
     AssociationSummary, InstanceSink, InstanceStream, Origin, ReceivedDataSet, ReceivedHeader,
     status,

@@ -1,36 +1,52 @@
 //! The policy table: who may associate, for what, and within which limits. Immutable; a new one is swapped in whole
 //! and holds for associations that begin after it.
 
-use super::storage_sop_classes::is_storage_sop_class;
-use super::transfer_syntaxes;
-use std::net::{IpAddr, Ipv6Addr};
-use std::str::FromStr;
+mod address;
+mod negotiation;
+mod pattern;
+
+pub use address::{AddressRange, InvalidAddressRange};
+pub use pattern::Pattern;
+
+use super::services::{SERVICE_SOP_CLASSES, Service, ServiceSet};
+use std::net::IpAddr;
 use std::time::Duration;
 use vna_ul::limits::MAX_PDU_BYTES;
-use vna_ul::{
-    AssociateAc, AssociateRj, AssociateRq, ContextAnswer, ContextProposal, ContextResult,
-    DICOM_APPLICATION_CONTEXT, RoleSelection, UserInformation,
-};
-
-/// Verification SOP Class (PS3.4 §A.4).
-pub const VERIFICATION: &str = "1.2.840.10008.1.1";
-
-/// The root of all UIDs that the standard assigns; everything else is private (PS3.5 §9).
-const STANDARD_ROOT: &str = "1.2.840.10008.";
+use vna_ul::{AssociateRj, AssociateRq, DICOM_APPLICATION_CONTEXT};
 
 /// What the control plane decided about associations.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Our AE title.
-    pub ae_title: String,
+    /// Our application entities, at least one. Who calls none of them is taken to the first, unless that is checked.
+    pub entities: Vec<Entity>,
     /// Reject associations that call another AE title.
     pub check_called_ae_title: bool,
     /// Who may associate; empty admits all. AE titles are compared without regard to case: peers do not agree on it.
     pub calling_ae_titles: Vec<String>,
     /// From where; empty admits all.
     pub hosts: Vec<AddressRange>,
-    /// Store SOP classes with private UIDs.
-    pub accept_private_sop_classes: bool,
+    /// Peers that we know.
+    pub peers: Vec<KnownPeer>,
+    /// Who calls himself as a known peer is only taken for him if he calls from his host.
+    pub check_peer_host: bool,
+    /// What everybody else may do.
+    pub unknown_peers: ServiceSet,
+    /// SOP classes of services that somebody answers; Verification and storage classes need none.
+    pub served: Vec<String>,
+    /// What is stored; empty for all storage classes of the standard.
+    pub accepted_sop_classes: Vec<Pattern>,
+    /// What is not, though it were.
+    pub rejected_sop_classes: Vec<Pattern>,
+    /// Store SOP classes that are not known: private ones, and storage classes that the standard may get.
+    pub accept_unknown_sop_classes: bool,
+    /// How data sets that are stored may be encoded, among what the standard has; empty for all of that.
+    pub accepted_transfer_syntaxes: Vec<Pattern>,
+    /// Which are chosen first, if several are offered for a storage class.
+    pub preferred_transfer_syntaxes: Vec<Pattern>,
+    /// What becomes of a user identity.
+    pub user_identity: UserIdentityRule,
+    /// What C-FIND and retrieval can do beyond the baseline.
+    pub query: QuerySupport,
     /// Our Maximum Length Received, in bytes; at most 1 MiB.
     pub max_pdu_bytes: u32,
     /// Associations at a time.
@@ -45,14 +61,80 @@ pub struct Policy {
     pub message_timeout: Duration,
 }
 
+/// An application entity of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Its AE title.
+    pub ae_title: String,
+    /// Whose part of the archive it stands for.
+    pub tenant: i64,
+    /// What of it is shown, and what instances that are sent to it get.
+    pub label: Option<String>,
+}
+
+/// A peer that we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// How it calls itself.
+    pub ae_title: String,
+    /// Where it calls from.
+    pub addresses: Vec<AddressRange>,
+    /// The same by names, which are looked up when it calls.
+    pub host_names: Vec<String>,
+    /// What it may do.
+    pub services: ServiceSet,
+}
+
+/// What becomes of a user identity (PS3.7 §D.3.3.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserIdentityRule {
+    /// It is not looked at, nor answered.
+    Ignore,
+    /// A user name, with passcode or without, must be one of a user; other types are not looked at.
+    Check,
+    /// The same, and there must be one.
+    Require,
+}
+
+/// What the query/retrieve service classes can do beyond their baseline (PS3.4 §C.5.1.1, §C.5.2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct QuerySupport {
+    /// Relational queries and retrieval.
+    pub relational: bool,
+    /// Combined matching of a date and its time.
+    pub date_time: bool,
+    /// Fuzzy matching of names.
+    pub fuzzy: bool,
+    /// Answers in the timezone that the query names.
+    pub timezone: bool,
+}
+
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
-            ae_title: "VNA".into(),
+            entities: vec![Entity {
+                ae_title: "VNA".into(),
+                tenant: vna_index::DEFAULT_TENANT,
+                label: None,
+            }],
             check_called_ae_title: false,
             calling_ae_titles: Vec::new(),
             hosts: Vec::new(),
-            accept_private_sop_classes: false,
+            peers: Vec::new(),
+            check_peer_host: false,
+            unknown_peers: ServiceSet::from_iter([Service::Echo, Service::Store]),
+            served: SERVICE_SOP_CLASSES
+                .iter()
+                .map(|(uid, _)| (*uid).to_owned())
+                .collect(),
+            accepted_sop_classes: Vec::new(),
+            rejected_sop_classes: Vec::new(),
+            accept_unknown_sop_classes: false,
+            accepted_transfer_syntaxes: Vec::new(),
+            preferred_transfer_syntaxes: Vec::new(),
+            user_identity: UserIdentityRule::Ignore,
+            query: QuerySupport::default(),
             max_pdu_bytes: MAX_PDU_BYTES,
             max_associations: 256,
             max_associations_per_peer: 64,
@@ -63,374 +145,132 @@ impl Default for Policy {
     }
 }
 
-/// What an accepted presentation context is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptedContext {
-    /// Odd, 1 to 255.
-    pub context_id: u8,
-    /// The SOP class.
-    pub abstract_syntax: String,
-    /// How its data sets are encoded.
-    pub transfer_syntax: String,
+/// Why an association is rejected: what the peer is told, and what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// The A-ASSOCIATE-RJ to answer with.
+    pub rejection: AssociateRj,
+    /// In `/metrics`.
+    pub reason: &'static str,
 }
 
-impl AcceptedContext {
-    /// Whether C-ECHO is the service of this context; else it is C-STORE.
-    #[must_use]
-    pub fn is_verification(&self) -> bool {
-        self.abstract_syntax == VERIFICATION
-    }
+impl Rejected {
+    pub(super) const STOPPING: Rejected = Rejected {
+        rejection: AssociateRj::CONGESTION,
+        reason: "stopping",
+    };
+    pub(super) const LIMIT: Rejected = Rejected {
+        rejection: AssociateRj::LOCAL_LIMIT,
+        reason: "limit",
+    };
+    /// There is no reason for it but "none given" (PS3.8 §9.3.4).
+    pub(super) const USER_IDENTITY: Rejected = Rejected {
+        rejection: AssociateRj::REFUSED,
+        reason: "user_identity",
+    };
+    pub(super) const PROTOCOL_VERSION: Rejected = Rejected {
+        rejection: AssociateRj::PROTOCOL_VERSION,
+        reason: "protocol_version",
+    };
+    const APPLICATION_CONTEXT: Rejected = Rejected {
+        rejection: AssociateRj::APPLICATION_CONTEXT,
+        reason: "application_context",
+    };
+    const CALLED_AE_TITLE: Rejected = Rejected {
+        rejection: AssociateRj::CALLED_AE_TITLE,
+        reason: "called_ae_title",
+    };
+    const CALLING_AE_TITLE: Rejected = Rejected {
+        rejection: AssociateRj::CALLING_AE_TITLE,
+        reason: "calling_ae_title",
+    };
+    const HOST: Rejected = Rejected {
+        rejection: AssociateRj::REFUSED,
+        reason: "host",
+    };
+}
+
+/// What an association that is let in may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission<'a> {
+    /// Whom it reaches.
+    pub entity: &'a Entity,
+    /// What the caller may do.
+    pub services: ServiceSet,
 }
 
 impl Policy {
-    /// Whether `request` from `address` is let in; else how it is rejected.
+    /// Whether `request` from `address` is let in; else how it is rejected. `host_names` are those of
+    /// [`Policy::host_names`] that mean the address.
     ///
     /// # Errors
     ///
-    /// The A-ASSOCIATE-RJ to answer with.
-    pub fn admit(&self, request: &AssociateRq, address: IpAddr) -> Result<(), AssociateRj> {
-        let same = |a: &str, b: &str| a.trim().eq_ignore_ascii_case(b.trim());
-        if request.application_context != DICOM_APPLICATION_CONTEXT {
-            return Err(AssociateRj::APPLICATION_CONTEXT);
-        }
-        if self.check_called_ae_title && !same(&request.called_ae_title, &self.ae_title) {
-            return Err(AssociateRj::CALLED_AE_TITLE);
-        }
-        let calling = &request.calling_ae_title;
-        if !self.calling_ae_titles.is_empty()
-            && !self
-                .calling_ae_titles
-                .iter()
-                .any(|title| same(title, calling))
-        {
-            return Err(AssociateRj::CALLING_AE_TITLE);
-        }
-        if !self.hosts.is_empty() && !self.hosts.iter().any(|range| range.contains(address)) {
-            return Err(AssociateRj::REFUSED);
-        }
-        Ok(())
-    }
-
-    /// Answers the proposed presentation contexts. An association without an accepted one is let in all the same, as
-    /// the standard wants it: the answers tell the requestor why, which a rejection could not.
-    #[must_use]
-    pub fn negotiate(&self, request: &AssociateRq) -> (AssociateAc, Vec<AcceptedContext>) {
-        let mut accepted = Vec::new();
-        let mut contexts = Vec::with_capacity(request.contexts.len());
-        for proposal in &request.contexts {
-            let answer = self.answer(proposal);
-            if answer.result == ContextResult::Acceptance {
-                accepted.push(AcceptedContext {
-                    context_id: proposal.context_id,
-                    abstract_syntax: proposal.abstract_syntax.clone(),
-                    transfer_syntax: answer.transfer_syntax.clone(),
-                });
-            }
-            contexts.push(answer);
-        }
-        let answer = AssociateAc {
-            protocol_version: 1,
-            called_ae_title: request.called_ae_title.clone(),
-            calling_ae_title: request.calling_ae_title.clone(),
-            application_context: DICOM_APPLICATION_CONTEXT.into(),
-            contexts,
-            user: self.user_information(request, &accepted),
-        };
-        (answer, accepted)
-    }
-
-    fn answer(&self, proposal: &ContextProposal) -> ContextAnswer {
-        let offered: Vec<&str> = proposal
-            .transfer_syntaxes
-            .iter()
-            .map(String::as_str)
-            .collect();
-        let (result, transfer_syntax) = if !self.accepts_abstract_syntax(&proposal.abstract_syntax)
-        {
-            (ContextResult::AbstractSyntaxNotSupported, None)
-        } else {
-            match transfer_syntaxes::choose(&offered) {
-                Some(uid) => (ContextResult::Acceptance, Some(uid)),
-                None => (ContextResult::TransferSyntaxesNotSupported, None),
-            }
-        };
-        // Of a refused context the transfer syntax is not significant, but there must be one (PS3.8 §9.3.3.2).
-        let transfer_syntax = transfer_syntax
-            .or(offered.first().copied())
-            .unwrap_or_default()
-            .to_owned();
-        ContextAnswer {
-            context_id: proposal.context_id,
-            result,
-            transfer_syntax,
-        }
-    }
-
-    fn accepts_abstract_syntax(&self, uid: &str) -> bool {
-        uid == VERIFICATION
-            || is_storage_sop_class(uid)
-            || (self.accept_private_sop_classes && !uid.starts_with(STANDARD_ROOT))
-    }
-
-    fn user_information(
+    /// What to reject it with.
+    pub fn admit(
         &self,
         request: &AssociateRq,
-        accepted: &[AcceptedContext],
-    ) -> UserInformation {
-        let is_accepted = |uid: &str| {
-            accepted
-                .iter()
-                .any(|context| context.abstract_syntax == uid)
-        };
-        // We are SCP of all that we accept, so the requestor can be SCU of it and nothing else.
-        let roles = request
-            .user
-            .roles
-            .iter()
-            .filter(|role| is_accepted(&role.sop_class_uid));
-        UserInformation {
-            max_pdu_bytes: self.max_pdu_bytes.min(MAX_PDU_BYTES),
-            implementation_class_uid: Some(vna_dicom::IMPLEMENTATION_CLASS_UID.into()),
-            implementation_version_name: Some(vna_dicom::IMPLEMENTATION_VERSION_NAME.into()),
-            roles: roles
-                .map(|role| RoleSelection {
-                    scp: false,
-                    ..role.clone()
-                })
-                .collect(),
-            ..UserInformation::default()
+        address: IpAddr,
+        host_names: &[&str],
+    ) -> Result<Admission<'_>, Rejected> {
+        if request.application_context != DICOM_APPLICATION_CONTEXT {
+            return Err(Rejected::APPLICATION_CONTEXT);
         }
+        let called = |entity: &&Entity| same(&entity.ae_title, &request.called_ae_title);
+        let entity = match self.entities.iter().find(called) {
+            Some(entity) => entity,
+            None if self.check_called_ae_title => return Err(Rejected::CALLED_AE_TITLE),
+            None => self.entities.first().ok_or(Rejected::CALLED_AE_TITLE)?,
+        };
+        let calling = &request.calling_ae_title;
+        let titles = &self.calling_ae_titles;
+        if !titles.is_empty() && !titles.iter().any(|title| same(title, calling)) {
+            return Err(Rejected::CALLING_AE_TITLE);
+        }
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|range| range.contains(address)) {
+            return Err(Rejected::HOST);
+        }
+        let known = self
+            .called_so(calling)
+            .find(|peer| !self.check_peer_host || peer.calls_from(address, host_names));
+        let services = known.map_or(self.unknown_peers, |peer| peer.services);
+        if services == ServiceSet::default() {
+            return Err(Rejected::CALLING_AE_TITLE);
+        }
+        Ok(Admission { entity, services })
     }
-}
 
-/// An address, or all that share its first bits: `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressRange {
-    address: Ipv6Addr,
-    /// Of the address as IPv6, where IPv4 ones are `::ffff:a.b.c.d`.
-    prefix_bits: u32,
-}
-
-impl AddressRange {
-    /// Whether `address` is in the range.
+    /// Names of hosts that must be looked up to know whether a caller is the peer that he says to be.
     #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let differing = as_ipv6(address).to_bits() ^ self.address.to_bits();
-        differing.leading_zeros() >= self.prefix_bits
+    pub fn host_names(&self, calling_ae_title: &str, address: IpAddr) -> Vec<&str> {
+        let peers = || self.called_so(calling_ae_title);
+        if !self.check_peer_host || peers().any(|peer| peer.calls_from(address, &[])) {
+            return Vec::new();
+        }
+        peers()
+            .flat_map(|peer| peer.host_names.iter().map(String::as_str))
+            .collect()
+    }
+
+    fn called_so(&self, ae_title: &str) -> impl Iterator<Item = &KnownPeer> {
+        self.peers
+            .iter()
+            .filter(move |peer| same(&peer.ae_title, ae_title))
     }
 }
 
-/// A text that is not an address range.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidAddressRange(pub String);
-
-impl std::fmt::Display for InvalidAddressRange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:?} is not an address or address/bits, such as 192.168.1.0/24",
-            self.0
-        )
+impl KnownPeer {
+    fn calls_from(&self, address: IpAddr, host_names: &[&str]) -> bool {
+        self.addresses.iter().any(|range| range.contains(address))
+            || self
+                .host_names
+                .iter()
+                .any(|name| host_names.contains(&name.as_str()))
     }
 }
 
-impl std::error::Error for InvalidAddressRange {}
-
-impl FromStr for AddressRange {
-    type Err = InvalidAddressRange;
-
-    fn from_str(text: &str) -> Result<AddressRange, InvalidAddressRange> {
-        let invalid = || InvalidAddressRange(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().map_err(|_| invalid())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) => bits
-                .trim()
-                .parse()
-                .ok()
-                .filter(|bits| *bits <= most)
-                .ok_or_else(invalid)?,
-            None => most,
-        };
-        Ok(AddressRange {
-            address: as_ipv6(address),
-            prefix_bits: 128 - most + bits,
-        })
-    }
-}
-
-fn as_ipv6(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    }
+fn same(a: &str, b: &str) -> bool {
+    a.trim().eq_ignore_ascii_case(b.trim())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request() -> AssociateRq {
-        let context =
-            |context_id, abstract_syntax: &str, transfer_syntaxes: &[&str]| ContextProposal {
-                context_id,
-                abstract_syntax: abstract_syntax.into(),
-                transfer_syntaxes: transfer_syntaxes
-                    .iter()
-                    .map(|uid| (*uid).to_owned())
-                    .collect(),
-            };
-        AssociateRq {
-            protocol_version: 1,
-            called_ae_title: "vna ".into(),
-            calling_ae_title: "CT01".into(),
-            application_context: DICOM_APPLICATION_CONTEXT.into(),
-            contexts: vec![
-                context(1, VERIFICATION, &["1.2.840.10008.1.2"]),
-                context(
-                    3,
-                    "1.2.840.10008.5.1.4.1.1.2",
-                    &["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"],
-                ),
-                context(5, "1.3.12.2.1107.5.9.1", &["1.2.840.10008.1.2"]),
-                context(7, "1.2.840.10008.5.1.4.1.2.2.1", &["1.2.840.10008.1.2"]),
-                context(9, "1.2.840.10008.5.1.4.1.1.4", &["1.2.3"]),
-            ],
-            user: UserInformation {
-                roles: vec![RoleSelection {
-                    sop_class_uid: "1.2.840.10008.5.1.4.1.1.2".into(),
-                    scu: true,
-                    scp: true,
-                }],
-                ..UserInformation::default()
-            },
-        }
-    }
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    #[test]
-    fn each_check_rejects_with_its_own_reason() {
-        let open = Policy::default();
-        assert_eq!(open.admit(&request(), HERE), Ok(()));
-        let other = AssociateRq {
-            application_context: "1.2.3".into(),
-            ..request()
-        };
-        assert_eq!(
-            open.admit(&other, HERE),
-            Err(AssociateRj::APPLICATION_CONTEXT)
-        );
-
-        let strict = Policy {
-            check_called_ae_title: true,
-            ..Policy::default()
-        };
-        assert_eq!(
-            strict.admit(&request(), HERE),
-            Ok(()),
-            "case and padding do not count"
-        );
-        let other = AssociateRq {
-            called_ae_title: "ANY-SCP".into(),
-            ..request()
-        };
-        assert_eq!(
-            strict.admit(&other, HERE),
-            Err(AssociateRj::CALLED_AE_TITLE)
-        );
-
-        let known = Policy {
-            calling_ae_titles: vec!["MR01".into(), "ct01".into()],
-            ..Policy::default()
-        };
-        assert_eq!(known.admit(&request(), HERE), Ok(()));
-        let other = AssociateRq {
-            calling_ae_title: "CT02".into(),
-            ..request()
-        };
-        assert_eq!(
-            known.admit(&other, HERE),
-            Err(AssociateRj::CALLING_AE_TITLE)
-        );
-
-        let near = Policy {
-            hosts: vec!["10.0.0.0/8".parse().unwrap()],
-            ..Policy::default()
-        };
-        assert_eq!(near.admit(&request(), "10.9.8.7".parse().unwrap()), Ok(()));
-        assert_eq!(near.admit(&request(), HERE), Err(AssociateRj::REFUSED));
-    }
-
-    #[test]
-    fn each_context_gets_its_answer() {
-        use ContextResult::*;
-        let results = |policy: &Policy| {
-            policy
-                .negotiate(&request())
-                .0
-                .contexts
-                .iter()
-                .map(|c| c.result)
-                .collect::<Vec<_>>()
-        };
-        let expected = [
-            Acceptance,
-            Acceptance,
-            AbstractSyntaxNotSupported,
-            AbstractSyntaxNotSupported,
-            TransferSyntaxesNotSupported,
-        ];
-        assert_eq!(results(&Policy::default()), expected);
-        let private = Policy {
-            accept_private_sop_classes: true,
-            ..Policy::default()
-        };
-        assert_eq!(
-            results(&private)[2],
-            Acceptance,
-            "a private SOP class, by option"
-        );
-        assert_eq!(
-            results(&private)[3],
-            AbstractSyntaxNotSupported,
-            "a standard one is never private"
-        );
-
-        let (answer, accepted) = Policy::default().negotiate(&request());
-        assert_eq!(
-            accepted.iter().map(|c| c.context_id).collect::<Vec<_>>(),
-            [1, 3]
-        );
-        assert_eq!(accepted[1].transfer_syntax, "1.2.840.10008.1.2.1");
-        assert_eq!(answer.user.roles.len(), 1);
-        assert!(answer.user.roles[0].scu && !answer.user.roles[0].scp);
-    }
-
-    #[test]
-    fn address_ranges_hold_what_shares_their_bits() {
-        let holds = |range: &str, address: &str| {
-            range
-                .parse::<AddressRange>()
-                .unwrap()
-                .contains(address.parse().unwrap())
-        };
-        assert!(holds("192.168.1.7", "192.168.1.7") && !holds("192.168.1.7", "192.168.1.8"));
-        assert!(
-            holds("192.168.1.0/25", "192.168.1.127") && !holds("192.168.1.0/25", "192.168.1.128")
-        );
-        assert!(holds("0.0.0.0/0", "8.8.8.8") && !holds("0.0.0.0/0", "fd00::1"));
-        assert!(
-            holds("10.0.0.0/8", "::ffff:10.1.1.1"),
-            "IPv4 as a dual socket shows it"
-        );
-        assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe00::1"));
-        for wrong in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
-            assert!(wrong.parse::<AddressRange>().is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

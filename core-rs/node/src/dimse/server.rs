@@ -4,12 +4,14 @@ use super::association::Task;
 use super::counters::{Counters, Snapshot, count};
 use super::policy::Policy;
 use super::registry::Registry;
+use super::service::Services;
 use super::sink::InstanceSink;
 use super::spool::{LARGEST_SPOOL_BYTES, SMALLEST_SPOOL_BYTES, SpoolPool};
 use parking_lot::RwLock;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -39,7 +41,8 @@ pub struct ServerSettings {
 /// What all tasks share.
 pub(super) struct Common {
     policy: RwLock<Arc<Policy>>,
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
+    associations: AtomicU64,
     pub pool: SpoolPool,
     pub spool_most_bytes: usize,
 }
@@ -47,6 +50,11 @@ pub(super) struct Common {
 impl Common {
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.read())
+    }
+
+    /// The number of the next association, from 1 on.
+    pub fn next_association(&self) -> u64 {
+        self.associations.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -60,7 +68,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to listen, on the threads of `handle`.
+    /// Begins to listen, on the threads of `handle`. Instances go to `sink`, other requests to `services`.
     ///
     /// # Errors
     ///
@@ -70,6 +78,7 @@ impl Server {
         settings: &ServerSettings,
         policy: Policy,
         sink: Arc<S>,
+        services: Arc<dyn Services>,
     ) -> io::Result<Server> {
         let listener = StdListener::bind(settings.address)?;
         listener.set_nonblocking(true)?;
@@ -85,7 +94,8 @@ impl Server {
             .clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES);
         let common = Arc::new(Common {
             policy: RwLock::new(Arc::new(policy)),
-            counters: Counters::default(),
+            counters: Arc::default(),
+            associations: AtomicU64::new(0),
             pool: SpoolPool::new(budget),
             spool_most_bytes: 1 << most.ilog2(),
         });
@@ -95,6 +105,7 @@ impl Server {
             common: Arc::clone(&common),
             registry: Arc::clone(&registry),
             sink,
+            services,
             stop: stopped,
             tasks: JoinSet::new(),
         };
@@ -150,6 +161,7 @@ struct Listening<S: InstanceSink> {
     common: Arc<Common>,
     registry: Arc<Registry>,
     sink: Arc<S>,
+    services: Arc<dyn Services>,
     stop: watch::Receiver<Option<Instant>>,
     tasks: JoinSet<()>,
 }
@@ -200,7 +212,9 @@ impl<S: InstanceSink> Listening<S> {
         // An answer is one write, and the peer waits for it: it must not wait for more to come.
         let _ = stream.set_nodelay(true);
         let (common, sink) = (Arc::clone(&self.common), Arc::clone(&self.sink));
-        let task = Task::new(common, sink, stream, address, connection, self.stop.clone());
+        let services = Arc::clone(&self.services);
+        let stop = self.stop.clone();
+        let task = Task::new(common, sink, services, stream, address, connection, stop);
         self.tasks.spawn(task.run());
     }
 }

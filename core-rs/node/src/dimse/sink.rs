@@ -5,15 +5,27 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Statuses of C-STORE responses (PS3.4 §B.2.3, PS3.7 §C).
+/// Statuses of responses that the data plane gives (PS3.4 §B.2.3, PS3.7 §C).
 pub mod status {
-    /// Stored.
+    /// Done; stored.
     pub const SUCCESS: u16 = 0x0000;
+    /// Failed: whoever serves the request gave no answer.
+    pub const PROCESSING_FAILURE: u16 = 0x0110;
+    /// Refused: the SOP class of an N-service is not the one of the presentation context.
+    pub const NO_SUCH_SOP_CLASS: u16 = 0x0118;
     /// Refused: the SOP class is not the one of the presentation context, or the context was never accepted, or is
     /// one of Verification.
     pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
     /// Refused: unrecognized operation.
     pub const UNRECOGNIZED_OPERATION: u16 = 0x0211;
+    /// Refused: the Message ID is the one of a request that runs.
+    pub const DUPLICATE_INVOCATION: u16 = 0x0210;
+    /// Refused: the command lacks its Message ID.
+    pub const MISTYPED_ARGUMENT: u16 = 0x0212;
+    /// Refused: another request runs on the association, or the data set of this one is too long.
+    pub const RESOURCE_LIMITATION: u16 = 0x0213;
+    /// More answers follow.
+    pub const PENDING: u16 = 0xFF00;
     /// Refused: out of resources.
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
     /// Error: the data set does not match the SOP class or instance of the command.
@@ -37,6 +49,8 @@ pub struct Origin {
     pub tenant: i64,
     /// The label whose view the called AE title is: what it receives gets it, what it shows has it.
     pub label: Option<String>,
+    /// Who the peer proved to be; empty for nobody.
+    pub user: String,
 }
 
 /// What is known of an instance before its data set.

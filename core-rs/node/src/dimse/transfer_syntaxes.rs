@@ -80,6 +80,9 @@ const UNCOMPRESSED: [&str; 3] = [
     IMPLICIT_VR_LITTLE_ENDIAN,
 ];
 
+/// Deflated Explicit VR Little Endian.
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+
 /// Whether data sets in this transfer syntax are accepted.
 #[must_use]
 pub fn is_accepted(uid: &str) -> bool {
@@ -100,6 +103,16 @@ pub fn choose<'a>(offered: &[&'a str]) -> Option<&'a str> {
     }
     let best = UNCOMPRESSED
         .iter()
+        .find_map(|uid| offered.iter().find(|offer| *offer == uid));
+    best.copied()
+}
+
+/// Chooses one for data sets that are read and answered, not kept: identifiers, worklist items, attribute lists.
+#[must_use]
+pub fn choose_readable<'a>(offered: &[&'a str]) -> Option<&'a str> {
+    let best = UNCOMPRESSED
+        .iter()
+        .chain(&[DEFLATED])
         .find_map(|uid| offered.iter().find(|offer| *offer == uid));
     best.copied()
 }
@@ -129,6 +142,16 @@ mod tests {
         assert_eq!(choose(&[PRIVATE, J2K]), Some(J2K));
         assert_eq!(choose(&[PRIVATE]), None);
         assert_eq!(choose(&[]), None);
+    }
+
+    #[test]
+    fn what_is_read_is_never_compressed_pixels() {
+        assert_eq!(choose_readable(&[J2K, DEFLATED]), Some(DEFLATED));
+        assert_eq!(
+            choose_readable(&[DEFLATED, IMPLICIT_VR_LITTLE_ENDIAN]),
+            Some(IMPLICIT_VR_LITTLE_ENDIAN)
+        );
+        assert_eq!(choose_readable(&[J2K, PRIVATE]), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The server over real sockets: a sink that remembers, a requestor that keeps to the rules, and peers that do not.
 
 mod hostile;
+mod negotiating;
 mod peer;
+mod requests;
 mod serving;
 
 use super::*;
@@ -10,6 +12,7 @@ use peer::Peer;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -143,12 +146,30 @@ impl Drop for MemoryStream {
     }
 }
 
-/// A server and what it stores.
+/// Keeps requests for a test to answer.
+struct TestServices {
+    requests: mpsc::Sender<ServiceRequest>,
+    claims: mpsc::Sender<IdentityClaim>,
+}
+
+impl Services for TestServices {
+    fn take(&self, request: ServiceRequest) {
+        self.requests.send(request).unwrap();
+    }
+
+    fn identify(&self, claim: IdentityClaim) {
+        self.claims.send(claim).unwrap();
+    }
+}
+
+/// A server, what it stores, and what it was asked.
 struct Bench {
     runtime: Runtime,
     server: Option<Server>,
     sink: Arc<MemorySink>,
     address: SocketAddr,
+    requests: mpsc::Receiver<ServiceRequest>,
+    claims: mpsc::Receiver<IdentityClaim>,
 }
 
 impl Bench {
@@ -168,15 +189,28 @@ impl Bench {
             spool_budget_bytes,
             stream_from_bytes,
         };
-        let server =
-            Server::start(runtime.handle(), &settings, policy, Arc::new(sink.clone())).unwrap();
+        let (requests_in, requests) = mpsc::channel();
+        let (claims_in, claims) = mpsc::channel();
+        let services = Arc::new(TestServices {
+            requests: requests_in,
+            claims: claims_in,
+        });
+        let store = Arc::new(sink.clone());
+        let server = Server::start(runtime.handle(), &settings, policy, store, services).unwrap();
         let address = server.local_addr();
         Bench {
             runtime,
             server: Some(server),
             sink: sink.0,
             address,
+            requests,
+            claims,
         }
+    }
+
+    /// The next request that was handed over.
+    fn request(&self) -> ServiceRequest {
+        self.requests.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
     fn server(&self) -> &Server {

@@ -1,6 +1,6 @@
 //! A requestor on a blocking socket, driven by the same upper layer.
 
-use super::super::policy::VERIFICATION;
+use super::super::services::VERIFICATION;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub struct Peer {
     pub stream: TcpStream,
     pub association: Association,
     pub answer: Option<AssociateAc>,
+    /// Of the last response.
+    pub data_set: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -97,6 +99,7 @@ impl Peer {
             stream: connect(address),
             association,
             answer: None,
+            data_set: Vec::new(),
             buffer: Vec::new(),
         };
         peer.send();
@@ -126,7 +129,10 @@ impl Peer {
                 let (used, received) = self.association.receive(&self.buffer);
                 let indication = match received {
                     Some(Received::Indication(indication)) => Some(indication),
-                    Some(Received::Data { .. }) => panic!("the server sends no data sets"),
+                    Some(Received::Data { bytes, .. }) => {
+                        self.data_set.extend_from_slice(bytes);
+                        None
+                    }
                     None => None,
                 };
                 self.buffer.drain(..used);
@@ -144,12 +150,24 @@ impl Peer {
         }
     }
 
-    /// The response that comes next.
+    /// The response that comes next; its data set, if it has one, comes only with what follows.
     pub fn response(&mut self) -> CommandSet {
+        self.data_set.clear();
         match self.receive() {
             Some(Indication::Command { command, .. }) => command,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Sends a request with its data set, if it has one.
+    pub fn ask(&mut self, context_id: u8, command: &CommandSet, data_set: Option<&[u8]>) {
+        self.association.send_command(context_id, command).unwrap();
+        if let Some(data_set) = data_set {
+            self.association
+                .send_data_set(context_id, data_set)
+                .unwrap();
+        }
+        self.send();
     }
 
     pub fn status(&mut self) -> u16 {

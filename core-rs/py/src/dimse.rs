@@ -1,0 +1,244 @@
+//! DIMSE requests for Python: they wait in the queue of results like any other, and what they are answered with goes back
+//! to the task of their association.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::oneshot;
+use vna_node::dimse::{
+    IdentityClaim, Origin, Over, Progress, Responder, Response, ServiceRequest, Services,
+    command_from_json, command_to_json,
+};
+
+use crate::archive::parse;
+use crate::completions::Completions;
+use crate::errors::BoundaryError;
+
+/// Adds the class to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<CoreRequest>()
+}
+
+/// Requests on their way to the loop.
+pub(crate) struct Queue {
+    pub completions: Arc<Completions>,
+    pub handle: tokio::runtime::Handle,
+}
+
+impl Services for Queue {
+    fn take(&self, request: ServiceRequest) {
+        let command = command_to_json(&request.command);
+        let responder = request.responder.clone();
+        let origin = Arc::clone(&request.origin);
+        self.hand_over(&origin, command, Answer::Response(responder), Some(request));
+    }
+
+    fn identify(&self, claim: IdentityClaim) {
+        let IdentityClaim {
+            origin,
+            identity,
+            answer,
+        } = claim;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let command = json!({
+            "Ask": "associate",
+            "UserIdentityType": identity.identity_type,
+            "User": text(&identity.primary),
+            "Passcode": text(&identity.secondary),
+        });
+        let command = command.to_string().into_bytes();
+        let answer = Answer::Identity(Mutex::new(Some(answer)));
+        self.hand_over(&origin, command, answer, None);
+    }
+}
+
+impl Queue {
+    fn hand_over(
+        &self,
+        origin: &Origin,
+        command: Vec<u8>,
+        answer: Answer,
+        request: Option<ServiceRequest>,
+    ) {
+        self.completions.hand_over_request(CoreRequest {
+            association: origin.association,
+            caller: caller_json(origin),
+            command,
+            answer,
+            request,
+            completions: Arc::clone(&self.completions),
+            handle: self.handle.clone(),
+        });
+    }
+}
+
+/// `vna.services.caller.Caller`.
+fn caller_json(origin: &Origin) -> Vec<u8> {
+    let caller = json!({
+        "way_in": "dimse",
+        "address": origin.remote_address.ip().to_string(),
+        "tenant": origin.tenant,
+        "label": origin.label,
+        "user": origin.user,
+        "calling_ae_title": origin.calling_ae_title,
+        "called_ae_title": origin.called_ae_title,
+    });
+    caller.to_string().into_bytes()
+}
+
+/// How it is answered.
+enum Answer {
+    Response(Responder),
+    Identity(Mutex<Option<oneshot::Sender<Option<String>>>>),
+}
+
+/// `vna/dimse/serving.py` writes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Decision {
+    accept: bool,
+    #[serde(default)]
+    user: String,
+}
+
+/// `vna._core.DimseRequest`: one request of a peer, and its answers.
+#[pyclass(frozen, name = "DimseRequest", module = "vna._core")]
+pub(crate) struct CoreRequest {
+    /// Number of the association.
+    #[pyo3(get)]
+    association: u64,
+    caller: Vec<u8>,
+    command: Vec<u8>,
+    answer: Answer,
+    /// None if the association itself is asked about.
+    request: Option<ServiceRequest>,
+    completions: Arc<Completions>,
+    handle: tokio::runtime::Handle,
+}
+
+#[pymethods]
+impl CoreRequest {
+    #[getter]
+    fn caller<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.caller)
+    }
+
+    #[getter]
+    fn sop_class_uid(&self) -> &str {
+        let request = self.request.as_ref();
+        request.map_or("", |request| &request.context.sop_class_uid)
+    }
+
+    #[getter]
+    fn transfer_syntax_uid(&self) -> &str {
+        let request = self.request.as_ref();
+        request.map_or("", |request| &request.context.transfer_syntax_uid)
+    }
+
+    #[getter]
+    fn command<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.command)
+    }
+
+    #[getter]
+    fn data_set<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let request = self.request.as_ref();
+        PyBytes::new(py, request.map_or(&[][..], |request| &request.data_set))
+    }
+
+    #[getter]
+    fn extended<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let request = self.request.as_ref();
+        PyBytes::new(
+            py,
+            request.map_or(&[][..], |request| &request.context.extended),
+        )
+    }
+
+    /// One more pending response; completes when the peer took it.
+    #[pyo3(signature = (command_json, data_set = None))]
+    fn respond(
+        &self,
+        command_json: PyBackedBytes,
+        data_set: Option<PyBackedBytes>,
+    ) -> PyResult<u64> {
+        Ok(self.send(&command_json, data_set, false)?)
+    }
+
+    /// The last response, or the decision about the association.
+    #[pyo3(signature = (command_json, data_set = None))]
+    fn finish(
+        &self,
+        command_json: PyBackedBytes,
+        data_set: Option<PyBackedBytes>,
+    ) -> PyResult<u64> {
+        match &self.answer {
+            Answer::Response(_) => Ok(self.send(&command_json, data_set, true)?),
+            Answer::Identity(answer) => {
+                let decision: Decision = parse(&command_json, "command_json")?;
+                let user = decision.accept.then_some(decision.user);
+                let answer = answer.lock().take();
+                let answered = answer.is_some_and(|answer| answer.send(user).is_ok());
+                let over = if answered { Ok(()) } else { Err(Over) };
+                Ok(self.complete(async move { over }))
+            }
+        }
+    }
+
+    /// Completes with `cancel` or `ended` when the request is not to be served any more.
+    fn cancelled(&self) -> PyResult<u64> {
+        let interrupted = self.responder()?.interrupted();
+        let (handle, promise) = self.completions.promise();
+        self.handle.spawn(async move {
+            let said: &[u8] = match interrupted.await {
+                Progress::Cancelled => b"cancel",
+                Progress::Running | Progress::Ended => b"ended",
+            };
+            promise.keep(Ok(said.to_vec()));
+        });
+        Ok(handle)
+    }
+}
+
+impl CoreRequest {
+    fn responder(&self) -> Result<&Responder, BoundaryError> {
+        match &self.answer {
+            Answer::Response(responder) => Ok(responder),
+            Answer::Identity(_) => Err(BoundaryError::Argument(
+                "an association that is asked about is answered with finish".into(),
+            )),
+        }
+    }
+
+    fn send(
+        &self,
+        command_json: &[u8],
+        data_set: Option<PyBackedBytes>,
+        last: bool,
+    ) -> Result<u64, BoundaryError> {
+        let response = Response {
+            command: command_from_json(command_json).map_err(BoundaryError::Argument)?,
+            data_set: data_set.map(|data_set| data_set.to_vec()),
+        };
+        let taken = self.responder()?.begin_response(response, last);
+        Ok(self.complete(taken))
+    }
+
+    /// A handle that completes with `taken`.
+    fn complete(&self, taken: impl Future<Output = Result<(), Over>> + Send + 'static) -> u64 {
+        let (handle, promise) = self.completions.promise();
+        self.handle.spawn(async move {
+            promise.keep(match taken.await {
+                Ok(()) => Ok(Vec::new()),
+                Err(Over) => Err(BoundaryError::AssociationOver),
+            });
+        });
+        handle
+    }
+}
