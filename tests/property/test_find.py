@@ -7,15 +7,15 @@ from the files that were stored.
 import asyncio
 import io
 import json
-import re
 import tempfile
-import unicodedata
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pydicom
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from oracle import is_universal, matches
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -134,69 +134,17 @@ class Oracle:
                 at = LEVELS.index(LEVEL_OF[name])
                 (own if at <= depth else lower)[name] = key
         first = inside[0]
-        if not all(matches(first, name, key, folded) for name, key in own.items()):
+        if not all(matches(element_of(first, name), key, folded) for name, key in own.items()):
             return False
         # One resource of the lowest level must match all that is asked of lower ones.
         return not lower or any(
-            all(matches(dataset, name, key, folded) for name, key in lower.items())
+            all(matches(element_of(dataset, name), key, folded) for name, key in lower.items())
             for dataset in inside
         )
 
 
-def is_universal(key):
-    return not key or any(part and not part.strip("*") for part in key.split("\\"))
-
-
-def fold(text):
-    marks = unicodedata.normalize("NFD", text.lower())
-    return "".join(c for c in marks if not unicodedata.combining(c))
-
-
-def values_of(dataset, name):
-    """Return the VR of an element and its values as text; None if it is not there."""
-    if name == PRIVATE:
-        element = dataset.get((0x0009, 0x1001))
-    else:
-        element = dataset.get(pydicom.datadict.tag_for_keyword(name))
-    if element is None:
-        return "LO", None
-    value = element.value
-    if value is None:
-        return element.VR, [""]
-    many = value if isinstance(value, pydicom.multival.MultiValue) else [value]
-    if element.VR in {"DS", "IS"}:
-        # As they were written, so that 5.0 stays what it is.
-        return element.VR, [getattr(one, "original_string", str(one)) for one in many]
-    return element.VR, [str(one) for one in many]
-
-
-def matches(dataset, name, key, folded):
-    vr, values = values_of(dataset, name)
-    if values is None:
-        return False
-    parts = [part.strip() for part in key.split("\\") if part.strip()]
-    return any(one_matches(vr, part, value, folded) for part in parts for value in values)
-
-
-def one_matches(vr, part, value, folded):
-    if vr == "UI":
-        return part == value
-    if vr == "DA":
-        if re.fullmatch(r"\d{8}", part):
-            return part == value
-        low, dash, high = part.partition("-")
-        return bool(value) and bool(dash) and (low or "0") <= value <= (high or "9")
-    if vr in {"IS", "DS"} and not set("*?") & set(part):
-        try:
-            return float(part) == float(value)
-        except ValueError:
-            return part == value
-    if folded or vr == "PN":
-        part, value = fold(part), fold(value)
-    pattern = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in part)
-    if vr == "PN" and not value:
-        return False
-    return re.fullmatch(pattern, value, re.DOTALL) is not None
+def element_of(dataset, name):
+    return dataset.get((0x0009, 0x1001) if name == PRIVATE else tag_for_keyword(name))
 
 
 def shown(value):

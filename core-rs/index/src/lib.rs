@@ -32,7 +32,7 @@ mod values;
 
 pub use error::IndexError;
 pub use identity::public_ids;
-pub use matching::{KeyMatcher, key_matches};
+pub use matching::{KeyMatcher, is_universal, key_matches};
 pub use metadata::{metadata_name, metadata_number};
 pub use moments::{MomentKeys, offset_minutes, shift_date_time, shift_moment};
 pub use query::{

@@ -496,6 +496,12 @@ impl KeyMatcher {
 /// VRs with which one element is stored. There is one; private elements may have been written as UN besides.
 const MAX_VRS: usize = 4;
 
+/// Whether a key for an element of this VR matches anything, also nothing (PS3.4 §C.2.2.2.3).
+#[must_use]
+pub fn is_universal(tag: Tag, vr: Vr, key: &str) -> bool {
+    Matcher::with_vr(tag, vr, key, Case::Standard) == Matcher::Universal
+}
+
 /// Whether `value`, stored for `tag`, matches a key as C-FIND writes it; the VR is the dictionary's. For one comparison;
 /// for many see [`KeyMatcher`].
 #[must_use]

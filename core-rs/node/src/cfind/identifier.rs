@@ -5,6 +5,8 @@ use vna_dicom::{
     dictionary_vr, keyword, tags as t,
 };
 
+use vna_index::is_universal;
+
 use super::keys::element_text;
 use super::problem::IdentifierProblem;
 
@@ -65,7 +67,7 @@ impl RequestedKey {
     /// Whether it restricts what matches.
     pub fn is_matching(&self) -> bool {
         match &self.asks {
-            Asks::Value(value) => !value.is_empty(),
+            Asks::Value(value) => !is_universal(self.tag, self.vr, value),
             Asks::Item(keys) => keys.iter().any(RequestedKey::is_matching),
             Asks::Bulk => false,
         }
