@@ -70,6 +70,24 @@ class OutOfRange(BadRequest):
     orthanc_status = "Parameter out of range"
 
 
+class AttributeMissing(BadRequest):
+    """A data set lacks an attribute that its service requires (PS3.7 C.5.11); `tag` says which."""
+
+    code = "attribute.missing"
+    dimse_status = 0x0120
+
+    def __init__(self, message: str = "", tag: str = ""):
+        super().__init__(message)
+        self.tag = tag
+
+
+class AttributeValueMissing(AttributeMissing):
+    """An attribute that needs a value has none (PS3.7 C.5.12)."""
+
+    code = "attribute.no_value"
+    dimse_status = 0x0121
+
+
 class UnknownTag(BadRequest):
     """No data element has this name or number."""
 
@@ -170,6 +188,13 @@ class Conflict(VnaError):
     grpc_code = "ABORTED"
     orthanc_error = 43
     orthanc_status = "Conflict with the current state of the resource"
+
+
+class DuplicateInstance(Conflict):
+    """There is a SOP Instance of this UID already (PS3.7 C.5.4)."""
+
+    code = "conflict.duplicate_instance"
+    dimse_status = 0x0111
 
 
 class PreconditionFailed(VnaError):

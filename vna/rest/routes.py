@@ -11,6 +11,7 @@ from vna.rest import (
     openapi_route,
     server_routes,
     uploading,
+    workflow_routes,
 )
 from vna.rest.describe import (
     CONDITIONAL,
@@ -64,7 +65,7 @@ ONE |= {"patient": "Patient", "study": "Study"}
 
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP, *job_routes()]
+    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP, *job_routes(), *workflow_routes.ROUTES]
     for level in ABOVE:
         entries += level_routes(level)
     return entries

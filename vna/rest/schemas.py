@@ -23,6 +23,8 @@ FLAG: Schema = {"type": "boolean"}
 # Sizes are text: programs that read every number as a double would lose the last digits.
 SIZE: Schema = {"type": "string", "pattern": "^[0-9]+$"}
 BY_NAME: Schema = {"type": "object", "additionalProperties": TEXT}
+BY_KEYWORD: Schema = {"type": "object", "description": "Tags by keyword or number, with values"}
+WORKLIST_STATUS: Schema = {"enum": ["SCHEDULED", "IN PROGRESS", "COMPLETED", "DISCONTINUED"]}
 
 
 def reference(name: str) -> Schema:
@@ -282,6 +284,36 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "JobList": {"anyOf": [array(TEXT), array(reference("Job"))]},
+    "WorklistItem": record({"Tags": BY_KEYWORD}),
+    "WorklistChange": record({}, {"Tags": BY_KEYWORD, "Status": WORKLIST_STATUS}),
+    "WorklistCreated": record({"ID": TEXT, "Path": TEXT}),
+    "WorklistEntry": record(
+        {
+            "ID": TEXT,
+            "Status": WORKLIST_STATUS,
+            "Tags": {"anyOf": [reference("SimplifiedTags"), reference("Tags")]},
+        },
+        {"File": {"type": "string", "description": "The worklist file that it came from"}},
+    ),
+    "Worklist": array(reference("WorklistEntry")),
+    "ProcedureStep": record(
+        {
+            **dict.fromkeys(("CreationTime", "LastUpdate"), STAMP),
+            **dict.fromkeys(("AET", "SOPInstanceUID"), TEXT),
+            "Status": {"enum": ["IN PROGRESS", "COMPLETED", "DISCONTINUED"]},
+            "Tags": reference("SimplifiedTags"),
+        }
+    ),
+    "ProcedureSteps": array(reference("ProcedureStep")),
+    "Referenced": record(dict.fromkeys(("SOPClassUID", "SOPInstanceUID"), TEXT)),
+    "CommitmentReport": record(
+        {
+            "Failures": array(reference("Referenced")),
+            "RemoteAET": TEXT,
+            "Status": {"enum": ["Pending", "Success", "Failure"]},
+            "Success": array(reference("Referenced")),
+        }
+    ),
     "Live": record({"live": FLAG}),
     "Ready": record({"ready": FLAG}),
     "NotReady": {"anyOf": [reference("Ready"), reference("Error")]},

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vna.control import Control, control_file
 from vna.jobs import Jobs
 from vna.services.archive import Archive
 from vna.services.modalities import Modalities
+
+if TYPE_CHECKING:
+    from vna.services.worklist import Worklist
 
 
 class Node:
@@ -30,6 +34,7 @@ class Node:
         self.archive = archive
         self.publisher: Callable[[], None] | None = None
         self._control: Control | None = None
+        self._worklist: Worklist | None = None
         settings = archive.settings
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
@@ -48,6 +53,15 @@ class Node:
         if self._control is None:
             raise RuntimeError("the node has not been started")
         return self._control
+
+    @property
+    def worklist(self) -> Worklist:
+        """Scheduled procedure steps; imported when somebody asks for one."""
+        if self._worklist is None:
+            from vna.services.worklist import Worklist
+
+            self._worklist = Worklist(self.archive, self.control)
+        return self._worklist
 
     async def start(self) -> None:
         """Open the control database and begin what runs in the background.
