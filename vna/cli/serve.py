@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from vna import log
+from vna.dimse.services import register_services
 from vna.dimse.serving import Serving
 from vna.errors import SettingsError, StorageFailed
 from vna.rest import server as http_server
@@ -52,6 +53,7 @@ async def run(settings: Settings) -> int:
         signals.archive_is_open = True
         archive.attach()
         node = Node(archive)
+        register_services()
         application = Application(node)
         http: http_server.HttpServer | None = None
         serving: asyncio.Task[None] | None = None

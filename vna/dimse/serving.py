@@ -8,9 +8,10 @@ its answers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -109,6 +110,15 @@ class Request:
         last response with status FE00. ``ended`` if nobody waits for an answer.
         """
         return cast(bytes, await self._archive.result(self._core.cancelled())).decode()
+
+    @contextlib.contextmanager
+    def until_cancelled(self) -> Iterator[asyncio.Future[str]]:
+        """Give a future of `cancelled` to look at, or wait for, beside other work."""
+        cancelled = asyncio.ensure_future(self.cancelled())
+        try:
+            yield cancelled
+        finally:
+            cancelled.cancel()
 
 
 Handler = Callable[[Node, Request], Awaitable[None]]
