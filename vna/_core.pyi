@@ -37,8 +37,10 @@ __all__ = [
     "scan_file",
     "scan_headers",
     "set_private_dictionary",
+    "storage_sop_classes",
     "tag_for_keyword",
     "tags_json",
+    "transfer_syntaxes",
     "undelete",
     "vr_for_tag",
     "write_data_set",
@@ -378,7 +380,11 @@ def set_private_dictionary(elements: Sequence[tuple[int, str, str, str]], /) -> 
     contradict each other or the standard.
     """
 
+def storage_sop_classes() -> list[str]: ...
 def tag_for_keyword(keyword: str, /) -> int | None: ...
+def transfer_syntaxes() -> list[str]:
+    """Return those of the standard that data sets are sent in."""
+
 def vr_for_tag(tag: int, /) -> str:
     """Return the VR of a standard element, of several the one most used; UN if it is not known."""
 

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 use vna_node::dimse::{
-    IdentityClaim, Origin, Over, Progress, Responder, Response, ServiceRequest, Services,
-    command_from_json, command_to_json,
+    IdentityClaim, Origin, Over, Progress, Responder, Response, STORAGE_SOP_CLASSES,
+    ServiceRequest, Services, TRANSFER_SYNTAXES, command_from_json, command_to_json,
 };
 
 use crate::archive::parse;
@@ -22,7 +22,21 @@ use crate::errors::BoundaryError;
 
 /// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<CoreRequest>()
+    m.add_class::<CoreRequest>()?;
+    m.add_function(wrap_pyfunction!(storage_sop_classes, m)?)?;
+    m.add_function(wrap_pyfunction!(transfer_syntaxes, m)?)
+}
+
+/// The storage SOP classes of the standard.
+#[pyfunction]
+fn storage_sop_classes() -> Vec<&'static str> {
+    STORAGE_SOP_CLASSES.iter().map(|(uid, _)| *uid).collect()
+}
+
+/// The transfer syntaxes of the standard that data sets are sent in.
+#[pyfunction]
+fn transfer_syntaxes() -> Vec<&'static str> {
+    TRANSFER_SYNTAXES.to_vec()
 }
 
 /// Requests on their way to the loop.
