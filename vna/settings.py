@@ -87,6 +87,13 @@ class Http(Section, frozen=True, kw_only=True):
         Literal["core", "uvicorn"],
         Meta(description="HTTP server inside the process; uvicorn needs vna[uvicorn]"),
     ] = "core"
+    authentication: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether requests must say whose they are; auto: as soon as there is a "
+            "user (vna user add)"
+        ),
+    ] = "auto"
     allow_remote_unauthenticated: Annotated[
         bool, Meta(description="Listen beyond loopback although nobody is asked who he is")
     ] = False
@@ -644,10 +651,11 @@ def is_loopback(host: str) -> bool:
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     http, dicom = settings.http, settings.dicom
-    if not is_loopback(http.host) and not http.allow_remote_unauthenticated:
+    is_off = http.authentication == "off"
+    if is_off and not is_loopback(http.host) and not http.allow_remote_unauthenticated:
         yield (
-            f"http.host: {http.host} can be reached from other machines and no authentication is "
-            "configured; listen on 127.0.0.1 behind a proxy that authenticates, or set "
+            f"http.authentication: it is off, and http.host {http.host} can be reached from other "
+            "machines; listen on 127.0.0.1 behind a proxy that authenticates, or set "
             "http.allow_remote_unauthenticated = true"
         )
     for network in dicom.calling_hosts:

@@ -64,6 +64,7 @@ class FakeArchive:
         self.asked = []
         self.is_ready = True
         self.opened = []
+        self.remembered = []
 
     async def store(self, data, caller):
         public_id = hashlib.sha1(data).hexdigest()
@@ -121,6 +122,12 @@ class FakeArchive:
 
     def statistics(self, caller):
         raise RuntimeError("a defect, not a refusal")
+
+    def authenticate_http(self, required):
+        self.asks_who = required
+
+    def remember_http(self, authorization, tenant, time_s):
+        self.remembered.append((authorization, tenant))
 
     def metrics(self):
         return b"vna_instances 0\n"

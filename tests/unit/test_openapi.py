@@ -95,9 +95,9 @@ def test_operations_have_names_of_their_own_for_generated_clients(described):
 
 def test_errors_follow_from_what_an_operation_takes():
     entry = Entry("GET", "/x/{id}", None, "X", refusals=(418,))
-    assert openapi.refusals(entry, entry.path) == {403, 404, 418, 500, 503}
+    assert openapi.refusals(entry, entry.path) == {401, 403, 404, 418, 500, 503}
     plain = Entry("GET", "/x", None, "X")
-    assert openapi.refusals(plain, plain.path) == {403, 500, 503}
+    assert openapi.refusals(plain, plain.path) == {401, 403, 500, 503}
 
 
 async def test_the_document_is_served_with_an_etag_that_spares_the_next_transfer(client, described):

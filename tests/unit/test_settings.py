@@ -99,9 +99,10 @@ def test_lists_come_from_text_separated_by_commas():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "archive.example.org"])
-def test_http_beyond_loopback_refuses_to_start_without_authentication(host):
-    assert "no authentication is configured" in problems(flags={"http.host": host})
-    allowed = {"http.host": host, "http.allow_remote_unauthenticated": "true"}
+def test_http_beyond_loopback_must_ask_who_is_there(host):
+    off = {"http.host": host, "http.authentication": "off"}
+    assert "it is off" in problems(flags=off)
+    allowed = {**off, "http.allow_remote_unauthenticated": "true"}
     assert load(environment={}, flags=allowed).http.host == host
 
 

@@ -16,6 +16,7 @@ import typer.main
 from vna.cli import flags
 from vna.cli.command import Json, Url, plain, print_json, with_settings
 from vna.cli.exits import INTERRUPTED, MEANINGS, READER_GONE, USAGE
+from vna.cli.groups import jobs, user
 from vna.settings import Settings
 
 # The root of what typer raises on wrong usage; versions differ in where they keep its name.
@@ -253,6 +254,10 @@ def compact(
     from vna.cli.upkeep import compact as run
 
     return run(settings, below, url, as_json)
+
+
+app.add_typer(user, name="user")
+app.add_typer(jobs, name="jobs")
 
 
 @app.command()

@@ -46,8 +46,7 @@ def common() -> str:
 def commands() -> Iterator[str]:
     """Yield the part of each command."""
     known = {flag.option for flag in COMMON}
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in flat(typer.main.get_command(app)):
         own = [each for each in command.params if not known & set(each.opts)]
         arguments = [each for each in own if not is_option(each)]
         options = [each for each in own if is_option(each)]
@@ -59,6 +58,15 @@ def commands() -> Iterator[str]:
         if rows:
             lines += ["", *head(), *rows]
         yield "\n".join(lines)
+
+
+def flat(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield commands by name; those of a group with the group's before it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from flat(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def is_option(parameter: Any) -> bool:

@@ -7,7 +7,16 @@ import json
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from vna.errors import BadRequest, Busy, NotFound, SettingsError, Unreachable, VnaError
+from vna.errors import (
+    BadRequest,
+    Busy,
+    NotAllowed,
+    NotFound,
+    SettingsError,
+    Unauthenticated,
+    Unreachable,
+    VnaError,
+)
 from vna.services import running
 from vna.settings import Settings
 
@@ -15,20 +24,32 @@ from vna.settings import Settings
 ANSWER_S = 5.0
 PIECE_S = 120.0
 PIECE_BYTES = 1 << 20
+KINDS: dict[int, type[VnaError]] = {
+    400: BadRequest,
+    401: Unauthenticated,
+    403: NotAllowed,
+    404: NotFound,
+    503: Busy,
+}
 
 
 class Remote:
-    """An archive behind a URL. A request is a connection: commands make few."""
+    """An archive behind a URL. A request is a connection: commands make few.
 
-    def __init__(self, url: str):
+    `authorization` is shown to it, else the user in the address or in `VNA_CREDENTIALS`.
+    """
+
+    def __init__(self, url: str, authorization: str | None = None):
         try:
             parts = urlsplit(url)
             self._address = (parts.hostname or "", parts.port)
         except ValueError:
-            raise SettingsError(f"--url: {url!r} is no address") from None
+            raise SettingsError(f"--url: {shown(url)} is no address") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingsError(f"--url: {url!r} is no http:// or https:// address")
-        self.url = url
+            raise SettingsError(f"--url: {shown(url)} is no http:// or https:// address")
+        given = running.given_authorization(parts.username, parts.password)
+        self.authorization = authorization or given
+        self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._is_secure = parts.scheme == "https"
         self._base = parts.path.rstrip("/")
 
@@ -68,6 +89,8 @@ class Remote:
         kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
         connection = kind(*self._address, timeout=timeout_s)
         headers = {} if body is None else {"Content-Type": "application/json"}
+        if self.authorization is not None:
+            headers["Authorization"] = self.authorization
         content = None if body is None else json.dumps(body)
         try:
             connection.request(method, self._base + path, content, headers)
@@ -85,6 +108,11 @@ class Remote:
         return Unreachable(f"{self.url} does not answer as an archive: {error or repr(error)}")
 
 
+def shown(url: str) -> str:
+    """Return an address as it may be told: without a password."""
+    return repr(url.rpartition("@")[2])
+
+
 def as_error(status: int, content: bytes) -> VnaError:
     """Return the error that an answer describes."""
     try:
@@ -92,8 +120,7 @@ def as_error(status: int, content: bytes) -> VnaError:
         reason = str(described.get("Details") or described.get("Message"))
     except (ValueError, AttributeError):
         reason = content[:200].decode("utf-8", "replace")
-    kind: type[VnaError] = {400: BadRequest, 404: NotFound, 503: Busy}.get(status, VnaError)
-    return kind(f"HTTP {status}: {reason}")
+    return KINDS.get(status, VnaError)(f"HTTP {status}: {reason}")
 
 
 def server_of(settings: Settings, url: str | None) -> Remote | None:
@@ -103,7 +130,7 @@ def server_of(settings: Settings, url: str | None) -> Remote | None:
     announced = running.find(settings)
     if announced is None:
         return None
-    remote = Remote(announced)
+    remote = Remote(announced, running.local_authorization(settings))
     try:
         remote.ask("GET", "/system", timeout_s=ANSWER_S)
     except VnaError:

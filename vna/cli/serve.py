@@ -18,7 +18,7 @@ from vna.dimse.serving import Serving
 from vna.errors import SettingsError, StorageFailed
 from vna.rest import server as http_server
 from vna.rest.app import Application
-from vna.services import running
+from vna.services import running, users
 from vna.services.archive import Archive
 from vna.services.node import Node
 from vna.settings import Settings
@@ -42,6 +42,7 @@ async def run(settings: Settings) -> int:
     signals = Signals()
     # A wrong setting and a taken port are known at once, recovery may take seconds.
     http_server.require(settings.http.server)
+    users.require_users_beyond_loopback(settings)
     listener = http_server.bind(settings.http)
     host, port = listener.getsockname()[:2]
     with contextlib.closing(listener):

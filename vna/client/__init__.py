@@ -114,9 +114,10 @@ def _server(settings: Settings) -> Remote | None:
     if url is None:
         return None
     try:
-        asked = Remote(url, timeout_s=ANSWER_S)
+        local = running.local_authorization(settings)
+        asked = Remote(url, timeout_s=ANSWER_S, authorization=local)
         asked.statistics()
         asked.close()
     except (Unreachable, VnaError):
         return None  # left behind by a server that was killed; the lock tells if one lives
-    return Remote(url)
+    return Remote(url, authorization=local)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import json
 import threading
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from vna import errors
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed, SettingsError, Unreachable, VnaError
+from vna.services import running
 
 TIMEOUT_S = 120.0
 
@@ -21,11 +21,12 @@ TIMEOUT_S = 120.0
 class Remote:
     """An archive over HTTP, on one kept connection for each thread that asks.
 
-    A name and password in the address (``http://ann:secret@host``) are sent as Basic
-    authentication.
+    A name and password in the address (``http://ann:secret@host``), or in the environment as
+    ``VNA_CREDENTIALS=ann:secret``, are sent as Basic authentication; `authorization` instead of
+    them, if there is one.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S):
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, authorization: str | None = None):
         try:
             parts = urlsplit(url)
             self._address = (parts.hostname or "", parts.port)
@@ -38,10 +39,9 @@ class Remote:
         self._base = parts.path.rstrip("/")
         self._timeout_s = timeout_s
         self._headers: dict[str, str] = {}
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            token = base64.b64encode(pair.encode()).decode("ascii")
-            self._headers["Authorization"] = f"Basic {token}"
+        shown = authorization or running.given_authorization(parts.username, parts.password)
+        if shown is not None:
+            self._headers["Authorization"] = shown
         self._own = threading.local()
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()

@@ -100,7 +100,9 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the file, making it if it is missing, and bring its schema up to date."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        # Hashes of passwords are in it: nobody's but the owner's.
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )

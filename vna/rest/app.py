@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from vna.errors import Busy, NotAllowed, NotFound, VnaError
+from vna.rest import access
 from vna.rest.errors import error_response
 from vna.rest.requests import BodyBudget, Call, Handler
 from vna.rest.router import Router
@@ -48,6 +49,7 @@ class Application:
         wide = not is_loopback(http.host) or "*" in http.allowed_hosts
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
         self.operations = operations()
+        node.users.on_change(archive.authenticate_http)
         self.router: Router[dict[str, Handler]] = Router()
         for path, handlers in self.operations.items():
             self.router.add(path, handlers)
@@ -85,6 +87,7 @@ class Application:
             scope = spoof_method(scope)
             if scope["method"] not in SAFE_METHODS:
                 refuse_other_sites(scope)
+            await self._identify(scope)
             await self._route(scope, receive, secure)
         except VnaError as error:
             if error.http_status >= 500:
@@ -108,6 +111,20 @@ class Application:
                 raise
             unforeseen = VnaError("see the server's log")
             await error_response(unforeseen, scope["method"], scope["path"])(scope, receive, secure)
+
+    async def _identify(self, scope: Scope) -> None:
+        """Note whose request this is, before anything of its body is read.
+
+        Raises Unauthenticated if somebody must say who he is and did not, NotAllowed if he may not.
+        """
+        users, path = self.node.users, scope["path"]
+        if not users.are_required or path in access.OPEN:
+            return
+        address = scope["client"][0] if scope["client"] else ""
+        authorization = header(scope, b"authorization")
+        user = await access.identify(users, self.node.archive, authorization, address)
+        access.require_right(user, scope["method"], path)
+        scope["user"] = user
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the operation answer that the request names; HEAD is GET without its body."""

@@ -9,6 +9,11 @@ from starlette.responses import Response
 
 from vna.errors import VnaError
 
+MORE_HEADERS = {
+    401: {"WWW-Authenticate": 'Basic realm="VNA", charset="UTF-8"'},
+    503: {"Retry-After": "1"},
+}
+
 
 def error_response(error: VnaError, method: str, uri: str) -> Response:
     """Return the answer for `error`: its status, and a JSON object that says why.
@@ -29,7 +34,7 @@ def error_response(error: VnaError, method: str, uri: str) -> Response:
     }
     if error.payload is not None:
         body["ErrorPayload"] = error.payload
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = MORE_HEADERS.get(status)
     return Response(
         msgspec.json.encode(body), status, headers=headers, media_type="application/json"
     )

@@ -34,9 +34,9 @@ KINDS: dict[str, Schema] = {
     "text": {"type": "string"},
     "list": {"type": "string"},
 }
-# A page of another site, or a name that is not ours: see app.refuse_other_hosts. Then what is
-# wrong with us, and what the end of the process does to a request.
-EVERYWHERE = (403, 500, 503)
+# Nobody who may; a page of another site, or a name that is not ours: see app.refuse_other_hosts.
+# Then what is wrong with us, and what the end of the process does to a request.
+EVERYWHERE = (401, 403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
     "key": "Name of a file that a job left, such as `archive`",
@@ -55,7 +55,13 @@ def document(entries: Iterable[Entry]) -> bytes:
         "openapi": "3.1.0",
         "info": {"title": "VNA", "version": version(), "description": ABOUT},
         "paths": paths,
-        "components": {"schemas": SCHEMAS, "responses": {"Error": error_answer()}},
+        # Nobody is asked who he is before there are users.
+        "security": [{}, {"basic": []}],
+        "components": {
+            "schemas": SCHEMAS,
+            "responses": {"Error": error_answer()},
+            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+        },
     }
     return msgspec.json.encode(whole)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from vna.services.node import Node
+    from vna.services.users import User
 
 # Output of one inflate step: bounds what a small input can make of itself before it is counted.
 INFLATE_STEP_BYTES = 1 << 20
@@ -101,7 +102,11 @@ class Call:
     def caller(self) -> Caller:
         """Who asks."""
         client = self.request.client
-        return Caller(way_in="rest", address=client.host if client else "")
+        address = client.host if client else ""
+        user: User | None = self.request.scope.get("user")
+        if user is None:
+            return Caller(way_in="rest", address=address)
+        return Caller(way_in="rest", address=address, tenant=user.tenant, user=user.name)
 
     def path(self, name: str) -> str:
         """Return a parameter of the path."""

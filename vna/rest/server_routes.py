@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from vna.rest.answers import json_response
 from vna.rest.requests import Call
+from vna.settings import is_loopback
 from vna.version import version
 
 # The interface that clients written for Orthanc may expect of us; they decide by these two.
@@ -45,7 +46,7 @@ async def system(call: Call) -> Response:
         "HasLabels": False,
         "HttpPort": settings.http.port,
         "IngestTranscoding": "",
-        "IsHttpServerSecure": not settings.http.allow_remote_unauthenticated,
+        "IsHttpServerSecure": call.node.users.are_required or is_loopback(settings.http.host),
         "MainDicomTags": MAIN_DICOM_TAGS,
         "MaximumPatientCount": 0,
         "MaximumStorageMode": "Reject",

@@ -164,6 +164,14 @@ class Archive:
         self._take_exchange = take
         await self.result(self.core.serve_http(fd, json.dumps(listener).encode()))
 
+    def authenticate_http(self, required: bool) -> None:
+        """Set whether requests over HTTP must say whose they are; forgets who was remembered."""
+        self.core.authenticate_http(required)
+
+    def remember_http(self, authorization: str, tenant: int, time_s: float) -> None:
+        """Let the core answer plain requests with this Authorization header for a time."""
+        self.core.remember_http(authorization.encode("latin-1"), tenant, time_s)
+
     def stop_http(self) -> None:
         """Accept no more connections and requests; what runs is answered."""
         self.core.stop_http()

@@ -10,6 +10,7 @@ from vna.control import Control, control_file
 from vna.jobs import Jobs
 from vna.services.archive import Archive
 from vna.services.modalities import Modalities
+from vna.services.users import Users
 
 if TYPE_CHECKING:
     from vna.services.worklist import Worklist
@@ -26,6 +27,8 @@ class Node:
         Long actions. Their types are registered before `start`.
     modalities : Modalities
         The remote DICOM nodes that it knows.
+    users : Users
+        Who may use the archive.
     publisher : callable, optional
         What `publish_policy` calls; set by the DICOM way in.
     """
@@ -37,6 +40,7 @@ class Node:
         self._worklist: Worklist | None = None
         settings = archive.settings
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
+        self.users = Users(settings)
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
 
     def publish_policy(self) -> None:
@@ -73,11 +77,13 @@ class Node:
         """
         self._control = Control(control_file(self.archive.settings.storage.root))
         await self.modalities.start(self._control)
+        await self.users.start(self._control)
         await self.jobs.start(self._control)
 
     async def stop(self) -> None:
         """End what runs in the background and close the control database."""
         await self.jobs.stop()
+        await self.users.stop()
         if self._control is not None:
             self._control.close()
             self._control = None

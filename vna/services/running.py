@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
+from vna.control import control_file
 from vna.errors import NotFound
 from vna.settings import Settings
 
 FILE = "server.json"
+# The scheme of Authorization with which the owner of the folder shows what is in it.
+LOCAL_SCHEME = "VNA-Local"
+# Name and password for servers that ask, with a colon between them.
+CREDENTIALS = "VNA_CREDENTIALS"
 
 
 def announce(settings: Settings, http_url: str, dicom: tuple[str, int] | None) -> Path:
@@ -30,6 +37,39 @@ def find(settings: Settings) -> str | None:
         content = json.loads((Path(settings.storage.root) / FILE).read_text(encoding="utf-8"))
         return str(content["http"])
     return None
+
+
+def secret_file(root: str) -> Path:
+    """Return where a server leaves what its owner's commands show it."""
+    return control_file(root).with_name("local.secret")
+
+
+def write_secret(root: str, secret: str) -> None:
+    """Write the secret where the owner of the folder alone can read it."""
+    path = secret_file(root)
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret)
+
+
+def local_authorization(settings: Settings) -> str | None:
+    """Return the Authorization header for the server of this folder; None if it left no secret."""
+    with contextlib.suppress(OSError):
+        return f"{LOCAL_SCHEME} {secret_file(settings.storage.root).read_text(encoding='ascii')}"
+    return None
+
+
+def basic_authorization(name: str, password: str) -> str:
+    """Return the Authorization header for a user (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode('ascii')}"
+
+
+def given_authorization(url_user: str | None, url_password: str | None) -> str | None:
+    """Return the Authorization header for a user of the address, else of `VNA_CREDENTIALS`."""
+    if url_user is not None:
+        return basic_authorization(unquote(url_user), unquote(url_password or ""))
+    name, colon, password = os.environ.get(CREDENTIALS, "").partition(":")
+    return basic_authorization(name, password) if colon else None
 
 
 def require_archive(settings: Settings) -> None:

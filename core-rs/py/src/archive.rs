@@ -13,7 +13,7 @@ use vna_dicom::{Level, PublicId};
 use vna_index::{ChangeType, ChangesRequest, Outcome as Became};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
-use vna_node::http::HttpServer;
+use vna_node::http::{Credentials, HttpServer};
 use vna_node::{Answer, Archive, ArchiveError, RepairOptions, Settings, now_us};
 
 use crate::completions::{Completions, Outcome};
@@ -47,6 +47,8 @@ pub(crate) struct CoreArchive {
     pub(crate) handle: tokio::runtime::Handle,
     server: Mutex<Option<Server>>,
     pub(crate) http: Mutex<Option<HttpServer>>,
+    /// Clients of HTTP whom Python has known.
+    pub(crate) credentials: Arc<Credentials>,
     /// Places for searches.
     pub(crate) searches: Arc<Semaphore>,
 }
@@ -73,6 +75,7 @@ impl CoreArchive {
             handle,
             server: Mutex::new(None),
             http: Mutex::new(None),
+            credentials: Arc::default(),
             searches: Arc::new(Semaphore::new(crate::find::MAX_SEARCHES)),
         })
     }

@@ -51,6 +51,10 @@ impl CoreArchive {
             head_timeout: Duration::try_from_secs_f64(listener.head_timeout_s)
                 .map_err(|error| BoundaryError::Argument(format!("head_timeout_s: {error}")))?,
         };
+        let policy = HotPolicy {
+            credentials: Arc::clone(&self.credentials),
+            ..listener.policy
+        };
         let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
         // SAFETY: the caller gives the descriptor away (`socket.detach`): nobody else closes it.
@@ -66,13 +70,26 @@ impl CoreArchive {
                 socket,
                 &settings,
                 archive,
-                listener.policy,
+                policy,
                 application,
                 ended,
             )
         });
         *self.http.lock() = Some(started?);
         Ok(handle)
+    }
+
+    /// Sets whether requests must say whose they are; forgets those whom `remember_http` told.
+    fn authenticate_http(&self, required: bool) {
+        self.credentials.require(required);
+    }
+
+    /// Lets plain requests with this Authorization header be answered for a tenant, for `time_s` seconds.
+    fn remember_http(&self, authorization: &[u8], tenant: i64, time_s: f64) -> PyResult<()> {
+        let time = Duration::try_from_secs_f64(time_s)
+            .map_err(|error| BoundaryError::Argument(format!("time_s: {error}")))?;
+        self.credentials.remember(authorization, tenant, time);
+        Ok(())
     }
 
     /// Accepts no more connections and requests.

@@ -39,7 +39,7 @@ class RemoteSink:
     at_once = AT_ONCE
 
     def __init__(self, server: Remote):
-        self._sender = Sender(server.url)
+        self._sender = Sender(server.url, server.authorization)
         self._threads = ThreadPoolExecutor(AT_ONCE)
 
     async def store(self, batch: list[Source]) -> list[Answer]:
@@ -78,7 +78,8 @@ class RemoteSink:
 class Sender:
     """HTTP uploads, one kept connection for each thread."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, authorization: str | None = None):
+        self._authorization = authorization
         self._parts = urlsplit(url)
         self._own = threading.local()
 
@@ -136,6 +137,8 @@ class Sender:
             length = len(body) if isinstance(body, bytes) else body.size
             content = body if isinstance(body, bytes) else body.pieces()
             headers = {"Content-Type": media_type, "Content-Length": str(length)}
+            if self._authorization is not None:
+                headers["Authorization"] = self._authorization
             # A server that refuses a body by its head answers and reads no further: the answer
             # tells more than the pipe that broke.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
-    HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HOST, HeaderMap,
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -21,6 +21,7 @@ use vna_index::{Located, Shape};
 use vna_store::BlobReader;
 
 use super::body::{Buffers, Content, StoredContent};
+use super::credentials::Credentials;
 use super::exchange::response;
 use crate::archive::Archive;
 use crate::arrival::default_tenant;
@@ -45,6 +46,9 @@ pub struct HotPolicy {
     /// Whose archive it is that requests ask.
     #[serde(default = "default_tenant")]
     pub tenant: i64,
+    /// Who need not be asked for, because he was known a moment ago.
+    #[serde(skip)]
+    pub credentials: Arc<Credentials>,
 }
 
 /// Answers plain requests.
@@ -81,27 +85,25 @@ impl Hot {
         if !self.is_known(head.headers.get(HOST)) {
             return None;
         }
+        let tenant = self
+            .policy
+            .credentials
+            .tenant(head.headers.get(AUTHORIZATION), self.policy.tenant)?;
         match asked {
-            Asked::Resource(level, id) => self.resource(level, id),
-            Asked::Tags(id, form) => self.tags(id, form).await,
-            Asked::File(id) => self.file(id, &head.headers),
+            Asked::Resource(level, id) => self.resource(tenant, level, id),
+            Asked::Tags(id, form) => self.tags(tenant, id, form).await,
+            Asked::File(id) => self.file(tenant, id, &head.headers),
         }
     }
 
-    fn resource(&self, level: Level, id: PublicId) -> Option<Response<Content>> {
+    fn resource(&self, tenant: i64, level: Level, id: PublicId) -> Option<Response<Content>> {
         let index = self.archive.index();
-        let found = index.resource_json(
-            self.policy.tenant,
-            level,
-            &id,
-            &Shape::whole(),
-            crate::view(),
-        );
+        let found = index.resource_json(tenant, level, &id, &Shape::whole(), crate::view());
         Some(json(found.ok()??))
     }
 
-    async fn tags(&self, id: PublicId, form: TagsForm) -> Option<Response<Content>> {
-        let (located, reader) = self.open(&id)?;
+    async fn tags(&self, tenant: i64, id: PublicId, form: TagsForm) -> Option<Response<Content>> {
+        let (located, reader) = self.open(tenant, &id)?;
         let options = TagsOptions {
             form,
             ..TagsOptions::default()
@@ -119,14 +121,14 @@ impl Hot {
         Some(json(tokio::task::spawn_blocking(read).await.ok()?.ok()?))
     }
 
-    fn file(&self, id: PublicId, headers: &HeaderMap) -> Option<Response<Content>> {
+    fn file(&self, tenant: i64, id: PublicId, headers: &HeaderMap) -> Option<Response<Content>> {
         let accepted = headers.get(ACCEPT).map(HeaderValue::as_bytes);
         if !matches!(accepted, None | Some(b"*/*" | b"application/dicom"))
             || CONDITIONS.iter().any(|name| headers.contains_key(name))
         {
             return None;
         }
-        let (located, reader) = self.open(&id)?;
+        let (located, reader) = self.open(tenant, &id)?;
         let etag: String = located
             .blob
             .digest
@@ -142,8 +144,8 @@ impl Hot {
         Some(answer(headers, Content::Stored(stored)))
     }
 
-    fn open(&self, id: &PublicId) -> Option<(Located, BlobReader)> {
-        self.archive.open_file(self.policy.tenant, id).ok()?
+    fn open(&self, tenant: i64, id: &PublicId) -> Option<(Located, BlobReader)> {
+        self.archive.open_file(tenant, id).ok()?
     }
 
     /// Whether the request calls us by a name of ours: one that was rebound to loopback is not.

@@ -1,0 +1,133 @@
+//! Who may ask without the application: those whom it knew a moment ago.
+//!
+//! Held is a keyed hash of what stood in the Authorization header, never the header. The key is random and of this
+//! process, so neither does a look into memory tell a password, nor the time that a look-up takes.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+use parking_lot::RwLock;
+
+/// Clients that are remembered at a time. One that is not costs the way through the application.
+const MOST_KNOWN: usize = 4096;
+
+/// What the application remembered of clients. Until it says otherwise, everybody must be known.
+#[derive(Debug)]
+pub struct Credentials {
+    keys: (RandomState, RandomState),
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    required: bool,
+    known: HashMap<u128, Known>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    tenant: i64,
+    until: Instant,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            keys: (RandomState::new(), RandomState::new()),
+            state: RwLock::new(State {
+                required: true,
+                known: HashMap::new(),
+            }),
+        }
+    }
+}
+
+impl Credentials {
+    /// Sets whether clients must be known, and forgets all that were.
+    pub fn require(&self, required: bool) {
+        let mut state = self.state.write();
+        state.required = required;
+        state.known.clear();
+    }
+
+    /// Lets who sends this Authorization header read what a tenant has, for a time.
+    pub fn remember(&self, authorization: &[u8], tenant: i64, time: Duration) {
+        let now = Instant::now();
+        let Some(until) = now.checked_add(time) else {
+            return;
+        };
+        let mut state = self.state.write();
+        if state.known.len() >= MOST_KNOWN {
+            state.known.retain(|_, known| known.until > now);
+        }
+        if state.known.len() >= MOST_KNOWN {
+            state.known.clear();
+        }
+        state
+            .known
+            .insert(self.keyed(authorization), Known { tenant, until });
+    }
+
+    /// Whose part of the archive a request may read: `anybodys` if nobody must be known, `None` if the application has to
+    /// find out.
+    pub(super) fn tenant(&self, authorization: Option<&HeaderValue>, anybodys: i64) -> Option<i64> {
+        let state = self.state.read();
+        if !state.required {
+            return Some(anybodys);
+        }
+        let known = state.known.get(&self.keyed(authorization?.as_bytes()))?;
+        (known.until > Instant::now()).then_some(known.tenant)
+    }
+
+    fn keyed(&self, text: &[u8]) -> u128 {
+        let (first, second) = &self.keys;
+        u128::from(first.hash_one(text)) << 64 | u128::from(second.hash_one(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn header(text: &'static str) -> HeaderValue {
+        HeaderValue::from_static(text)
+    }
+
+    #[test]
+    fn until_told_otherwise_everybody_is_the_applications() {
+        let credentials = Credentials::default();
+        assert_eq!(credentials.tenant(None, 1), None);
+        credentials.require(false);
+        assert_eq!(credentials.tenant(None, 1), Some(1));
+    }
+
+    #[test]
+    fn who_was_remembered_reads_what_his_tenant_has_until_his_time_is_over() {
+        let credentials = Credentials::default();
+        credentials.remember(b"Basic YTpi", 7, MINUTE);
+        credentials.remember(b"Basic old", 7, Duration::ZERO);
+        assert_eq!(credentials.tenant(Some(&header("Basic YTpi")), 1), Some(7));
+        for other in ["Basic YTpj", "Basic old", ""] {
+            assert_eq!(credentials.tenant(Some(&header(other)), 1), None, "{other}");
+        }
+        assert_eq!(credentials.tenant(None, 1), None);
+        credentials.require(true);
+        assert_eq!(credentials.tenant(Some(&header("Basic YTpi")), 1), None);
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let credentials = Credentials::default();
+        for number in 0..3 * MOST_KNOWN {
+            credentials.remember(number.to_string().as_bytes(), 1, MINUTE);
+            assert!(credentials.state.read().known.len() <= MOST_KNOWN);
+        }
+        let last = (3 * MOST_KNOWN - 1).to_string();
+        let last = HeaderValue::try_from(last).unwrap();
+        assert_eq!(credentials.tenant(Some(&last), 1), Some(1));
+    }
+}

@@ -1,0 +1,157 @@
+"""Commands that come in groups, as typer shows them: `vna user ...`, `vna jobs ...`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vna.cli.command import Json, Url, with_settings
+from vna.settings import Settings
+
+user = typer.Typer(help="Who may use the archive. A running server notices within a second.")
+jobs = typer.Typer(help="What a running server does that takes long.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user")]
+Role = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLE",
+        help="read, write (reads too), or admin (writes too, and administers)",
+        autocompletion=lambda: ["read", "write", "admin"],
+    ),
+]
+FromStdin = Annotated[
+    bool,
+    typer.Option(
+        "--password-stdin", metavar="", help="The password is the first line of standard input"
+    ),
+]
+JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="Of jobs, as vna jobs list tells")]
+
+
+@user.command("add")
+@with_settings()
+def user_add(
+    settings: Settings,
+    name: Name,
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="read, write or admin; see vna user role")
+    ] = "write",
+    tenant: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, help="Whose part of the archive is seen")
+    ] = 1,
+    password_stdin: FromStdin = False,
+    as_json: Json = False,
+) -> int:
+    """Add a user. With the first one, requests must say whose they are."""
+    from vna.cli.users import add as run
+
+    return run(settings, name, role, tenant, password_stdin, as_json)
+
+
+@user.command("passwd")
+@with_settings()
+def user_passwd(
+    settings: Settings, name: Name, password_stdin: FromStdin = False, as_json: Json = False
+) -> int:
+    """Change a password."""
+    from vna.cli.users import passwd as run
+
+    return run(settings, name, password_stdin, as_json)
+
+
+@user.command("role")
+@with_settings()
+def user_role(settings: Settings, name: Name, role: Role, as_json: Json = False) -> int:
+    """Change what a user may do."""
+    from vna.cli.users import role as run
+
+    return run(settings, name, role, as_json)
+
+
+@user.command("remove")
+@with_settings()
+def user_remove(settings: Settings, name: Name, as_json: Json = False) -> int:
+    """Remove a user."""
+    from vna.cli.users import remove as run
+
+    return run(settings, name, as_json)
+
+
+@user.command("list")
+@with_settings()
+def user_list(settings: Settings, as_json: Json = False) -> int:
+    """List users."""
+    from vna.cli.users import list_ as run
+
+    return run(settings, as_json)
+
+
+@jobs.command("list")
+@with_settings()
+def jobs_list(
+    settings: Settings,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE", help="Only these: pending, running, success, failure, paused, retry"
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """List jobs, the oldest first."""
+    from vna.cli.jobs import list_ as run
+
+    return run(settings, state, url, as_json)
+
+
+@jobs.command("show")
+@with_settings()
+def jobs_show(
+    settings: Settings,
+    job: Annotated[str, typer.Argument(metavar="ID", help="Of a job")],
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Show all that is known of a job."""
+    from vna.cli.jobs import show as run
+
+    return run(settings, job, url, as_json)
+
+
+@jobs.command("cancel")
+@with_settings()
+def jobs_cancel(settings: Settings, ids: JobIds, url: Url = None, as_json: Json = False) -> int:
+    """End jobs."""
+    from vna.cli.jobs import tell
+
+    return tell(settings, ids, "cancel", url, as_json)
+
+
+@jobs.command("pause")
+@with_settings()
+def jobs_pause(settings: Settings, ids: JobIds, url: Url = None, as_json: Json = False) -> int:
+    """Hold jobs until they are resumed."""
+    from vna.cli.jobs import tell
+
+    return tell(settings, ids, "pause", url, as_json)
+
+
+@jobs.command("resume")
+@with_settings()
+def jobs_resume(settings: Settings, ids: JobIds, url: Url = None, as_json: Json = False) -> int:
+    """Let jobs go on that were held."""
+    from vna.cli.jobs import tell
+
+    return tell(settings, ids, "resume", url, as_json)
+
+
+@jobs.command("resubmit")
+@with_settings()
+def jobs_resubmit(settings: Settings, ids: JobIds, url: Url = None, as_json: Json = False) -> int:
+    """Let jobs try again that failed."""
+    from vna.cli.jobs import tell
+
+    return tell(settings, ids, "resubmit", url, as_json)

@@ -1,0 +1,84 @@
+"""Who asks over HTTP, and whether he may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from vna.errors import NotAllowed, Unauthenticated
+from vna.services.running import LOCAL_SCHEME
+from vna.services.users import LOCAL, REMEMBER_S
+
+if TYPE_CHECKING:
+    from vna.services.archive import Archive
+    from vna.services.users import User, Users
+
+# Whether it lives is no secret: it is asked by what starts servers anew.
+OPEN = frozenset({"/health/live", "/health/ready"})
+# Requests that change nothing although their method says so: searches, and files made on the fly.
+READS = re.compile(
+    r"/tools/(find|count-resources|lookup|bulk-content|create-(archive|media|media-extended))"
+    r"|/(patients|studies|series|instances)/[^/]+/(archive|media)"
+)
+# What changes the server itself, its connections, or what others rely on to be kept.
+ADMINISTRATION = re.compile(
+    r"/(tools/(compact|erase|execute-script|metrics|reset|shutdown|log-level[^/]*"
+    r"|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
+    r"|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
+)
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def identify(users: Users, archive: Archive, authorization: str | None, address: str) -> User:
+    """Return who a request with this Authorization header comes from.
+
+    Raises
+    ------
+    Unauthenticated
+        If it does not say, or not truly.
+    Busy
+        If too many ask to be known.
+    """
+    if authorization is None:
+        raise Unauthenticated("this archive has users: say whose request it is, name and password")
+    scheme, _, token = authorization.partition(" ")
+    if scheme == LOCAL_SCHEME:
+        if not users.is_local(token):
+            raise Unauthenticated("this is not the secret of this server")
+        return LOCAL
+    if scheme.lower() != "basic":
+        raise Unauthenticated(f"the scheme {scheme[:32]!r} is not known here; Basic is")
+    name, password = credentials(token)
+    user = await users.require(name, password, address)
+    # From now on the core answers plain requests without asking.
+    archive.remember_http(authorization, user.tenant, REMEMBER_S)
+    return user
+
+
+def credentials(token: str) -> tuple[str, str]:
+    """Return name and password of Basic authentication (RFC 7617 §2)."""
+    try:
+        pair = base64.b64decode(token.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise Unauthenticated("the token of Authorization is no Base64") from None
+    try:
+        text = pair.decode()
+    except UnicodeDecodeError:
+        text = pair.decode("latin-1")
+    name, colon, password = text.partition(":")
+    if not colon:
+        raise Unauthenticated("the token of Authorization has no colon behind the name")
+    return name, password
+
+
+def require_right(user: User, method: str, path: str) -> None:
+    """Raise NotAllowed if this is not for who asks: readers read, and writers do not administer."""
+    if user.role == "admin" or method in SAFE:
+        return
+    path = path.rstrip("/")
+    if ADMINISTRATION.fullmatch(path):
+        raise NotAllowed(f"{method} {path} is for administrators; {user.name} may {user.role}")
+    if user.role == "read" and not (method == "POST" and READS.fullmatch(path)):
+        raise NotAllowed(f"{method} {path} changes something; {user.name} may only read")
