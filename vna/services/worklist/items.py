@@ -82,13 +82,14 @@ def candidates(
     """Return open items behind a sequence number that may match, in the order of creation."""
     # NULL: only the data set tells.
     narrowed = "".join(
-        f" AND ({condition.sql} OR {condition.sql.partition(' ')[0]} IS NULL)"
-        for condition in conditions
+        f" AND (({condition.sql}) OR {condition.column} IS NULL)" for condition in conditions
     )
     parameters = [value for condition in conditions for value in condition.parameters]
     rows = connection.execute(
-        f"{SELECT} WHERE tenant = ? AND {OPEN} AND item.sequence > ?{narrowed}"
-        " ORDER BY item.sequence LIMIT ?",
+        f"{SELECT} WHERE item.sequence IN"
+        " (SELECT sequence FROM worklist_item INDEXED BY worklist_open"
+        f" WHERE tenant = ? AND {OPEN} AND sequence > ?{narrowed} ORDER BY sequence LIMIT ?)"
+        " ORDER BY item.sequence",
         (tenant, after, *parameters, limit),
     )
     return [as_item(row) for row in rows]

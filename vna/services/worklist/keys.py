@@ -23,7 +23,7 @@ ACCESSION_NUMBER = "00080050"
 STUDY_INSTANCE_UID = "0020000D"
 
 DATE = re.compile(r"\d{8}")
-FIRST_WORD = re.compile(r"[a-z0-9]*")
+WORD = re.compile(r"[a-z0-9]+")
 # Beyond every text that begins alike.
 BEHIND = "\U0010ffff"
 
@@ -42,10 +42,27 @@ class Keys(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """A part of an SQL condition with its parameters."""
+    """What a column must fulfil, in SQL, with its parameters."""
 
+    column: str
     sql: str
     parameters: tuple[str, ...]
+
+    @classmethod
+    def equal(cls, column: str, value: str) -> Condition:
+        """Require a value."""
+        return cls(column, f"{column} = ?", (value,))
+
+    @classmethod
+    def between(cls, column: str, first: str, last: str) -> Condition:
+        """Require a value of a range."""
+        return cls(column, f"{column} BETWEEN ? AND ?", (first, last))
+
+    @classmethod
+    def holding(cls, column: str, parts: list[str]) -> Condition | None:
+        """Require that all of some texts are in the value; None if there are none."""
+        sql = " AND ".join(f"instr({column}, ?)" for _ in parts)
+        return cls(column, sql, tuple(parts)) if parts else None
 
 
 def keys_of(data_set: DataSet) -> Keys:
@@ -122,10 +139,10 @@ def of_date(step: DataSet) -> Condition | None:
     if not all(not day or DATE.fullmatch(day) for day in (first, last)):
         return None
     if first and last:
-        return Condition("start_date BETWEEN ? AND ?", (first, last))
+        return Condition.between("start_date", first, last)
     if first:
-        return Condition("start_date >= ?", (first,))
-    return Condition("start_date <= ?", (last,)) if last else None
+        return Condition("start_date", "start_date >= ?", (first,))
+    return Condition("start_date", "start_date <= ?", (last,)) if last else None
 
 
 def of_text(column: str, data_set: DataSet, tag: str) -> Condition | None:
@@ -133,21 +150,24 @@ def of_text(column: str, data_set: DataSet, tag: str) -> Condition | None:
     asked = single(data_set, tag)
     if asked is None:
         return None
-    asked = asked.casefold()
-    begin = re.split(r"[*?]", asked)[0]
-    if begin == asked:
-        return Condition(f"{column} = ?", (asked,))
-    return Condition(f"{column} BETWEEN ? AND ?", (begin, begin + BEHIND)) if begin else None
+    begin, *others = re.split(r"[*?]", asked.casefold())
+    if not others:
+        return Condition.equal(column, begin)
+    if begin:
+        return Condition.between(column, begin, begin + BEHIND)
+    return Condition.holding(column, [part for part in others if part])
 
 
 def of_name(identifier: DataSet) -> Condition | None:
-    """Narrow by the first letters of a name: separators and what follows them are for matching."""
+    """Narrow by the letters of a name: what stands between them is for matching."""
     asked = single(identifier, PATIENT_NAME)
     bare = None if asked is None or "=" in asked else plain(asked)
-    first = FIRST_WORD.match(bare or "")
-    if first is None or not first[0]:
+    if not bare:
         return None
-    return Condition("patient_name BETWEEN ? AND ?", (first[0], first[0] + BEHIND))
+    first, *others = WORD.findall(bare) or [""]
+    if first and bare.startswith(first):
+        return Condition.between("patient_name", first, first + BEHIND)
+    return Condition.holding("patient_name", [part for part in (first, *others) if part])
 
 
 def single(data_set: DataSet, tag: str) -> str | None:

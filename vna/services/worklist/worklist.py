@@ -131,7 +131,7 @@ class Worklist:
         wanted = conditions(asked)
         if self._settings.own_station_only and not asks_for_station(asked):
             own = caller.calling_ae_title.strip().casefold()
-            wanted.append(Condition("station_ae_title = ?", (own,)))
+            wanted.append(Condition.equal("station_ae_title", own))
         async for page in self._candidates(wanted, caller.tenant):
             data_sets = [item.data_set for item in page]
             begun = self._archive.core.match_data_sets(
