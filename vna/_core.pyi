@@ -190,6 +190,19 @@ class DimseRequest:
     def cancelled(self) -> int:
         """Complete with b"cancel" or b"ended" when it is not to be served any more."""
 
+    def find(self, options_json: bytes) -> int:
+        """Send all pending responses of a C-FIND; options as of `Archive.c_find`.
+
+        Completes with `{"answers": n, "end": "done" | "cancelled" | "limit" | "ended"}`.
+        """
+
+    def store(self, batch_json: bytes) -> int:
+        """Send instances as C-STORE sub-operations of a C-GET, with pending responses.
+
+        `{"instances": [public ids], "tenant": 1}`; completes with `{"completed", "failed",
+        "warning", "failed_uids": [], "failed_ids": [], "cancelled": false}`.
+        """
+
 @final
 class Upload:
     """A body that arrives in chunks, one call after the other."""

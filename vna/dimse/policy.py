@@ -15,7 +15,7 @@ import msgspec
 from vna.settings import Dicom
 
 # What the query/retrieve service classes can do beyond their baseline (PS3.4 §C.5.1.1).
-QUERY_SUPPORT = {"relational": True, "date_time": False, "fuzzy": False, "timezone": True}
+QUERY_SUPPORT = {"relational": True, "date_time": True, "fuzzy": False, "timezone": True}
 
 # Each service by the attribute of a modality that allows it; what a modality does not say, it may.
 ALLOWED_BY = {

@@ -103,6 +103,21 @@ class Request:
         self.finished = True
         await self._archive.result(self._core.finish(msgspec.json.encode(command), data_set))
 
+    async def find(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Send all pending responses of this C-FIND, and return how many and how it ended.
+
+        The options are those of `vna._core.Archive.c_find`. Raises an error with the DIMSE status
+        if the identifier is wrong.
+        """
+        handle = self._core.find(msgspec.json.encode(options))
+        return cast("dict[str, Any]", json.loads(await self._archive._json(handle)))
+
+    async def store(self, instances: list[str], tenant: int) -> dict[str, Any]:
+        """Send instances to the peer of this C-GET, and return what became of them."""
+        batch = msgspec.json.encode({"instances": instances, "tenant": tenant})
+        handle = self._core.store(batch)
+        return cast("dict[str, Any]", json.loads(await self._archive._json(handle)))
+
     async def cancelled(self) -> str:
         """Wait until it is not to be served any more, and return why.
 

@@ -199,11 +199,13 @@ impl CoreArchive {
                     "one listener an archive",
                 ));
             }
+            let archive = self.archive()?;
             let services = Arc::new(crate::dimse::Queue {
+                archive: Arc::downgrade(&archive),
                 completions: Arc::clone(&self.completions),
                 handle: self.handle.clone(),
+                searches: Arc::clone(&self.searches),
             });
-            let archive = self.archive()?;
             let started = vna_node::listen(&self.handle, &archive, &policy_json, services)?;
             let address = started.local_addr();
             *server = Some(started);

@@ -2,7 +2,7 @@
 //! to the task of their association.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -10,14 +10,16 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use vna_dicom::PublicId;
 use vna_node::dimse::{
     IdentityClaim, Origin, Over, Progress, Responder, Response, STORAGE_SOP_CLASSES,
     ServiceRequest, Services, TRANSFER_SYNTAXES, command_from_json, command_to_json,
 };
+use vna_node::{Archive, CFindOptions, DEFAULT_TENANT};
 
 use crate::archive::parse;
-use crate::completions::Completions;
+use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
 
 /// Adds the class to the module.
@@ -39,10 +41,15 @@ fn transfer_syntaxes() -> Vec<&'static str> {
     TRANSFER_SYNTAXES.to_vec()
 }
 
-/// Requests on their way to the loop.
+/// Requests on their way to the loop, and what they need to be answered.
+#[derive(Clone)]
 pub(crate) struct Queue {
+    /// Gone when the archive has stopped.
+    pub archive: Weak<Archive>,
     pub completions: Arc<Completions>,
     pub handle: tokio::runtime::Handle,
+    /// Places for searches.
+    pub searches: Arc<Semaphore>,
 }
 
 impl Services for Queue {
@@ -85,9 +92,8 @@ impl Queue {
             caller: caller_json(origin),
             command,
             answer,
-            request,
-            completions: Arc::clone(&self.completions),
-            handle: self.handle.clone(),
+            request: request.map(Arc::new),
+            queue: self.clone(),
         });
     }
 }
@@ -121,6 +127,19 @@ struct Decision {
     user: String,
 }
 
+/// The sub-operations of a C-GET.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    instances: Vec<String>,
+    #[serde(default = "default_tenant")]
+    tenant: i64,
+}
+
+fn default_tenant() -> i64 {
+    DEFAULT_TENANT
+}
+
 /// `vna._core.DimseRequest`: one request of a peer, and its answers.
 #[pyclass(frozen, name = "DimseRequest", module = "vna._core")]
 pub(crate) struct CoreRequest {
@@ -131,9 +150,8 @@ pub(crate) struct CoreRequest {
     command: Vec<u8>,
     answer: Answer,
     /// None if the association itself is asked about.
-    request: Option<ServiceRequest>,
-    completions: Arc<Completions>,
-    handle: tokio::runtime::Handle,
+    request: Option<Arc<ServiceRequest>>,
+    queue: Queue,
 }
 
 #[pymethods]
@@ -200,7 +218,7 @@ impl CoreRequest {
                 let answer = answer.lock().take();
                 let answered = answer.is_some_and(|answer| answer.send(user).is_ok());
                 let over = if answered { Ok(()) } else { Err(Over) };
-                Ok(self.complete(async move { over }))
+                Ok(self.complete(async move { said(over) }))
             }
         }
     }
@@ -208,8 +226,8 @@ impl CoreRequest {
     /// Completes with `cancel` or `ended` when the request is not to be served any more.
     fn cancelled(&self) -> PyResult<u64> {
         let interrupted = self.responder()?.interrupted();
-        let (handle, promise) = self.completions.promise();
-        self.handle.spawn(async move {
+        let (handle, promise) = self.queue.completions.promise();
+        self.queue.handle.spawn(async move {
             let said: &[u8] = match interrupted.await {
                 Progress::Cancelled => b"cancel",
                 Progress::Running | Progress::Ended => b"ended",
@@ -218,9 +236,49 @@ impl CoreRequest {
         });
         Ok(handle)
     }
+
+    /// Answers the C-FIND of this request; only the last response is still to be given.
+    fn find(&self, options_json: PyBackedBytes) -> PyResult<u64> {
+        let options: CFindOptions = parse(&options_json, "options_json")?;
+        let (request, archive) = (self.request()?, self.archive()?);
+        let searches = Arc::clone(&self.queue.searches);
+        Ok(self.complete(async move {
+            let found = vna_node::dimse::find(archive, &request, options, searches).await?;
+            json_of(&found)
+        }))
+    }
+
+    /// Sends instances to the peer as C-GET has it, with pending responses.
+    fn store(&self, batch_json: PyBackedBytes) -> PyResult<u64> {
+        let batch: Batch = parse(&batch_json, "batch_json")?;
+        let ids = batch.instances.iter().map(|id| {
+            id.parse::<PublicId>()
+                .map_err(|_| BoundaryError::Argument(format!("{id:?} is no public id")))
+        });
+        let ids = ids.collect::<Result<_, _>>()?;
+        let (request, archive) = (self.request()?, self.archive()?);
+        Ok(self.complete(async move {
+            let got = vna_node::dimse::get(archive, &request, batch.tenant, ids).await;
+            json_of(&got.map_err(|Over| BoundaryError::AssociationOver)?)
+        }))
+    }
+}
+
+fn json_of(report: &impl serde::Serialize) -> Outcome {
+    serde_json::to_vec(report)
+        .map_err(|error| BoundaryError::Argument(format!("a report without JSON form: {error}")))
 }
 
 impl CoreRequest {
+    fn request(&self) -> Result<Arc<ServiceRequest>, BoundaryError> {
+        self.responder()?;
+        self.request.clone().ok_or(BoundaryError::Stopped)
+    }
+
+    fn archive(&self) -> Result<Arc<Archive>, BoundaryError> {
+        self.queue.archive.upgrade().ok_or(BoundaryError::Stopped)
+    }
+
     fn responder(&self) -> Result<&Responder, BoundaryError> {
         match &self.answer {
             Answer::Response(responder) => Ok(responder),
@@ -241,18 +299,23 @@ impl CoreRequest {
             data_set: data_set.map(|data_set| data_set.to_vec()),
         };
         let taken = self.responder()?.begin_response(response, last);
-        Ok(self.complete(taken))
+        Ok(self.complete(async move { said(taken.await) }))
     }
 
-    /// A handle that completes with `taken`.
-    fn complete(&self, taken: impl Future<Output = Result<(), Over>> + Send + 'static) -> u64 {
-        let (handle, promise) = self.completions.promise();
-        self.handle.spawn(async move {
-            promise.keep(match taken.await {
-                Ok(()) => Ok(Vec::new()),
-                Err(Over) => Err(BoundaryError::AssociationOver),
-            });
+    /// A handle that completes with the outcome of `work`.
+    fn complete(&self, work: impl Future<Output = Outcome> + Send + 'static) -> u64 {
+        let (handle, promise) = self.queue.completions.promise();
+        self.queue.handle.spawn(async move {
+            promise.keep(work.await);
         });
         handle
+    }
+}
+
+/// What a handle of something that was said completes with.
+fn said(taken: Result<(), Over>) -> Outcome {
+    match taken {
+        Ok(()) => Ok(Vec::new()),
+        Err(Over) => Err(BoundaryError::AssociationOver),
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Task<S: InstanceSink> {
     receiving: Receiving<S>,
     /// The request that somebody else answers.
     running: Option<Running>,
+    /// Message ID of the last request of ours.
+    message_id: u16,
     /// Who waits until what is in the output was sent.
     when_sent: Vec<oneshot::Sender<()>>,
     clock: Clock,
@@ -97,6 +99,7 @@ impl<S: InstanceSink> Task<S> {
             contexts: Contexts::default(),
             receiving,
             running: None,
+            message_id: 0,
             when_sent: Vec::new(),
             stop,
             end: None,
@@ -116,17 +119,14 @@ impl<S: InstanceSink> Task<S> {
     async fn step(&mut self) -> bool {
         self.handle_unread().await;
         if let Some(said) = self.running.as_mut().and_then(Running::try_next) {
-            self.act_on(said);
+            self.act_on(said).await;
         }
         let sent = self
             .socket
             .send_output(&mut self.association, self.policy.message_timeout)
             .await;
         if let Err(error) = sent {
-            self.ended(match error {
-                WriteError::Closed => "peer.closed",
-                WriteError::TimedOut => "timeout.message",
-            });
+            self.ended(end_of(&error));
             return false;
         }
         for sent in self.when_sent.drain(..) {
@@ -207,7 +207,7 @@ impl<S: InstanceSink> Task<S> {
                 true
             }
             Wake::Said(said) => {
-                self.act_on(said);
+                self.act_on(said).await;
                 true
             }
             Wake::Broken => false,
@@ -251,8 +251,12 @@ impl<S: InstanceSink> Task<S> {
             if received == self.clock.received_at_tick {
                 self.receiving.yield_budget().await;
             }
-        } else if self.running.is_some() {
-            // The peer waits for us.
+        } else if let Some(running) = &self.running {
+            // Here the peer waits for us, unless it is to answer a request of ours.
+            let awaited = running.awaited.as_ref();
+            if awaited.is_some_and(|awaited| now - awaited.since >= self.policy.idle_timeout) {
+                return self.abort("timeout.response");
+            }
         } else if now - self.clock.quiet_since >= self.policy.idle_timeout {
             return self.abort("timeout.idle");
         }
@@ -326,6 +330,14 @@ impl<S: InstanceSink> Task<S> {
             // Said to requestors only.
             Indication::Accepted(_) | Indication::Rejected(_) | Indication::ReleaseConfirmed => {}
         }
+    }
+}
+
+/// How an association ends whose peer takes nothing more.
+fn end_of(error: &WriteError) -> &'static str {
+    match error {
+        WriteError::Closed => "peer.closed",
+        WriteError::TimedOut => "timeout.message",
     }
 }
 

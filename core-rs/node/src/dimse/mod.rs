@@ -19,6 +19,8 @@ mod clock;
 mod command_json;
 mod contexts;
 mod counters;
+mod finding;
+mod getting;
 mod incoming;
 #[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod outgoing;
@@ -38,6 +40,8 @@ mod transfer_syntaxes;
 pub use command_json::{command_from_json, command_to_json};
 pub use contexts::{AcceptedContext, Contexts};
 pub use counters::{Snapshot, Totals};
+pub use finding::{FindEnd, Found, find};
+pub use getting::{Got, get};
 pub use outgoing::{
     OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable, choose_context,
 };

@@ -6,10 +6,13 @@
 //! all that is held for a peer that does not read.
 
 use super::contexts::{AcceptedContext, Contexts};
+use super::outgoing::OutgoingInstance;
 use super::sink::{Origin, status};
+use crate::cfind::AnswerPage;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use vna_ul::command::{RESPONSE_BIT, element};
 use vna_ul::{CommandSet, UserIdentity};
 
@@ -99,7 +102,6 @@ pub struct Responder {
 }
 
 /// What the task of the association is to do next. `taken` is told when the peer took it.
-#[derive(Debug)]
 pub(super) enum Said {
     /// One response; `last` ends the request.
     Response {
@@ -110,8 +112,13 @@ pub(super) enum Said {
     /// Responses that differ in their data sets alone.
     Page {
         command: CommandSet,
-        data_sets: Vec<Vec<u8>>,
+        page: AnswerPage,
         taken: oneshot::Sender<()>,
+    },
+    /// A C-STORE sub-operation (PS3.4 §C.4.3.3); the status is what the peer answers.
+    Store {
+        instance: Box<OutgoingInstance>,
+        status: oneshot::Sender<u16>,
     },
 }
 
@@ -155,14 +162,26 @@ impl Responder {
     /// # Errors
     ///
     /// [`Over`].
-    pub async fn page(&self, command: CommandSet, data_sets: Vec<Vec<u8>>) -> Result<(), Over> {
+    pub async fn page(&self, command: CommandSet, page: AnswerPage) -> Result<(), Over> {
         let (taken, when_taken) = oneshot::channel();
         let said = Said::Page {
             command,
-            data_sets,
+            page,
             taken,
         };
         self.say(said, when_taken).await
+    }
+
+    /// Sends an instance to the peer and returns the status that he answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Over`].
+    pub async fn store(&self, instance: OutgoingInstance) -> Result<u16, Over> {
+        let (status, when_answered) = oneshot::channel();
+        let instance = Box::new(instance);
+        self.say(Said::Store { instance, status }, when_answered)
+            .await
     }
 
     /// How far the request is.
@@ -184,14 +203,14 @@ impl Responder {
         }
     }
 
-    fn say(
+    fn say<T: Send>(
         &self,
         said: Said,
-        when_taken: oneshot::Receiver<()>,
-    ) -> impl Future<Output = Result<(), Over>> + Send + use<> {
-        // Nobody to hear it drops it, and with it who would tell that it was taken.
+        when_done: oneshot::Receiver<T>,
+    ) -> impl Future<Output = Result<T, Over>> + Send + use<T> {
+        // Nobody to hear it drops it, and with it who would tell that it was done.
         let _ = self.said.send(said);
-        async move { when_taken.await.map_err(|_| Over) }
+        async move { when_done.await.map_err(|_| Over) }
     }
 }
 
@@ -201,6 +220,15 @@ pub(super) struct Running {
     pub request: CommandSet,
     said: mpsc::UnboundedReceiver<Said>,
     progress: watch::Sender<Progress>,
+    /// The sub-operation whose response is awaited.
+    pub awaited: Option<Awaited>,
+}
+
+/// A C-STORE request of ours that is to be answered.
+pub(super) struct Awaited {
+    pub message_id: u16,
+    pub since: Instant,
+    pub status: oneshot::Sender<u16>,
 }
 
 impl Running {
@@ -212,6 +240,7 @@ impl Running {
             request,
             said,
             progress,
+            awaited: None,
         };
         let responder = Responder {
             said: sender,

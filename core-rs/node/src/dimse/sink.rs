@@ -26,6 +26,8 @@ pub mod status {
     pub const RESOURCE_LIMITATION: u16 = 0x0213;
     /// More answers follow.
     pub const PENDING: u16 = 0xFF00;
+    /// The same, and a key of the identifier is not supported.
+    pub const PENDING_WITH_WARNING: u16 = 0xFF01;
     /// Refused: out of resources.
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
     /// Error: the data set does not match the SOP class or instance of the command.

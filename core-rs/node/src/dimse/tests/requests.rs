@@ -65,6 +65,15 @@ fn answer(status: u16, data_set: Option<&[u8]>) -> Response {
     }
 }
 
+fn page(answers: &[&[u8]]) -> crate::AnswerPage {
+    let mut page = crate::AnswerPage::default();
+    for answer in answers {
+        page.bytes.extend_from_slice(answer);
+        page.ends.push(page.bytes.len());
+    }
+    page
+}
+
 #[test]
 fn a_request_is_handed_over_and_answered() {
     let bench = bench();
@@ -82,7 +91,7 @@ fn a_request_is_handed_over_and_answered() {
     bench.runtime.block_on(async {
         let pending = request.responder.respond(answer(0xFF00, Some(&long)));
         assert_eq!(pending.await, Ok(()));
-        let page = vec![b"one".to_vec(), b"two".to_vec()];
+        let page = page(&[&b"one"[..], &b"two"[..]]);
         let page = request.responder.page(status_of(0xFF00), page);
         assert_eq!(page.await, Ok(()));
         let comment = status_of(0).with_text(element::ERROR_COMMENT, "done");
@@ -288,7 +297,7 @@ fn a_peer_that_does_not_take_its_answers_loses_its_association_alone() {
     let mut other = peer(&bench);
     stuck.ask(FIND_CONTEXT, &find(1), Some(b"identifier"));
     let responder = bench.request().responder;
-    let answers = vec![vec![7; 1 << 20]; 8];
+    let answers = page(&[&vec![7; 1 << 20][..]; 8]);
     bench.runtime.block_on(async {
         let mut taken = 0;
         while responder
