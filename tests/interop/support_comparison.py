@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 from requests_deletion import deletions
+from requests_labels import labels
 from requests_reading import (
     changes,
     content,
@@ -52,6 +53,7 @@ GROUPS = {
     "refused": refused,
     "modules": modules,
     "shared": shared,
+    "labels": labels,
     "deletions": deletions,
 }
 

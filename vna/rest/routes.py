@@ -7,6 +7,7 @@ from vna.rest import (
     find,
     forms,
     jobs,
+    labels,
     levels,
     openapi_route,
     server_routes,
@@ -150,6 +151,13 @@ SEARCH = [
         "Find resources by an identifier of DICOM",
         answer("LookedUp"),
         body=Body({TEXT: "Text"}, "A PatientID, or the UID of a study, series or instance"),
+    ),
+    Entry(
+        "GET",
+        "/tools/labels",
+        labels.everywhere,
+        "The labels that resources have",
+        answer("LabelList"),
     ),
     Entry(
         "GET",
@@ -346,6 +354,7 @@ def level_routes(level: str) -> list[Entry]:
             answer("Text", media_type=TEXT),
         ),
     ]
+    found += label_routes(level)
     found += form_routes(level)
     for up in ABOVE[level]:
         handler = levels.parent(level, up)
@@ -356,6 +365,19 @@ def level_routes(level: str) -> list[Entry]:
         form, query = answer(f"{ONE[down]}List"), (EXPAND, *shown)
         found.append(Entry("GET", f"{one}/{down}", handler, f"Its {down}", form, query))
     return found
+
+
+def label_routes(level: str) -> list[Entry]:
+    """Return how labels of a level are read, given and taken."""
+    path = f"/{level}/{{id}}/labels"
+    one = f"{path}/{{label}}"
+    text = answer("Text", media_type=TEXT)
+    return [
+        Entry("GET", path, labels.lister(level), "Its labels", answer("LabelList")),
+        Entry("GET", one, labels.tester(level), "Whether it has a label: 404 if not", text),
+        Entry("PUT", one, labels.putter(level), "Give it a label", text, refusals=(400, 507)),
+        Entry("DELETE", one, labels.deleter(level), "Take a label", text, refusals=(400, 507)),
+    ]
 
 
 def form_routes(level: str) -> list[Entry]:

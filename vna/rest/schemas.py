@@ -103,6 +103,7 @@ SCHEMAS: dict[str, Schema] = {
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
     "Text": TEXT,
+    "LabelList": array(TEXT),
     "Names": array(TEXT),
     "DicomJson": {"type": "object", "description": "PS3.18 Annex F"},
     "TagsById": {"type": "object", "additionalProperties": reference("Tags")},

@@ -43,7 +43,7 @@ async def system(call: Call) -> Response:
         "DefaultRetrieveMethod": "C-MOVE",
         "DicomAet": settings.dicom.aet,
         "DicomPort": settings.dicom.port,
-        "HasLabels": False,
+        "HasLabels": True,
         "HttpPort": settings.http.port,
         "IngestTranscoding": "",
         "IsHttpServerSecure": call.node.users.are_required or is_loopback(settings.http.host),

@@ -44,8 +44,8 @@ pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
     DeletedInstance, DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event,
-    FreedBlob, Ids, Located, Lsn, Maintenance, Origin, Outcome, OwnerState, Page, Relocation,
-    Statistics, View,
+    FreedBlob, Ids, Label, Labelling, Located, Lsn, Maintenance, Origin, Outcome, OwnerState, Page,
+    Relocation, Statistics, Unlabelling, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -199,6 +199,27 @@ pub trait Index: Send + Sync {
         level: Level,
         id: &PublicId,
     ) -> Result<Option<Vec<(i64, String)>>, IndexError>;
+
+    /// The labels of a resource, sorted; `None` if it is not there.
+    fn labels(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<String>>, IndexError>;
+
+    /// The labels that a tenant's resources have, of all levels, sorted.
+    fn all_labels(&self, tenant: i64) -> Result<Vec<String>, IndexError>;
+
+    /// Labels whose records a rebuild would meet too early, since no instance that arrived before them may be left by
+    /// then: at most `limit` of them. Their records must be written again before bytes go that rows need no more.
+    fn unfounded_labels(&self, limit: usize) -> Result<Vec<Label>, IndexError>;
+
+    /// The labels whose records `is_wanted` names.
+    fn label_owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<Label>, IndexError>;
+
+    /// The labels of what a deletion took, as long as it can be brought back.
+    fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError>;
 
     /// The change feed as `GET /changes` answers it.
     fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError>;

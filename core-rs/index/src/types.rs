@@ -129,6 +129,40 @@ pub struct Event {
     pub at_us: i64,
 }
 
+/// A label of a resource. Labels of a resource and of what it is in, or what is in it, have nothing to do with each
+/// other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Label {
+    /// Whose archive.
+    pub tenant: i64,
+    /// The level of the resource.
+    pub level: Level,
+    /// The resource.
+    pub public_id: PublicId,
+    /// The label.
+    pub label: String,
+}
+
+/// A resource gets a label, or the label that it has is recorded once more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Labelling {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// The label.
+    pub label: Label,
+    /// The record as a blob: it is needed as long as the resource has the label.
+    pub blob: BlobRow,
+}
+
+/// A resource loses a label.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unlabelling {
+    /// Position in the log.
+    pub lsn: Lsn,
+    /// The label.
+    pub label: Label,
+}
+
 /// One record of the log, as the index takes it.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Entry {
@@ -140,6 +174,10 @@ pub enum Entry {
     Erasure(Erasure),
     /// A change to tell.
     Event(Event),
+    /// A resource gets a label.
+    Labelling(Box<Labelling>),
+    /// A resource loses a label.
+    Unlabelling(Unlabelling),
 }
 
 impl Entry {
@@ -151,6 +189,8 @@ impl Entry {
             Entry::Deletion(deletion) => deletion.lsn,
             Entry::Erasure(erasure) => erasure.lsn,
             Entry::Event(event) => event.lsn,
+            Entry::Labelling(labelling) => labelling.lsn,
+            Entry::Unlabelling(unlabelling) => unlabelling.lsn,
         }
     }
 }
@@ -257,6 +297,21 @@ pub enum Outcome {
     },
     /// The change was written.
     Recorded,
+    /// The resource has the label.
+    Labelled {
+        /// The former record of the label, if it had one.
+        freed: Option<FreedBlob>,
+    },
+    /// The resource that was to get a label is not there (any more).
+    NotLabelled {
+        /// The record that just arrived.
+        freed: FreedBlob,
+    },
+    /// The resource does not have the label (any more).
+    Unlabelled {
+        /// The record of the label, if it had one.
+        freed: Option<FreedBlob>,
+    },
     /// The resource of a deletion or event is not there (any more).
     NotFound,
 }

@@ -20,6 +20,7 @@ use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
 use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
+use crate::labels;
 use crate::replay::Replayed;
 use crate::settings::{Settings, StorageSettings};
 
@@ -35,7 +36,7 @@ pub struct Archive {
     settings: Settings,
     log: Arc<Log>,
     index: Arc<dyn Index>,
-    pub(crate) committer: Committer,
+    pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
     replayed: Replayed,
@@ -62,7 +63,10 @@ impl Archive {
                 doing: "starting the committer",
                 source,
             })?;
-        let keeper = Arc::new(Keeper::new(Arc::clone(&log), Arc::clone(&index), trash));
+        let committer = Arc::new(committer);
+        let recorder = labels::through(Arc::clone(&committer));
+        let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder);
+        let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
         Ok(Self {
             disk,

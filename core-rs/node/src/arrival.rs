@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use vna_dicom::{Level, PublicId};
-use vna_index::{DuplicatePolicy, Origin};
+use vna_index::{DuplicatePolicy, Label, Origin};
 
 use crate::find::level_named;
 
@@ -99,6 +99,21 @@ pub struct ErasureHeader {
     pub deletions: Vec<u64>,
 }
 
+/// The header of a label's log record, of one that was given and of one that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelHeader {
+    /// Whose archive the resource is in.
+    pub tenant: i64,
+    /// UTC, microseconds since 1970.
+    pub at_us: i64,
+    /// `patient`, `study`, `series` or `instance`.
+    pub level: String,
+    /// The resource's public id.
+    pub public_id: String,
+    /// The label.
+    pub label: String,
+}
+
 impl From<Duplicates> for DuplicatePolicy {
     fn from(duplicates: Duplicates) -> Self {
         match duplicates {
@@ -125,6 +140,33 @@ impl DeletionHeader {
     /// The resource that was deleted, or `None` if the header does not name one.
     pub fn resource(&self) -> Option<(Level, PublicId)> {
         Some((level_named(&self.level)?, self.public_id.parse().ok()?))
+    }
+}
+
+impl LabelHeader {
+    pub(crate) fn new(label: &Label, at_us: i64) -> Self {
+        Self {
+            tenant: label.tenant,
+            at_us,
+            level: label.level.as_str().to_owned(),
+            public_id: label.public_id.to_string(),
+            label: label.label.clone(),
+        }
+    }
+
+    /// The bytes that the log keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and strings have a JSON form")
+    }
+
+    /// The label, or `None` if the header does not name a resource.
+    pub fn label(self) -> Option<Label> {
+        Some(Label {
+            tenant: self.tenant,
+            level: level_named(&self.level)?,
+            public_id: self.public_id.parse().ok()?,
+            label: self.label,
+        })
     }
 }
 

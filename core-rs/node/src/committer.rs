@@ -17,11 +17,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
-use vna_index::{Deletion, Entry, Erasure, Index, IndexError, Outcome};
-use vna_store::{Appended, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
+use vna_index::{
+    Deletion, Entry, Erasure, Index, IndexError, Label, Labelling, Outcome, Unlabelling,
+};
+use vna_store::{Appended, BlobRef, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader};
-use crate::entries::{arrival_entry, freed_by};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
+use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
 
@@ -58,6 +60,14 @@ impl File {
     /// A file that is whole in memory.
     pub fn in_memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let digest = Digest::of(bytes.as_ref());
+        Self::with_digest(bytes, digest)
+    }
+
+    /// The same, of which the digest is known.
+    pub(crate) fn with_digest(
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        digest: Digest,
+    ) -> Self {
         Self::Memory {
             bytes: Box::new(bytes),
             digest,
@@ -95,13 +105,21 @@ pub(crate) enum Deed {
     },
     /// What deletions kept goes now.
     Erasure(ErasureHeader),
+    /// A resource gets a label, or the label that it has is recorded once more.
+    Labelling {
+        label: Label,
+        at_us: i64,
+        again: bool,
+    },
+    /// A resource loses a label.
+    Unlabelling { label: Label, at_us: i64 },
 }
 
 impl Deed {
     fn buffered_bytes(&self) -> u64 {
         match self {
             Deed::Arrival { file, .. } => file.buffered_bytes(),
-            Deed::Deletion { .. } | Deed::Erasure(_) => 0,
+            _ => 0,
         }
     }
 
@@ -110,6 +128,9 @@ impl Deed {
             Deed::Arrival { .. } => RecordKind::ARRIVAL,
             Deed::Deletion { .. } => RecordKind::DELETE,
             Deed::Erasure(_) => RecordKind::ERASE,
+            Deed::Labelling { again: false, .. } => RecordKind::LABEL,
+            Deed::Labelling { again: true, .. } => RecordKind::LABEL_AGAIN,
+            Deed::Unlabelling { .. } => RecordKind::UNLABEL,
         }
     }
 
@@ -118,6 +139,9 @@ impl Deed {
             Deed::Arrival { header, .. } => header.to_bytes(),
             Deed::Deletion { header, .. } => header.to_bytes(),
             Deed::Erasure(header) => header.to_bytes(),
+            Deed::Labelling { label, at_us, .. } | Deed::Unlabelling { label, at_us } => {
+                LabelHeader::new(label, *at_us).to_bytes()
+            }
         }
     }
 
@@ -127,13 +151,12 @@ impl Deed {
         match self {
             Deed::Arrival {
                 header, instance, ..
-            } => {
-                let blob = appended.blob.as_ref().ok_or_else(|| ArchiveError::Record {
-                    lsn,
-                    problem: "the log gave an arrival no blob".into(),
-                })?;
-                Ok(arrival_entry(lsn, header, *instance, blob))
-            }
+            } => Ok(arrival_entry(
+                lsn,
+                header,
+                *instance,
+                needed_blob(appended)?,
+            )),
             Deed::Deletion {
                 header,
                 level,
@@ -150,8 +173,21 @@ impl Deed {
                 lsn,
                 deletions: header.deletions,
             })),
+            Deed::Labelling { label, .. } => Ok(Entry::Labelling(Box::new(Labelling {
+                lsn,
+                label,
+                blob: blob_row(needed_blob(appended)?),
+            }))),
+            Deed::Unlabelling { label, .. } => Ok(Entry::Unlabelling(Unlabelling { lsn, label })),
         }
     }
+}
+
+fn needed_blob(appended: &Appended) -> Result<&BlobRef, ArchiveError> {
+    appended.blob.as_ref().ok_or_else(|| ArchiveError::Record {
+        lsn: appended.lsn,
+        problem: "the log gave it no blob".into(),
+    })
 }
 
 /// A synced group on its way to the index.
@@ -326,7 +362,8 @@ fn append_groups(
     }
 }
 
-fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
+/// Appends deeds, one write and one sync, and gives what the index is to be told.
+pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
     let headers: Vec<Vec<u8>> = deeds.iter().map(Deed::header).collect();
     let parts: Vec<[&[u8]; 1]> = deeds
         .iter()
@@ -335,6 +372,7 @@ fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
                 file: File::Memory { bytes, .. },
                 ..
             } => [(**bytes).as_ref()],
+            Deed::Labelling { label, .. } => [label.label.as_bytes()],
             _ => [[].as_slice()],
         })
         .collect();
@@ -357,7 +395,11 @@ fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
                     file: File::Large(blob),
                     ..
                 } => Body::File(blob),
-                Deed::Deletion { .. } | Deed::Erasure(_) => Body::None,
+                Deed::Labelling { label, .. } => Body::Bytes {
+                    parts,
+                    digest: Digest::of(label.label.as_bytes()),
+                },
+                Deed::Deletion { .. } | Deed::Erasure(_) | Deed::Unlabelling { .. } => Body::None,
             },
         })
         .collect();

@@ -45,7 +45,7 @@ pub(crate) fn arrival_entry(
     }))
 }
 
-fn blob_row(blob: &BlobRef) -> BlobRow {
+pub(crate) fn blob_row(blob: &BlobRef) -> BlobRow {
     let (place_a, place_b) = blob.place.to_columns();
     BlobRow {
         store: LOCAL_STORE,
@@ -97,7 +97,10 @@ pub(crate) fn freed_ref(freed: &FreedBlob) -> Result<BlobRef, ArchiveError> {
 pub(crate) fn freed_by(outcome: &Outcome) -> Option<FreedBlob> {
     match outcome {
         Outcome::AlreadyStored { freed, .. } => Some(freed.clone()),
-        Outcome::Superseded { freed, .. } => freed.clone(),
+        Outcome::Superseded { freed, .. }
+        | Outcome::Labelled { freed }
+        | Outcome::Unlabelled { freed } => freed.clone(),
+        Outcome::NotLabelled { freed } => Some(freed.clone()),
         Outcome::Stored { .. }
         | Outcome::KeptAsVersion { .. }
         | Outcome::Deleted { .. }

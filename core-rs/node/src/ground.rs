@@ -18,6 +18,7 @@ use crate::entries::LOCAL_STORE;
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash, report};
 use crate::ingest;
+use crate::labels::{directly, write_again};
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
 
@@ -81,11 +82,18 @@ impl Ground {
         for skipped in &replayed.skipped {
             tracing::error!("skipped: {skipped}");
         }
+        let recorder = directly(Arc::clone(&self.log), Arc::clone(&self.index));
+        let labels = write_again(&*self.index, &recorder);
         self.log.set_live(&self.live_counts()?);
+        if labels.is_err() {
+            report(labels);
+            return Ok(replayed); // no bytes go before that is done
+        }
         let keeper = Keeper::new(
             Arc::clone(&self.log),
             Arc::clone(&self.index),
             Arc::default(),
+            recorder,
         );
         for info in self.log.segments() {
             let unfinished = &self.recovery.unfinished_compactions;

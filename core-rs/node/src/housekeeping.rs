@@ -18,6 +18,7 @@ use vna_store::{BlobKey, BlobRef, Log, Moved, Place, SegmentInfo};
 use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
 use crate::error::ArchiveError;
+use crate::labels::{Recorder, write_again};
 
 /// How often to look for work.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -103,6 +104,7 @@ pub(crate) struct Keeper {
     log: Arc<Log>,
     index: Arc<dyn Index>,
     trash: Arc<Trash>,
+    recorder: Recorder,
     /// Deletions up to this log position are durable in the index, and all their blobs are marked dead: only
     /// their records may be forgotten. A deletion that still keeps what it took holds back all behind it.
     settled: AtomicU64,
@@ -115,12 +117,18 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(log: Arc<Log>, index: Arc<dyn Index>, trash: Arc<Trash>) -> Self {
+    pub(crate) fn new(
+        log: Arc<Log>,
+        index: Arc<dyn Index>,
+        trash: Arc<Trash>,
+        recorder: Recorder,
+    ) -> Self {
         let settled = AtomicU64::new(0);
         Self {
             log,
             index,
             trash,
+            recorder,
             settled,
             tidying: Mutex::default(),
             compacting: Mutex::default(),
@@ -169,7 +177,10 @@ impl Keeper {
         if freed.is_empty() {
             return Ok(());
         }
-        let blobs = match self.forget_rows(&freed) {
+        // In this order: labels that stood on what is in `freed` are known by now.
+        let prepared =
+            write_again(&*self.index, &self.recorder).and_then(|()| self.forget_rows(&freed));
+        let blobs = match prepared {
             Ok(blobs) => blobs,
             Err(error) => {
                 // Not marked dead: they must not be lost, or their deletions would seem settled.
@@ -305,6 +316,8 @@ impl Keeper {
         self.index.checkpoint()?;
         let settled = self.settled.load(Ordering::Acquire);
         let live = live_keys(&*self.index, segment)?;
+        // In this order: labels that stood on what is not live are known by now.
+        write_again(&*self.index, &self.recorder)?;
         let index = &*self.index;
         let done = self.log.compact(
             segment,

@@ -14,6 +14,7 @@ mod ground;
 mod housekeeping;
 pub mod http;
 mod ingest;
+mod labels;
 mod offline;
 mod policy;
 mod reencode;
@@ -42,6 +43,7 @@ pub use find::{
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
 pub use housekeeping::CompactedPack;
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
+pub use labels::{MAX_LABEL_BYTES, check_label};
 pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};
 pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use vna_dicom::Level;
-use vna_index::{BlobOwner, BlobRow, OwnerState, moment};
+use vna_index::{BlobOwner, BlobRow, Label, OwnerState, moment};
 use vna_io::{Disk, Open, SyncSite};
 use vna_store::{
     BlobKey, BlobRef, Body, Damage, DamageKind, Log, Lsn, NewRecord, Place, RecordKind,
@@ -22,12 +22,14 @@ use vna_store::{
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates};
 use crate::check::{BadRow, Survey, needs_repair};
+use crate::committer::append;
 use crate::entries::{LOCAL_STORE, blob_ref, file_column, inline_column};
 use crate::error::ArchiveError;
 use crate::ground::{
     Ground, INDEX_FILE, INDEX_FOLDER, LOG_FOLDER, lock, open_index, open_log, rebuild_index,
 };
 use crate::housekeeping::{Keeper, relocate};
+use crate::labels::{directly, once_more};
 use crate::offline::{MAX_NAMED, Progress};
 use crate::settings::Settings;
 use crate::undelete::copy_large;
@@ -134,6 +136,8 @@ struct Plan {
     to_restore: Vec<BlobOwner>,
     /// Live and lost.
     to_give_up: Vec<BlobOwner>,
+    /// Labels whose records are damaged or gone; the index knows what they said.
+    labels: Vec<Label>,
     /// The log has what rows point past.
     is_contradicted: bool,
 }
@@ -241,6 +245,8 @@ impl Repair<'_> {
             body: Body::None,
         }])?;
         self.restore(&log, &plan.to_restore)?;
+        let labels = index.label_owners(&|row| gone.contains_key(&BlobKey(row.key)))?;
+        self.restore_labels(&log, labels)?;
         // Those that are lost are told once, when the archive is open.
         self.report.lost.clear();
         self.is_deed_lost = true;
@@ -286,6 +292,7 @@ impl Repair<'_> {
         let plan = self.plan(&ground, &bad_rows, &damages, &live, &asides)?;
         self.is_deed_lost |= is_pack_gone(&ground, &bad_rows)?;
         self.restore(&ground.log, &plan.to_restore)?;
+        self.restore_labels(&ground.log, plan.labels)?;
         self.give_up(&ground.log, &plan.to_give_up)?;
         let is_lossy = !plan.to_give_up.is_empty() && !self.options.accept_loss;
         if !is_index_unsound && !plan.is_contradicted {
@@ -348,9 +355,13 @@ impl Repair<'_> {
         let concerned = owners.len();
         owners.retain(|owner| !elsewhere.contains(&BlobKey(owner.blob.key)));
         let is_contradicted = owners.len() < concerned;
+        let is_lost = |row: &BlobRow| is_concerned(row) && !elsewhere.contains(&BlobKey(row.key));
+        let labels = ground.index.label_owners(&is_lost)?;
+        let misled = ground.index.label_owners(&is_concerned)?.len() - labels.len();
         let plan = self.sort(&ground.log, owners, &reasons, asides)?;
         Ok(Plan {
-            is_contradicted,
+            labels,
+            is_contradicted: is_contradicted || misled > 0,
             ..plan
         })
     }
@@ -415,6 +426,19 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Records labels again that the index knows and the log does not.
+    fn restore_labels(&mut self, log: &Log, labels: Vec<Label>) -> Result<(), ArchiveError> {
+        let what = format!(
+            "{} labels of which the record is damaged: recorded again",
+            labels.len()
+        );
+        if labels.is_empty() || !self.does(what) {
+            return Ok(());
+        }
+        append(log, labels.into_iter().map(once_more).collect())?;
+        Ok(())
+    }
+
     /// Deletes lost instances, if that is accepted: (2).
     fn give_up(&mut self, log: &Log, owners: &[BlobOwner]) -> Result<(), ArchiveError> {
         if owners.is_empty() {
@@ -463,7 +487,8 @@ impl Repair<'_> {
         }
         ground.catch_up(&mut |_| {})?;
         let (log, index) = (Arc::clone(&ground.log), Arc::clone(&ground.index));
-        let keeper = Keeper::new(log, index, Arc::default());
+        let recorder = directly(Arc::clone(&log), Arc::clone(&index));
+        let keeper = Keeper::new(log, index, Arc::default(), recorder);
         keeper.expire(self.now_us)?;
         keeper.tidy(self.now_us)?; // the rows of what was given up
         for segment in segments_of(damages) {

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
-use vna_index::{Deletion, Entry, Erasure, IndexError, Outcome};
+use vna_index::{Deletion, Entry, Erasure, IndexError, Label, Labelling, Outcome, Unlabelling};
 use vna_store::{
     BlobReader, BlobRef, Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError,
 };
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader};
-use crate::entries::{arrival_entry, freed_by};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
+use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
 
@@ -167,8 +167,34 @@ fn entry_of(log: &Log, record: &Record<'_>) -> Result<Option<Entry>, ArchiveErro
                 .map_err(|error| unreadable(error.to_string()))?;
             Ok(Some(Entry::Erasure(Erasure { lsn, deletions })))
         }
+        (RecordKind::LABEL | RecordKind::LABEL_AGAIN, Some(blob)) => {
+            Ok(Some(Entry::Labelling(Box::new(Labelling {
+                lsn,
+                label: label_of(record)?,
+                blob: blob_row(blob),
+            }))))
+        }
+        (RecordKind::LABEL | RecordKind::LABEL_AGAIN, None) => {
+            Err(unreadable("a label without a blob".into()))
+        }
+        (RecordKind::UNLABEL, _) => Ok(Some(Entry::Unlabelling(Unlabelling {
+            lsn,
+            label: label_of(record)?,
+        }))),
         _ => Ok(None),
     }
+}
+
+fn label_of(record: &Record<'_>) -> Result<Label, ArchiveError> {
+    let lsn = record.lsn;
+    let unreadable = |problem: String| ArchiveError::Record { lsn, problem };
+    let header: LabelHeader =
+        serde_json::from_slice(record.header).map_err(|error| unreadable(error.to_string()))?;
+    let text = format!(
+        "a label of {} {:?}, which is no resource",
+        header.level, header.public_id
+    );
+    header.label().ok_or_else(|| unreadable(text))
 }
 
 fn read_head(log: &Log, blob: &BlobRef) -> Result<Instance, ArchiveError> {

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use vna_dicom::{FileMetaFields, HeaderStream, Instance, read_instance, write_file_meta};
-use vna_index::Origin;
-use vna_store::LargeBlobWriter;
+use vna_dicom::{FileMetaFields, HeaderStream, Instance, Level, read_instance, write_file_meta};
+use vna_index::{Ids, Label, Origin, Outcome};
+use vna_store::{Digest, LargeBlobWriter};
 
 use crate::archive::Archive;
 use crate::committer::{Answer, File};
@@ -48,7 +48,12 @@ impl InstanceSink for ArchiveSink {
         if let Err(error) = check_head(&header, &instance) {
             return refuse(&header, &error);
         }
-        commit(&self.archive, instance, File::in_memory(spool), &header).await
+        let (digest, size) = (Digest::of(&spool), spool.len() as u64);
+        if let Some(status) = known(&self.archive, &instance, (digest, size), &header).await {
+            return status;
+        }
+        let file = File::with_digest(spool, digest);
+        commit(&self.archive, instance, file, &header).await
     }
 
     async fn open_stream(&self, header: ReceivedHeader) -> Result<LargeInstance, u16> {
@@ -130,6 +135,10 @@ impl InstanceStream for LargeInstance {
         if let Err(error) = check_head(&self.header, &instance) {
             return refuse(&self.header, &error);
         }
+        let same = (writer.digest(), writer.size());
+        if let Some(status) = known(&self.archive, &instance, same, &self.header).await {
+            return status; // the file goes with its writer
+        }
         match tokio::task::spawn_blocking(move || writer.finish()).await {
             Ok(Ok(blob)) => commit(&self.archive, instance, File::Large(blob), &self.header).await,
             Ok(Err(error)) => refuse(&self.header, &error.into()),
@@ -138,16 +147,71 @@ impl InstanceStream for LargeInstance {
     }
 }
 
+/// The status to answer with if the very same is stored already: then nothing is written.
+async fn known(
+    archive: &Arc<Archive>,
+    instance: &Instance,
+    (digest, size): (Digest, u64),
+    header: &ReceivedHeader,
+) -> Option<u16> {
+    match archive.stored_twin(header.origin.tenant, &instance.identity, digest, size) {
+        Ok(None) => None,
+        Ok(Some(ids)) => Some(labelled(archive, &ids, header).await),
+        Err(error) => Some(refuse(header, &error)),
+    }
+}
+
 /// Hands an instance to the archive, and waits for the status to answer with.
-async fn commit(archive: &Archive, instance: Instance, file: File, header: &ReceivedHeader) -> u16 {
+async fn commit(
+    archive: &Arc<Archive>,
+    instance: Instance,
+    file: File,
+    header: &ReceivedHeader,
+) -> u16 {
     let (reply, answer) = oneshot::channel();
     // The receiver is gone only if the server ended without waiting: then nobody is answered.
     let reply = Box::new(move |answer: Answer| drop(reply.send(answer)));
     let tenant = header.origin.tenant;
     archive.store(instance, file, tenant, origin(header), reply);
     match answer.await {
-        Ok(Ok(_)) => status::SUCCESS,
+        Ok(Ok(outcome)) => match ids_of(&outcome) {
+            Some(ids) => labelled(archive, &ids, header).await,
+            None => status::SUCCESS,
+        },
         Ok(Err(error)) => refuse(header, &error),
+        Err(_) => status::OUT_OF_RESOURCES,
+    }
+}
+
+/// Where an instance is that was stored.
+fn ids_of(outcome: &Outcome) -> Option<Ids> {
+    match outcome {
+        Outcome::Stored { ids, .. }
+        | Outcome::AlreadyStored { ids, .. }
+        | Outcome::KeptAsVersion { ids, .. }
+        | Outcome::Superseded { ids, .. } => Some(*ids),
+        _ => None,
+    }
+}
+
+/// What comes to an AE title that is a view gets its label, on the study, before it is answered. That the study has
+/// gone meanwhile is none of the sender's.
+async fn labelled(archive: &Arc<Archive>, ids: &Ids, header: &ReceivedHeader) -> u16 {
+    let Some(label) = &header.origin.label else {
+        return status::SUCCESS;
+    };
+    let label = Label {
+        tenant: header.origin.tenant,
+        level: Level::Study,
+        public_id: ids.study,
+        label: label.clone(),
+    };
+    let archive = Arc::clone(archive);
+    match tokio::task::spawn_blocking(move || archive.put_label(&label)).await {
+        Ok(Err(error)) if !matches!(*error, ArchiveError::NotFound { .. }) => {
+            refuse(header, &error)
+        }
+        Ok(_) => status::SUCCESS,
         Err(_) => status::OUT_OF_RESOURCES,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 
 use serde::Serialize;
 use vna_dicom::{PublicId, keyword};
-use vna_index::{Deleted, DeletedInstance, DeletedMark, Outcome, Page, moment};
+use vna_index::{Deleted, DeletedInstance, DeletedMark, Label, Outcome, Page, moment};
 use vna_store::{BlobReader, Digest, FinishedBlob, Log, Lsn, StoreError};
 
 use crate::archive::Archive;
@@ -174,7 +174,10 @@ impl Archive {
             }
             for found in deletions {
                 let problems = report.problems.len();
+                let labels = self.index().deleted_labels(tenant, found.deletion);
+                let labels = labels.map_err(shared)?;
                 self.bring_back(tenant, id, found.deletion, now_us, &mut report)?;
+                self.label_again(&labels)?;
                 if found.is_whole && report.problems.len() == problems {
                     self.erase_deletions(&[found.deletion], now_us)?;
                 }
@@ -217,6 +220,19 @@ impl Archive {
             }
             collect(&mut waiting, report)?;
         }
+    }
+
+    /// Gives what is there again the labels that it had.
+    fn label_again(&self, labels: &[Label]) -> Result<(), Arc<ArchiveError>> {
+        for label in labels {
+            match self.put_label(label) {
+                Err(error) if !matches!(*error, ArchiveError::NotFound { .. }) => {
+                    return Err(error);
+                }
+                _ => {} // what was not brought back stays without
+            }
+        }
+        Ok(())
     }
 
     /// Hands an instance to the committer as it had arrived.

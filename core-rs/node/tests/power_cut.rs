@@ -95,6 +95,74 @@ fn life_with_grace(world: &mut World) -> Done {
     world.compact()
 }
 
+/// Labels that are given, taken, go with their resources, and outlive the instances that were there before them.
+fn life_with_labels(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 500)?;
+    world.store(D, 1, 4_000)?;
+    world.label(Level::Study, A, "kept")?;
+    world.label(Level::Instance, A, "own")?;
+    world.label(Level::Patient, D, "gone")?;
+    world.store(B, 1, 3_000)?;
+    world.store(A, 2, 700)?; // by the policy, another instance has the labels now
+    world.check()?;
+    world.delete(Level::Patient, D)?;
+    world.store(D, 2, 900)?; // without the label
+    world.tidy()?;
+    world.delete(Level::Instance, A)?; // the study stays, and so does its label
+    world.tidy()?;
+    world.compact()?;
+    world.lose_index()?;
+    world.label(Level::Study, A, "taken")?;
+    world.unlabel(Level::Study, A, "taken")?;
+    world.label_refused(Level::Study, C, "never")?; // it is not there
+    world.restart()?;
+    for number in 10..16 {
+        world.store(Who(3, 1, 1, number), 1, 2_000)?;
+        world.label(Level::Series, Who(3, 1, 1, number), "series")?;
+    }
+    for number in 10..15 {
+        world.delete(Level::Instance, Who(3, 1, 1, number))?;
+    }
+    world.tidy()?; // packs that are mostly dead are rewritten
+    world.compact()?;
+    world.store(D, 5, 8_000)?; // in a file of its own
+    world.label(Level::Study, D, "large")?;
+    world.store(Who(2, 1, 1, 2), 1, 200)?;
+    world.delete(Level::Instance, D)?;
+    world.tidy()?;
+    world.lose_index()?;
+    world.reindex()?;
+    world.unlabel(Level::Study, A, "kept")?;
+    world.compact()?;
+    world.reindex()?;
+    world.check()
+}
+
+/// Labels come back with what is brought back.
+fn life_with_labels_and_grace(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 500)?;
+    world.store(B, 1, 500)?;
+    world.store(C, 1, 500)?;
+    world.label(Level::Study, A, "study")?;
+    world.label(Level::Instance, B, "instance")?;
+    world.label(Level::Patient, A, "patient")?;
+    world.delete(Level::Instance, A)?;
+    world.delete(Level::Study, B)?;
+    world.tidy()?;
+    world.check()?;
+    world.undelete(Level::Study, B)?;
+    world.compact()?;
+    world.lose_index()?;
+    world.delete(Level::Study, C)?;
+    world.delete(Level::Patient, A)?;
+    world.store(A, 3, 400)?;
+    world.reindex()?;
+    world.a_day_later()?;
+    world.compact()
+}
+
 /// A workload and its policy.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -229,6 +297,28 @@ fn what_was_answered_holds_after_a_power_cut_at_any_sync() {
 fn what_was_deleted_comes_back_or_stays_away_after_a_power_cut_at_any_sync() {
     for duplicates in [Duplicates::Never, Duplicates::Always] {
         let syncs = cut_everywhere(plan_with_grace(duplicates), None, 1)
+            .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
+        assert!(syncs > 20, "{syncs} syncs are too few");
+        println!("{duplicates:?}: cut at {syncs} syncs");
+    }
+}
+
+#[test]
+fn labels_hold_after_a_power_cut_at_any_sync() {
+    for (life, duplicates, has_grace) in [
+        (
+            life_with_labels as fn(&mut World) -> Done,
+            Duplicates::Always,
+            false,
+        ),
+        (life_with_labels_and_grace, Duplicates::Never, true),
+    ] {
+        let plan = Plan {
+            life,
+            duplicates,
+            has_grace,
+        };
+        let syncs = cut_everywhere(plan, None, 0)
             .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
         assert!(syncs > 20, "{syncs} syncs are too few");
         println!("{duplicates:?}: cut at {syncs} syncs");

@@ -12,6 +12,7 @@ mod errors;
 mod find;
 mod forms;
 mod http;
+mod labels;
 mod log;
 mod model;
 mod reencode;

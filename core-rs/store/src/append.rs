@@ -78,10 +78,10 @@ impl Writer {
         let tail = self.tail_with_room(shared, bytes, records.len())?;
         let padding = block_padding(tail.end + bytes, bytes);
         let growth = (tail.end + bytes + padding).saturating_sub(tail.prefilled);
-        let has_blobs = records
-            .iter()
-            .any(|record| !matches!(record.body, Body::None));
-        if has_blobs && growth > 0 {
+        let needs_room = |record: &NewRecord<'_>| {
+            !matches!(record.body, Body::None) && record.kind != RecordKind::LABEL_AGAIN
+        };
+        if growth > 0 && records.iter().any(needs_room) {
             shared.check_room(growth)?;
         }
         let (end, header) = (tail.end, tail.segment.header.clone());

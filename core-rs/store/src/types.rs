@@ -172,6 +172,13 @@ impl RecordKind {
     pub const ERASE: RecordKind = RecordKind(3);
     /// Something happened to the archive itself, such as a repair; nothing follows from it.
     pub const NOTE: RecordKind = RecordKind(4);
+    /// A resource got a label; the blob is the label, and lives as long as the resource has it.
+    pub const LABEL: RecordKind = RecordKind(5);
+    /// A resource lost a label.
+    pub const UNLABEL: RecordKind = RecordKind(6);
+    /// A label is recorded once more, before bytes go that stood for it. Since space comes back behind it, it may use
+    /// the reserve, as deletions may.
+    pub const LABEL_AGAIN: RecordKind = RecordKind(7);
     /// Kinds from here on are the store's own.
     pub const FIRST_RESERVED: RecordKind = RecordKind(0xF0);
 }

@@ -2,6 +2,7 @@
 
 use super::delete;
 use super::keys::{KeyKind, candidates};
+use super::label;
 use super::place::{self, SeriesEntry};
 use super::writer::{LIVE, SUPERSEDED, Transaction, number};
 use crate::bits::{Signed, Unsigned};
@@ -155,6 +156,8 @@ impl Transaction<'_> {
             counts.stored_bytes -= live.stored_size;
             counts.plain_bytes -= live.plain_size.signed();
         });
+        // The one that comes next is the same resource.
+        label::inherit(self.connection, live.id, self.meta.next_id)?;
         if same {
             let mut freed = Vec::new();
             delete::remove_instance(self, live.id, &mut freed)?;
@@ -253,7 +256,7 @@ impl Transaction<'_> {
         Ok(id)
     }
 
-    fn insert_blob(&mut self, blob: &BlobRow) -> Result<i64, IndexError> {
+    pub(crate) fn insert_blob(&mut self, blob: &BlobRow) -> Result<i64, IndexError> {
         let id = self.meta.next_blob;
         self.meta.next_blob += 1;
         self.connection

@@ -1,6 +1,7 @@
 //! Deletion: hide the root at once, remove the rows in slices.
 
 use super::keys::{KeyKind, candidates};
+use super::label;
 use super::resource::{find, row};
 use super::terms;
 use super::writer::{DELETED, LIVE, SUPERSEDED, Transaction, first_seq};
@@ -307,6 +308,7 @@ pub(crate) fn remove_instance(
     let Some((tenant, state, public_id, uid, blob, lsn)) = row else {
         return Ok(()); // removed with its series before its own turn came
     };
+    label::lose_ground(connection, id)?;
     let hasher = transaction.hasher;
     transaction
         .tail
@@ -405,7 +407,6 @@ fn remove_extras(
         .doing(DOING)?;
     for sql in [
         "DELETE FROM change WHERE resource = ?1 AND type > 3",
-        "DELETE FROM label WHERE resource = ?1",
         "DELETE FROM metadata WHERE resource = ?1",
     ] {
         connection
@@ -413,22 +414,27 @@ fn remove_extras(
             .and_then(|mut statement| statement.execute(params![id]))
             .doing(DOING)?;
     }
-    let blobs = connection
-        .prepare_cached("DELETE FROM attachment WHERE resource = ?1 RETURNING blob")
-        .and_then(|mut statement| {
-            statement
-                .query_map(params![id], |row| row.get(0))?
-                .collect::<Result<Vec<i64>, _>>()
-        })
-        .doing(DOING)?;
-    for blob in blobs {
-        release(connection, blob, freed)?;
+    for sql in [
+        "DELETE FROM label WHERE resource = ?1 RETURNING blob",
+        "DELETE FROM attachment WHERE resource = ?1 RETURNING blob",
+    ] {
+        let blobs = connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement
+                    .query_map(params![id], |row| row.get(0))?
+                    .collect::<Result<Vec<i64>, _>>()
+            })
+            .doing(DOING)?;
+        for blob in blobs {
+            release(connection, blob, freed)?;
+        }
     }
     Ok(())
 }
 
 /// Takes one reference from a blob; without any, its row goes. Gives its stored size.
-fn release(
+pub(crate) fn release(
     connection: &Connection,
     blob: i64,
     freed: &mut Vec<FreedBlob>,

@@ -15,6 +15,7 @@ mod filter;
 mod find;
 mod functions;
 mod keys;
+mod label;
 mod maintain;
 mod matched;
 mod owners;
@@ -34,11 +35,11 @@ mod writer;
 
 pub use rebuild::Rebuild;
 
-use crate::bits::Unsigned;
+use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
+    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Label, Located, Lsn,
     Maintenance, Outcome, Page, Query, Relocation, Requested, Shape, Statistics, Values, View,
 };
 use checkpoint::Checkpointer;
@@ -459,6 +460,35 @@ impl Index for SqliteIndex {
     ) -> Result<Option<Vec<(i64, String)>>, IndexError> {
         self.readers
             .read(|snapshot| answers::metadata(snapshot, tenant, level, id))
+    }
+
+    fn labels(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<String>>, IndexError> {
+        self.readers
+            .read(|snapshot| label::of(snapshot, tenant, level, id))
+    }
+
+    fn all_labels(&self, tenant: i64) -> Result<Vec<String>, IndexError> {
+        self.readers.read(|snapshot| label::all(snapshot, tenant))
+    }
+
+    fn unfounded_labels(&self, limit: usize) -> Result<Vec<Label>, IndexError> {
+        self.readers
+            .read(|snapshot| label::unfounded(snapshot, limit))
+    }
+
+    fn label_owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<Label>, IndexError> {
+        self.readers
+            .read(|snapshot| label::owners(snapshot, is_wanted))
+    }
+
+    fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError> {
+        self.readers
+            .read(|snapshot| label::deleted(snapshot, tenant, deletion.signed()))
     }
 
     fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError> {

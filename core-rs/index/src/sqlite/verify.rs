@@ -11,7 +11,7 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Statements that give a row for each contradiction: what, and of which resource. Below a deleted resource rows
 /// go one by one, and counters are not kept.
-const CONTRADICTIONS: [(&str, &str); 10] = [
+const CONTRADICTIONS: [(&str, &str); 12] = [
     (
         "series counts other instances or bytes than it has",
         "SELECT series.id FROM series LEFT JOIN (
@@ -73,10 +73,26 @@ const CONTRADICTIONS: [(&str, &str); 10] = [
          WHERE NOT EXISTS (SELECT 1 FROM purge WHERE resource = id)",
     ),
     (
+        "label of nothing",
+        "SELECT resource FROM label WHERE NOT EXISTS (
+             SELECT 1 FROM patient WHERE id = resource AND level = 0 UNION ALL
+             SELECT 1 FROM study WHERE id = resource AND level = 1 UNION ALL
+             SELECT 1 FROM series WHERE id = resource AND level = 2 UNION ALL
+             SELECT 1 FROM instance WHERE id = resource AND level = 3)
+         OR NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = label.blob)",
+    ),
+    (
+        "label on the ground of an instance that is not there",
+        "SELECT resource FROM label WHERE ground IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = label.ground)",
+    ),
+    (
         "blob with other references than rows",
         "SELECT id FROM blob WHERE refs <> 0
              + (SELECT count(*) FROM attachment WHERE attachment.blob = blob.id) + coalesce(
-             (SELECT n FROM (SELECT blob AS b, count(*) AS n FROM instance GROUP BY blob) WHERE b = blob.id), 0)",
+             (SELECT n FROM (SELECT b, count(*) AS n FROM (
+                     SELECT blob AS b FROM instance UNION ALL SELECT blob AS b FROM label) GROUP BY b)
+              WHERE b = blob.id), 0)",
     ),
 ];
 

@@ -211,6 +211,8 @@ impl Writer {
                     }
                     Entry::Erasure(erasure) => delete::erase(transaction, erasure)?,
                     Entry::Event(event) => transaction.event(event)?,
+                    Entry::Labelling(labelling) => transaction.label(labelling)?,
+                    Entry::Unlabelling(unlabelling) => transaction.take_label(unlabelling)?,
                 });
             }
             transaction.meta.covered = covered;

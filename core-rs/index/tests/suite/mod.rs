@@ -5,6 +5,7 @@ pub mod deletion;
 pub mod find;
 pub mod grace;
 pub mod ingest;
+pub mod labels;
 pub mod world;
 
 /// Makes a `#[test]` of each function of the suite, with a factory of empty indexes.
@@ -55,6 +56,15 @@ macro_rules! everything {
             a_large_purge_is_done_in_slices,
             what_is_live_in_each_unit_is_counted_until_its_rows_are_gone,
             blobs_lead_back_to_their_instances_whatever_became_of_them,
+        }
+        labels {
+            labels_are_of_one_level_and_one_tenant,
+            a_label_is_given_and_taken_once,
+            labels_go_with_their_resource,
+            a_label_that_lost_its_ground_is_told_until_it_is_recorded_again,
+            an_instance_that_takes_the_place_of_another_has_its_labels,
+            a_view_is_what_is_in_studies_with_its_label,
+            deleted_labels_are_those_of_what_the_deletion_took,
         }
         grace {
             what_was_deleted_seems_gone_and_stays_until_its_time_has_come,

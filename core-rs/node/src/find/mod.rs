@@ -13,6 +13,7 @@ mod request;
 
 pub use metadata::{MetadataForm, metadata_json, metadata_value};
 pub use options::ListOptions;
+pub(crate) use problem::shown;
 pub use problem::{FindProblem, Wrong};
 
 use std::collections::HashMap;

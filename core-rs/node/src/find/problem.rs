@@ -25,7 +25,7 @@ pub enum Wrong {
 }
 
 impl FindProblem {
-    pub(super) fn new(wrong: Wrong, text: impl Into<String>) -> FindProblem {
+    pub(crate) fn new(wrong: Wrong, text: impl Into<String>) -> FindProblem {
         FindProblem {
             wrong,
             text: text.into(),
@@ -66,7 +66,7 @@ impl fmt::Display for FindProblem {
 }
 
 /// A text of a client, as a message repeats it.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let short: String = text.chars().take(64).collect();
     format!("{short:?}")
 }

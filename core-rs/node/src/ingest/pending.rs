@@ -95,6 +95,9 @@ impl How {
             Outcome::Deleted { .. }
             | Outcome::Erased { .. }
             | Outcome::Recorded
+            | Outcome::Labelled { .. }
+            | Outcome::NotLabelled { .. }
+            | Outcome::Unlabelled { .. }
             | Outcome::NotFound => return None,
         })
     }

@@ -12,6 +12,9 @@ use vna_node::{Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Settings, Sto
 
 use crate::common::{self, Who};
 
+#[path = "world_labels.rs"]
+mod labels;
+
 /// Where the archive is on its disk.
 const ROOT: &str = "/archive";
 
@@ -47,6 +50,9 @@ pub struct World {
     kept: BTreeMap<Who, Vec<Vec<u8>>>,
     /// What may be brought back: a request that was never answered decided it.
     unsure: BTreeMap<Who, Vec<Vec<u8>>>,
+    labels: labels::Labels,
+    /// The power was cut once.
+    is_unsure: bool,
     /// Every change that a reader has seen.
     seen: BTreeMap<i64, String>,
 }
@@ -75,6 +81,8 @@ impl World {
             is_later: false,
             kept: BTreeMap::new(),
             unsure: BTreeMap::new(),
+            labels: labels::Labels::default(),
+            is_unsure: false,
             seen,
         }
     }
@@ -96,6 +104,8 @@ impl World {
             is_later: self.is_later,
             kept: self.kept.clone(),
             unsure: self.unsure.clone(),
+            labels: self.labels.clone(),
+            is_unsure: true,
             seen: self.seen.clone(),
         }
     }
@@ -215,6 +225,7 @@ impl World {
             before.push(std::mem::replace(fate, Fate::absent()));
         }
         let answer = common::delete(self.archive(), level, of.public_id(level));
+        self.labels_after_deletion(answer.is_ok());
         if self.undelete_hours > 0 {
             let taken = match answer.is_ok() {
                 true => &mut self.kept,
@@ -276,6 +287,7 @@ impl World {
                 self.unsure.insert(who, contents);
             }
         }
+        self.labels_after_undeletion(answer.is_ok());
         let report = stopped_or(&self.disk, "undeleting", answer)?;
         match report.problems.first() {
             Some(problem) => Err(Trouble::Violation(format!("undelete: {problem}"))),
@@ -296,6 +308,7 @@ impl World {
                 self.unsure.entry(who).or_default().extend(contents);
             }
         }
+        self.labels_after_erasure();
         let report = stopped_or(&self.disk, "erasing", answer)?;
         match report.unknown.first() {
             Some(id) => Err(Trouble::Violation(format!("{id} was not erased"))),
@@ -306,6 +319,7 @@ impl World {
     /// The time of all that was deleted has come.
     pub fn a_day_later(&mut self) -> Done {
         self.is_later = true;
+        self.labels_after_erasure();
         self.tidy()
     }
 
@@ -378,6 +392,7 @@ impl World {
     /// Holds everything that the archive shows against the model.
     pub fn check(&mut self) -> Done {
         self.check_instances()?;
+        self.check_labels()?;
         self.check_changes()
     }
 
