@@ -1,13 +1,16 @@
 """How associations are let in: services of known and unknown callers, and their contexts."""
 
+import subprocess
+
 import pytest
 from pynetdicom import AE, build_context
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import (
     CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
-from support import ct_small
+from support import VNA, ct_small
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 J2K = "1.2.840.10008.1.2.4.90"
@@ -106,3 +109,58 @@ def test_a_query_needs_a_known_caller(choosy):
         association = associate(choosy, calling, contexts=contexts)
         assert set(results(association).values()) <= {1, 3}
         association.abort()
+
+
+@pytest.fixture(scope="module")
+def with_users(start_server, tmp_path_factory):
+    server = start_server(
+        root=tmp_path_factory.mktemp("identities") / "data",
+        environment={"VNA__DICOM__USER_IDENTITY": "require"},
+    )
+    added = subprocess.run(
+        [VNA, "user", "add", "rita", f"--root={server.root}", "--password-stdin"],
+        input="correct horse\n",
+        text=True,
+        capture_output=True,
+    )
+    assert added.returncode == 0, added.stderr
+    return server
+
+
+def identify(server, identity_type, name=b"rita", passcode=b"correct horse", *, respond=True):
+    identity = UserIdentityNegotiation()
+    identity.user_identity_type = identity_type
+    identity.primary_field = name
+    if identity_type == 2:
+        identity.secondary_field = passcode
+    identity.positive_response_requested = respond
+    ae = AE(ae_title="ANY")
+    contexts = [build_context(Verification)]
+    return ae.associate(server.dicom_host, server.dicom_port, contexts=contexts, ext_neg=[identity])
+
+
+def test_a_user_identity_is_checked_against_the_users(with_users):
+    association = identify(with_users, 2)
+    assert association.is_established
+    answer = association.acceptor.user_identity
+    assert answer.server_response == b""
+    association.release()
+    association = identify(with_users, 1, respond=False)
+    assert association.is_established
+    assert association.acceptor.user_identity is None
+    association.release()
+    assert identify(with_users, 2, passcode=b"wrong").is_rejected
+    assert identify(with_users, 1, name=b"nobody").is_rejected
+    assert identify(with_users, 3).is_rejected
+    assert associate(with_users, "ANY").is_rejected, "one is required"
+
+
+def test_dcmtk_sends_a_user_identity(with_users, dcmtk, tmp_path):
+    file = tmp_path / "ct.dcm"
+    file.write_bytes(ct_small())
+    to = ("127.0.0.1", str(with_users.dicom_port), str(file))
+    told = dcmtk("storescu", "--user", "rita", "--password", "correct horse", "-rsp", *to)
+    assert told.returncode == 0, told.stderr
+    told = dcmtk("storescu", "--user", "rita", "--password", "wrong", *to)
+    assert told.returncode != 0
+    assert "Rejected" in told.stderr

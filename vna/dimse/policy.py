@@ -8,16 +8,15 @@ rejection).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from vna.settings import Dicom
+from vna.settings import Dicom, Modality
 
 # What the query/retrieve service classes can do beyond their baseline (PS3.4 §C.5.1.1).
 QUERY_SUPPORT = {"relational": True, "date_time": True, "fuzzy": False, "timezone": True}
 
-# Each service by the attribute of a modality that allows it; what a modality does not say, it may.
+# Each service by the attribute of a modality that allows it.
 ALLOWED_BY = {
     "echo": "allow_echo",
     "store": "allow_store",
@@ -31,7 +30,7 @@ ALLOWED_BY = {
 
 
 def compile_policy(
-    dicom: Dicom, modalities: Iterable[Any] = (), served: Iterable[str] = ()
+    dicom: Dicom, modalities: Iterable[Modality] = (), served: Iterable[str] = ()
 ) -> bytes:
     """Return where to listen and the policy table, as the core reads them.
 
@@ -78,6 +77,6 @@ def compile_policy(
     )
 
 
-def _peer(modality: Any) -> dict[str, object]:
-    allowed = (name for name, flag in ALLOWED_BY.items() if getattr(modality, flag, True))
+def _peer(modality: Modality) -> dict[str, object]:
+    allowed = (name for name, flag in ALLOWED_BY.items() if getattr(modality, flag))
     return {"ae_title": modality.aet, "hosts": [modality.host], "services": list(allowed)}

@@ -38,6 +38,9 @@ N_SET = 0x0120
 N_ACTION = 0x0130
 N_CREATE = 0x0140
 
+# User Identity Type (PS3.7 §D.3.3.7.1); 1 is a name alone.
+USER_NAME_AND_PASSCODE = 2
+
 # Status (PS3.7 Annex C).
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
@@ -175,8 +178,7 @@ class Serving:
 
     def policy(self) -> bytes:
         """Return the policy table of now."""
-        modalities = getattr(self.node, "modalities", None)
-        known = modalities.all() if modalities is not None else ()
+        known = self.node.modalities.all()
         return compile_policy(self.node.archive.settings.dicom, known, served())
 
     def take(self, core: DimseRequest) -> None:
@@ -218,11 +220,17 @@ class Serving:
 
     async def _decide(self, request: Request) -> None:
         """Say whether a user identity is one of a user (PS3.7 §D.3.3.7)."""
-        ask = request.command
-        user = await check_identity(self.node, ask["User"], ask["Passcode"])
-        if user is None:
+        ask, caller, users = request.command, request.caller, self.node.users
+        if ask["UserIdentityType"] == USER_NAME_AND_PASSCODE:
+            user = await users.verify(ask["User"], ask["Passcode"], caller.address)
+        else:
+            user = await users.named(ask["User"])
+        # A user of one tenant has no business with the archive of another.
+        accepted = user is not None and user.tenant == caller.tenant
+        if not accepted:
             logger.warning("user identity refused", extra=_fields(request))
-        await request.finish({"Accept": user is not None, "User": user or ""})
+        name = user.name if user is not None and accepted else ""
+        await request.finish({"Accept": accepted, "User": name})
 
     async def _fail(self, request: Request, status: int, comment: str) -> None:
         if request.finished:
@@ -234,14 +242,6 @@ class Serving:
             await request.finish(answer)
         except ConnectionError:
             logger.info("nobody waits for the answer", extra=_fields(request))
-
-
-async def check_identity(node: Node, name: str, passcode: str) -> str | None:
-    """Return the name of the user that these are of, if there is one."""
-    users = getattr(node, "users", None)
-    if users is None:
-        return None
-    return cast("str | None", await users.check(name, passcode))
 
 
 def _fields(request: Request) -> dict[str, object]:

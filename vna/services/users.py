@@ -163,6 +163,11 @@ class Users:
         logger.info("user verified", extra={"user": user.name, "address": address})
         return user
 
+    async def named(self, name: str) -> User | None:
+        """Return the user of a name, whose word for it is all there is."""
+        found = await self._control.run(lambda connection: users.find(connection, name))
+        return None if found is None else found[0]
+
     async def require(self, name: str, password: str, address: str = "") -> User:
         """Return the user; raises Unauthenticated if this is not the password, Busy."""
         user = await self.verify(name, password, address)
