@@ -12,7 +12,9 @@ __all__ = [
     "ElementReader",
     "Exchange",
     "File",
+    "Peer",
     "Reencoding",
+    "Sending",
     "Upload",
     "check",
     "compact",
@@ -118,6 +120,67 @@ class ElementReader:
 
     def value(self, offset: int, length: int) -> bytes: ...
     def file_value(self, offset: int, length: int) -> bytes: ...
+
+@final
+class Peer:
+    """An association that we request (`Archive.peer`); let go of, it is aborted.
+
+    All calls but `received` complete through `Archive.drain` and raise PeerFailed and its kin: what
+    is wrong, with source and reason where the peer gave them. After such an error the association
+    is over, but for ContextRefused and BadRequest, and PeerTimeout of a response.
+    """
+
+    def open(self) -> int:
+        """Connect and associate; completes with JSON.
+
+        `contexts` that the peer accepted (`context_id`, `sop_class_uid`, `transfer_syntax_uid`),
+        `max_pdu_bytes`, `implementation_class_uid` and `implementation_version_name` (or null),
+        `roles`, `extended` (numbers of the bytes, by SOP class), `user_identity_confirmed`.
+        """
+
+    def request(
+        self, sop_class_uid: str, command_json: bytes, data_set: bytes | None = None
+    ) -> int:
+        """Send a request, or the response to one of the peer's, on the context of a SOP class.
+
+        What follows from the association need not be in the command. Completes with JSON when the
+        peer took it: `message_id`, `context_id`.
+        """
+
+    def response(self, timeout_s: float) -> int:
+        """Complete with the next message: its command as a line of JSON, then its data set.
+
+        The command has `ContextID` and `TransferSyntaxUID` of its context too. `timeout_s` is how
+        long nothing may come. C-STORE requests of the peer are answered by the core.
+        """
+
+    def cancel(self, message_id: int) -> int:
+        """Tell the peer to end what was requested (C-CANCEL)."""
+
+    def release(self) -> int: ...
+    def abort(self) -> int: ...
+    def received(self) -> bytes:
+        """Count what the peer sent by C-STORE, as JSON: `stored`, `refused`, `bytes`."""
+
+@final
+class Sending:
+    """Stored instances on their way to a remote node; let go of, it is cancelled."""
+
+    def progress(self) -> bytes:
+        """How far it is, as JSON.
+
+        `remaining`, `completed`, `warning` and `failed` count instances; `bytes` are those of the
+        data sets sent. `done`: nothing more will happen; `cancelled`: some remain. `failures`
+        holds `id`, `sop_instance_uid`, `status` (null if the node was not asked) and `reason` of
+        each that failed. `error` is null or what ended the last association that was lost or
+        could not be opened: `code` (of `vna.errors`), `message`, `transient`.
+        """
+
+    def wait(self, seen: int) -> int:
+        """Complete when more than `seen` instances are done, or all that will be."""
+
+    def cancel(self) -> None:
+        """Send nothing more; what is on its way has half a second to be answered."""
 
 @final
 class Exchange:
@@ -246,6 +309,33 @@ class Archive:
         self, origin_json: bytes, content_type: str, content_encoding: str, length: int | None
     ) -> Upload:
         """Begin to store a body; the empty string stands for a header that is not there."""
+
+    def peer(self, spec_json: bytes) -> Peer:
+        """Return a peer that can be asked once it is open.
+
+        The specification is `host`, `port`, `calling_ae_title`, `called_ae_title` and, with
+        defaults, `timeout_s` for each step of the peer, `contexts` (`sop_class_uid`,
+        `transfer_syntaxes`, `scu`, `scp`), `extended` (numbers of the bytes, by SOP class),
+        `tenant`, `user` (`type`, `primary`, `secondary`, `response`) and `max_pdu_bytes`.
+        Raises BadRequest.
+        """
+
+    def send(self, batch_json: bytes) -> Sending:
+        """Begin to send stored instances to a remote node.
+
+        The batch is the specification of a peer (`Archive.peer`; its contexts follow from the
+        instances) and `instances` (public ids), `move_originator` (`ae_title`, `message_id`),
+        `parallel` associations, `preferred_transfer_syntax` of what is uncompressed, `retries`
+        (how often in a row a lost association is opened anew) and `permissive` (whether to go on
+        after an instance failed). All but the instances have defaults. Raises BadRequest.
+        """
+
+    def send_file(self, spec_json: bytes, file: bytes) -> int:
+        """Send a PS3.10 file that is not stored; completes with JSON.
+
+        `sop_class_uid`, `sop_instance_uid`, and the peer's `status` and its `reason` in words.
+        Raises PeerFailed, EncodingError, or ContextRefused if the peer takes no such instance.
+        """
 
     def import_files(self, paths: Sequence[bytes], origin_json: bytes) -> int: ...
     def import_entries(

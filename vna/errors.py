@@ -336,6 +336,110 @@ class Unreachable(VnaError):
     grpc_code = "UNAVAILABLE"
 
 
+class PeerFailed(VnaError):
+    """A remote node did not do what it was asked for."""
+
+    code = "peer"
+    dimse_status = 0xA702  # refused: unable to perform sub-operations
+    grpc_code = "UNAVAILABLE"
+    orthanc_error = 9
+    orthanc_status = "Error in the network protocol"
+    is_transient: ClassVar[bool] = True
+
+
+class PeerUnreachable(PeerFailed):
+    """Nobody accepts a connection at the node's host and port."""
+
+    code = "peer.unreachable"
+
+
+class PeerTimeout(PeerFailed):
+    """The node did not go on within the time that is given to it."""
+
+    code = "peer.timeout"
+    orthanc_error = 16
+    orthanc_status = "Timeout"
+
+
+class PeerClosed(PeerFailed):
+    """The node closed the connection, or the network cut it."""
+
+    code = "peer.closed"
+
+
+class PeerTlsFailed(PeerFailed):
+    """No TLS connection: of whom, by whom and why it was refused is in the message."""
+
+    code = "peer.tls"
+    is_transient = False
+
+
+class PeerProtocolError(PeerFailed):
+    """The node broke the rules of PS3.7 or PS3.8; the association was aborted."""
+
+    code = "peer.protocol"
+    is_transient = False
+
+
+class AssociationRejected(PeerFailed):
+    """The node answered A-ASSOCIATE-RJ (PS3.8 §9.3.4).
+
+    Attributes
+    ----------
+    result : int
+        1 permanent, 2 transient.
+    source : int
+        1 service user, 2 service provider (ACSE), 3 service provider (presentation).
+    reason : int
+        Its meaning depends on the source.
+    """
+
+    code = "association.rejected"
+
+    def __init__(
+        self,
+        message: str = "",
+        code: str | None = None,
+        result: int = 1,
+        source: int = 1,
+        reason: int = 1,
+    ):
+        super().__init__(message, code)
+        self.result, self.source, self.reason = result, source, reason
+
+    @property
+    def is_transient(self) -> bool:  # type: ignore[override]
+        """Whether the node may accept later."""
+        return self.result == 2
+
+
+class AssociationAborted(PeerFailed):
+    """The node answered A-ABORT (PS3.8 §9.3.8).
+
+    Attributes
+    ----------
+    source : int
+        0 service user, 2 service provider.
+    reason : int
+        Of the service provider.
+    """
+
+    code = "association.aborted"
+
+    def __init__(
+        self, message: str = "", code: str | None = None, source: int = 0, reason: int = 0
+    ):
+        super().__init__(message, code)
+        self.source, self.reason = source, reason
+
+
+class ContextRefused(PeerFailed):
+    """The node accepts no presentation context for what it was to be asked for."""
+
+    code = "context.refused"
+    is_transient = False
+
+
 class Closed(VnaError):
     """The program that asks has closed the archive."""
 

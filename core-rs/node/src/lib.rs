@@ -20,6 +20,7 @@ mod policy;
 mod reencode;
 mod repair;
 mod replay;
+mod requesting;
 mod settings;
 mod sink;
 mod status;
@@ -49,6 +50,7 @@ pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
+pub use requesting::peer;
 pub use settings::{
     DictionarySettings, LimitSettings, PrivateElementSettings, Settings, StorageSettings,
     UploadSettings,

@@ -45,7 +45,7 @@ pub(crate) struct CoreArchive {
     /// `None` once stopped.
     runtime: Mutex<Option<Runtime>>,
     pub(crate) handle: tokio::runtime::Handle,
-    server: Mutex<Option<Server>>,
+    pub(crate) server: Mutex<Option<Server>>,
     pub(crate) http: Mutex<Option<HttpServer>>,
     /// Clients of HTTP whom Python has known.
     pub(crate) credentials: Arc<Credentials>,

@@ -4,12 +4,17 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
+use vna_node::dimse::{PeerError, abort_source};
 use vna_node::{ArchiveError, IdentifierProblem, Refusal, UploadError, Wrong};
 use vna_store::StoreError;
+use vna_ul::AssociateRj;
 
 pyo3::import_exception!(vna.errors, AlreadyOpen);
+pyo3::import_exception!(vna.errors, AssociationAborted);
+pyo3::import_exception!(vna.errors, AssociationRejected);
 pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
+pyo3::import_exception!(vna.errors, ContextRefused);
 pyo3::import_exception!(vna.errors, DeadlineExceeded);
 pyo3::import_exception!(vna.errors, EncodingError);
 pyo3::import_exception!(vna.errors, IdentifierMismatch);
@@ -17,6 +22,11 @@ pyo3::import_exception!(vna.errors, NotFound);
 pyo3::import_exception!(vna.errors, NotImplementedYet);
 pyo3::import_exception!(vna.errors, OutOfRange);
 pyo3::import_exception!(vna.errors, OutOfStorage);
+pyo3::import_exception!(vna.errors, PeerClosed);
+pyo3::import_exception!(vna.errors, PeerProtocolError);
+pyo3::import_exception!(vna.errors, PeerTimeout);
+pyo3::import_exception!(vna.errors, PeerTlsFailed);
+pyo3::import_exception!(vna.errors, PeerUnreachable);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
@@ -47,6 +57,10 @@ pub enum BoundaryError {
     ClientGone,
     /// The association of a DIMSE request is over, or the request was answered.
     AssociationOver,
+    /// A remote node did not do what it was asked for.
+    Peer(PeerError),
+    /// A remote node takes no instance such as the one that was to be sent.
+    Unsendable(String),
 }
 
 impl From<ArchiveError> for BoundaryError {
@@ -58,6 +72,12 @@ impl From<ArchiveError> for BoundaryError {
 impl From<DicomError> for BoundaryError {
     fn from(error: DicomError) -> Self {
         Self::Archive(error.into())
+    }
+}
+
+impl From<PeerError> for BoundaryError {
+    fn from(error: PeerError) -> Self {
+        Self::Peer(error)
     }
 }
 
@@ -82,8 +102,38 @@ impl From<BoundaryError> for PyErr {
             BoundaryError::AssociationOver => {
                 PyConnectionError::new_err("the association is over, or the request was answered")
             }
+            BoundaryError::Peer(error) => peer_error(&error),
+            BoundaryError::Unsendable(why) => ContextRefused::new_err((why, "context.refused")),
             BoundaryError::Stopped => Busy::new_err(("the archive is stopping", "archive.stopped")),
         }
+    }
+}
+
+fn peer_error(error: &PeerError) -> PyErr {
+    let (message, code) = (error.to_string(), error.code());
+    match error {
+        PeerError::Spec { .. } => BadRequest::new_err((message, code)),
+        PeerError::Unreachable { .. } => PeerUnreachable::new_err((message, code)),
+        PeerError::TimedOut { .. } => PeerTimeout::new_err((message, code)),
+        PeerError::Rejected(rejection) => {
+            let AssociateRj {
+                result,
+                source,
+                reason,
+            } = rejection;
+            AssociationRejected::new_err((message, code, *result, *source, *reason))
+        }
+        PeerError::Aborted(abort) => {
+            AssociationAborted::new_err((message, code, abort_source(*abort), abort.reason))
+        }
+        PeerError::Closed { .. } | PeerError::Released | PeerError::NotOpen => {
+            PeerClosed::new_err((message, code))
+        }
+        PeerError::Tls { .. } => PeerTlsFailed::new_err((message, code)),
+        PeerError::Protocol(_)
+        | PeerError::Unexpected { .. }
+        | PeerError::DataSetTooLong { .. } => PeerProtocolError::new_err((message, code)),
+        PeerError::ContextRefused { .. } => ContextRefused::new_err((message, code)),
     }
 }
 

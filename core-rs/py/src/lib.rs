@@ -15,7 +15,9 @@ mod http;
 mod labels;
 mod log;
 mod model;
+mod peer;
 mod reencode;
+mod sending;
 mod upkeep;
 mod upload;
 mod verify;
@@ -37,5 +39,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     http::register(m)?;
     dimse::register(m)?;
     upkeep::register(m)?;
+    peer::register(m)?;
+    sending::register(m)?;
     upload::register(m)
 }

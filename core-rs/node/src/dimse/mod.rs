@@ -22,16 +22,19 @@ mod counters;
 mod finding;
 mod getting;
 mod incoming;
-#[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod outgoing;
+mod peer;
+mod peer_error;
+mod peer_spec;
 mod policy;
 mod receiving;
 mod registry;
+mod requestor;
+mod sending;
 mod server;
 mod service;
 mod services;
 mod sink;
-#[allow(dead_code, reason = "the requestor that sends with it follows")]
 mod socket;
 mod spool;
 mod storage_sop_classes;
@@ -45,9 +48,16 @@ pub use getting::{Got, get};
 pub use outgoing::{
     OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable, choose_context,
 };
+pub use peer::{Intake, Message, Opened, OpenedContext, Peer, Requested};
+pub use peer_error::{PeerError, abort_source};
+pub use peer_spec::{ContextSpec, PeerSpec, UserSpec};
 pub use policy::{
     AddressRange, Admission, Entity, InvalidAddressRange, KnownPeer, Pattern, Policy, QuerySupport,
     Rejected, UserIdentityRule,
+};
+pub use receiving::Tally;
+pub use sending::{
+    Failure, MoveOriginator, SendBatch, SendFileError, SendProgress, Sending, SentFile, send_file,
 };
 pub use server::{Server, ServerSettings};
 pub use service::{

@@ -12,7 +12,7 @@ use vna_ul::{CommandField, CommandSet, StoreRequest};
 
 /// What was received since the association began.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+pub struct Tally {
     /// Instances answered with success or a warning.
     pub stored: u64,
     /// Instances answered with another status.

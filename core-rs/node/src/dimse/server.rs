@@ -125,6 +125,12 @@ impl Server {
         self.local_addr
     }
 
+    /// Where what arrives waits, and how many bytes of one object may; for associations that we request.
+    #[must_use]
+    pub fn spool(&self) -> (SpoolPool, usize) {
+        (self.common.pool.clone(), self.common.spool_most_bytes)
+    }
+
     /// Swaps the policy table. Connections that are open keep the one they began with.
     pub fn set_policy(&self, policy: Policy) {
         *self.common.policy.write() = Arc::new(policy);
