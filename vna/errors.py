@@ -103,6 +103,14 @@ class IdentifierMismatch(BadRequest):
     dimse_status = 0xA900
 
 
+class BadBody(BadRequest):
+    """A body that is no JSON, or none that the route takes."""
+
+    code = "request.bad_body"
+    orthanc_error = 15
+    orthanc_status = "Bad file format"
+
+
 class EncodingError(VnaError):
     """Bytes that are no DICOM, or none that we can vouch for."""
 
@@ -437,7 +445,39 @@ class ContextRefused(PeerFailed):
     """The node accepts no presentation context for what it was to be asked for."""
 
     code = "context.refused"
+    orthanc_error = 2015
+    orthanc_status = "DicomUserConnection: No acceptable presentation context for modality"
     is_transient = False
+
+
+class PeerRefused(PeerFailed):
+    """A remote node answered a request with a status of failure (PS3.7 Annex C).
+
+    Attributes
+    ----------
+    status : int
+        The status.
+    """
+
+    code = "peer.refused"
+    grpc_code = "FAILED_PRECONDITION"
+    # Out of resources (PS3.4 §B.2.3, §C.4.2.1.5; PS3.7 §C.5.21): later it may have some.
+    TRANSIENT: ClassVar[frozenset[int]] = frozenset({0x0213, 0xA700, 0xA701, 0xA702})
+
+    def __init__(
+        self, message: str = "", code: str | None = None, status: int = 0x0110, comment: str = ""
+    ):
+        super().__init__(message, code)
+        self.status = status
+        content: dict[str, Any] = {"DimseErrorStatus": status}
+        if comment:
+            content["DimseErrorComment"] = comment
+        self.payload = {"Type": "Dimse", "Content": content}
+
+    @property
+    def is_transient(self) -> bool:  # type: ignore[override]
+        """Whether it may go well later."""
+        return self.status in self.TRANSIENT
 
 
 class Closed(VnaError):

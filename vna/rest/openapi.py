@@ -40,6 +40,7 @@ EVERYWHERE = (401, 403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
     "label": "1 to 64 letters A to Z and a to z, digits, _ and -",
+    "index": "Number of an answer, from 0 on",
     "key": "Name of a file that a job left, such as `archive`",
     "name": "Name or number of a metadata type",
     "path": "Tags or keywords, and between two of them the number of an item from 0 on",

@@ -10,6 +10,7 @@ from vna.rest import (
     labels,
     levels,
     openapi_route,
+    remote_routes,
     server_routes,
     uploading,
     workflow_routes,
@@ -66,7 +67,8 @@ ONE |= {"patient": "Patient", "study": "Study"}
 
 def table() -> list[Entry]:
     """Return every operation that is served."""
-    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP, *job_routes(), *workflow_routes.ROUTES]
+    entries = [*SERVER, *SEARCH, *INSTANCE, *UPKEEP, *job_routes()]
+    entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES]
     for level in ABOVE:
         entries += level_routes(level)
     return entries

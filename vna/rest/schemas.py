@@ -99,6 +99,86 @@ RESOURCES: dict[str, Schema] = {
     ),
 }
 
+SWITCHES = dict.fromkeys(("Asynchronous", "Permissive", "Synchronous"), FLAG)
+JOB_SWITCHES: dict[str, Schema] = {**SWITCHES, "Priority": {"type": "integer"}, "UserData": {}}
+TIMEOUT: Schema = {"type": "number", "minimum": 0, "description": "Seconds; 0: as configured"}
+KEYS: Schema = {"type": "object", "description": "Names or numbers of tags"}
+NODE = {
+    **dict.fromkeys(("AllowEcho", "AllowFind", "AllowFindWorklist", "AllowGet", "AllowMove"), FLAG),
+    **dict.fromkeys(("AllowMpps", "AllowNAction", "AllowEventReport", "AllowStore"), FLAG),
+    **dict.fromkeys(("AllowTranscoding", "UseDicomTls"), FLAG),
+    **dict.fromkeys(("LocalAet", "Manufacturer", "RetrieveMethod"), TEXT),
+    "Parallel": COUNT,
+    "Timeout": TIMEOUT,
+}
+ADDRESS: dict[str, Schema] = {"AET": TEXT, "Host": TEXT, "Port": {"type": "integer"}}
+CALLED = {"LocalAet": TEXT, "Timeout": TIMEOUT}
+ECHO = {"CheckFind": FLAG, **CALLED}
+# Remote nodes.
+REMOTE: dict[str, Schema] = {
+    "Modality": record({**ADDRESS, **NODE}),
+    "ModalityBody": {
+        "anyOf": [
+            record(ADDRESS, {**NODE, "AllowStorageCommitment": FLAG}),
+            {"type": "array", "minItems": 3, "maxItems": 4},
+        ]
+    },
+    "Modalities": {
+        "anyOf": [
+            array(TEXT),
+            {"type": "object", "additionalProperties": reference("Modality")},
+        ]
+    },
+    "Echo": record({}, ECHO),
+    "EchoAny": {
+        "anyOf": [
+            record(ADDRESS, {**NODE, **ECHO}),
+            {"type": "array", "minItems": 3, "maxItems": 4},
+        ]
+    },
+    "Send": {
+        "anyOf": [
+            TEXT,
+            array(TEXT),
+            record(
+                {"Resources": array(TEXT)},
+                {
+                    **JOB_SWITCHES,
+                    **CALLED,
+                    **dict.fromkeys(("CalledAet", "Host", "MoveOriginatorAet"), TEXT),
+                    **dict.fromkeys(("MoveOriginatorID", "Port"), COUNT),
+                    "StorageCommitment": FLAG,
+                },
+            ),
+        ]
+    },
+    "SentFile": record({"SOPClassUID": TEXT, "SOPInstanceUID": TEXT}),
+    "Commit": record(
+        {}, {"Resources": array(TEXT), "DicomInstances": {"type": "array"}, "Timeout": TIMEOUT}
+    ),
+    "Begun": record({"ID": TEXT, "Path": TEXT}),
+    "JobOrResult": {"type": "object"},
+    "RemoteQuery": record({"Level": TEXT}, {"Query": KEYS, "Normalize": FLAG, **CALLED}),
+    "QueryBelow": record({}, {"Query": KEYS, "Timeout": TIMEOUT}),
+    "Keys": KEYS,
+    "RemoteFound": array({"type": "object"}),
+    "RemoteAnswers": {"anyOf": [array(TEXT), array(reference("Tags"))]},
+    "Retrieve": record(
+        {"Level": TEXT, "Resources": array(KEYS)}, {"TargetAet": TEXT, **CALLED, **JOB_SWITCHES}
+    ),
+    "RetrieveAnswers": record(
+        {},
+        {
+            **dict.fromkeys(("RetrieveMethod", "TargetAet"), TEXT),
+            **dict.fromkeys(("Full", "Simplify"), FLAG),
+            "Timeout": TIMEOUT,
+            **JOB_SWITCHES,
+        },
+    ),
+    "Exports": record(
+        {"Done": FLAG, "Last": COUNT, "Exports": array({"type": "object"})}, {"First": COUNT}
+    ),
+}
 SCHEMAS: dict[str, Schema] = {
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
@@ -266,6 +346,7 @@ SCHEMAS: dict[str, Schema] = {
             "VnaVersion": TEXT,
         }
     ),
+    **REMOTE,
     "Done": {"type": "object"},
     "Job": record(
         {

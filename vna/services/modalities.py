@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vna.control import Control
 from vna.errors import UnknownModality
-from vna.settings import Modality
+from vna.settings import AeTitle, Modality
+
+if TYPE_CHECKING:
+    from vna.services.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +99,32 @@ class Modalities:
         if self._control is None:
             raise RuntimeError("the modalities have not been started")
         await self._control.run(work)
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A remote node and how one request wants it called; what it does not say is configured.
+
+    Kept with jobs and queries: what is changed of the modality meanwhile holds for them too.
+    """
+
+    modality: str
+    host: str | None = None
+    port: int | None = None
+    called_ae_title: AeTitle | None = None
+    calling_ae_title: AeTitle | None = None
+    timeout_s: float | None = None
+
+    def modality_of(self, node: Node) -> Modality:
+        """Return the remote node as it is to be called; raises UnknownModality."""
+        said: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "aet": self.called_ae_title,
+            "local_aet": self.calling_ae_title,
+            "timeout_s": self.timeout_s,
+        }
+        changes = {name: value for name, value in said.items() if value is not None}
+        return msgspec.structs.replace(node.modalities.get(self.modality), **changes)
 
 
 def kept_modalities(connection: sqlite3.Connection) -> list[Modality]:

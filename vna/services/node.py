@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,17 @@ from vna.services.modalities import Modalities
 from vna.services.users import Users
 
 if TYPE_CHECKING:
+    from vna.jobs import Job
+    from vna.jobs.job import Run
+    from vna.services.remote_queries import Queries
     from vna.services.worklist import Worklist
+
+# Jobs that ask remote nodes, by the module that does them.
+REMOTE_JOBS = {
+    "DicomModalityStore": "sending",
+    "DicomMoveScu": "retrieving",
+    "DicomGetScu": "retrieving",
+}
 
 
 class Node:
@@ -38,10 +49,13 @@ class Node:
         self.publisher: Callable[[], None] | None = None
         self._control: Control | None = None
         self._worklist: Worklist | None = None
+        self._queries: Queries | None = None
         settings = archive.settings
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
         self.users = Users(settings)
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
+        for type_name, module in REMOTE_JOBS.items():
+            self.jobs.register(type_name, self._imported_on_use(module))
 
     def publish_policy(self) -> None:
         """Let the DICOM listener decide by what holds now, from the next association on.
@@ -66,6 +80,21 @@ class Node:
 
             self._worklist = Worklist(self.archive, self.control)
         return self._worklist
+
+    @property
+    def queries(self) -> Queries:
+        """Queries of remote nodes and their answers; imported when somebody asks for one."""
+        if self._queries is None:
+            from vna.services.remote_queries import Queries
+
+            self._queries = Queries(self)
+        return self._queries
+
+    def _imported_on_use(self, module: str) -> Run:
+        async def run(job: Job) -> None:
+            await import_module(f"vna.services.{module}").run(self, job)
+
+        return run
 
     async def start(self) -> None:
         """Open the control database and begin what runs in the background.

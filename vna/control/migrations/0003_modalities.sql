@@ -4,22 +4,18 @@ CREATE TABLE modality (
     definition TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Queries of remote nodes, and what they answered: DICOM JSON.
+-- Queries of remote nodes: JSON of vna.services.remote_queries.Query, and the answers in Explicit VR Little Endian.
 CREATE TABLE remote_query (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     tenant INTEGER NOT NULL,
-    modality TEXT NOT NULL,
-    level TEXT NOT NULL,
-    identifier TEXT NOT NULL,
-    -- JSON of what the request said beside it: local AE title, time.
-    options TEXT NOT NULL,
+    asked TEXT NOT NULL,
     created_us INTEGER NOT NULL
 );
 CREATE TABLE remote_answer (
     query INTEGER NOT NULL REFERENCES remote_query (sequence) ON DELETE CASCADE,
     number INTEGER NOT NULL,
-    data_set TEXT NOT NULL,
+    data_set BLOB NOT NULL,
     PRIMARY KEY (query, number)
 ) WITHOUT ROWID;
 

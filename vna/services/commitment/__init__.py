@@ -12,7 +12,7 @@ What always holds:
 """
 
 from vna.services.commitment.asked import accept, read_again
-from vna.services.commitment.asking import remove, report, request, take_report
+from vna.services.commitment.asking import remove, report, request, submit, take_report
 from vna.services.commitment.records import Reference, Transaction
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "remove",
     "report",
     "request",
+    "submit",
     "take_report",
 ]

@@ -39,35 +39,71 @@ async def request(
         What the peer, or the way to it, has against the request.
     """
     transaction_uid = uids.generate()
-    own = modality.local_aet or node.archive.settings.dicom.aet
-    ae_titles = modality.aet, own
-
-    def write(connection: records.Connection) -> int:
-        records.trim(connection, "asking", node.archive.settings.commitment.reports - 1)
-        return records.begin(
-            connection, "asking", caller.tenant, transaction_uid, ae_titles, instances
-        )
-
-    # Before the request leaves: the report may be here before the answer is.
-    sequence = await node.control.run(write)
+    sequence = await begin(node, modality, instances, caller.tenant, transaction_uid)
     content = {"Commitment": sequence, "Modality": modality.name, "Timeout": timeout_s}
-    shown = {
-        "TransactionUID": transaction_uid,
-        "RemoteAet": modality.aet,
-        "InstancesCount": len(instances),
-    }
     try:
         await node.jobs.perform(
             JOB,
             content,
             destination=f"modality:{modality.name}",
             tenant=caller.tenant,
-            show=shown,
+            show=shown(modality, instances, transaction_uid),
         )
     except BaseException:
         await node.control.run(lambda connection: records.forget(connection, sequence))
         raise
     return transaction_uid
+
+
+async def submit(
+    node: Node,
+    modality: Modality,
+    instances: Sequence[Reference],
+    tenant: int,
+    transaction_uid: str,
+    timeout_s: float | None = None,
+) -> None:
+    """Have a peer asked, by a job that nobody waits for: it may need the slot of who submits it.
+
+    Whoever calls it again with the same `transaction_uid` begins that transaction again.
+    """
+    sequence = await begin(node, modality, instances, tenant, transaction_uid)
+    await node.jobs.submit(
+        JOB,
+        {"Commitment": sequence, "Modality": modality.name, "Timeout": timeout_s},
+        destination=f"modality:{modality.name}",
+        tenant=tenant,
+        show=shown(modality, instances, transaction_uid),
+    )
+
+
+async def begin(
+    node: Node,
+    modality: Modality,
+    instances: Sequence[Reference],
+    tenant: int,
+    transaction_uid: str,
+) -> int:
+    """Write a transaction before its request leaves: the report may be faster than the answer."""
+    own = modality.local_aet or node.archive.settings.dicom.aet
+    ae_titles = modality.aet, own
+
+    def write(connection: records.Connection) -> int:
+        records.trim(connection, "asking", node.archive.settings.commitment.reports - 1)
+        return records.begin(connection, "asking", tenant, transaction_uid, ae_titles, instances)
+
+    return await node.control.run(write)
+
+
+def shown(
+    modality: Modality, instances: Sequence[Reference], transaction_uid: str
+) -> dict[str, Any]:
+    """Return what clients see of the job."""
+    return {
+        "TransactionUID": transaction_uid,
+        "RemoteAet": modality.aet,
+        "InstancesCount": len(instances),
+    }
 
 
 async def take_report(
