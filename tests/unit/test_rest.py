@@ -18,7 +18,7 @@ from vna.rest.requests import parse_range
 from vna.rest.routes import table
 from vna.services.archive import CHUNK_BYTES, ListOptions, TagsRequest
 from vna.services.node import Node
-from vna.settings import Http, Limits, Settings
+from vna.settings import Http, Limits, Settings, Storage
 
 DATA = bytes(range(256)) * 40
 DATA_ID = hashlib.sha1(DATA).hexdigest()
@@ -471,9 +471,15 @@ async def test_health_tells_life_from_readiness(client, archive):
     assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_metrics_are_those_of_the_core_and_of_this_way_in(client):
-    text = (await client.get("/metrics")).text
+async def test_metrics_are_those_of_the_core_and_of_this_way_in(tmp_path):
+    node = Node(FakeArchive(Settings(storage=Storage(root=str(tmp_path)))))
+    await node.start()
+    transport = httpx.ASGITransport(Application(node))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        text = (await client.get("/metrics")).text
+    await node.stop()
     assert "vna_instances 0\n" in text
+    assert 'vna_jobs{state="Running"} 0\n' in text
     assert "vna_http_body_limit_bytes 1073741824\n" in text
 
 

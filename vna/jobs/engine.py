@@ -201,6 +201,8 @@ class Engine:
             except VnaError as error:
                 # A full disk, say: what waits goes on when it is not full any more.
                 logger.error("the queue of jobs does not work", extra={"reason": str(error)})
+            except Exception:
+                logger.exception("the queue of jobs does not work")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self.wake.wait()

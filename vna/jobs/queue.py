@@ -11,6 +11,7 @@ from vna.jobs.shown import AS_JSON
 
 Connection = sqlite3.Connection
 
+STATES = ("Pending", "Running", "Success", "Failure", "Paused", "Retry")
 FIELDS = ", ".join(Row.__struct_fields__)
 
 # The destinations that have a job ready to run, found by one look into the index for each.
@@ -311,4 +312,4 @@ def trim(connection: Connection, history: int) -> bool:
 def counts(connection: Connection) -> dict[str, int]:
     """Return how many jobs are in each state."""
     found = connection.execute("SELECT state, count(*) FROM job GROUP BY state")
-    return {str(state): int(number) for state, number in found}
+    return dict.fromkeys(STATES, 0) | {str(state): int(number) for state, number in found}

@@ -103,6 +103,10 @@ async def metrics(call: Call) -> Response:
         "# HELP vna_http_body_limit_bytes Bound of vna_http_body_bytes.\n"
         "# TYPE vna_http_body_limit_bytes gauge\n"
         f"vna_http_body_limit_bytes {budget.total}\n"
+        "# HELP vna_jobs Jobs that are kept, by what they are doing.\n"
+        "# TYPE vna_jobs gauge\n"
     )
+    counts = await call.node.jobs.counts()
+    own += "".join(f'vna_jobs{{state="{state}"}} {count}\n' for state, count in counts.items())
     text = call.archive.metrics() + own.encode()
     return Response(text, media_type="text/plain; version=0.0.4")
