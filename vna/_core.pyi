@@ -253,6 +253,12 @@ class DimseRequest:
     def cancelled(self) -> int:
         """Complete with b"cancel" or b"ended" when it is not to be served any more."""
 
+    def report(self, command_json: bytes, data_set: bytes) -> int:
+        """Send an N-EVENT-REPORT to the peer, also after the last response.
+
+        Completes with the command set of the response, as JSON.
+        """
+
     def find(self, options_json: bytes) -> int:
         """Send all pending responses of a C-FIND; options as of `Archive.c_find`.
 

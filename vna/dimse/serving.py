@@ -106,6 +106,14 @@ class Request:
         self.finished = True
         await self._archive.result(self._core.finish(msgspec.json.encode(command), data_set))
 
+    async def report(self, command: dict[str, Any], data_set: bytes) -> dict[str, Any]:
+        """Send an N-EVENT-REPORT on this association, also after `finish`; return the response.
+
+        Raises ConnectionError if the association is over before the peer has answered.
+        """
+        handle = self._core.report(msgspec.json.encode(command), data_set)
+        return cast("dict[str, Any]", json.loads(await self._archive._json(handle)))
+
     async def find(self, options: dict[str, Any]) -> dict[str, Any]:
         """Send all pending responses of this C-FIND, and return how many and how it ended.
 

@@ -237,6 +237,17 @@ impl CoreRequest {
         Ok(handle)
     }
 
+    /// Sends an N-EVENT-REPORT to the peer, also after the last response; completes with the response.
+    fn report(&self, command_json: PyBackedBytes, data_set: PyBackedBytes) -> PyResult<u64> {
+        let command = command_from_json(&command_json).map_err(BoundaryError::Argument)?;
+        let reported = self.request()?.reporter.report(command, data_set.to_vec());
+        Ok(self.complete(async move {
+            let response = reported.await;
+            let response = response.map_err(|Over| BoundaryError::AssociationOver)?;
+            Ok(command_to_json(&response))
+        }))
+    }
+
     /// Answers the C-FIND of this request; only the last response is still to be given.
     fn find(&self, options_json: PyBackedBytes) -> PyResult<u64> {
         let options: CFindOptions = parse(&options_json, "options_json")?;

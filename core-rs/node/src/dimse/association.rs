@@ -1,6 +1,7 @@
 //! One association, from the accepted connection to its end: reads, judges, answers, and keeps the time.
 
 mod admission;
+mod requesting;
 mod requests;
 
 use super::clock::Clock;
@@ -9,9 +10,10 @@ use super::policy::{Policy, Rejected};
 use super::receiving::Receiving;
 use super::registry::Connection;
 use super::server::Common;
-use super::service::{Running, Said, Services};
+use super::service::{Report, Reports, Running, Said, Services};
 use super::sink::{AssociationSummary, InstanceSink};
 use super::socket::{Read, Socket, WriteError};
+use requesting::Awaited;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +47,11 @@ pub(super) struct Task<S: InstanceSink> {
     receiving: Receiving<S>,
     /// The request that somebody else answers.
     running: Option<Running>,
-    /// Message ID of the last request of ours.
+    /// What is to be sent to the peer that he does not wait for.
+    reports: Reports,
+    /// Message ID of the last request of ours, and those that are to be answered.
     message_id: u16,
+    awaited: Vec<Awaited>,
     /// Who waits until what is in the output was sent.
     when_sent: Vec<oneshot::Sender<()>>,
     clock: Clock,
@@ -61,6 +66,7 @@ pub(super) struct Task<S: InstanceSink> {
 enum Wake {
     Readable,
     Said(Said),
+    Report(Report),
     Broken,
     Tick,
     Stop,
@@ -99,7 +105,9 @@ impl<S: InstanceSink> Task<S> {
             contexts: Contexts::default(),
             receiving,
             running: None,
+            reports: Reports::default(),
             message_id: 0,
+            awaited: Vec::new(),
             when_sent: Vec::new(),
             stop,
             end: None,
@@ -198,6 +206,7 @@ impl<S: InstanceSink> Task<S> {
             biased;
             readable = self.socket.readable() => if readable.is_ok() { Wake::Readable } else { Wake::Broken },
             said = next_said(&mut self.running) => Wake::Said(said),
+            report = self.reports.next(), if self.awaited.is_empty() && self.end.is_none() => Wake::Report(report),
             () = self.clock.tick.as_mut() => Wake::Tick,
             _ = self.stop.changed(), if !self.stopping => Wake::Stop,
         };
@@ -208,6 +217,10 @@ impl<S: InstanceSink> Task<S> {
             }
             Wake::Said(said) => {
                 self.act_on(said).await;
+                true
+            }
+            Wake::Report(report) => {
+                self.send_report(report);
                 true
             }
             Wake::Broken => false,
@@ -251,12 +264,12 @@ impl<S: InstanceSink> Task<S> {
             if received == self.clock.received_at_tick {
                 self.receiving.yield_budget().await;
             }
-        } else if let Some(running) = &self.running {
-            // Here the peer waits for us, unless it is to answer a request of ours.
-            let awaited = running.awaited.as_ref();
-            if awaited.is_some_and(|awaited| now - awaited.since >= self.policy.idle_timeout) {
+        } else if let Some(awaited) = self.awaited.first() {
+            if now - awaited.since >= self.policy.idle_timeout {
                 return self.abort("timeout.response");
             }
+        } else if self.running.is_some() {
+            // The peer waits for us.
         } else if now - self.clock.quiet_since >= self.policy.idle_timeout {
             return self.abort("timeout.idle");
         }
@@ -298,6 +311,8 @@ impl<S: InstanceSink> Task<S> {
         self.end = Some(end);
         // Who serves, or waits for his answer to be taken, learns that nobody is there.
         self.running = None;
+        self.reports = Reports::default();
+        self.awaited.clear();
         self.when_sent.clear();
         self.connection.dissociate();
         self.common.counters.ended(end);

@@ -61,7 +61,8 @@ pub use sending::{
 };
 pub use server::{Server, ServerSettings};
 pub use service::{
-    IdentityClaim, NoServices, Over, Progress, Responder, Response, ServiceRequest, Services,
+    IdentityClaim, NoServices, Over, Progress, Reporter, Responder, Response, ServiceRequest,
+    Services,
 };
 pub use services::{SERVICE_SOP_CLASSES, STORAGE_COMMITMENT, Service, ServiceSet, VERIFICATION};
 pub use sink::{

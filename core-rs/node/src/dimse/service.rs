@@ -12,7 +12,6 @@ use crate::cfind::AnswerPage;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use vna_ul::command::{RESPONSE_BIT, element};
 use vna_ul::{CommandSet, UserIdentity};
 
@@ -68,6 +67,8 @@ pub struct ServiceRequest {
     pub data_set: Vec<u8>,
     /// The way back.
     pub responder: Responder,
+    /// The way to the peer for what comes of it later.
+    pub reporter: Reporter,
 }
 
 /// What a request is answered with, bit by bit.
@@ -115,10 +116,10 @@ pub(super) enum Said {
         page: AnswerPage,
         taken: oneshot::Sender<()>,
     },
-    /// A C-STORE sub-operation (PS3.4 §C.4.3.3); the status is what the peer answers.
+    /// A C-STORE sub-operation (PS3.4 §C.4.3.3).
     Store {
         instance: Box<OutgoingInstance>,
-        status: oneshot::Sender<u16>,
+        answer: oneshot::Sender<CommandSet>,
     },
 }
 
@@ -178,10 +179,12 @@ impl Responder {
     ///
     /// [`Over`].
     pub async fn store(&self, instance: OutgoingInstance) -> Result<u16, Over> {
-        let (status, when_answered) = oneshot::channel();
+        let (answer, when_answered) = oneshot::channel();
         let instance = Box::new(instance);
-        self.say(Said::Store { instance, status }, when_answered)
-            .await
+        let answered = self.say(Said::Store { instance, answer }, when_answered);
+        // Without a status it says nothing.
+        let status = answered.await?.us(element::STATUS);
+        Ok(status.unwrap_or(status::PROCESSING_FAILURE))
     }
 
     /// How far the request is.
@@ -220,15 +223,75 @@ pub(super) struct Running {
     pub request: CommandSet,
     said: mpsc::UnboundedReceiver<Said>,
     progress: watch::Sender<Progress>,
-    /// The sub-operation whose response is awaited.
-    pub awaited: Option<Awaited>,
 }
 
-/// A C-STORE request of ours that is to be answered.
-pub(super) struct Awaited {
-    pub message_id: u16,
-    pub since: Instant,
-    pub status: oneshot::Sender<u16>,
+/// Sends reports to the peer of a request on its association, also after the request was answered.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    context_id: u8,
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+/// An N-EVENT-REPORT that is to be sent.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub context_id: u8,
+    pub command: CommandSet,
+    pub data_set: Vec<u8>,
+    pub answer: oneshot::Sender<CommandSet>,
+}
+
+impl Reporter {
+    /// Sends an N-EVENT-REPORT request with `command`, completed, and returns the response.
+    ///
+    /// # Errors
+    ///
+    /// [`Over`] if the association is over before the peer has answered.
+    pub fn report(
+        &self,
+        command: CommandSet,
+        data_set: Vec<u8>,
+    ) -> impl Future<Output = Result<CommandSet, Over>> + Send + use<> {
+        let (answer, when_answered) = oneshot::channel();
+        let _ = self.reports.send(Report {
+            context_id: self.context_id,
+            command,
+            data_set,
+            answer,
+        });
+        async move { when_answered.await.map_err(|_| Over) }
+    }
+}
+
+/// The reports that an association is to send; nothing until somebody may have one.
+#[derive(Default)]
+pub(super) struct Reports(
+    Option<(
+        mpsc::UnboundedSender<Report>,
+        mpsc::UnboundedReceiver<Report>,
+    )>,
+);
+
+impl Reports {
+    pub fn reporter(&mut self, context_id: u8) -> Reporter {
+        let (sender, _) = self.0.get_or_insert_with(mpsc::unbounded_channel);
+        Reporter {
+            context_id,
+            reports: sender.clone(),
+        }
+    }
+
+    /// The next report.
+    pub async fn next(&mut self) -> Report {
+        match &mut self.0 {
+            // We have a sender ourselves, so that it never ends.
+            Some((_, reports)) => match reports.recv().await {
+                Some(report) => report,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Running {
@@ -240,7 +303,6 @@ impl Running {
             request,
             said,
             progress,
-            awaited: None,
         };
         let responder = Responder {
             said: sender,

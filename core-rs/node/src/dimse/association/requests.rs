@@ -10,25 +10,23 @@
 //!   for it may cross the last response.
 //! - A response to nothing is an abort: the peer has lost count.
 
-use super::{Task, end_of};
+use super::Task;
 use crate::dimse::contexts::AcceptedContext;
 use crate::dimse::counters::count;
-use crate::dimse::outgoing::{OutgoingInstance, SendError};
 use crate::dimse::receiving::Complete;
 use crate::dimse::service::{
-    Awaited, MAX_REQUEST_BYTES, Response, Running, Said, ServiceRequest, is_response,
+    MAX_REQUEST_BYTES, Response, Running, Said, ServiceRequest, is_response,
 };
 use crate::dimse::services::Service;
 use crate::dimse::sink::{InstanceSink, status};
 use std::sync::Arc;
-use tokio::time::Instant;
 use vna_ul::command::element;
 use vna_ul::{CommandField, CommandSet};
 
 impl<S: InstanceSink> Task<S> {
     pub(super) async fn handle_command(&mut self, context_id: u8, command: CommandSet) {
         if is_response(&command) {
-            return self.response(&command);
+            return self.response(command);
         }
         match command.field() {
             Some(CommandField::CCancelRq) => self.cancel(&command),
@@ -125,6 +123,7 @@ impl<S: InstanceSink> Task<S> {
             command,
             data_set,
             responder,
+            reporter: self.reports.reporter(context_id),
         };
         count(&self.common.counters.requests);
         self.running = Some(running);
@@ -142,7 +141,7 @@ impl<S: InstanceSink> Task<S> {
 
     /// Does what the one who serves says.
     pub(super) async fn act_on(&mut self, said: Said) {
-        let Some(mut running) = self.running.take() else {
+        let Some(running) = self.running.take() else {
             return;
         };
         match said {
@@ -171,54 +170,13 @@ impl<S: InstanceSink> Task<S> {
                 }
                 self.when_sent.push(taken);
             }
-            Said::Store { instance, status } => {
-                if let Err(end) = self.send_instance(*instance).await {
+            Said::Store { instance, answer } => {
+                if let Err(end) = self.send_instance(*instance, answer).await {
                     return self.abort(end);
                 }
-                running.awaited = Some(Awaited {
-                    message_id: self.message_id,
-                    since: Instant::now(),
-                    status,
-                });
             }
         }
         self.running = Some(running);
-    }
-
-    /// Sends an instance; else says how the association ends, for half an instance cannot be taken back.
-    async fn send_instance(&mut self, instance: OutgoingInstance) -> Result<(), &'static str> {
-        // Those of one side are its own (PS3.7 §9.1.1.1.1); 0 is allowed, and taken for none by some.
-        self.message_id = self.message_id.checked_add(1).unwrap_or(1);
-        let patience = self.policy.message_timeout;
-        let (association, socket) = (&mut self.association, &mut self.socket);
-        let sent = instance.send(association, socket, self.message_id, None, patience);
-        match sent.await {
-            Ok(_) => Ok(()),
-            Err(SendError::Write(error)) => Err(end_of(&error)),
-            Err(SendError::Association(error)) => Err(error.code()),
-            Err(SendError::Read(error)) => {
-                tracing::error!(code = error.code(), "an instance cannot be read: {error}");
-                Err("store.unreadable")
-            }
-        }
-    }
-
-    /// The answer to a request of ours.
-    fn response(&mut self, command: &CommandSet) {
-        let id = command.us(element::MESSAGE_ID_BEING_RESPONDED_TO);
-        let awaited = self.running.as_mut().and_then(|running| {
-            let is_it = |awaited: &mut Awaited| Some(awaited.message_id) == id;
-            running.awaited.take_if(is_it)
-        });
-        let status = command.us(element::STATUS);
-        match awaited.zip(status) {
-            Some((awaited, status)) if command.field() == Some(CommandField::CStoreRsp) => {
-                // Who waited may have gone.
-                let _ = awaited.status.send(status);
-                self.clock.message_done();
-            }
-            _ => self.abort("command.unexpected_response"),
-        }
     }
 
     /// Answers a request of whose data set nothing is wanted.
@@ -234,7 +192,7 @@ impl<S: InstanceSink> Task<S> {
         }
     }
 
-    fn send(&mut self, context_id: u8, command: &CommandSet, data_set: Option<&[u8]>) {
+    pub(super) fn send(&mut self, context_id: u8, command: &CommandSet, data_set: Option<&[u8]>) {
         // It is not possible only after an abort, when nobody waits for an answer.
         let sent = self.association.send_command(context_id, command);
         if let (Ok(()), Some(data_set)) = (sent, data_set) {

@@ -405,3 +405,65 @@ fn roles_decide_who_may_send() {
     };
     assert_eq!(received, Some(Indication::ReleaseConfirmed));
 }
+
+#[test]
+fn a_report_is_sent_on_the_association_of_its_request_and_answered() {
+    let bench = bench();
+    let mut peer = peer(&bench);
+    let action = CommandSet::new(CommandField::NActionRq)
+        .with_us(element::MESSAGE_ID, 9)
+        .with_us(element::COMMAND_DATA_SET_TYPE, NO_DATA_SET)
+        .with_text(element::REQUESTED_SOP_CLASS_UID, STORAGE_COMMITMENT);
+    peer.ask(COMMITMENT_CONTEXT, &action, None);
+    let ServiceRequest {
+        responder,
+        reporter,
+        ..
+    } = bench.request();
+    drop(responder.begin_response(answer(0, None), true));
+    assert_eq!(peer.status(), 0);
+    let event = CommandSet::default()
+        .with_text(element::AFFECTED_SOP_CLASS_UID, STORAGE_COMMITMENT)
+        .with_us(element::EVENT_TYPE_ID, 1);
+    let reported = reporter.report(event.clone(), b"report".to_vec());
+    let received = peer.response();
+    assert_eq!(received.field(), Some(CommandField::NEventReportRq));
+    assert_eq!(received.us(element::MESSAGE_ID), Some(1));
+    assert_eq!(received.us(element::EVENT_TYPE_ID), Some(1));
+    // A second one waits until the first was answered; requests of the peer do not.
+    let second = reporter.report(event, b"again".to_vec());
+    peer.ask(
+        ECHO_CONTEXT,
+        &CommandSet::echo_request(3, VERIFICATION),
+        None,
+    );
+    assert_eq!(peer.response().field(), Some(CommandField::CEchoRsp));
+    assert_eq!(peer.data_set, b"report");
+    peer.ask(COMMITMENT_CONTEXT, &received.response(0), None);
+    let response = bench.runtime.block_on(reported).unwrap();
+    assert_eq!(response.us(element::STATUS), Some(0));
+    assert_eq!(peer.response().us(element::MESSAGE_ID), Some(2));
+    // Answered with a Message ID that is not its own, it is none of ours.
+    peer.ask(COMMITMENT_CONTEXT, &received.response(0), None);
+    assert_eq!(peer.abort_received(), Some(Abort::BY_USER));
+    assert_eq!(bench.runtime.block_on(second), Err(Over));
+    eventually("it is counted", || {
+        bench.ended("command.unexpected_response") == 1
+    });
+}
+
+#[test]
+fn a_report_that_is_never_answered_ends_its_association() {
+    let policy = Policy {
+        idle_timeout: Duration::from_millis(300),
+        ..open()
+    };
+    let bench = Bench::with(policy, 4 << 20, 1 << 20);
+    let mut peer = peer(&bench);
+    peer.ask(FIND_CONTEXT, &find(1), Some(b"identifier"));
+    let request = bench.request();
+    let reported = request.reporter.report(CommandSet::default(), Vec::new());
+    assert_eq!(bench.runtime.block_on(reported), Err(Over));
+    eventually("it is counted", || bench.ended("timeout.response") == 1);
+    assert_eq!(request.responder.progress(), Progress::Ended);
+}
