@@ -166,6 +166,8 @@ async def run(node: Node, job: Job) -> None:
                 lambda done, failed, before=before: tell(before + done, failed),  # type: ignore[misc]
             )
         except Unfinished as end:
+            # As if what was not taken had not been tried: it will be, if the job is resubmitted.
+            tell(len(part) - len(end.left), 0)
             state.left = end.left
             await job.save(msgspec.to_builtins(state))
             raise end.error from None
