@@ -263,3 +263,17 @@ def test_who_goes_away_in_the_middle_leaves_the_server_well(node):
     answers = list(association.send_c_find(identifier("STUDY"), FIND))
     assert [status.Status for status, _ in answers] == [PENDING, 0]
     association.release()
+
+
+def test_dcmtk_asks_and_fetches(node, dcmtk, tmp_path):
+    to = ("127.0.0.1", str(node.port))
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3")
+    asked = dcmtk("findscu", "-v", "-S", *keys, "-k", "NumberOfStudyRelatedInstances", *to)
+    assert asked.returncode == 0, asked.stderr
+    assert "[20]" in asked.stdout + asked.stderr
+    fetched = dcmtk("getscu", "-S", *keys, "-od", str(tmp_path), *to)
+    assert fetched.returncode == 0, fetched.stderr
+    files = {data.SOPInstanceUID: data for data in map(dcmread, tmp_path.iterdir())}
+    assert set(files) == set(node.files)
+    for uid, file in files.items():
+        assert file == dcmread(BytesIO(node.files[uid]))

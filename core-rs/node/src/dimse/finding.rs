@@ -1,6 +1,6 @@
 //! C-FIND as SCP: pages of answers from the index to the peer, without anybody asked for each.
 
-use super::service::{Over, Progress, ServiceRequest};
+use super::service::{Over, Progress, Responder, ServiceRequest};
 use super::sink::status;
 use crate::archive::Archive;
 use crate::cfind::{AnswerPage, CFind, CFindOptions};
@@ -50,13 +50,18 @@ pub async fn find(
     let responder = &request.responder;
     let identifier = request.data_set.clone();
     let transfer_syntax_uid = Arc::clone(&request.context.transfer_syntax_uid);
-    let search = Search { archive, places };
-    let (mut find, mut next) = search
-        .run(move |archive| {
-            let find = CFind::open(archive, &identifier, &transfer_syntax_uid, &options)?;
-            turn(archive, find)
-        })
-        .await?;
+    let search = Search {
+        archive,
+        places,
+        responder: responder.clone(),
+    };
+    let opened = search.run(move |archive| {
+        let find = CFind::open(archive, &identifier, &transfer_syntax_uid, &options)?;
+        turn(archive, find)
+    });
+    let Some((mut find, mut next)) = opened.await? else {
+        return Ok(interrupted(responder, 0));
+    };
     let pending = if find.unsupported_optional_keys() {
         status::PENDING_WITH_WARNING
     } else {
@@ -72,10 +77,8 @@ pub async fn find(
                 FindEnd::Done
             };
         };
-        match responder.progress() {
-            Progress::Running => {}
-            Progress::Cancelled => break FindEnd::Cancelled,
-            Progress::Ended => break FindEnd::Ended,
+        if responder.progress() != Progress::Running {
+            return Ok(interrupted(responder, answers));
         }
         let count = page.ends.len() as u64;
         let taken = async {
@@ -89,9 +92,21 @@ pub async fn find(
             break FindEnd::Ended;
         }
         answers += count;
-        (find, next) = turned?;
+        let Some(turned) = turned? else {
+            return Ok(interrupted(responder, answers));
+        };
+        (find, next) = turned;
     };
     Ok(Found { answers, end })
+}
+
+/// What became of a query that is not to be answered any more.
+fn interrupted(responder: &Responder, answers: u64) -> Found {
+    let end = match responder.progress() {
+        Progress::Cancelled => FindEnd::Cancelled,
+        Progress::Running | Progress::Ended => FindEnd::Ended,
+    };
+    Found { answers, end }
 }
 
 /// A query and its next page.
@@ -106,24 +121,27 @@ fn turn(archive: &Archive, mut find: CFind) -> Result<Turned, ArchiveError> {
 struct Search {
     archive: Arc<Archive>,
     places: Arc<Semaphore>,
+    responder: Responder,
 }
 
 impl Search {
+    /// Does `work` when there is a place for it; nothing, if the query is not to be answered any more by then.
     async fn run(
         &self,
         work: impl FnOnce(&Archive) -> Result<Turned, ArchiveError> + Send + 'static,
-    ) -> Result<Turned, ArchiveError> {
-        let stopped = |_| ArchiveError::Stopped;
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(stopped)?;
+    ) -> Result<Option<Turned>, ArchiveError> {
+        let place = tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place,
+            _ = self.responder.interrupted() => return Ok(None),
+        };
+        let place = place.map_err(|_| ArchiveError::Stopped)?;
         let archive = Arc::clone(&self.archive);
         let done = spawn_blocking(move || {
             let done = work(&archive);
             drop(place);
             done
         });
-        done.await.map_err(|_| ArchiveError::Stopped)?
+        let done = done.await.map_err(|_| ArchiveError::Stopped)?;
+        done.map(Some)
     }
 }
