@@ -25,7 +25,9 @@ def servers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     configuration = folder / "vna.toml"
     configuration.write_text(dictionary.ours)
-    ours = Server(folder / "data", f"--config={configuration}")
+    ours = Server(
+        folder / "data", f"--config={configuration}", "--set=dicom.log_exported_resources=true"
+    )
     try:
         yield ours.start(), theirs.start()
     finally:

@@ -14,6 +14,7 @@ import pydicom
 INTENDED = Path(__file__).with_name("differences.toml")
 HEADERS = ("content-type", "content-disposition", "location", "allow")
 PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Clocks, random names and counters of each server's own. That they are there, and of what type, is
 # compared all the same.
 VOLATILE = {"Date", "FileUuid", "First", "IsStable", "Last", "LastUpdate", "ReceptionDate", "Seq"}
@@ -33,6 +34,8 @@ class Request(NamedTuple):
     ordered: bool = False
     # A page of a list without such an order: only how long it is can be compared.
     page: bool = False
+    # Whether later paths say {kept} for the id in its answer, which each server chooses.
+    keeps: bool = False
 
 
 class Difference(NamedTuple):
@@ -207,7 +210,7 @@ def unequal(ours, theirs, ordered, names, where=()):
             yield (*where, "length"), len(ours), len(theirs)
         for one, other in zip(ours, theirs, strict=False):
             yield from unequal(one, other, ordered, names, (*where, "#"))
-    elif ours != theirs and not (is_time(ours) and is_time(theirs)):
+    elif unnamed(ours) != unnamed(theirs) and not (is_time(ours) and is_time(theirs)):
         yield where, ours, theirs
 
 
@@ -215,6 +218,11 @@ def is_time(value):
     """Whether a value says when something happened to a server."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return re.fullmatch(r"\d{8}T\d{6}", text) is not None
+
+
+def unnamed(value):
+    """Return a value with the random names in it that a server chose alike."""
+    return UUID.sub("{}", value) if isinstance(value, str) else value
 
 
 def by_id(*lists):

@@ -21,6 +21,7 @@ from requests_reading import (
     tags,
 )
 from requests_refused import refused
+from requests_remote import acceptance, asked, modalities
 from requests_search import bad_searches, counts, lookups, searches
 from requests_uploads import packed_uploads, uploads
 from requests_views import modules, shared
@@ -54,6 +55,9 @@ GROUPS = {
     "modules": modules,
     "shared": shared,
     "labels": labels,
+    "modalities": modalities,
+    "asked": asked,
+    "acceptance": acceptance,
     "deletions": deletions,
 }
 
@@ -68,6 +72,7 @@ class Comparison:
         self.names = {}  # of resources, by id: the file that made each known
         self.differences = {}
         self.asked = 0
+        self.kept = {}  # of each server, the id that it gave last
 
     def run(self):
         self.differences["corpus"] = self.load()
@@ -79,7 +84,19 @@ class Comparison:
     def answers(self, request):
         """Ask both at the same time; return both answers."""
         self.asked += 1
-        return list(self.asking.map(lambda server: ask(server, request), (self.ours, self.theirs)))
+        both = (self.ours, self.theirs)
+        found = list(self.asking.map(lambda server: ask(server, self.named(server, request)), both))
+        if request.keeps:
+            self.kept = {
+                id(server): answer.json()["ID"] for server, answer in zip(both, found, strict=True)
+            }
+        return found
+
+    def named(self, server, request):
+        """Return a request with the id in it that the server chose."""
+        if "{kept}" not in request.path:
+            return request
+        return request._replace(path=request.path.replace("{kept}", self.kept[id(server)]))
 
     def ask(self, request):
         return compare(request, *self.answers(request), self.names)

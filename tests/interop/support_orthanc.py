@@ -83,7 +83,9 @@ class Orthanc:
         storage = str(self.root / "data")
         settings = {
             "AuthenticationEnabled": False,
+            "DicomAet": "VNA",
             "DicomServerEnabled": False,
+            "LogExportedResources": True,
             "HttpPort": int(self.url.rpartition(":")[2]),
             "IndexDirectory": storage,
             "Plugins": [],

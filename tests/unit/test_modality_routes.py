@@ -334,14 +334,14 @@ async def test_a_peer_without_a_service_is_told_from_one_that_fails(client, node
 
 async def test_superseded_searches_work_and_want_something_to_go_by(client, node):
     node.archive.core.answer = finds(STUDY)
-    found = (await post(client, "/modalities/pacs/find-study", {"PatientID": "P1"})).json()
+    found = (await post(client, "/modalities/pacs/find-study", {"PatientID": "P12"})).json()
     assert found[0]["StudyInstanceUID"] == "1.2.3"
-    nested = (await post(client, "/modalities/pacs/find", {"PatientID": "P1"})).json()
+    nested = (await post(client, "/modalities/pacs/find", {"PatientID": "P12"})).json()
     assert nested[0]["Studies"][0]["Series"][0]["PatientID"] == "P1"
     for name, keys in (
         ("study", {}),
         ("study", {"PatientID": "4*"}),
-        ("series", {"PatientID": "P1"}),
+        ("series", {"PatientID": "P12"}),
     ):
         assert (await post(client, f"/modalities/pacs/find-{name}", keys)).status_code == 400
 

@@ -275,7 +275,7 @@ INSTANCE_KEYS = """
     SOPInstanceUID InstanceNumber InstanceCreationDate InstanceCreationTime SeriesInstanceUID
     StudyInstanceUID PatientID
 """
-# Keys of which a search needs one, and all, with at least two characters that are no wildcards.
+# Keys of which a search needs one, and all, with more than two characters that are no wildcards.
 NARROWING = ("PatientID", "AccessionNumber")
 
 
@@ -310,7 +310,7 @@ async def found_at(
     modality = call.node.modalities.get(call.path("id"))
     body = await bodies.read(call, dict[str, Any], empty=DONE)
     for names in needed:
-        if not any(len(str(body.get(name, "")).strip("*?")) >= 2 for name in names):
+        if not any(len(str(body.get(name, "")).strip("*?")) > 2 for name in names):
             raise BadRequest(f"the search needs {' or '.join(names)}")
     return json_response(await find_joined(call, modality, level, keys, body))
 

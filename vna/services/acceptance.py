@@ -27,7 +27,7 @@ def sop_classes(node: Node) -> list[str]:
     dicom = node.archive.settings.dicom
     rejected = set(matching(_core.storage_sop_classes(), dicom.rejected_sop_classes))
     accepted = matching(_core.storage_sop_classes(), dicom.accepted_sop_classes or ["*"])
-    return [uid for uid in accepted if uid not in rejected]
+    return sorted(uid for uid in accepted if uid not in rejected)
 
 
 def matching(uids: list[str], patterns: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from vna.errors import (
     AssociationRejected,
+    ContextRefused,
     NotFound,
     PeerFailed,
     PeerProtocolError,
@@ -136,6 +137,9 @@ def shown(node: Node, store: Store, tenant: int) -> dict[str, Any]:
         "LocalAet": modality.local_aet or own_ae_title(node, tenant),
         "RemoteAet": modality.aet,
     }
+    if store.move_originator:
+        fields["MoveOriginatorAET"] = store.move_originator.ae_title
+        fields["MoveOriginatorID"] = store.move_originator.message_id
     if store.resources:
         fields["ParentResources"] = store.resources
     return fields
@@ -276,10 +280,12 @@ async def send(
         raise
     if store.permissive or not (progress["failed"] or progress["remaining"]):
         return int(progress["failed"])
-    raise unfinished(modality, instances, progress)
+    raise unfinished(node, modality, instances, progress, tenant)
 
 
-def unfinished(modality: Modality, instances: list[str], progress: dict[str, Any]) -> Unfinished:
+def unfinished(
+    node: Node, modality: Modality, instances: list[str], progress: dict[str, Any], tenant: int
+) -> Unfinished:
     """Return what became of a part that was not sent whole."""
     failures = progress["failures"]
     # Those after the first failure were not tried: which, only the core knows.
@@ -298,8 +304,17 @@ def unfinished(modality: Modality, instances: list[str], progress: dict[str, Any
     elif loss is not None:
         error = lost(loss)
     else:
-        error = NotFound(failures[0]["reason"] if failures else "the sending was cut off")
+        error = not_sent(node, failures[0], tenant)
     return Unfinished(left, error)
+
+
+def not_sent(node: Node, failure: dict[str, Any], tenant: int) -> Exception:
+    """Return why an instance was not even offered: it is gone, or in no form that the peer takes."""
+    try:
+        level_of(node, failure["id"], Caller(way_in="rest", tenant=tenant))
+    except NotFound as error:
+        return error
+    return ContextRefused(failure["reason"])
 
 
 def lost(loss: dict[str, Any]) -> PeerFailed:
