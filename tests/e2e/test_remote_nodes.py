@@ -16,6 +16,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 from support import Server, data_set_bytes, make_instance
+from support_cli import vna
 from support_remote import Wire, dcmqrscp, node_of_pynetdicom, storescp, wlmscpfs
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -330,3 +331,27 @@ def test_a_worklist_of_a_remote_node_is_read(server, tmp_path):
         assert found["ScheduledProcedureStepSequence"][0]["ScheduledProcedureStepID"] == "S7"
         asked["ScheduledProcedureStepSequence"][0]["Modality"] = "MR"
         assert ask(server, "/modalities/ris/find-worklist", asked) == []
+
+
+def test_commands_reach_remote_nodes_through_the_server(emptied, tmp_path):
+    server, archive = emptied
+    root = f"--root={server.root}"
+    with storescp(tmp_path / "sink") as sink:
+        added = ["modality", "add", "sink", "SINK", "127.0.0.1", str(sink.port)]
+        assert vna(*added, root).returncode == 0
+        listed = vna("modality", "list", root).stdout
+        assert "SINK" in listed
+        assert "QRSCP" in listed
+        assert "answers in" in vna("modality", "echo", root).stdout
+        found = vna("query", "archive", "study", "PatientName=Test*", root, "--json")
+        assert [each["StudyInstanceUID"] for each in json.loads(found.stdout)] == [STUDY]
+        fetched = vna("query", "archive", "study", f"StudyInstanceUID={STUDY}", "--retrieve", root)
+        assert (fetched.returncode, STUDY in fetched.stdout) == (0, True)
+        assert stored(server) == sent_to(archive)
+        sent = vna("send", "sink", study_id(server), root)
+        assert (sent.returncode, sent.stdout) == (0, "40 instances sent to sink\n")
+    assert len(received(tmp_path / "sink")) == 40
+    failed = vna("send", "sink", study_id(server), root)
+    assert (failed.returncode, "refused" in failed.stderr) == (1, True)
+    assert vna("modality", "remove", "sink", root).returncode == 0
+    assert server.get("/modalities") == ["archive"]

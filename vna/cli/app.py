@@ -16,7 +16,7 @@ import typer.main
 from vna.cli import flags
 from vna.cli.command import Json, Url, plain, print_json, with_settings
 from vna.cli.exits import INTERRUPTED, MEANINGS, READER_GONE, USAGE
-from vna.cli.groups import jobs, user
+from vna.cli.groups import jobs, modality, user
 from vna.settings import Settings
 
 # The root of what typer raises on wrong usage; versions differ in where they keep its name.
@@ -196,6 +196,64 @@ def get(
     return run(settings, ids, output, name=name, force=force, url=url, as_json=as_json)
 
 
+Modality = Annotated[
+    str, typer.Argument(metavar="MODALITY", help="A remote node, as vna modality list tells")
+]
+
+
+@app.command()
+@with_settings()
+def send(
+    settings: Settings,
+    modality: Modality,
+    ids: Annotated[list[str], Ids],
+    permissive: Annotated[
+        bool, typer.Option("--permissive", metavar="", help="Go on if an instance is not taken")
+    ] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", metavar="", help="Then ask it to commit itself to them")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Send patients, studies, series or instances to a remote DICOM node."""
+    from vna.cli.modalities import send as run
+
+    return run(settings, modality, ids, permissive, commit, url, as_json)
+
+
+@app.command()
+@with_settings()
+def query(
+    settings: Settings,
+    modality: Modality,
+    level: Annotated[
+        str,
+        typer.Argument(
+            metavar="LEVEL",
+            help="patient, study, series or instance",
+            autocompletion=lambda: ["patient", "study", "series", "instance"],
+        ),
+    ],
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="What must match, as in C-FIND: PatientName='DOE*' StudyDate=20260101-",
+        ),
+    ] = None,
+    retrieve: Annotated[
+        bool, typer.Option("--retrieve", metavar="", help="Fetch all that is found")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Ask a remote DICOM node what it has."""
+    from vna.cli.modalities import query as run
+
+    return run(settings, modality, level, keys or (), retrieve, url, as_json)
+
+
 @app.command()
 @with_settings()
 def deleted(settings: Settings, url: Url = None, as_json: Json = False) -> int:
@@ -258,6 +316,7 @@ def compact(
 
 app.add_typer(user, name="user")
 app.add_typer(jobs, name="jobs")
+app.add_typer(modality, name="modality")
 
 
 @app.command()

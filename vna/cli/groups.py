@@ -11,6 +11,7 @@ from vna.settings import Settings
 
 user = typer.Typer(help="Who may use the archive. A running server notices within a second.")
 jobs = typer.Typer(help="What a running server does that takes long.")
+modality = typer.Typer(help="Remote DICOM nodes that a running server knows.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user")]
 Role = Annotated[
@@ -27,6 +28,7 @@ FromStdin = Annotated[
         "--password-stdin", metavar="", help="The password is the first line of standard input"
     ),
 ]
+ModalityName = Annotated[str, typer.Argument(metavar="NAME", help="Of the modality")]
 JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="Of jobs, as vna jobs list tells")]
 
 
@@ -155,3 +157,77 @@ def jobs_resubmit(settings: Settings, ids: JobIds, url: Url = None, as_json: Jso
     from vna.cli.jobs import tell
 
     return tell(settings, ids, "resubmit", url, as_json)
+
+
+@modality.command("list")
+@with_settings()
+def modality_list(settings: Settings, url: Url = None, as_json: Json = False) -> int:
+    """List remote nodes."""
+    from vna.cli.modalities import list_ as run
+
+    return run(settings, url, as_json)
+
+
+@modality.command("add")
+@with_settings()
+def modality_add(
+    settings: Settings,
+    name: ModalityName,
+    aet: Annotated[str, typer.Argument(metavar="AET", help="Its AE title")],
+    host: Annotated[str, typer.Argument(metavar="HOST", help="Its name or address")],
+    port: Annotated[int, typer.Argument(metavar="PORT", min=1, max=65535)],
+    tls: Annotated[bool, typer.Option("--tls", metavar="", help="Call it over TLS")] = False,
+    local_aet: Annotated[
+        str, typer.Option(metavar="AET", help="How we call ourselves; dicom.aet if not said")
+    ] = "",
+    manufacturer: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose ways it has, such as GE")
+    ] = "Generic",
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Add a remote node, or change the one of this name."""
+    from vna.cli.modalities import add as run
+
+    node = {
+        "AET": aet,
+        "Host": host,
+        "Port": port,
+        "UseDicomTls": tls,
+        "LocalAet": local_aet,
+        "Manufacturer": manufacturer,
+    }
+    return run(settings, name, node, url, as_json)
+
+
+@modality.command("remove")
+@with_settings()
+def modality_remove(
+    settings: Settings,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Of modalities")],
+    url: Url = None,
+) -> int:
+    """Forget remote nodes."""
+    from vna.cli.modalities import remove as run
+
+    return run(settings, names, url)
+
+
+@modality.command("echo")
+@with_settings()
+def modality_echo(
+    settings: Settings,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Of modalities; all if none is named"),
+    ] = None,
+    find: Annotated[
+        bool, typer.Option("--find", metavar="", help="Ask also whether they answer queries")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Test whether remote nodes answer."""
+    from vna.cli.modalities import echo as run
+
+    return run(settings, names or [], find, url, as_json)

@@ -58,11 +58,13 @@ class Remote:
     ) -> Any:
         """Send a request, with a JSON body if there is one, and return the JSON of its answer.
 
+        An answer without a body is None.
+
         Raises the error that the answer describes; Unreachable if it is none, or none comes.
         """
         connection, answer = self._send(method, path, body, timeout_s)
         try:
-            return json.loads(answer.read())
+            return json.loads(answer.read() or b"null")
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._unreachable(error) from None
         finally:

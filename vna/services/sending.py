@@ -309,7 +309,7 @@ def unfinished(
 
 
 def not_sent(node: Node, failure: dict[str, Any], tenant: int) -> Exception:
-    """Return why an instance was not even offered: it is gone, or in no form that the peer takes."""
+    """Return why an instance was not offered: it is gone, or in no form that the peer takes."""
     try:
         level_of(node, failure["id"], Caller(way_in="rest", tenant=tenant))
     except NotFound as error:
