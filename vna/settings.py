@@ -78,6 +78,38 @@ class Storage(Section, frozen=True, kw_only=True):
     ] = False
 
 
+ClientCertificates = Literal["none", "optional", "required"]
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """Certificates for TLS, in and out; the files are read again when they change."""
+
+    certificate: Annotated[
+        str,
+        Meta(description="File of our certificate and those up to its authority, PEM"),
+    ] = ""
+    private_key: Annotated[
+        str, Meta(description="File of the key to tls.certificate, PEM without a passphrase")
+    ] = ""
+    trusted_certificates: Annotated[
+        str,
+        Meta(
+            description="File of the authorities, or of the certificates themselves, that peers "
+            "must show, PEM"
+        ),
+    ] = ""
+    minimum_version: Annotated[
+        Literal["1.2", "1.3"], Meta(description="Oldest version of TLS that is spoken")
+    ] = "1.2"
+    ciphers: Annotated[
+        list[str],
+        Meta(
+            description="Cipher suites that may be used, in RFC or OpenSSL form; empty allows all "
+            "of BCP 195 that have forward secrecy and authenticate"
+        ),
+    ] = []
+
+
 class Http(Section, frozen=True, kw_only=True):
     """The HTTP way in."""
 
@@ -104,6 +136,11 @@ class Http(Section, frozen=True, kw_only=True):
             "on loopback, such as that of a proxy; * stands for any"
         ),
     ] = []
+    tls: Annotated[bool, Meta(description="Speak HTTPS, with the certificate of [tls]")] = False
+    tls_client_certificates: Annotated[
+        ClientCertificates,
+        Meta(description="Whether clients show a certificate that [tls] trusts"),
+    ] = "none"
     max_connections: Annotated[
         int, Meta(ge=1, description="Connections at a time; more wait until one has ended")
     ] = 1024
@@ -237,6 +274,13 @@ class Dicom(Section, frozen=True, kw_only=True):
             "here: the first if it is compressed, else explicit before implicit VR"
         ),
     ] = []
+    tls: Annotated[
+        bool, Meta(description="Speak TLS with who associates, with the certificate of [tls]")
+    ] = False
+    tls_client_certificates: Annotated[
+        ClientCertificates,
+        Meta(description="Whether who associates shows a certificate that [tls] trusts"),
+    ] = "required"
     max_pdu_bytes: Annotated[
         int, Meta(ge=4 * KIB, le=MIB, description="Largest PDU that we tell peers to send")
     ] = MIB
@@ -444,6 +488,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
+    tls: Tls = Tls()
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
@@ -461,6 +506,7 @@ SECTIONS: dict[str, type[Section]] = {
     "limits": Limits,
     "uploads": Uploads,
     "dictionary": Dictionary,
+    "tls": Tls,
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,
@@ -649,6 +695,22 @@ def is_loopback(host: str) -> bool:
         return False  # a name: what it resolves to may change, so it counts as wide
 
 
+def _tls_contradictions(settings: Settings) -> Iterator[str]:
+    tls = settings.tls
+    for name, section in (("http", settings.http), ("dicom", settings.dicom)):
+        if not section.tls:
+            continue
+        if not (tls.certificate and tls.private_key):
+            yield f"{name}.tls: a listener needs tls.certificate and tls.private_key"
+        if section.tls_client_certificates != "none" and not tls.trusted_certificates:
+            yield (
+                f"{name}.tls_client_certificates: {section.tls_client_certificates} needs "
+                "tls.trusted_certificates; or set none"
+            )
+    if settings.http.tls and settings.http.server != "core":
+        yield f"http.tls: {settings.http.server} does not speak it here; set http.server = core"
+
+
 def _contradictions(settings: Settings) -> Iterator[str]:
     http, dicom = settings.http, settings.dicom
     is_off = http.authentication == "off"
@@ -658,6 +720,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "machines; listen on 127.0.0.1 behind a proxy that authenticates, or set "
             "http.allow_remote_unauthenticated = true"
         )
+    yield from _tls_contradictions(settings)
     for network in dicom.calling_hosts:
         try:
             ipaddress.ip_network(network)

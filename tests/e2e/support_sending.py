@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 from collections import Counter
 
@@ -177,3 +178,23 @@ class Silent:
 
     def __exit__(self, *_):
         self.socket.close()
+
+
+def certify(folder, name, authority=None, *more):
+    """Make a key and a certificate with openssl; returns their files.
+
+    Without an authority it signs itself, as departments do it.
+    """
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    signed = ["-CA", authority[0], "-CAkey", authority[1]] if authority else []
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate),
+            *signed,
+            *more,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key

@@ -63,10 +63,11 @@ async def run(settings: Settings) -> int:
             await node.start()
             http = http_server.create(settings.http.server, application, listener)
             serving = asyncio.create_task(http.serve())
-            if not await answers((reachable(host), port), serving):
+            if not await answers((reachable(host), port), serving, tls=settings.http.tls):
                 return 1
             dicom = listen_dicom(node)
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            scheme = "https" if settings.http.tls else "http"
+            url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
             announced = running.announce(settings, url, dicom)
             where = f"{dicom[0]}:{dicom[1]}" if dicom else "off"
             logger.info("ready", extra={"http": url, "dicom": where, "root": settings.storage.root})
@@ -79,14 +80,15 @@ async def run(settings: Settings) -> int:
             logger.info("stopped")
 
 
-async def answers(address: tuple[str, int], serving: asyncio.Task[None]) -> bool:
-    """Wait until the HTTP server answers; False if it ended instead."""
-    answering = asyncio.create_task(http_server.until_answering(address))
+async def answers(address: tuple[str, int], serving: asyncio.Task[None], *, tls: bool) -> bool:
+    """Wait until the HTTP server answers; False if it ended instead, or raises why."""
+    answering = asyncio.create_task(http_server.until_answering(address, tls=tls))
     await asyncio.wait({answering, serving}, return_when=asyncio.FIRST_COMPLETED)
     if answering.done():
         answering.result()
         return True
     answering.cancel()
+    serving.result()
     logger.error("the HTTP server ended by itself")
     return False
 
@@ -138,7 +140,8 @@ async def end_http(application: Application, serving: asyncio.Task[None], wait_s
         logger.warning("HTTP requests did not end in time and are refused")
         application.end_requests()
         await asyncio.wait({serving}, timeout=END_GRACE_S)
-    if serving.done() and not serving.cancelled() and (error := serving.exception()):
+    error = serving.exception() if serving.done() and not serving.cancelled() else None
+    if error and not isinstance(error, SettingsError):  # of those the command tells
         logger.error("the HTTP server failed", exc_info=error)
 
 

@@ -73,6 +73,8 @@ def compile_policy(
             "artim_timeout_s": dicom.artim_timeout_s,
             "idle_timeout_s": dicom.idle_timeout_s,
             "message_timeout_s": dicom.message_timeout_s,
+            "tls": dicom.tls,
+            "tls_client_certificates": dicom.tls_client_certificates,
         }
     )
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 512
 ASGI = {"version": "3.0", "spec_version": "2.4"}
+TLS_ALERT = b"\x15"  # ContentType (RFC 8446 §5.1)
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -106,6 +107,8 @@ class CoreServer:
         listener = {
             "max_connections": http.max_connections,
             "head_timeout_s": http.head_timeout_s,
+            "tls": http.tls,
+            "tls_client_certificates": http.tls_client_certificates,
             "policy": {"known_hosts": None if known is None else sorted(known)},
         }
         # The core cannot tell the end of a connection that it outlives.
@@ -140,6 +143,7 @@ class Connection:
 
     def __init__(self, archive: Archive, exchange: Exchange):
         self._archive = archive
+        self._scheme = "https" if archive.settings.http.tls else "http"
         self._exchange = exchange
         self._body_ended = not exchange.has_body
         self._body_told = False
@@ -156,7 +160,7 @@ class Connection:
             "asgi": ASGI,
             "http_version": exchange.http_version,
             "method": exchange.method,
-            "scheme": "http",
+            "scheme": self._scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": exchange.query,
@@ -234,18 +238,25 @@ class UvicornServer:
         self._server.should_exit = True
 
 
-async def until_answering(address: tuple[str, int], deadline_s: float = 10.0) -> None:
+async def until_answering(
+    address: tuple[str, int], deadline_s: float = 10.0, *, tls: bool = False
+) -> None:
     """Return once the server has answered a request: connections are taken before it runs.
+
+    A server that speaks `tls` answers a request in the clear with an alert: so much shows that it
+    runs, and needs no TLS of ours.
 
     Raises OSError if it does not, or answers anything but 200.
     """
     try:
         async with asyncio.timeout(deadline_s):
-            reader, writer = await asyncio.open_connection(*address)
+            reader, writer = await asyncio.open_connection(
+                *address,
+            )
             with contextlib.closing(writer):
                 writer.write(PROBE)
                 status = await reader.readline()
     except TimeoutError:
         raise OSError(f"the HTTP server gave no answer within {deadline_s:g} s") from None
-    if b" 200 " not in status:
+    if not (status.startswith(TLS_ALERT) if tls else b" 200 " in status):
         raise OSError(f"the HTTP server answered {status!r} to its first request")

@@ -88,6 +88,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         spool_budget_bytes: number(1, 64) << 20,
         stream_from_bytes: 8 << 20,
+        tls: None,
     };
     let server = Server::start(
         runtime.handle(),

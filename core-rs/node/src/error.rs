@@ -11,6 +11,7 @@ use vna_store::StoreError;
 use crate::cfind::IdentifierProblem;
 use crate::find::FindProblem;
 use crate::ingest::UploadError;
+use crate::tls::TlsProblem;
 
 /// Why the archive did not do what it was asked for.
 #[derive(Debug)]
@@ -94,6 +95,8 @@ pub enum ArchiveError {
         /// What is wrong with it.
         problem: String,
     },
+    /// TLS cannot be used.
+    Tls(TlsProblem),
     /// A search is none.
     Find(FindProblem),
     /// The identifier of a query or retrieve is none.
@@ -124,6 +127,7 @@ impl ArchiveError {
             Self::Shared(error) => error.code(),
             Self::Dictionary(_) => "settings",
             Self::Policy { .. } => "policy",
+            Self::Tls(_) => "settings.tls",
             Self::Find(problem) => problem.code(),
             Self::Identifier(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
@@ -196,6 +200,7 @@ impl fmt::Display for ArchiveError {
             Self::Shared(error) => error.fmt(f),
             Self::Dictionary(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
+            Self::Tls(problem) => problem.fmt(f),
             Self::Find(problem) => problem.fmt(f),
             Self::Identifier(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
@@ -219,6 +224,12 @@ impl std::error::Error for ArchiveError {
 impl From<DicomError> for ArchiveError {
     fn from(error: DicomError) -> Self {
         Self::Dicom(error)
+    }
+}
+
+impl From<TlsProblem> for ArchiveError {
+    fn from(problem: TlsProblem) -> Self {
+        Self::Tls(problem)
     }
 }
 

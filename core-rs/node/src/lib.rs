@@ -24,6 +24,7 @@ mod requesting;
 mod settings;
 mod sink;
 mod status;
+pub mod tls;
 mod undelete;
 mod verify;
 mod view;

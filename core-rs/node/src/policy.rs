@@ -14,6 +14,7 @@ use crate::dimse::{
 };
 use crate::error::ArchiveError;
 use crate::sink::ArchiveSink;
+use crate::tls::{self, ClientCertificates};
 
 /// `vna/dimse/policy.py` writes it.
 #[derive(Debug, Deserialize)]
@@ -41,6 +42,11 @@ struct PolicyTable {
     artim_timeout_s: f64,
     idle_timeout_s: f64,
     message_timeout_s: f64,
+    /// Connections begin with TLS.
+    #[serde(default)]
+    tls: bool,
+    #[serde(default)]
+    tls_client_certificates: ClientCertificates,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +91,7 @@ pub fn listen(
         address: table.address()?,
         spool_budget_bytes: usize::try_from(limits.spool_bytes).unwrap_or(usize::MAX),
         stream_from_bytes: usize::try_from(large).unwrap_or(usize::MAX),
+        tls: table.tls(archive)?,
     };
     let sink = Arc::new(ArchiveSink::new(Arc::clone(archive)));
     Server::start(handle, &settings, table.policy()?, sink, services).map_err(|source| {
@@ -104,6 +111,14 @@ fn policy_error(problem: String) -> ArchiveError {
 }
 
 impl PolicyTable {
+    fn tls(&self, archive: &Archive) -> Result<Option<Arc<tls::Server>>, ArchiveError> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let server = tls::Server::new(&archive.settings().tls, self.tls_client_certificates)?;
+        Ok(Some(Arc::new(server)))
+    }
+
     fn address(&self) -> Result<SocketAddr, ArchiveError> {
         let found = (self.host.as_str(), self.port)
             .to_socket_addrs()

@@ -22,7 +22,7 @@ pub fn peer(
     server: Option<&Server>,
     spec_json: &[u8],
 ) -> Result<Peer, PeerError> {
-    let spec = PeerSpec::read(spec_json)?;
+    let spec = PeerSpec::read(spec_json, &archive.settings().tls)?;
     let (pool, spool_most_bytes) = server.map_or_else(
         || (SpoolPool::new(SPOOL_BYTES), SPOOL_BYTES / 4),
         Server::spool,

@@ -19,6 +19,9 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// Which private elements are known.
     pub dictionary: DictionarySettings,
+    /// Certificates, and how safe is safe enough.
+    #[serde(default)]
+    pub tls: crate::tls::TlsSettings,
 }
 
 /// `[storage]`

@@ -56,6 +56,7 @@ fn settings() -> Settings {
             index_cache_bytes: 1 << 20,
         },
         dictionary: Default::default(),
+        tls: Default::default(),
     }
 }
 

@@ -162,7 +162,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Upload(inner) => upload_error(inner, message, code),
         ArchiveError::Shared(inner) => archive_error(inner),
-        ArchiveError::Dictionary(_) | ArchiveError::Policy { .. } => {
+        ArchiveError::Dictionary(_) | ArchiveError::Policy { .. } | ArchiveError::Tls(_) => {
             SettingsError::new_err((message, code))
         }
         ArchiveError::Find(problem) => match problem.wrong {

@@ -18,6 +18,8 @@ use vna_node::http::{
     Application, BodyWriter, Exchange, HotPolicy, HttpServer, HttpSettings, RequestBody, Responder,
     header_map,
 };
+use vna_node::tls::{self, ClientCertificates};
+use vna_node::{Archive, ArchiveError};
 
 use crate::archive::{CoreArchive, parse};
 use crate::completions::Completions;
@@ -38,6 +40,20 @@ struct Listener {
     max_connections: usize,
     head_timeout_s: f64,
     policy: HotPolicy,
+    /// Connections begin with TLS.
+    tls: bool,
+    tls_client_certificates: ClientCertificates,
+}
+
+impl Listener {
+    fn tls(&self, archive: &Archive) -> Result<Option<Arc<tls::Server>>, BoundaryError> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let server = tls::Server::new(&archive.settings().tls, self.tls_client_certificates)
+            .map_err(ArchiveError::from)?;
+        Ok(Some(Arc::new(server)))
+    }
 }
 
 #[pymethods]
@@ -50,6 +66,7 @@ impl CoreArchive {
             max_connections: listener.max_connections,
             head_timeout: Duration::try_from_secs_f64(listener.head_timeout_s)
                 .map_err(|error| BoundaryError::Argument(format!("head_timeout_s: {error}")))?,
+            tls: listener.tls(&*self.archive()?)?,
         };
         let policy = HotPolicy {
             credentials: Arc::clone(&self.credentials),

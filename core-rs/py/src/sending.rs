@@ -72,7 +72,11 @@ impl CoreArchive {
         spec_json: PyBackedBytes,
         file: PyBackedBytes,
     ) -> Result<u64, BoundaryError> {
-        let (spec, file) = py.detach(|| (PeerSpec::read(&spec_json), file.to_vec()));
+        let archive = self.archive()?;
+        let (spec, file) = py.detach(|| {
+            let tls = &archive.settings().tls;
+            (PeerSpec::read(&spec_json, tls), file.to_vec())
+        });
         let spec = spec?;
         let (handle, promise) = self.completions.promise();
         self.handle.spawn(async move {

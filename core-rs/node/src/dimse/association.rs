@@ -17,7 +17,6 @@ use requesting::Awaited;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use vna_ul::{ArtimRequest, Association, Indication, Received, State};
@@ -77,7 +76,7 @@ impl<S: InstanceSink> Task<S> {
         common: Arc<Common>,
         sink: Arc<S>,
         services: Arc<dyn Services>,
-        stream: TcpStream,
+        socket: Socket,
         address: SocketAddr,
         connection: Connection,
         stop: watch::Receiver<Option<Instant>>,
@@ -93,7 +92,7 @@ impl<S: InstanceSink> Task<S> {
         Task {
             association: Association::acceptor(policy.max_pdu_bytes),
             clock: Clock::new(&policy),
-            socket: Socket::new(stream),
+            socket,
             stopping,
             held_back: false,
             common,

@@ -38,6 +38,7 @@ mod sink;
 mod socket;
 mod spool;
 mod storage_sop_classes;
+mod stream;
 mod transfer_syntaxes;
 
 pub use command_json::{command_from_json, command_to_json};

@@ -382,7 +382,7 @@ impl<S: InstanceSink> Task<S> {
         };
         match wake {
             Wake::Readable(true) => Ok(None),
-            Wake::Readable(false) => Err(closed()),
+            Wake::Readable(false) => Err(self.requestor.closed("answer the request")),
             Wake::Late => {
                 self.late();
                 Ok(None)
@@ -563,7 +563,7 @@ impl<S: InstanceSink> Task<S> {
             Read::Empty => Ok(false),
             Read::Closed => {
                 self.requestor.association.transport_closed();
-                Err(closed())
+                Err(self.requestor.closed("answer the request"))
             }
             Read::Direct(0) => Ok(true),
             Read::Direct(count) => {
@@ -679,12 +679,6 @@ fn settle<T>(done: Asked<T>, reply: oneshot::Sender<Asked<T>>) -> Result<(), Pee
     let over = done.as_ref().err().cloned();
     let _ = reply.send(done);
     over.map_or(Ok(()), Err)
-}
-
-fn closed() -> PeerError {
-    PeerError::Closed {
-        doing: "answer the request",
-    }
 }
 
 /// The contexts as the receiving side has them: those on which the peer may send instances.

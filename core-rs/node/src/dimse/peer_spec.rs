@@ -1,6 +1,7 @@
 //! Which association is to be requested, as Python says it.
 
 use super::peer_error::PeerError;
+use crate::tls::{TlsSettings, TlsSpec};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,6 +48,12 @@ pub struct PeerSpec {
     /// Our Maximum Length Received.
     #[serde(default = "default_max_pdu_bytes")]
     pub max_pdu_bytes: u32,
+    /// TLS, and what of it differs from the settings; `None` for a connection in the clear.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
+    /// The settings of TLS.
+    #[serde(skip)]
+    pub tls_settings: TlsSettings,
 }
 
 /// A presentation context, or several where the transfer syntaxes are to be answered one by one.
@@ -106,14 +113,14 @@ fn yes() -> bool {
 }
 
 impl PeerSpec {
-    /// Reads a specification. Keys of others are left to them.
+    /// Reads a specification. Keys of others are left to them. `tls` is what holds where it says nothing else.
     ///
     /// # Errors
     ///
     /// [`PeerError::Spec`].
-    pub fn read(json: &[u8]) -> Result<PeerSpec, PeerError> {
+    pub fn read(json: &[u8], tls: &TlsSettings) -> Result<PeerSpec, PeerError> {
         let wrong = |problem: String| PeerError::Spec { problem };
-        let spec: PeerSpec =
+        let mut spec: PeerSpec =
             serde_json::from_slice(json).map_err(|error| wrong(format!("peer: {error}")))?;
         if !(spec.timeout_s > 0.0 && spec.timeout_s <= MAX_TIMEOUT_S) {
             return Err(wrong(format!(
@@ -137,6 +144,7 @@ impl PeerSpec {
                 spec.contexts.len()
             )));
         }
+        spec.tls_settings = tls.clone();
         Ok(spec)
     }
 

@@ -6,6 +6,8 @@ use super::outgoing::SendingContext;
 use super::peer_error::PeerError;
 use super::peer_spec::{ContextSpec, PeerSpec};
 use super::socket::{Read, Socket};
+use super::stream::Stream;
+use crate::tls::{Client, TlsProblem};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -48,7 +50,7 @@ impl Requestor {
         let request = spec.request(contexts);
         let mut requestor = Requestor {
             association: Association::requestor(request.clone()),
-            socket: Socket::new(stream),
+            socket: Socket::new(secure(spec, stream).await?),
             contexts: Vec::new(),
             answer: Box::new(AssociateAc {
                 protocol_version: 1,
@@ -131,7 +133,7 @@ impl Requestor {
                 Read::Direct(_) => {}
                 Read::Closed => {
                     self.association.transport_closed();
-                    return Err(PeerError::Closed { doing });
+                    return Err(self.closed(doing));
                 }
                 Read::Empty => match timeout_at(until, self.socket.readable()).await {
                     Ok(Ok(())) => {}
@@ -144,6 +146,16 @@ impl Requestor {
                     }
                 },
             }
+        }
+    }
+
+    /// Why there is no connection any more.
+    pub fn closed(&self, doing: &'static str) -> PeerError {
+        match self.socket.fault() {
+            None => PeerError::Closed { doing },
+            Some(problem) => PeerError::Tls {
+                problem: problem.to_owned(),
+            },
         }
     }
 
@@ -262,6 +274,27 @@ async fn connect(spec: &PeerSpec) -> Result<(TcpStream, SocketAddr), PeerError> 
         Err(unreachable(failed))
     };
     timeout(patience, connecting).await.map_err(timed_out)?
+}
+
+/// Begins TLS, if that is wanted.
+async fn secure(spec: &PeerSpec, stream: TcpStream) -> Result<Stream, PeerError> {
+    let Some(tls) = &spec.tls else {
+        return Ok(Stream::Plain(stream));
+    };
+    let problem = |TlsProblem(problem)| PeerError::Tls { problem };
+    let (settings, verify_host_name) = (tls.over(&spec.tls_settings), tls.verify_host_name);
+    let config = tokio::task::spawn_blocking(move || Client::config(&settings, verify_host_name))
+        .await
+        .map_err(|_| PeerError::NotOpen)?
+        .map_err(problem)?;
+    let patience = spec.timeout();
+    match timeout(patience, Stream::connect(stream, config, &spec.host)).await {
+        Ok(begun) => begun.map_err(problem),
+        Err(_) => Err(PeerError::TimedOut {
+            doing: "answer the TLS handshake",
+            after: patience,
+        }),
+    }
 }
 
 async fn look_up(spec: &PeerSpec) -> io::Result<Vec<SocketAddr>> {

@@ -6,7 +6,9 @@ use super::policy::Policy;
 use super::registry::Registry;
 use super::service::Services;
 use super::sink::InstanceSink;
+use super::socket::Socket;
 use super::spool::{LARGEST_SPOOL_BYTES, SMALLEST_SPOOL_BYTES, SpoolPool};
+use super::stream::Stream;
 use parking_lot::RwLock;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -36,6 +38,8 @@ pub struct ServerSettings {
     /// Objects above this many bytes are handed to the sink in parts as they arrive. Rounded down to a power of two,
     /// and to a quarter of the budget, but never below the smallest spool: what is handed on whole is not larger.
     pub stream_from_bytes: usize,
+    /// TLS, if connections are to begin with it.
+    pub tls: Option<Arc<crate::tls::Server>>,
 }
 
 /// What all tasks share.
@@ -45,6 +49,7 @@ pub(super) struct Common {
     associations: AtomicU64,
     pub pool: SpoolPool,
     pub spool_most_bytes: usize,
+    tls: Option<Arc<crate::tls::Server>>,
 }
 
 impl Common {
@@ -98,6 +103,7 @@ impl Server {
             associations: AtomicU64::new(0),
             pool: SpoolPool::new(budget),
             spool_most_bytes: 1 << most.ilog2(),
+            tls: settings.tls.clone(),
         });
         let registry = Arc::new(Registry::default());
         let (stop, stopped) = watch::channel(None);
@@ -220,7 +226,31 @@ impl<S: InstanceSink> Listening<S> {
         let (common, sink) = (Arc::clone(&self.common), Arc::clone(&self.sink));
         let services = Arc::clone(&self.services);
         let stop = self.stop.clone();
-        let task = Task::new(common, sink, services, stream, address, connection, stop);
-        self.tasks.spawn(task.run());
+        self.tasks.spawn(async move {
+            if let Some(socket) = secure(&common, stream, policy.artim_timeout).await {
+                let task = Task::new(common, sink, services, socket, address, connection, stop);
+                task.run().await;
+            }
+        });
+    }
+}
+
+/// Begins TLS, if that is wanted. ARTIM, which is about the time before the association request, holds for it too.
+async fn secure(common: &Common, stream: TcpStream, patience: Duration) -> Option<Socket> {
+    let Some(tls) = &common.tls else {
+        return Some(Socket::new(Stream::Plain(stream)));
+    };
+    match timeout(patience, Stream::accept(stream, tls.config())).await {
+        Ok(Ok(stream)) => Some(Socket::new(stream)),
+        Ok(Err(problem)) => {
+            let problem = problem.to_string();
+            tracing::warn!(problem, "no TLS with who connected for DICOM");
+            common.counters.ended("tls.handshake");
+            None
+        }
+        Err(_) => {
+            common.counters.ended("timeout.artim");
+            None
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Reading a connection: into one buffer that is reused, or past it straight to where a data set belongs.
 
+use super::stream::Stream;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vna_ul::Association;
 use vna_ul::pdata::FragmentHeaders;
@@ -24,7 +24,7 @@ const FRAGMENTS_AT_ONCE: usize = 256;
 
 /// A connection and what was read ahead from it.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -53,7 +53,7 @@ pub(super) enum WriteError {
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream) -> Socket {
+    pub fn new(stream: Stream) -> Socket {
         Socket {
             stream,
             buffer: vec![0; BUFFER_BYTES].into(),
@@ -81,7 +81,8 @@ impl Socket {
     /// Reads what is there: first to `direct`, then to the buffer, which must have been consumed.
     pub fn try_read(&mut self, direct: &mut [u8]) -> Read {
         let read = if direct.is_empty() {
-            self.stream.try_read(&mut self.buffer)
+            self.stream
+                .try_read_vectored(&mut [IoSliceMut::new(&mut self.buffer)])
         } else {
             let ahead = if direct.len() >= LARGE_DIRECT_BYTES {
                 LOOKAHEAD_BYTES
@@ -120,12 +121,17 @@ impl Socket {
     /// before each wait.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn acknowledge(&self) {
-        let _ = self.stream.set_quickack(true);
+        self.stream.acknowledge();
     }
 
     /// Other systems have no such option.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn acknowledge(&self) {}
+
+    /// What broke TLS, if that was it.
+    pub fn fault(&self) -> Option<&str> {
+        self.stream.fault()
+    }
 
     /// Whether what was sent ends between two PDUs, so that another one can be sent.
     pub fn between_pdus(&self) -> bool {
@@ -179,9 +185,15 @@ impl Socket {
     ) -> Result<(), WriteError> {
         self.sending = true;
         IoSlice::advance_slices(&mut slices, 0); // empty ones at the front go
-        while !slices.is_empty() {
-            match self.stream.try_write_vectored(slices) {
-                Ok(count) => IoSlice::advance_slices(&mut slices, count),
+        loop {
+            let done = if slices.is_empty() {
+                self.stream.try_flush().map(|()| None)
+            } else {
+                self.stream.try_write_vectored(slices).map(Some)
+            };
+            match done {
+                Ok(None) => break,
+                Ok(Some(count)) => IoSlice::advance_slices(&mut slices, count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     match timeout(patience, self.stream.writable()).await {
                         Ok(Ok(())) => {}
@@ -200,7 +212,8 @@ impl Socket {
     /// Sends what fits of the association's output, without waiting: the last word of who leaves.
     pub fn send_parting(&mut self, association: &mut Association) {
         if self.between_pdus() {
-            let _ = self.stream.try_write(association.output());
+            let output = IoSlice::new(association.output());
+            let _ = self.stream.try_write_vectored(&[output]);
         }
     }
 }

@@ -11,16 +11,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::body::Content;
 use super::exchange::{Application, Exchange, RequestBody, Responder};
 use super::hot::{Hot, HotPolicy};
 use crate::archive::Archive;
+use crate::tls;
 
 /// Pause after a failure to accept, such as a lack of file descriptors: it goes away when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,6 +36,8 @@ pub struct HttpSettings {
     pub max_connections: usize,
     /// How long a client may take to send the head of its next request.
     pub head_timeout: Duration,
+    /// TLS, if connections are to begin with it.
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 /// A running HTTP listener.
@@ -104,9 +110,19 @@ async fn run<A: Application>(
             (place, accepted) = accept => match accepted {
                 Ok((stream, address)) => {
                     let serving = Arc::clone(&serving);
-                    let one = connection(http.clone(), stream, address, serving, stopped.clone());
+                    let (http, stopped) = (http.clone(), stopped.clone());
+                    let (tls, patience) = (settings.tls.clone(), settings.head_timeout);
+                    // An answer is a write or two, and the client waits for them: they must not wait for more to come.
+                    let _ = stream.set_nodelay(true);
                     connections.spawn(async move {
-                        one.await;
+                        match tls {
+                            None => connection(http, stream, address, serving, stopped).await,
+                            Some(tls) => {
+                                if let Some(stream) = secure(&tls, stream, patience).await {
+                                    connection(http, stream, address, serving, stopped).await;
+                                }
+                            }
+                        }
                         drop(place);
                     });
                 }
@@ -121,15 +137,31 @@ async fn run<A: Application>(
     while connections.join_next().await.is_some() {}
 }
 
+/// Begins TLS.
+async fn secure(
+    tls: &tls::Server,
+    stream: TcpStream,
+    patience: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    let accepting = TlsAcceptor::from(tls.config()).accept(stream);
+    match timeout(patience, accepting).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            let problem = error.to_string();
+            tracing::info!(problem, "no TLS with who connected for HTTP");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 async fn connection<A: Application>(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     address: SocketAddr,
     serving: Arc<Serving<A>>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // An answer is a write or two, and the client waits for them: they must not wait for more to come.
-    let _ = stream.set_nodelay(true);
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     let service = service_fn(move |request| {
         let serving = Arc::clone(&serving);

@@ -123,6 +123,7 @@ impl World {
             },
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
+            tls: vna_node::tls::TlsSettings::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,

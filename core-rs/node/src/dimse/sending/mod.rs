@@ -93,7 +93,7 @@ impl Sending {
         archive: Arc<Archive>,
         batch_json: &[u8],
     ) -> Result<Sending, PeerError> {
-        let spec = PeerSpec::read(batch_json)?;
+        let spec = PeerSpec::read(batch_json, &archive.settings().tls)?;
         let batch: SendBatch =
             serde_json::from_slice(batch_json).map_err(|error| PeerError::Spec {
                 problem: format!("batch: {error}"),

@@ -3,6 +3,7 @@
 mod hostile;
 mod negotiating;
 mod peer;
+mod requesting;
 mod requests;
 mod serving;
 
@@ -188,6 +189,7 @@ impl Bench {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             spool_budget_bytes,
             stream_from_bytes,
+            tls: None,
         };
         let (requests_in, requests) = mpsc::channel();
         let (claims_in, claims) = mpsc::channel();
