@@ -88,6 +88,20 @@ class AttributeValueMissing(AttributeMissing):
     dimse_status = 0x0121
 
 
+class NoSuchAction(BadRequest):
+    """An action that a SOP class has not (PS3.7 C.5.9)."""
+
+    code = "dimse.no_such_action"
+    dimse_status = 0x0123
+
+
+class NoSuchEvent(BadRequest):
+    """An event that a SOP class has not (PS3.7 C.5.8)."""
+
+    code = "dimse.no_such_event"
+    dimse_status = 0x0113
+
+
 class UnknownTag(BadRequest):
     """No data element has this name or number."""
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from vna.dimse.serving import (
     C_FIND,
+    C_GET,
+    C_MOVE,
     N_ACTION,
     N_CREATE,
     N_EVENT_REPORT,
@@ -28,11 +30,18 @@ class Service(NamedTuple):
 
 
 # PS3.4 Annexes C, F, J and K; the UIDs are those of PS3.6 Annex A.
+PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1"
+STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 PROCEDURE_STEP = "1.2.840.10008.3.1.2.3.3"
 COMMITMENT = "1.2.840.10008.1.20.1"
 
 SERVICES = (
+    *(
+        Service(f"{root}.{number}", {field}, f"query_retrieve.{function}")
+        for root in (PATIENT_ROOT, STUDY_ROOT)
+        for number, field, function in ((1, C_FIND, "find"), (2, C_MOVE, "move"), (3, C_GET, "get"))
+    ),
     Service(WORKLIST, {C_FIND}, "worklist.find"),
     Service(PROCEDURE_STEP, {N_CREATE}, "procedure_steps.create"),
     Service(PROCEDURE_STEP, {N_SET}, "procedure_steps.change"),

@@ -34,6 +34,8 @@ LET_GO_S = 0.75
 # Each failure makes the next attempt wait so many times longer.
 BACK_OFF = 4
 LONGEST_DELAY_S = 3600.0
+# After so many every delay is the longest; a larger power says nothing more.
+MOST_BACK_OFFS = 20
 
 Wish = Literal["cancel", "pause", "stop"]
 Future = asyncio.Future[dict[str, Any]]
@@ -295,8 +297,9 @@ class Engine:
         if running.wish == "cancel":
             return "Failure", failures.CANCELLED, None
         if running.retries_left > 0 and failures.is_transient(how):
-            again = self.settings.retries - running.retries_left
-            delay_s = self.settings.retry_delay_s * BACK_OFF ** max(0, again)
+            # By attempts, not by retries left: a job may have more of them than usual.
+            again = min(running.job.attempt - 1, MOST_BACK_OFFS)
+            delay_s = self.settings.retry_delay_s * BACK_OFF**again
             return "Retry", failure, now_us() + int(min(delay_s, LONGEST_DELAY_S) * 1e6)
         return "Failure", failure, None
 

@@ -24,6 +24,8 @@ REMOTE_JOBS = {
     "DicomModalityStore": "sending",
     "DicomMoveScu": "retrieving",
     "DicomGetScu": "retrieving",
+    "StorageCommitmentScp": "commitment.exchange",
+    "StorageCommitmentScu": "commitment.exchange",
 }
 
 

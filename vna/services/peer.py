@@ -117,12 +117,32 @@ class Peer:
         encoded = msgspec.json.encode(whole)
         await self._archive.result(self._core.request(sop_class_uid, encoded, data_set))
         while True:
-            wait_s = self._timeout_s if timeout_s is None else timeout_s
-            line, _, data = (await self._result(self._core.response(wait_s))).partition(b"\n")
-            response = Response(msgspec.json.decode(line), data)
+            response = await self.next(self._timeout_s if timeout_s is None else timeout_s)
             yield response
             if response.status not in PENDING:
                 return
+
+    async def next(self, timeout_s: float) -> Response:
+        """Return the next message of the peer; a request of his has no status.
+
+        Raises PeerTimeout if none comes in time, PeerFailed.
+        """
+        line, _, data = (await self._result(self._core.response(timeout_s))).partition(b"\n")
+        return Response(msgspec.json.decode(line), data)
+
+    async def answer(self, sop_class_uid: str, request: Response, status: int) -> None:
+        """Answer a request of the peer's."""
+        command = {
+            "CommandField": request.command["CommandField"] | RESPONSE,
+            "MessageIDBeingRespondedTo": request.command["MessageID"],
+            "Status": status,
+        }
+        for name in ("AffectedSOPClassUID", "AffectedSOPInstanceUID", "EventTypeID"):
+            if name in request.command:
+                command[name] = request.command[name]
+        await self._archive.result(
+            self._core.request(sop_class_uid, msgspec.json.encode(command), None)
+        )
 
     async def cancel(self) -> None:
         """Tell the peer to answer no more to what was asked last (C-CANCEL)."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -23,6 +24,7 @@ from vna.services.commitment.records import (
     Reference,
     Transaction,
 )
+from vna.services.named_tags import DataSet
 from vna.services.node import Node
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ SHORT_INTERVALS = 6
 # Transactions kept of those that were reported; what was committed is recorded apart.
 KEPT = 1000
 
+# Sends Event Type ID and data set of a report on the association of its request.
+Reporter = Callable[[int, DataSet], Awaitable[None]]
+# By number of the transaction, until its job has begun.
+reporters: dict[int, Reporter] = {}
+
 REASON_OF_VERDICT = {
     "intact": COMMITTED,
     "missing": NO_SUCH_OBJECT,
@@ -45,7 +52,12 @@ REASON_OF_VERDICT = {
 
 
 async def accept(
-    node: Node, transaction_uid: str, references: list[Reference], modality: str, caller: Caller
+    node: Node,
+    transaction_uid: str,
+    references: list[Reference],
+    modality: str,
+    caller: Caller,
+    reporter: Reporter,
 ) -> str:
     """Take down what a peer asks for, and return the id of the job that will report.
 
@@ -55,6 +67,8 @@ async def accept(
     ----------
     modality : str
         Name of the peer as a modality: where the report goes.
+    reporter : callable
+        Sends it on the association of the request; what it raises makes it go to the modality.
 
     Raises
     ------
@@ -70,6 +84,7 @@ async def accept(
         )
 
     sequence = await node.control.run(write)
+    reporters[sequence] = reporter
     job = await node.jobs.submit(
         JOB,
         {"Commitment": sequence, "Modality": modality},
@@ -135,30 +150,3 @@ async def reported(control: Control, transaction: Transaction, instances: list[N
     failed = any(each.failure_reason for each in instances)
     state: records.State = "Failure" if failed else "Success"
     await control.run(lambda connection: records.end(connection, transaction.sequence, state))
-
-
-def as_event(
-    transaction: Transaction, instances: list[Named], retrieve_ae_title: str
-) -> tuple[int, dict[str, Any]]:
-    """Return Event Type ID and data set of a report (PS3.4 Table J.3-2)."""
-
-    def item(each: Named) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "00081150": {"vr": "UI", "Value": [each.reference.sop_class_uid]},
-            "00081155": {"vr": "UI", "Value": [each.reference.sop_instance_uid]},
-        }
-        if each.failure_reason:
-            found["00081197"] = {"vr": "US", "Value": [each.failure_reason]}
-        return dict(sorted(found.items()))
-
-    kept = [item(each) for each in instances if each.failure_reason == COMMITTED]
-    failed = [item(each) for each in instances if each.failure_reason != COMMITTED]
-    data_set: dict[str, Any] = {
-        "00080054": {"vr": "AE", "Value": [retrieve_ae_title]},
-        "00081195": {"vr": "UI", "Value": [transaction.transaction_uid]},
-    }
-    if failed:
-        data_set["00081198"] = {"vr": "SQ", "Value": failed}
-    if kept:
-        data_set["00081199"] = {"vr": "SQ", "Value": kept}
-    return (2 if failed else 1), data_set

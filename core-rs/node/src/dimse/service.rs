@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use vna_ul::command::{RESPONSE_BIT, element};
 use vna_ul::{CommandSet, UserIdentity};
 
-/// Longest data set of a request that is handed over: a C-MOVE that names 10,000 instances takes 0.6 MB.
-pub(super) const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// Longest data set of a request that is handed over: a C-MOVE that names 10,000 instances takes 0.6 MB, and a commitment of
+/// as many 1.3 MB.
+pub(super) const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 /// Takes what the DIMSE server does not answer itself. It must not wait.
 pub trait Services: Send + Sync + 'static {

@@ -211,7 +211,7 @@ fn requests_that_were_not_negotiated_are_refused() {
         refused(FIND_CONTEXT, &other, Some(b"x")),
         status::SOP_CLASS_NOT_SUPPORTED
     );
-    let long = vec![0; (1 << 20) + 1];
+    let long = vec![0; (4 << 20) + 1];
     assert_eq!(
         refused(FIND_CONTEXT, &find(1), Some(&long)),
         status::RESOURCE_LIMITATION
