@@ -263,12 +263,24 @@ pub trait Index: Send + Sync {
         limit: u64,
     ) -> Result<Vec<(i64, Located)>, IndexError>;
 
-    /// The values of `tags` of the resources of these numbers, in that order, those that are not live left out.
-    fn values(&self, level: Level, ids: &[i64], tags: &[Tag]) -> Result<Values, IndexError>;
+    /// The values of `tags` of the resources of these numbers, in that order, those that are not live left out. In a
+    /// view ([`Query::study_label`]) patients count what is in it.
+    fn values(
+        &self,
+        level: Level,
+        ids: &[i64],
+        tags: &[Tag],
+        study_label: Option<&str>,
+    ) -> Result<Values, IndexError>;
 
     /// The instances in the resources of these numbers, in that order and the order of arrival, without those that are
-    /// not live.
-    fn instances(&self, level: Level, ids: &[i64]) -> Result<Vec<InstanceUids>, IndexError>;
+    /// not live, nor in a view ([`Query::study_label`]) those of other studies.
+    fn instances(
+        &self,
+        level: Level,
+        ids: &[i64],
+        study_label: Option<&str>,
+    ) -> Result<Vec<InstanceUids>, IndexError>;
 
     /// The resources that match a query, a page of them.
     ///

@@ -188,7 +188,10 @@ pub(crate) fn compile(query: &Query, plan: &Plan, sets: &Sets) -> Result<Stateme
     };
     for key in &plan.keys {
         statement.sql.push_str(", ");
-        statement.sql.push_str(&key.source.expression(level));
+        let label = query.study_label.as_deref();
+        statement
+            .sql
+            .push_str(&key.source.expression_in(level, label));
     }
     statement.sql.push_str(" FROM ");
     let dates = study_dates(query, plan);

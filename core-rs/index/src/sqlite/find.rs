@@ -48,7 +48,7 @@ fn each(
             public_id: PublicId(row.get(1).doing(DOING)?),
         };
         if let Some(below) = &plan.below {
-            if !any_below(snapshot, query.level, hit.id, below)? {
+            if !any_below(snapshot, query, hit.id, below)? {
                 continue;
             }
         }
@@ -73,10 +73,11 @@ fn all_match(row: &Row<'_>, first: usize, keys: &[Condition]) -> Result<bool, In
 /// Whether a resource of a lower level matches all keys of it.
 fn any_below(
     snapshot: &Snapshot<'_>,
-    level: Level,
+    query: &Query,
     id: i64,
     below: &Below,
 ) -> Result<bool, IndexError> {
+    let level = query.level;
     let mut sql = String::from("SELECT ");
     for (i, key) in below.keys.iter().enumerate() {
         sql.push_str(if i == 0 { "" } else { ", " });
@@ -99,8 +100,14 @@ fn any_below(
     for at in path() {
         sql.push_str(&format!(" AND {}.state = 0", table(at)));
     }
+    // What is below is a study, or in one. Without a view `?2` is null.
+    sql.push_str(
+        " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM label WHERE label.resource = study.id AND label = ?2))",
+    );
     let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
-    let mut rows = statement.query(params![id]).doing(DOING)?;
+    let mut rows = statement
+        .query(params![id, query.study_label])
+        .doing(DOING)?;
     while let Some(row) = rows.next().doing(DOING)? {
         if all_match(row, 0, &below.keys)? {
             return Ok(true);

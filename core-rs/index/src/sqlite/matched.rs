@@ -46,7 +46,8 @@ impl Reader {
     fn new(query: &Query, columns: &mut Columns) -> Reader {
         let level = query.level;
         let path = || Level::ALL.into_iter().filter(move |at| *at <= level);
-        let mut at = |source: Source| columns.add(source.expression(level));
+        let mut at =
+            |source: Source| columns.add(source.expression_in(level, query.study_label.as_deref()));
         let classes = query.wanted.classes;
         let modalities = (classes && level == Level::Study).then(|| at(Source::Modalities));
         let sop_classes = match level {

@@ -551,14 +551,25 @@ impl Index for SqliteIndex {
             .read(|snapshot| answers::first_instances_below(snapshot, above, at, after, limit))
     }
 
-    fn values(&self, level: Level, ids: &[i64], tags: &[Tag]) -> Result<Values, IndexError> {
+    fn values(
+        &self,
+        level: Level,
+        ids: &[i64],
+        tags: &[Tag],
+        study_label: Option<&str>,
+    ) -> Result<Values, IndexError> {
         self.readers
-            .read(|snapshot| values::values(snapshot, level, ids, tags))
+            .read(|snapshot| values::values(snapshot, level, ids, tags, study_label))
     }
 
-    fn instances(&self, level: Level, ids: &[i64]) -> Result<Vec<InstanceUids>, IndexError> {
+    fn instances(
+        &self,
+        level: Level,
+        ids: &[i64],
+        study_label: Option<&str>,
+    ) -> Result<Vec<InstanceUids>, IndexError> {
         self.readers
-            .read(|snapshot| values::instances(snapshot, level, ids))
+            .read(|snapshot| values::instances(snapshot, level, ids, study_label))
     }
 
     fn find(&self, query: &Query) -> Result<Found, IndexError> {

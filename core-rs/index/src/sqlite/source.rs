@@ -111,6 +111,26 @@ impl Source {
         })
     }
 
+    /// The same in a view by a label of studies, in which a patient has no others.
+    pub(crate) fn expression_in(
+        self,
+        level: Level,
+        study_label: Option<&str>,
+    ) -> Cow<'static, str> {
+        let (Source::Count(Level::Patient, what), Some(label)) = (self, study_label) else {
+            return self.expression(level);
+        };
+        let number = match what {
+            Level::Study => "count(*)".to_owned(),
+            lower => format!("coalesce(sum(seen.{}), 0)", counter(lower)),
+        };
+        let label = label.replace('\'', "''");
+        Cow::Owned(format!(
+            "(SELECT {number} FROM study AS seen JOIN label ON label.resource = seen.id AND label.label = '{label}'
+              WHERE seen.patient = patient.id AND seen.state = 0)"
+        ))
+    }
+
     /// The expression of one value, to order by.
     pub(crate) fn scalar(self, level: Level, tag: Tag) -> Cow<'static, str> {
         let expression = self.expression(level);

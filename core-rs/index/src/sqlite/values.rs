@@ -18,13 +18,17 @@ pub(crate) fn values(
     level: Level,
     ids: &[i64],
     wanted: &[Tag],
+    study_label: Option<&str>,
 ) -> Result<Values, IndexError> {
     let mut columns = Columns::new(level);
     let sources: Vec<Option<(Source, usize)>> = wanted
         .iter()
         .map(|tag| {
             let source = source(level, *tag)?;
-            Some((source, columns.add(source.expression(level))))
+            Some((
+                source,
+                columns.add(source.expression_in(level, study_label)),
+            ))
         })
         .collect();
     let mut values = Values::new(wanted.len());
@@ -89,6 +93,7 @@ pub(crate) fn instances(
     snapshot: &Snapshot<'_>,
     level: Level,
     ids: &[i64],
+    study_label: Option<&str>,
 ) -> Result<Vec<InstanceUids>, IndexError> {
     const DOING: &str = "listing instances";
     let own = table(level);
@@ -104,8 +109,14 @@ pub(crate) fn instances(
     sql.push_str(
         " WHERE patient.state = 0 AND study.state = 0 AND series.state = 0 AND instance.state = 0",
     );
+    // Without a view `?2` is null.
+    sql.push_str(
+        " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM label WHERE label.resource = study.id AND label = ?2))",
+    );
     let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
-    let mut rows = statement.query(params![array(ids)]).doing(DOING)?;
+    let mut rows = statement
+        .query(params![array(ids), study_label])
+        .doing(DOING)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().doing(DOING)? {
         let text = |at| row.get::<_, String>(at).doing(DOING);

@@ -2,7 +2,7 @@
 
 use super::world::{Feed, Made, NOW_US, arrival};
 use std::time::Duration;
-use vna_dicom::{Level, PublicId};
+use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{
     BlobRow, DEFAULT_TENANT, DuplicatePolicy, Entry, FreedBlob, Index, Label, Labelling, Outcome,
     Query, Unlabelling,
@@ -221,6 +221,28 @@ pub fn a_view_is_what_is_in_studies_with_its_label(index: &dyn Index) {
             .map(|m| m.ids[level as usize])
             .collect();
         assert_eq!(ids, [seen.id(level)], "{level}");
+        let resources = index.find(&query).expect("finds").resources;
+        let instances = index.instances(level, &resources, Some("view"));
+        let instances = instances.expect("reads");
+        let ids: Vec<PublicId> = instances.iter().map(|one| one.public_id).collect();
+        assert_eq!(ids, [seen.id(Level::Instance)], "{level}");
+        // Of patient and series that other studies have too.
+        let studies = Tag(0x0020, 0x1200);
+        for (label, expected) in [(Some("view"), "1"), (None, "2")] {
+            let values = index.values(level, &resources, &[studies], label);
+            let values = values.expect("reads");
+            let told: Vec<_> = values
+                .rows()
+                .map(|row| row.get(0).map(str::to_owned))
+                .collect();
+            assert_eq!(told, [Some(expected.to_owned())], "{level}");
+        }
+        let counted = query.clone().key(studies, "1");
+        assert_eq!(index.count(&counted).expect("counts").0, 1, "{level}");
+        let other_study = query
+            .clone()
+            .key(vna_dicom::tags::STUDY_INSTANCE_UID, "1.2");
+        assert_eq!(index.count(&other_study).expect("counts").0, 0, "{level}");
         query.study_label = Some("none".into());
         assert_eq!(index.count(&query).expect("counts").0, 0, "{level}");
     }

@@ -196,7 +196,10 @@ impl CFind {
         // Candidates that the index has lost meanwhile have no row.
         let end = self.search.at() + candidates.len();
         let (tenant, level) = (self.search.tenant, self.search.level);
-        let values = archive.index().values(level, &candidates, &self.tags)?;
+        let label = self.search.label.as_deref();
+        let values = archive
+            .index()
+            .values(level, &candidates, &self.tags, label)?;
         let firsts = if self.search.needs.reads_own() {
             archive.index().first_instances(level, &candidates)?
         } else {

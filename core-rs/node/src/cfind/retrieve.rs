@@ -71,7 +71,8 @@ pub fn select_instances(
         }
     }
     let found = archive.index().find(&query)?;
-    Ok(archive.index().instances(level, &found.resources)?)
+    let label = options.label.as_deref();
+    Ok(archive.index().instances(level, &found.resources, label)?)
 }
 
 /// The instances as JSON, for Python.

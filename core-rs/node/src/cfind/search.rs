@@ -27,6 +27,7 @@ pub(super) struct Scope<'a> {
 /// Resources that match, found one page after the other.
 pub(super) struct Search {
     pub tenant: i64,
+    pub label: Option<String>,
     pub level: Level,
     ids: Vec<i64>,
     at: usize,
@@ -121,6 +122,7 @@ impl Search {
         }
         Ok(Search {
             tenant: scope.tenant,
+            label: scope.label.map(str::to_owned),
             level,
             ids: found.resources,
             at: 0,

@@ -13,6 +13,9 @@ use parking_lot::RwLock;
 /// Clients that are remembered at a time. One that is not costs the way through the application.
 const MOST_KNOWN: usize = 4096;
 
+/// The scheme of Authorization of the owner's commands.
+const LOCAL_SCHEME: &[u8] = b"VNA-Local ";
+
 /// What the application remembered of clients. Until it says otherwise, everybody must be known.
 #[derive(Debug)]
 pub struct Credentials {
@@ -75,7 +78,12 @@ impl Credentials {
     pub(super) fn tenant(&self, authorization: Option<&HeaderValue>, anybodys: i64) -> Option<i64> {
         let state = self.state.read();
         if !state.required {
-            return Some(anybodys);
+            // The owner of the folder may act for any tenant, which the application has to look at.
+            let names_a_tenant = authorization.is_some_and(|header| {
+                let words = header.as_bytes().split(|byte| *byte == b' ');
+                header.as_bytes().starts_with(LOCAL_SCHEME) && words.count() > 2
+            });
+            return (!names_a_tenant).then_some(anybodys);
         }
         let known = state.known.get(&self.keyed(authorization?.as_bytes()))?;
         (known.until > Instant::now()).then_some(known.tenant)
@@ -103,6 +111,13 @@ mod tests {
         assert_eq!(credentials.tenant(None, 1), None);
         credentials.require(false);
         assert_eq!(credentials.tenant(None, 1), Some(1));
+        for (text, read) in [
+            ("VNA-Local x", Some(1)),
+            ("VNA-Local x 2", None),
+            ("Basic YTpi", Some(1)),
+        ] {
+            assert_eq!(credentials.tenant(Some(&header(text)), 1), read, "{text}");
+        }
     }
 
     #[test]
