@@ -3,8 +3,11 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import make_instance
 from support_cli import vna
 from support_tenants import EVERYONE, TENANTS, TITLES, VIEW, Archives
+
+import vna as vna_client
 
 tenants = st.sampled_from(TENANTS)
 studies = st.tuples(st.sampled_from((1, 2)), st.sampled_from((1, 2)))
@@ -67,3 +70,50 @@ def test_a_rebuilt_index_keeps_tenants_and_labels(archives):
     archives.server.start()
     archives.connect()
     archives.check()
+
+
+def test_the_owner_of_a_folder_acts_for_any_tenant_with_or_without_a_server(start_server, tmp_path):
+    root, files = tmp_path / "data", tmp_path / "files"
+    files.mkdir()
+    (files / "one.dcm").write_bytes(make_instance(patient="MINE"))
+    (files / "two.dcm").write_bytes(make_instance(patient="MINE"))
+
+    def found(tenant, *options):
+        searched = vna("find", "instance", "--ids", "--root", root, f"--tenant={tenant}", *options)
+        assert searched.returncode in (0, 3), searched.stderr
+        return searched.stdout.split()
+
+    def check():
+        [instance] = found(1)
+        assert len(found(2)) == 2
+        assert found(3) == []
+        with vna_client.open(root, tenant=2) as archive:
+            assert archive.statistics()["CountInstances"] == 2
+            assert archive.get(instance, "instance").file() == (files / "one.dcm").read_bytes()
+        for instance in found(2):
+            for tenant, status in ((2, 0), (3, 3)):
+                shown = vna("dump", instance, "--root", root, f"--tenant={tenant}")
+                assert shown.returncode == status, shown.stderr
+
+    assert vna("import", files / "one.dcm", "--root", root).returncode == 0
+    assert vna("import", files, "--root", root, "--tenant=2").returncode == 0
+    check()
+    server = start_server(root=root)
+    check()
+    # As the core answers alone, too: nobody is asked for a password here.
+    secret = (root / "control" / "local.secret").read_text()
+    for instance in set(found(2)) - set(found(1)):
+        path = f"/instances/{instance}"
+        for header, status in (("", 404), (" 1", 404), (" 2", 200), (" 3", 404), (" x", 401)):
+            told = {"Authorization": f"VNA-Local {secret}{header}"}
+            assert server.http.get(path, headers=told).status_code == status, header
+        wrong = {"Authorization": "VNA-Local guessed 2"}
+        assert server.http.get(path, headers=wrong).status_code == 401
+    third = tmp_path / "three.dcm"
+    third.write_bytes(make_instance(patient="MINE"))
+    assert vna("import", third, "--root", root, "--tenant=3").returncode == 0
+    assert (len(found(1)), len(found(2)), len(found(3))) == (1, 2, 1)
+    assert vna("undelete", *found(2), "--root", root, "--tenant=3").returncode == 3
+    refused = vna("find", "study", "--url", server.url, "--tenant=2")
+    assert "the user decides" in refused.stderr
+    assert refused.returncode != 0

@@ -27,6 +27,7 @@ from vna.errors import (
     Closed,
     EncodingError,
     NotFound,
+    OutOfRange,
     SettingsError,
     TooLarge,
     Unreachable,
@@ -160,6 +161,34 @@ def test_deleting_the_last_instance_deletes_its_parents(archive):
     assert list(archive.patients()) == []
     with pytest.raises(NotFound):
         patient.refresh()
+
+
+def test_labels_are_given_and_taken_and_found(archive):
+    study = archive.store(CT).instance.study
+    assert study.labels() == []
+    study.label("teaching", "b")
+    study.label("b")
+    assert study.labels() == ["b", "teaching"]
+    assert list(archive.find("study", options={"Labels": ["b"]})) == [study]
+    study.unlabel("b", "never")
+    assert study.labels() == ["teaching"]
+    with pytest.raises(OutOfRange, match="64 letters"):
+        study.label("a b")
+    study.delete()
+    with pytest.raises(NotFound):
+        study.label("b")
+
+
+def test_tenants_of_a_folder_are_archives_of_their_own(tmp_path):
+    with vna.open(tmp_path, create=True) as one, vna.open(tmp_path, tenant=2) as two:
+        stored = one.store(CT).instance
+        assert list(two.instances()) == []
+        with pytest.raises(NotFound):
+            two.get(stored.id)
+        two.store(CT)
+        stored.delete()
+        assert two.statistics()["CountInstances"] == 1
+        assert one.statistics()["CountInstances"] == 0
 
 
 def test_a_wrong_name_of_a_tag_tells_the_right_ones(archive):

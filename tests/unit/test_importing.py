@@ -112,7 +112,7 @@ def test_a_file_is_done_until_it_changes_and_a_journal_ends_with_its_import(tmp_
     (tmp_path / "b").write_text("2")
 
     def journal():
-        return Journal.of(settings, None, [tmp_path])
+        return Journal.of(settings, None, 1, [tmp_path])
 
     first, second = list(sources_of([tmp_path], pytest.fail))
     one = journal()

@@ -14,7 +14,7 @@ import typer
 import typer.main
 
 from vna.cli import flags
-from vna.cli.command import Json, Url, plain, print_json, with_settings
+from vna.cli.command import Json, Tenant, Url, plain, print_json, with_settings
 from vna.cli.exits import INTERRUPTED, MEANINGS, READER_GONE, USAGE
 from vna.cli.groups import jobs, modality, user
 from vna.settings import Settings
@@ -56,12 +56,13 @@ def import_(
         typer.Option("--again", metavar="", help="Read also what an interrupted import has stored"),
     ] = False,
     url: Url = None,
+    tenant: Tenant = 1,
     as_json: Json = False,
 ) -> int:
     """Store DICOM files: into the running server of this archive, else directly."""
     from vna.cli.importing import import_paths
 
-    return import_paths(settings, paths, url, as_json=as_json, again=again)
+    return import_paths(settings, paths, url, tenant=tenant, as_json=as_json, again=again)
 
 
 @app.command()
@@ -129,13 +130,21 @@ def dump(
         bool, typer.Option("--full", metavar="", help="Whole values, however long they are")
     ] = False,
     url: Url = None,
+    tenant: Tenant = 1,
     as_json: Json = False,
 ) -> int:
     """Show all elements of a DICOM file with their places, as far as it can be read."""
     from vna.cli.dump import dump as run
 
     return run(
-        settings, name, tag or (), pixel_data=pixel_data, full=full, url=url, as_json=as_json
+        settings,
+        name,
+        tag or (),
+        pixel_data=pixel_data,
+        full=full,
+        url=url,
+        tenant=tenant,
+        as_json=as_json,
     )
 
 
@@ -161,12 +170,22 @@ def find(
     ids: Annotated[bool, typer.Option("--ids", metavar="", help="Only ids, one a line")] = False,
     limit: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help="At most")] = None,
     url: Url = None,
+    tenant: Tenant = 1,
     as_json: Json = False,
 ) -> int:
     """Search the archive."""
     from vna.cli.find import find as run
 
-    return run(settings, level, keys or (), limit=limit, url=url, as_ids=ids, as_json=as_json)
+    return run(
+        settings,
+        level,
+        keys or (),
+        limit=limit,
+        url=url,
+        tenant=tenant,
+        as_ids=ids,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -188,12 +207,22 @@ def get(
         bool, typer.Option("--force", metavar="", help="Replace files that differ in length")
     ] = False,
     url: Url = None,
+    tenant: Tenant = 1,
     as_json: Json = False,
 ) -> int:
     """Write the files of patients, studies, series or instances. Run again, it goes on."""
     from vna.cli.get import get as run
 
-    return run(settings, ids, output, name=name, force=force, url=url, as_json=as_json)
+    return run(
+        settings,
+        ids,
+        output,
+        name=name,
+        force=force,
+        url=url,
+        tenant=tenant,
+        as_json=as_json,
+    )
 
 
 Modality = Annotated[
@@ -256,22 +285,26 @@ def query(
 
 @app.command()
 @with_settings()
-def deleted(settings: Settings, url: Url = None, as_json: Json = False) -> int:
+def deleted(settings: Settings, url: Url = None, tenant: Tenant = 1, as_json: Json = False) -> int:
     """List what was deleted and can be brought back, the last deletion first."""
     from vna.cli.upkeep import deleted as run
 
-    return run(settings, url, as_json)
+    return run(settings, url, tenant, as_json)
 
 
 @app.command()
 @with_settings()
 def undelete(
-    settings: Settings, ids: Annotated[list[str], Ids], url: Url = None, as_json: Json = False
+    settings: Settings,
+    ids: Annotated[list[str], Ids],
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
 ) -> int:
     """Bring back what was deleted of these resources. What arrived since stays."""
     from vna.cli.upkeep import undelete as run
 
-    return run(settings, ids, url, as_json)
+    return run(settings, ids, url, tenant, as_json)
 
 
 @app.command()
@@ -284,12 +317,13 @@ def erase(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before")] = False,
     url: Url = None,
+    tenant: Tenant = 1,
     as_json: Json = False,
 ) -> int:
     """End the time in which what was deleted can be brought back: it is gone for good."""
     from vna.cli.upkeep import erase as run
 
-    return run(settings, ids or [], everything, yes, url, as_json)
+    return run(settings, ids or [], everything, yes, url, tenant, as_json)
 
 
 @app.command()

@@ -28,6 +28,11 @@ Url = Annotated[
     typer.Option(metavar="URL", help="A running archive, else the one of this folder"),
 ]
 
+Tenant = Annotated[
+    int,
+    typer.Option(metavar="NUMBER", min=1, help="Whose part of the archive of this folder it is"),
+]
+
 
 def option(flag: Flag) -> Any:
     """Return the type of a parameter that stands for `flag`."""
@@ -109,4 +114,14 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
-__all__ = ["Command", "Json", "Settings", "Url", "plain", "print_json", "split", "with_settings"]
+__all__ = [
+    "Command",
+    "Json",
+    "Settings",
+    "Tenant",
+    "Url",
+    "plain",
+    "print_json",
+    "split",
+    "with_settings",
+]

@@ -31,11 +31,12 @@ def find(
     *,
     limit: int | None,
     url: str | None,
+    tenant: int = 1,
     as_ids: bool,
     as_json: bool,
 ) -> int:
     """Print what matches; returns the exit status, `NOT_FOUND` if nothing does."""
-    with open_settings(settings, url) as archive:
+    with open_settings(settings, url, tenant=tenant) as archive:
         found = archive.find(level, parse(keys), limit=limit)
         if as_ids:
             return print_ids(found)

@@ -40,6 +40,7 @@ def get(
     name: str,
     force: bool,
     url: str | None,
+    tenant: int = 1,
     as_json: bool,
 ) -> int:
     """Write the files of resources; returns the exit status.
@@ -48,7 +49,7 @@ def get(
     goes on where it stopped; one of another length is refused unless `force` says to replace it.
     """
     pattern = Pattern(name)
-    with open_settings(settings, url) as archive:
+    with open_settings(settings, url, tenant=tenant) as archive:
         instances = list(named(archive, ids))
         counts = Writing(archive, folder, pattern, force).run(instances)
     ordered = {what: counts[what] for what in (WRITTEN, PRESENT, REFUSED, UNFINISHED)}

@@ -125,14 +125,15 @@ def as_error(status: int, content: bytes) -> VnaError:
     return KINDS.get(status, VnaError)(f"HTTP {status}: {reason}")
 
 
-def server_of(settings: Settings, url: str | None) -> Remote | None:
+def server_of(settings: Settings, url: str | None, tenant: int = 1) -> Remote | None:
     """Return the archive at `url`, else the server of this folder; None if none answers there."""
     if url is not None:
+        running.require_own_tenant(tenant)
         return Remote(url)
     announced = running.find(settings)
     if announced is None:
         return None
-    remote = Remote(announced, running.local_authorization(settings))
+    remote = Remote(announced, running.local_authorization(settings, tenant))
     try:
         remote.ask("GET", "/system", timeout_s=ANSWER_S)
     except VnaError:

@@ -30,9 +30,10 @@ T = TypeVar("T")
 class Upkeep:
     """The upkeep of one archive, whoever has it open."""
 
-    def __init__(self, settings: Settings, url: str | None):
+    def __init__(self, settings: Settings, url: str | None, tenant: int = 1):
         self._settings = settings
-        self._server = server_of(settings, url)
+        self._tenant = tenant
+        self._server = server_of(settings, url, tenant)
         if self._server is None:
             running.require_archive(settings)
 
@@ -40,14 +41,14 @@ class Upkeep:
         """Return what was deleted and can be brought back."""
         return self._ask(
             lambda server: server.ask("GET", "/tools/deleted"),
-            lambda: upkeep.offline_deleted(self._settings),
+            lambda: upkeep.offline_deleted(self._settings, self._tenant),
         )
 
     def undelete(self, ids: list[str]) -> dict[str, Any]:
         """Bring back what was deleted of these resources."""
         return self._ask(
             lambda server: server.ask("POST", "/tools/undelete", {"Resources": ids}),
-            lambda: upkeep.offline_undelete(self._settings, ids),
+            lambda: upkeep.offline_undelete(self._settings, ids, self._tenant),
         )
 
     def erase(self, ids: list[str] | None) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Upkeep:
         body = {"All": True} if ids is None else {"Resources": ids}
         return self._ask(
             lambda server: server.ask("POST", "/tools/erase", body),
-            lambda: upkeep.offline_erase(self._settings, ids),
+            lambda: upkeep.offline_erase(self._settings, ids, self._tenant),
         )
 
     def compact(self, below_percent: int) -> list[dict[str, Any]]:
@@ -69,9 +70,9 @@ class Upkeep:
         return cast(T, over_http(self._server)) if self._server else directly()
 
 
-def deleted(settings: Settings, url: str | None, as_json: bool) -> int:
+def deleted(settings: Settings, url: str | None, tenant: int, as_json: bool) -> int:
     """List what was deleted; returns the exit status."""
-    found = Upkeep(settings, url).deleted()
+    found = Upkeep(settings, url, tenant).deleted()
     if as_json:
         print_json(found)
     elif not found:
@@ -95,9 +96,11 @@ def deleted(settings: Settings, url: str | None, as_json: bool) -> int:
     return DONE
 
 
-def undelete(settings: Settings, ids: list[str], url: str | None, as_json: bool) -> int:
+def undelete(
+    settings: Settings, ids: list[str], url: str | None, tenant: int, as_json: bool
+) -> int:
     """Bring back what was deleted; returns the exit status."""
-    report = Upkeep(settings, url).undelete(ids)
+    report = Upkeep(settings, url, tenant).undelete(ids)
     if as_json:
         print_json(report)
     else:
@@ -114,12 +117,18 @@ def undelete(settings: Settings, ids: list[str], url: str | None, as_json: bool)
 
 
 def erase(
-    settings: Settings, ids: list[str], everything: bool, yes: bool, url: str | None, as_json: bool
+    settings: Settings,
+    ids: list[str],
+    everything: bool,
+    yes: bool,
+    url: str | None,
+    tenant: int,
+    as_json: bool,
 ) -> int:
     """Erase what was deleted, after a question; returns the exit status."""
     if everything == bool(ids):
         raise BadRequest("erase takes either IDs of what was deleted, or --all")
-    archive = Upkeep(settings, url)
+    archive = Upkeep(settings, url, tenant)
     if not yes and not is_confirmed(archive.deleted(), None if everything else ids):
         print("vna: nothing was erased", file=sys.stderr)
         return FAILED

@@ -16,6 +16,7 @@ from vna.client.remote import Remote
 from vna.client.resources import Instance, Patient, Resource, Series, Stored, Study
 from vna.errors import NotFound, Unreachable, VnaError
 from vna.services import running
+from vna.services.running import require_own_tenant
 from vna.settings import Settings, load
 
 __all__ = [
@@ -38,6 +39,7 @@ def open_archive(
     where: str | os.PathLike[str] | None = None,
     *,
     create: bool = False,
+    tenant: int = 1,
     timeout_s: float = 120.0,
 ) -> Archive:
     """Open an archive: a folder, or an address.
@@ -53,6 +55,8 @@ def open_archive(
         host if it asks for them. ``storage.root`` of the configuration if it is not given.
     create : bool, optional
         Make the archive if the folder holds none.
+    tenant : int, optional
+        Whose part of the archive of a folder; at an address the user decides.
     timeout_s : float, optional
         How long an archive at an address may be silent.
 
@@ -79,25 +83,29 @@ def open_archive(
     ...         print(series.uid, first.dataset(header=True).SliceThickness, first.array().shape)
     """
     if where is None:
-        return open_settings(load(None), create=create)
+        return open_settings(load(None), create=create, tenant=tenant)
     text = os.fspath(where)
     if text.startswith(("http://", "https://")):
+        require_own_tenant(tenant)
         remote = Remote(text, timeout_s=timeout_s)
         remote.statistics()  # whether it is there, and an archive
         return Archive(remote)
     flags = {"storage.root": str(Path(text))}
-    return open_settings(load(None, flags=flags), create=create)
+    return open_settings(load(None, flags=flags), create=create, tenant=tenant)
 
 
-def open_settings(settings: Settings, url: str | None = None, *, create: bool = False) -> Archive:
-    """Open the archive of a configuration, or the one at `url`."""
-    return Archive(_backend(settings, url, create))
+def open_settings(
+    settings: Settings, url: str | None = None, *, create: bool = False, tenant: int = 1
+) -> Archive:
+    """Open the archive of a configuration, or the one at `url`; of a folder, that of a tenant."""
+    return Archive(_backend(settings, url, create, tenant))
 
 
-def _backend(settings: Settings, url: str | None, create: bool) -> Backend:
+def _backend(settings: Settings, url: str | None, create: bool, tenant: int) -> Backend:
     if url is not None:
+        require_own_tenant(tenant)
         return Remote(url)
-    if (server := _server(settings)) is not None:
+    if (server := _server(settings, tenant)) is not None:
         return server
     if not create:
         try:
@@ -105,16 +113,16 @@ def _backend(settings: Settings, url: str | None, create: bool) -> Backend:
         except NotFound:
             root = settings.storage.root
             raise NotFound(f"no archive in {root}; create=True makes one") from None
-    return Local.shared(settings)
+    return Local.shared(settings, tenant)
 
 
-def _server(settings: Settings) -> Remote | None:
+def _server(settings: Settings, tenant: int) -> Remote | None:
     """Return the server that has the folder open, if it answers."""
     url = running.find(settings)
     if url is None:
         return None
     try:
-        local = running.local_authorization(settings)
+        local = running.local_authorization(settings, tenant)
         asked = Remote(url, timeout_s=ANSWER_S, authorization=local)
         asked.statistics()
         asked.close()

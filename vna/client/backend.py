@@ -57,6 +57,12 @@ class Backend(Protocol):
     def store(self, data: bytes) -> Document:
         """Store a file and return the upload answer once it is safe."""
 
+    def labels(self, level: str, public_id: str) -> list[str]:
+        """Return the labels of a resource."""
+
+    def set_label(self, level: str, public_id: str, label: str, has: bool) -> None:
+        """Give a resource a label, or take it."""
+
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""
 

@@ -15,29 +15,31 @@ from typing import Any, TypeVar
 
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed
-from vna.services import query
+from vna.services import labels, query
 from vna.services.archive import Archive, ListOptions, StoredFile, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Settings
 
 T = TypeVar("T")
 
-CALLER = Caller(way_in="python")
 WHOLE = ListOptions(expand=True)
 
 
 # Folder -> who has it open in this process: a cell of a notebook is run again before what it opened
 # the first time is closed.
-_open: dict[Path, Local] = {}
+_open: dict[Path, Opened] = {}
 _opening = threading.Lock()
 
 
-class Local:
-    """An archive that no other process has open. Raises AlreadyOpen if one has."""
+class Opened:
+    """A folder that this process has open, and the loop on which its archive lives.
+
+    Raises AlreadyOpen if another process has it open.
+    """
 
     @classmethod
-    def shared(cls, settings: Settings) -> Local:
-        """Return the archive of a folder; `close` is to be called as often as this."""
+    def shared(cls, settings: Settings) -> Opened:
+        """Return the open folder; `close` is to be called as often as this."""
         folder = Path(settings.storage.root).resolve()
         with _opening:
             found = _open.get(folder)
@@ -54,7 +56,7 @@ class Local:
         self._thread = threading.Thread(target=self._loop.run_forever, name="vna", daemon=True)
         self._thread.start()
         try:
-            self._archive = self._call(self._open(settings))
+            self.archive = self.call(self._open(settings))
         except BaseException:
             self._end_loop()
             raise
@@ -64,71 +66,119 @@ class Local:
         archive.attach()
         return archive
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` on the archive's loop and wait for it."""
         if self._is_closed:
             work.close()
             raise Closed(f"{self.name}: the archive was closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def close(self) -> None:
+        """Let go of it; the last one ends the archive's threads and gives its folder free."""
+        if threading.current_thread() is self._thread:
+            # Here by the garbage collector, which runs wherever it likes: this thread cannot wait
+            # for itself.
+            threading.Thread(target=self.close, name="vna-close").start()
+            return
+        with _opening:
+            self._users -= 1
+            if self._users > 0 or self._is_closed:
+                return
+            _open.pop(Path(self.name).resolve(), None)
+            try:
+                # Not `Archive.stop`: at the end of a program asyncio starts no more threads. This
+                # one may wait, the loop's goes on.
+                self.archive.core.stop(self.archive.settings.limits.shutdown_s)
+                self.call(inline(self.archive.detach))
+            finally:
+                self._is_closed = True
+                self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def inline(function: Any, *arguments: Any) -> Any:
+    """Call a function on the loop."""
+    return function(*arguments)
+
+
+class Local:
+    """A tenant's part of an archive that no other process has open."""
+
+    @classmethod
+    def shared(cls, settings: Settings, tenant: int) -> Local:
+        """Return the archive of a folder; `close` is to be called as often as this."""
+        return cls(Opened.shared(settings), tenant)
+
+    def __init__(self, opened: Opened, tenant: int):
+        self.name = opened.name
+        self._opened = opened
+        self._archive = opened.archive
+        self._caller = Caller(way_in="python", tenant=tenant)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._opened.call(work)
+
     def _json(self, work: Coroutine[Any, Any, bytes]) -> Any:
         return json.loads(self._call(work))
 
-    async def _inline(self, function: Any, *arguments: Any) -> Any:
-        return function(*arguments)
-
     def statistics(self) -> Document:
         """Return counts and sizes."""
-        found: Document = self._json(self._inline(self._archive.statistics, CALLER))
+        found: Document = self._json(inline(self._archive.statistics, self._caller))
         return found
 
     def resource(self, level: str, public_id: str) -> Document:
         """Return one resource; raises NotFound."""
-        found: Document = self._json(self._inline(self._archive.resource, level, public_id, CALLER))
+        found: Document = self._json(inline(self._archive.resource, level, public_id, self._caller))
         return found
 
     def page(self, level: str, since: int, limit: int) -> list[Document]:
         """Return a page of all resources of a level."""
         found: list[Document] = self._json(
-            self._archive.resources(level, since, limit, WHOLE, CALLER)
+            self._archive.resources(level, since, limit, WHOLE, self._caller)
         )
         return found
 
     def children(self, level: str, public_id: str, child_level: str) -> list[Document]:
         """Return what of `child_level` is below a resource."""
-        work = self._archive.related(level, public_id, child_level, WHOLE, CALLER)
+        work = self._archive.related(level, public_id, child_level, WHOLE, self._caller)
         found: list[Document] = self._json(work)
         return found
 
     def parent(self, level: str, public_id: str, parent_level: str) -> Document:
         """Return the resource of `parent_level` that this one is in."""
-        work = self._archive.related(level, public_id, parent_level, WHOLE, CALLER)
+        work = self._archive.related(level, public_id, parent_level, WHOLE, self._caller)
         found: Document = self._json(work)
         return found
 
     def find(self, request: Document) -> list[Document]:
         """Return what `POST /tools/find` answers."""
-        found: list[Document] = self._json(query.find(self._archive, request, CALLER))
+        found: list[Document] = self._json(query.find(self._archive, request, self._caller))
         return found
 
     def count(self, request: Document) -> int:
         """Return how many match; the request as of `find`."""
         body = json.dumps(request).encode()
-        return int(self._json(query.count_json(self._archive, body, CALLER))["Count"])
+        return int(self._json(query.count_json(self._archive, body, self._caller))["Count"])
 
     def lookup(self, identifier: str) -> list[Document]:
         """Return what has an identifier of DICOM, at any level: `ID` and `Type`."""
-        found: list[Document] = self._json(query.lookup(self._archive, identifier, CALLER))
+        found: list[Document] = self._json(query.lookup(self._archive, identifier, self._caller))
         return found
 
     def tags(self, public_id: str) -> Document:
         """Return the tags of an instance by name."""
         request = TagsRequest(form="simplified")
-        found: Document = self._json(self._archive.tags("instances", public_id, request, CALLER))
+        found: Document = self._json(
+            self._archive.tags("instances", public_id, request, self._caller)
+        )
         return found
 
     def _file(self, public_id: str) -> StoredFile:
-        file: StoredFile = self._call(self._inline(self._archive.open_file, public_id, CALLER))
+        file: StoredFile = self._call(inline(self._archive.open_file, public_id, self._caller))
         return file
 
     def size(self, public_id: str) -> int:
@@ -149,36 +199,24 @@ class Local:
 
     def store(self, data: bytes) -> Document:
         """Store a file and return the upload answer once it is safe."""
-        found: Document = self._json(self._archive.store(data, CALLER))
+        found: Document = self._json(self._archive.store(data, self._caller))
         return found
+
+    def labels(self, level: str, public_id: str) -> list[str]:
+        """Return the labels of a resource."""
+        found = labels.labels(self._archive, level, public_id, self._caller)
+        return [str(one) for one in self._json(found)]
+
+    def set_label(self, level: str, public_id: str, label: str, has: bool) -> None:
+        """Give a resource a label, or take it."""
+        change = labels.put_label if has else labels.take_label
+        self._call(change(self._archive, level, public_id, label, self._caller))
 
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""
-        found: Document = self._json(self._archive.delete(level, public_id, CALLER))
+        found: Document = self._json(self._archive.delete(level, public_id, self._caller))
         return found
 
     def close(self) -> None:
         """Let go of it; the last one ends the archive's threads and gives its folder free."""
-        if threading.current_thread() is self._thread:
-            # Here by the garbage collector, which runs wherever it likes: this thread cannot wait
-            # for itself.
-            threading.Thread(target=self.close, name="vna-close").start()
-            return
-        with _opening:
-            self._users -= 1
-            if self._users > 0 or self._is_closed:
-                return
-            _open.pop(Path(self.name).resolve(), None)
-            try:
-                # Not `Archive.stop`: at the end of a program asyncio starts no more threads. This
-                # one may wait, the loop's goes on.
-                self._archive.core.stop(self._archive.settings.limits.shutdown_s)
-                self._call(self._inline(self._archive.detach))
-            finally:
-                self._is_closed = True
-                self._end_loop()
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._opened.close()

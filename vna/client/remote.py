@@ -113,6 +113,16 @@ class Remote:
         """Store a file and return the upload answer once it is safe."""
         return self._document("POST", "/instances", data, "application/dicom")
 
+    def labels(self, level: str, public_id: str) -> list[str]:
+        """Return the labels of a resource."""
+        return [str(one) for one in self._json("GET", _labels(level, public_id), None, "")]
+
+    def set_label(self, level: str, public_id: str, label: str, has: bool) -> None:
+        """Give a resource a label, or take it."""
+        path = f"{_labels(level, public_id)}/{_part(label)}"
+        with self._answer("PUT" if has else "DELETE", path) as answer:
+            answer.read()
+
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""
         return self._document("DELETE", f"/{level}/{_part(public_id)}")
@@ -231,6 +241,10 @@ class Remote:
 
 def _part(public_id: str) -> str:
     return quote(public_id, safe="")
+
+
+def _labels(level: str, public_id: str) -> str:
+    return f"/{level}/{_part(public_id)}/labels"
 
 
 def _file(public_id: str) -> str:

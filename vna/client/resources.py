@@ -52,6 +52,23 @@ class Resource:
         """Delete it with all below it."""
         self._backend.delete(self.level, self.id)
 
+    def labels(self) -> list[str]:
+        """Return its labels, sorted."""
+        return self._backend.labels(self.level, self.id)
+
+    def label(self, *labels: str) -> None:
+        """Give it labels: 1 to 64 letters A to Z and a to z, digits, `_` and `-` each.
+
+        Raises OutOfRange for what is none.
+        """
+        for label in labels:
+            self._backend.set_label(self.level, self.id, label, True)
+
+    def unlabel(self, *labels: str) -> None:
+        """Take labels from it, if it has them."""
+        for label in labels:
+            self._backend.set_label(self.level, self.id, label, False)
+
     def instances(self) -> list[Instance]:
         """Return the instances in it; of an instance itself."""
         return self._children(Instance)

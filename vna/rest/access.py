@@ -28,6 +28,7 @@ ADMINISTRATION = re.compile(
     r"|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
     r"|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
 )
+MAX_TENANT_DIGITS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -45,9 +46,10 @@ async def identify(users: Users, archive: Archive, authorization: str | None, ad
         raise Unauthenticated("this archive has users: say whose request it is, name and password")
     scheme, _, token = authorization.partition(" ")
     if scheme == LOCAL_SCHEME:
-        if not users.is_local(token):
+        secret, _, tenant = token.partition(" ")
+        if not users.is_local(secret):
             raise Unauthenticated("this is not the secret of this server")
-        return LOCAL
+        return LOCAL._replace(tenant=tenant_of(tenant)) if tenant else LOCAL
     if scheme.lower() != "basic":
         raise Unauthenticated(f"the scheme {scheme[:32]!r} is not known here; Basic is")
     name, password = credentials(token)
@@ -55,6 +57,22 @@ async def identify(users: Users, archive: Archive, authorization: str | None, ad
     # From now on the core answers plain requests without asking.
     archive.remember_http(authorization, user.tenant, REMEMBER_S)
     return user
+
+
+def names_tenant(authorization: str | None) -> bool:
+    """Whether the owner of the folder says for which tenant he acts."""
+    return (
+        authorization is not None
+        and authorization.startswith(f"{LOCAL_SCHEME} ")
+        and (authorization.count(" ") > 1)
+    )
+
+
+def tenant_of(text: str) -> int:
+    """Return the number of a tenant."""
+    if not (text.isascii() and text.isdecimal() and len(text) < MAX_TENANT_DIGITS and int(text)):
+        raise Unauthenticated(f"tenant {text[:32]!r} is no number from 1 on")
+    return int(text)
 
 
 def credentials(token: str) -> tuple[str, str]:

@@ -118,10 +118,11 @@ class Application:
         Raises Unauthenticated if somebody must say who he is and did not, NotAllowed if he may not.
         """
         users, path = self.node.users, scope["path"]
-        if not users.are_required or path in access.OPEN:
+        authorization = header(scope, b"authorization")
+        must_say = users.are_required or access.names_tenant(authorization)
+        if not must_say or path in access.OPEN:
             return
         address = scope["client"][0] if scope["client"] else ""
-        authorization = header(scope, b"authorization")
         user = await access.identify(users, self.node.archive, authorization, address)
         access.require_right(user, scope["method"], path)
         scope["user"] = user

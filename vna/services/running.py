@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vna.control import control_file
-from vna.errors import NotFound
+from vna.errors import BadRequest, NotFound
 from vna.settings import Settings
 
 FILE = "server.json"
@@ -52,11 +52,24 @@ def write_secret(root: str, secret: str) -> None:
         file.write(secret)
 
 
-def local_authorization(settings: Settings) -> str | None:
-    """Return the Authorization header for the server of this folder; None if it left no secret."""
+def local_authorization(settings: Settings, tenant: int = 1) -> str | None:
+    """Return the Authorization header for the server of this folder; None if it left no secret.
+
+    The owner of the folder may act for any tenant.
+    """
     with contextlib.suppress(OSError):
-        return f"{LOCAL_SCHEME} {secret_file(settings.storage.root).read_text(encoding='ascii')}"
+        secret = secret_file(settings.storage.root).read_text(encoding="ascii")
+        return f"{LOCAL_SCHEME} {secret}" + (f" {tenant}" if tenant != 1 else "")
     return None
+
+
+def require_own_tenant(tenant: int) -> None:
+    """Raise BadRequest if somebody else's archive is asked for at an address."""
+    if tenant != 1:
+        raise BadRequest(
+            f"tenant {tenant}: at an address the user decides whose archive it is; name one of its "
+            "users, or the folder of the archive"
+        )
 
 
 def basic_authorization(name: str, password: str) -> str:

@@ -23,12 +23,13 @@ def dump(
     pixel_data: bool,
     full: bool,
     url: str | None,
+    tenant: int = 1,
     as_json: bool,
 ) -> int:
     """Show a file, an instance of the archive or standard input; returns the exit status."""
     patterns = [parse(text) for text in [*tags, *(PIXEL_DATA if pixel_data else ())]]
     know_private(settings.dictionary.private)
-    with opened(settings, name, url) as path:
+    with opened(settings, name, url, tenant) as path:
         reader = ElementReader(str(path))
         found = Found(reader, patterns)
         if as_json:

@@ -25,7 +25,7 @@ PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
 @contextmanager
-def opened(settings: Settings, name: str, url: str | None) -> Iterator[Path]:
+def opened(settings: Settings, name: str, url: str | None, tenant: int) -> Iterator[Path]:
     """Yield a file that can be read at any place, whatever `name` names.
 
     Raises OSError for a file, NotFound and Unreachable for an instance.
@@ -43,7 +43,7 @@ def opened(settings: Settings, name: str, url: str | None) -> Iterator[Path]:
         if name == STANDARD_INPUT:
             shutil.copyfileobj(sys.stdin.buffer, copy)
         elif is_id:
-            fetch(settings, name, url, copy)
+            fetch(settings, name, url, tenant, copy)
         else:
             with path.open("rb") as pipe:
                 shutil.copyfileobj(pipe, copy)
@@ -51,22 +51,24 @@ def opened(settings: Settings, name: str, url: str | None) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def fetch(settings: Settings, public_id: str, url: str | None, into: IO[bytes]) -> None:
+def fetch(
+    settings: Settings, public_id: str, url: str | None, tenant: int, into: IO[bytes]
+) -> None:
     """Copy the file of an instance out of the archive, through its server if one runs."""
     if not PUBLIC_ID.fullmatch(public_id):
         raise BadRequest(f"{public_id!r} is no ID of an instance")
-    if server := server_of(settings, url):
+    if server := server_of(settings, url, tenant):
         server.fetch(f"/instances/{public_id}/file", into)
     else:
         require_archive(settings)
-        asyncio.run(_copy(settings, public_id, into))
+        asyncio.run(_copy(settings, public_id, tenant, into))
 
 
-async def _copy(settings: Settings, public_id: str, into: IO[bytes]) -> None:
+async def _copy(settings: Settings, public_id: str, tenant: int, into: IO[bytes]) -> None:
     archive = Archive(settings)
     archive.attach()
     try:
-        file = archive.open_file(public_id, Caller(way_in="cli"))
+        file = archive.open_file(public_id, Caller(way_in="cli", tenant=tenant))
         for offset in range(0, file.size, CHUNK_BYTES):
             into.write(await file.read(offset, min(CHUNK_BYTES, file.size - offset)))
     finally:

@@ -23,6 +23,7 @@ def import_paths(
     paths: list[Path],
     url: str | None = None,
     *,
+    tenant: int = 1,
     as_json: bool = False,
     again: bool = False,
 ) -> int:
@@ -34,14 +35,14 @@ def import_paths(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise NotFound(f"no such file or folder: {', '.join(missing)}")
-    server = server_of(settings, url)
-    journal = Journal.of(settings, url, paths)
+    server = server_of(settings, url, tenant)
+    journal = Journal.of(settings, url, tenant, paths)
     if again:
         journal.forget()
     summary = Summary()
     try:
         with display(summary, paths) as progress:
-            Run(settings, server, journal, summary, progress).run(paths)
+            Run(settings, server, tenant, journal, summary, progress).run(paths)
     except BaseException:
         journal.end(is_complete=False)
         if summary.files:

@@ -35,11 +35,13 @@ class Journal:
         self._is_cut = whole != len(marks)
 
     @classmethod
-    def of(cls, settings: Settings, url: str | None, paths: Iterable[Path]) -> Journal:
+    def of(cls, settings: Settings, url: str | None, tenant: int, paths: Iterable[Path]) -> Journal:
         """Return the journal of importing `paths` into this archive."""
         # With the archive, so that it goes with it; of one elsewhere, with the one who runs this.
         root = Path(settings.storage.root) if url is None else state_folder()
         target = url or str(root.resolve())
+        if tenant != 1:
+            target += f"\0{tenant}"
         given = sorted(str(path.resolve()) for path in paths)
         name = mark_of("\0".join([target, *given]))
         return cls(root / "imports" / name.hex())

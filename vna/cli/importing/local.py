@@ -28,16 +28,16 @@ class LocalSink:
 
     at_once = AT_ONCE
 
-    def __init__(self, archive: Archive):
+    def __init__(self, archive: Archive, tenant: int):
         self._archive = archive
-        self._caller = Caller(way_in="cli")
+        self._caller = Caller(way_in="cli", tenant=tenant)
 
     @classmethod
-    async def open(cls, settings: Settings) -> LocalSink:
+    async def open(cls, settings: Settings, tenant: int) -> LocalSink:
         """Open the archive; raises AlreadyOpen if a server that does not answer has it."""
         archive = Archive(settings)
         archive.attach()
-        return cls(archive)
+        return cls(archive, tenant)
 
     async def store(self, batch: list[Source]) -> list[Answer]:
         """Store files; what became of each, in their order."""

@@ -65,12 +65,14 @@ class Run:
         self,
         settings: Settings,
         server: Remote | None,
+        tenant: int,
         journal: Journal,
         summary: Summary,
         display: Display,
     ):
         self._settings = settings
         self._server = server
+        self._tenant = tenant
         self._journal = journal
         self._summary = summary
         self._display = display
@@ -105,7 +107,7 @@ class Run:
             return RemoteSink(self._server)
         from vna.cli.importing.local import LocalSink
 
-        return await LocalSink.open(self._settings)
+        return await LocalSink.open(self._settings, self._tenant)
 
     def _batches(self, paths: list[Path]) -> Iterator[list[Source]]:
         """Yield the files in batches, without those that a run before has stored."""
