@@ -39,9 +39,9 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel):
     sources = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "vna").rglob("*")
-        if path.suffix in {".py", ".pyi", ".typed"} and "__pycache__" not in path.parts
+        if path.suffix in {".py", ".pyi", ".sql", ".typed"} and "__pycache__" not in path.parts
     }
-    assert "vna/services/archive.py" in sources
+    assert {"vna/services/archive.py", "vna/control/migrations/0002_jobs.sql"} <= sources
     assert sources <= names
     compiled = {name.split("/")[1].partition(".")[0] for name in names if name.endswith(".so")}
     kernels = {f"_{source.stem}" for source in (ROOT / "ext").glob("*.pyx")}
