@@ -75,6 +75,7 @@ class Orthanc:
         self.executable = executable
         self.dictionary = dictionary
         self.root = Path(root)
+        self.settings = {}  # beyond those of every comparison
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = None
 
@@ -92,6 +93,7 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "StableAge": STABLE_AGE_S,
             "StorageDirectory": storage,
+            **self.settings,
         }
         configuration.write_text(json.dumps(settings))
         private = self.root / "private.dic"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -125,9 +127,25 @@ async def take_report(
         return records.set_reported(connection, found, reasons)
 
     state = await node.control.run(write)
+    if transaction_uid in _told:
+        _told[transaction_uid].set()
     extra = {"transaction_uid": transaction_uid, "state": state}
     logger.info("storage commitment reported", extra=extra)
     return state
+
+
+@contextlib.contextmanager
+def told_of(transaction_uid: str) -> Iterator[asyncio.Event]:
+    """Give an event that is set when the report of a transaction is taken."""
+    event = _told[transaction_uid] = asyncio.Event()
+    try:
+        yield event
+    finally:
+        del _told[transaction_uid]
+
+
+# Of transactions on whose association somebody waits.
+_told: dict[str, asyncio.Event] = {}
 
 
 async def report(node: Node, transaction_uid: str, tenant: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 from typing import Any
@@ -18,20 +19,21 @@ from vna.services.commitment.messages import (
     N_ACTION,
     N_EVENT_REPORT,
     PUSH_MODEL_INSTANCE,
+    TRANSACTION_UID,
     NotReported,
     as_action,
     as_event,
     read_event,
 )
+from vna.services.named_tags import text
 from vna.services.node import Node
-from vna.services.peer import SUCCESS, Context, Peer, open_peer, require_success
+from vna.services.peer import SUCCESS, Context, Peer, Response, open_peer, require_success
 from vna.settings import Modality
 
 logger = logging.getLogger(__name__)
 
-# How long an association on which we asked stays open for a report on it. Peers that read the
-# instances first report on another one.
-LINGER_S = 10.0
+# How long an association on which we asked stays open for a report on it, if none comes on another.
+LINGER_S = 5.0
 
 # Conversations that go on after their job: the loop itself does not hold tasks.
 lingering: set[asyncio.Task[None]] = set()
@@ -140,7 +142,7 @@ async def converse(
             async for response in peer.ask(COMMITMENT, command, encode(peer, data_set)):
                 require_success(modality, "N-ACTION", response)
             taken.set_result(None)
-            await take_reports(node, peer, tenant)
+            await linger(node, peer, text(data_set, TRANSACTION_UID), tenant)
     except VnaError as error:
         if not taken.done():
             taken.set_exception(error)
@@ -153,19 +155,31 @@ async def converse(
         taken.set_exception(error)
 
 
-async def take_reports(node: Node, peer: Peer, tenant: int) -> None:
-    """Take a report on the association that we asked on, if it comes soon."""
-    try:
-        message = await peer.next(LINGER_S)
-    except PeerTimeout:
-        return
+async def linger(node: Node, peer: Peer, transaction_uid: str, tenant: int) -> None:
+    """Take a report on the association that we asked on, until one came on whichever."""
+    coming = asyncio.ensure_future(peer.next(LINGER_S))
+    with asking.told_of(transaction_uid) as told:
+        elsewhere = asyncio.ensure_future(told.wait())
+        try:
+            await asyncio.wait({coming, elsewhere}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            elsewhere.cancel()
+    if coming.done():
+        with contextlib.suppress(PeerTimeout):
+            await take_message(node, peer, coming.result(), tenant)
+    else:
+        coming.cancel()
+
+
+async def take_message(node: Node, peer: Peer, message: Response, tenant: int) -> None:
+    """Take a report and answer it."""
     command = message.command
     if command.get("CommandField") != N_EVENT_REPORT:
         return
     status = SUCCESS
     try:
-        text = data_set_to_json(message.data_set, peer.transfer_syntaxes[COMMITMENT])
-        uid, reasons = read_event(command.get("EventTypeID"), msgspec.json.decode(text))
+        told = data_set_to_json(message.data_set, peer.transfer_syntaxes[COMMITMENT])
+        uid, reasons = read_event(command.get("EventTypeID"), msgspec.json.decode(told))
         await asking.take_report(node, uid, reasons, tenant)
     except VnaError as error:
         status = error.dimse_status
