@@ -12,6 +12,7 @@ from pynetdicom.sop_class import (
 )
 from support import VNA, ct_small
 
+WORKLIST = "1.2.840.10008.5.1.4.31"
 EXPLICIT = "1.2.840.10008.1.2.1"
 J2K = "1.2.840.10008.1.2.4.90"
 
@@ -164,3 +165,32 @@ def test_dcmtk_sends_a_user_identity(with_users, dcmtk, tmp_path):
     told = dcmtk("storescu", "--user", "rita", "--password", "wrong", *to)
     assert told.returncode != 0
     assert "Rejected" in told.stderr
+
+
+def test_changes_at_run_time_hold_from_the_next_association_on(start_server):
+    server = start_server()
+    contexts = [(WORKLIST, EXPLICIT), (CTImageStorage, EXPLICIT, J2K)]
+    association = associate(server, "NEW01", contexts=contexts)
+    assert results(association) == {WORKLIST: 1, CTImageStorage: 0}
+    known = {"AET": "NEW01", "Host": "127.0.0.1", "Port": 11112}
+    assert server.http.put("/modalities/new", json=known).status_code == 200
+    syntaxes = server.http.put("/tools/accepted-transfer-syntaxes", json=[J2K])
+    assert syntaxes.status_code == 200
+    later = associate(server, "NEW01", contexts=contexts)
+    assert results(later) == {WORKLIST: 0, CTImageStorage: 0}
+    [storage] = [c for c in later.accepted_contexts if c.abstract_syntax == CTImageStorage]
+    assert storage.transfer_syntax == [J2K]
+    later.release()
+    association.release()
+    assert server.http.delete("/modalities/new").status_code == 200
+    association = associate(server, "NEW01", contexts=contexts)
+    assert results(association) == {WORKLIST: 1, CTImageStorage: 0}
+    association.release()
+    assert server.stop() == 0
+
+
+def test_the_log_says_who_was_rejected_and_why(choosy):
+    assert associate(choosy, "CT01", called="ELSEWHERE").is_rejected
+    [line] = [line for line in choosy.output().splitlines() if "ELSEWHERE" in line]
+    assert "association rejected" in line
+    assert "called_ae_title" in line

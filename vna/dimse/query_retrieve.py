@@ -56,6 +56,7 @@ class Negotiated(NamedTuple):
     """What extended negotiation agreed upon (PS3.4 C.5.1.1)."""
 
     relational: bool
+    combined_date_time: bool
     timezone: bool
 
     @classmethod
@@ -66,7 +67,7 @@ class Negotiated(NamedTuple):
             return len(information) > byte and information[byte] == 1
 
         # Bytes: relational, date-time, fuzzy names, timezone adjustment, enhanced conversion.
-        return cls(relational=is_agreed(0), timezone=is_agreed(3))
+        return cls(is_agreed(0), combined_date_time=is_agreed(1), timezone=is_agreed(3))
 
 
 async def find(node: Node, request: Request) -> None:
@@ -74,6 +75,7 @@ async def find(node: Node, request: Request) -> None:
     settings = node.archive.settings.dicom
     agreed = Negotiated.of(request.extended)
     options = scope(request, agreed) | {
+        "combined_date_time": agreed.combined_date_time,
         "timezone": agreed.timezone,
         "limit": settings.find_limit,
         "retrieve_ae_title": request.caller.called_ae_title or settings.aet,

@@ -317,6 +317,16 @@ impl<S: InstanceSink> Task<S> {
         self.common.counters.ended(end);
         if let Some(origin) = self.receiving.end() {
             let tally = self.receiving.tally;
+            if !matches!(end, "released" | "peer.closed" | "stopped") {
+                tracing::info!(
+                    end,
+                    association = origin.association,
+                    calling_ae_title = origin.calling_ae_title,
+                    address = %origin.remote_address,
+                    stored = tally.stored,
+                    "association broken off"
+                );
+            }
             self.sink.association_ended(AssociationSummary {
                 origin,
                 end,

@@ -8,7 +8,7 @@
 //! Invariants, cited by number in the code of this module:
 //!
 //! 1. Memory is bounded: data sets by the shared spool budget, everything else by the number of connections, each with
-//!    one read buffer, what [`vna_ul::limits`] allows, and one request of 1 MiB at most that is being served.
+//!    one read buffer, what [`vna_ul::limits`] allows, and one request of 4 MiB at most that is being served.
 //! 2. An association that cannot get its part of the budget does not read its socket. A peer that stalls while others
 //!    wait has its part handed on to the sink.
 //! 3. A C-STORE is answered with what the sink says, after it said so; never before.

@@ -22,11 +22,28 @@ impl<S: InstanceSink> Task<S> {
         let (admission, origin) = match self.admit(&policy, request).await {
             Ok(admitted) => admitted,
             Err(rejected) => {
+                // The operator's first question when a modality does not send.
+                tracing::warn!(
+                    reason = rejected.reason,
+                    calling_ae_title = request.calling_ae_title,
+                    called_ae_title = request.called_ae_title,
+                    address = %self.address,
+                    "association rejected"
+                );
                 let _ = self.association.reject(rejected.rejection);
                 return self.rejected(rejected);
             }
         };
         let (mut answer, accepted) = policy.negotiate(request, admission.services);
+        if accepted.is_empty() {
+            tracing::warn!(
+                calling_ae_title = request.calling_ae_title,
+                called_ae_title = request.called_ae_title,
+                address = %self.address,
+                sop_class_uid = request.contexts.first().map(|c| c.abstract_syntax.as_str()),
+                "association without an accepted context"
+            );
+        }
         if !origin.user.is_empty() && wants_response(request) {
             // Of a user name nothing is answered but that it was accepted (PS3.7 §D.3.3.7.2).
             answer.user.user_identity_response = Some(Vec::new());
