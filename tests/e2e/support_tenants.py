@@ -7,8 +7,14 @@ from itertools import product
 
 import httpx
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 from support import data_set_bytes, make_instance, send
 from support_cli import vna
 
@@ -18,7 +24,7 @@ VIEW, VIEW_LABEL = "TEACH", "teaching"  # of tenant 1
 PASSWORD = "correct horse"
 CONFIGURATION = """\
 [dicom]
-unknown_callers = ["echo", "store", "find", "get"]
+unknown_callers = ["echo", "store", "find", "get", "move"]
 [[dicom.ae_titles]]
 aet = "TWO"
 tenant = 2
@@ -28,6 +34,11 @@ tenant = 3
 [[dicom.ae_titles]]
 aet = "TEACH"
 label = "teaching"
+[[dicom.modalities]]
+name = "destination"
+aet = "DESTINATION"
+host = "127.0.0.1"
+port = {port}
 """
 LEVELS = ("patients", "studies", "series", "instances")
 ROOT = "1.2.826.0.1.3680043.8.498.7"
@@ -79,7 +90,10 @@ class Archives:
 
     def __init__(self, start_server, folder):
         configuration = folder / "vna.toml"
-        configuration.write_text(CONFIGURATION)
+        self.received = {}
+        self.destination = self.start_destination()
+        port = self.destination.server_address[1]
+        configuration.write_text(CONFIGURATION.format(port=port))
         self.server = start_server(f"--config={configuration}", root=folder / "data")
         for tenant in TENANTS:
             arguments = ("user", "add", f"user{tenant}", "--role=admin", f"--tenant={tenant}")
@@ -95,6 +109,19 @@ class Archives:
         self.models = {tenant: Model() for tenant in TENANTS}
         self.clients = {}
         self.connect()
+
+    def start_destination(self):
+        """Start what C-MOVE sends to; it keeps a comment of each instance in `received`."""
+
+        def keep(event):
+            uid = event.request.AffectedSOPInstanceUID
+            self.received[uid] = event.dataset.ImageComments
+            return 0
+
+        entity = AE(ae_title="DESTINATION")
+        entity.add_supported_context(CTImageStorage, ExplicitVRLittleEndian)
+        handlers = [(evt.EVT_C_STORE, keep)]
+        return entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
 
     def connect(self):
         """Make a client of each tenant."""
@@ -188,7 +215,7 @@ class Archives:
             labels = model.labels.setdefault((patient, study), set())
             labels.add(label) if method == "PUT" else labels.discard(label)
 
-    def associated(self, title, contexts):
+    def associated(self, title, contexts, roles=(), handlers=()):
         entity = AE(ae_title="PEER")
         for uid in contexts:
             entity.add_requested_context(uid, ExplicitVRLittleEndian)
@@ -196,14 +223,75 @@ class Archives:
             self.server.dicom_host,
             self.server.dicom_port,
             ae_title=title,
+            ext_neg=list(roles),
+            evt_handlers=list(handlers),
         )
         assert association.is_established
         return Associated(association)
+
+    def found_over_dicom(self, title, level):
+        """Return the UIDs of a level that a C-FIND of everything tells."""
+        names = {"STUDY": "StudyInstanceUID", "IMAGE": "SOPInstanceUID"}
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = level
+        setattr(identifier, names[level], "")
+        model = StudyRootQueryRetrieveInformationModelFind
+        found = set()
+        with self.associated(title, [model]) as association:
+            if level == "STUDY":
+                identifiers = [identifier]
+            else:
+                identifiers = []
+                for patient, study in product((1, 2), (1, 2)):
+                    one = Dataset()
+                    one.update(identifier)
+                    one.StudyInstanceUID = f"{ROOT}.{patient}.{study}"
+                    one.SeriesInstanceUID = f"{ROOT}.{patient}.{study}.1"
+                    identifiers.append(one)
+            for each in identifiers:
+                answers = list(association.send_c_find(each, model))
+                assert answers[-1][0].Status == 0
+                found |= {str(answer[names[level]].value) for _, answer in answers[:-1]}
+        return found
+
+    def got_over_dicom(self, title, patient, study):
+        """Return the instances of a study that a C-GET brings, by SOP Instance UID."""
+        brought = {}
+
+        def keep(event):
+            brought[event.request.AffectedSOPInstanceUID] = event.dataset.ImageComments
+            return 0
+
+        model = StudyRootQueryRetrieveInformationModelGet
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "STUDY"
+        identifier.StudyInstanceUID = f"{ROOT}.{patient}.{study}"
+        roles = [build_role(CTImageStorage, scp_role=True)]
+        handlers = [(evt.EVT_C_STORE, keep)]
+        contexts = [model, CTImageStorage]
+        with self.associated(title, contexts, roles, handlers) as association:
+            for _ in association.send_c_get(identifier, model):
+                pass
+        return brought
+
+    def moved_over_dicom(self, title, patient, study):
+        """Return the instances of a study that a C-MOVE sends, by SOP Instance UID."""
+        self.received.clear()
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "STUDY"
+        identifier.StudyInstanceUID = f"{ROOT}.{patient}.{study}"
+        model = StudyRootQueryRetrieveInformationModelMove
+        with self.associated(title, [model]) as association:
+            for _ in association.send_c_move(identifier, "DESTINATION", model):
+                pass
+        return dict(self.received)
 
     def check(self):
         """Hold everything that each tenant is shown against its model."""
         for tenant in TENANTS:
             self.check_rest(tenant)
+        for title, tenant in [*((TITLES[one], one) for one in TENANTS), (VIEW, 1)]:
+            self.check_dicom(title, tenant)
 
     def check_rest(self, tenant):
         model = self.models[tenant]
@@ -249,6 +337,23 @@ class Archives:
             answer = self.clients[tenant].get(f"/studies/{ids[1]}/labels")
             assert answer.status_code == (404 if has is None else 200)
             assert has is None or set(answer.json()) == has
+
+    def check_dicom(self, title, tenant):
+        model = self.models[tenant]
+        live = {
+            who
+            for who in model.live
+            if title != VIEW or VIEW_LABEL in model.labels.get(who[:2], set())
+        }
+        studies = {f"{ROOT}.{patient}.{study}" for patient, study, _ in live}
+        instances = {f"{ROOT}.{p}.{s}.1.{n}" for p, s, n in live}
+        assert self.found_over_dicom(title, "STUDY") == studies
+        assert self.found_over_dicom(title, "IMAGE") == instances
+        expected = {f"{ROOT}.1.1.1.{n}" for p, s, n in live if (p, s) == (1, 1)}
+        for retrieve in (self.got_over_dicom, self.moved_over_dicom):
+            brought = retrieve(title, 1, 1)
+            assert set(brought) == expected
+            assert set(brought.values()) <= {f"of tenant {tenant}"}
 
     def clear(self):
         """Leave nothing to the next example: nothing live, nothing that comes back."""

@@ -355,12 +355,16 @@ fn a_full_disk_refuses_arrivals_and_takes_deletions() {
         world.open()?;
         world.store(A, 1, 500)?;
         world.store(B, 1, 2_000)?;
+        world.store(Who(1, 1, 1, 3), 1, 2_000)?;
+        world.label(Level::Study, A, "kept")?;
         disk.set_capacity(Some(disk.used_bytes() + RESERVE + 20_000));
         world.fill(7, 4_000)?;
         world.fill(8, 9_000)?; // with files of their own
         world.check()?;
+        world.delete(Level::Instance, A)?;
         world.delete(Level::Instance, B)?;
-        world.check()?;
+        world.tidy()?; // records the label once more, though there is no room for arrivals
+        world.lose_index()?;
         disk.set_capacity(None);
         world.store(C, 1, 4_000)?;
         world.tidy()?;
