@@ -71,11 +71,11 @@ def private_dictionary(executable):
 class Orthanc:
     """One Orthanc with empty storage below `root`, and nobody asked who he is."""
 
-    def __init__(self, executable, root, dictionary):
+    def __init__(self, executable, root, dictionary, **settings):
         self.executable = executable
         self.dictionary = dictionary
         self.root = Path(root)
-        self.settings = {}  # beyond those of every comparison
+        self.settings = settings  # beyond those of every comparison
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = None
 

@@ -40,7 +40,7 @@ async def system(call: Call) -> Response:
         "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": True},
         "CheckRevisions": False,
         "DatabaseBackendPlugin": None,
-        "DefaultRetrieveMethod": "C-MOVE",
+        "DefaultRetrieveMethod": settings.dicom.retrieve_method.upper(),
         "DicomAet": settings.dicom.aet,
         "DicomPort": settings.dicom.port,
         "HasLabels": True,
