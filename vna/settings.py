@@ -321,6 +321,13 @@ class Dicom(Section, frozen=True, kw_only=True):
         Literal["standard", "orthanc"],
         Meta(description="How a C-FIND above the limit ends: A700 out of resources, or FE00"),
     ] = "standard"
+    find_hierarchy: Annotated[
+        Literal["standard", "orthanc"],
+        Meta(
+            description="What a C-FIND gets that names nothing of a level above (PS3.4 C.4.1.2.1): "
+            "A900, or answers below all of it, which Orthanc's own queries need"
+        ),
+    ] = "standard"
     move_failure_status: Annotated[
         Literal["standard", "orthanc"],
         Meta(description="How a C-MOVE fails: with the status of PS3.4 C.4.2.1.5, or C000 always"),

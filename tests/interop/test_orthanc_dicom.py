@@ -30,7 +30,8 @@ def nodes(tmp_path_factory):
         DicomAlwaysAllowMove=True,
         DicomAlwaysAllowGet=True,
     )
-    ours = Server(tmp_path_factory.mktemp("archive") / "data")
+    # It asks for the instances of a study without naming their series.
+    ours = Server(tmp_path_factory.mktemp("archive") / "data", "--set=dicom.find_hierarchy=orthanc")
     try:
         ours.start()
         theirs.start()

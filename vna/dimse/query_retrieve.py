@@ -22,6 +22,7 @@ from vna.dimse.statuses import (
 )
 from vna.errors import VnaError
 from vna.services.caller import Caller
+from vna.services.named_tags import text
 from vna.services.node import Node
 from vna.settings import Modality
 
@@ -39,6 +40,9 @@ CANCEL_S = 0.5
 # Of VR US.
 MAX_COUNT = 0xFFFF
 FAILED_UIDS = "00080058"
+QUERY_RETRIEVE_LEVEL = "00080052"
+# Unique keys of the levels above, but for that of the patient, which the Study Root has not.
+ABOVE = {"SERIES": ("0020000D",), "IMAGE": ("0020000D", "0020000E")}
 
 
 # SOP Instance UIDs of what was selected, by public id, in the order in which it is sent.
@@ -74,8 +78,10 @@ async def find(node: Node, request: Request) -> None:
     """Answer a query."""
     settings = node.archive.settings.dicom
     agreed = Negotiated.of(request.extended)
+    is_tolerant = settings.find_hierarchy == "orthanc"
     options = scope(request, agreed) | {
         "combined_date_time": agreed.combined_date_time,
+        "relational": agreed.relational or (is_tolerant and lacks_parents(request)),
         "timezone": agreed.timezone,
         "limit": settings.find_limit,
         "retrieve_ae_title": request.caller.called_ae_title or settings.aet,
@@ -89,6 +95,16 @@ async def find(node: Node, request: Request) -> None:
         "ended": CANCEL,
     }
     await request.finish({"Status": statuses[found["end"]]})
+
+
+def lacks_parents(request: Request) -> bool:
+    """Whether a query names nothing of a level above its own, study and series."""
+    try:
+        identifier = request.identifier()
+    except VnaError:
+        return False  # the core refuses it, and says why
+    level = text(identifier, QUERY_RETRIEVE_LEVEL)
+    return any(not text(identifier, tag) for tag in ABOVE.get(level, ()))
 
 
 async def move(node: Node, request: Request) -> None:
