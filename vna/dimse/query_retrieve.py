@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from vna.dimse.services import PATIENT_ROOT
-from vna.dimse.serving import CANCEL, PENDING, PROCESSING_FAILURE, SUCCESS, Request
+from vna.dimse.serving import CANCEL, PENDING, SUCCESS, Request
 from vna.dimse.statuses import (
     LIMIT_STATUS,
     NUMBER_OF_MATCHES,
@@ -19,6 +19,7 @@ from vna.dimse.statuses import (
     SUBOPERATIONS,
     UNABLE_TO_PROCESS,
     UNKNOWN_DESTINATION,
+    refusing,
 )
 from vna.errors import VnaError
 from vna.services.caller import Caller
@@ -87,14 +88,15 @@ async def find(node: Node, request: Request) -> None:
         "retrieve_ae_title": request.caller.called_ae_title or settings.aet,
         "unsupported_warning": True,
     }
-    found = await request.find(options)
     statuses = {
         "done": SUCCESS,
         "cancelled": CANCEL,
         "limit": LIMIT_STATUS[settings.find_limit_status],
         "ended": CANCEL,
     }
-    await request.finish({"Status": statuses[found["end"]]})
+    async with refusing(request, UNABLE_TO_PROCESS):
+        found = await request.find(options)
+        await request.finish({"Status": statuses[found["end"]]})
 
 
 def lacks_parents(request: Request) -> bool:
@@ -109,24 +111,13 @@ def lacks_parents(request: Request) -> bool:
 
 async def move(node: Node, request: Request) -> None:
     """Send what is asked for to where it is asked to be sent, and tell how it goes."""
-    try:
+    as_orthanc = node.archive.settings.dicom.move_failure_status == "orthanc"
+    otherwise = UNABLE_TO_PROCESS if as_orthanc else NUMBER_OF_MATCHES
+    async with refusing(request, otherwise, always=as_orthanc):
         modality = destination(node, request)
         selected = await select(node, request)
         counts = await send(node, request, modality, selected)
-    except VnaError as error:
-        logger.warning("C-MOVE refused", extra=fields(request) | {"reason": str(error)})
-        status = failure_status(node, error.dimse_status)
-        await request.finish({"Status": status, "ErrorComment": str(error)})
-        return
-    await conclude(request, counts, failure_status(node, SUBOPERATIONS))
-
-
-def failure_status(node: Node, status: int) -> int:
-    """Return how a C-MOVE fails for clients of this archive."""
-    if node.archive.settings.dicom.move_failure_status == "orthanc":
-        return UNABLE_TO_PROCESS
-    # What has no status of this service kept us from finding what is asked for.
-    return NUMBER_OF_MATCHES if status == PROCESSING_FAILURE else status
+        await conclude(request, counts, UNABLE_TO_PROCESS if as_orthanc else SUBOPERATIONS)
 
 
 def destination(node: Node, request: Request) -> Modality:
@@ -202,12 +193,13 @@ def peer_spec(node: Node, modality: Modality, caller: Caller) -> dict[str, Any]:
 
 async def get(node: Node, request: Request) -> None:
     """Send what is asked for on the association itself."""
-    selected = await select(node, request)
-    counts = Counts()
-    if selected:
-        found = await request.store(list(selected), request.caller.tenant)
-        counts = Counts.of_get(found, selected)
-    await conclude(request, counts, SUBOPERATIONS)
+    async with refusing(request, NUMBER_OF_MATCHES):
+        selected = await select(node, request)
+        counts = Counts()
+        if selected:
+            found = await request.store(list(selected), request.caller.tenant)
+            counts = Counts.of_get(found, selected)
+        await conclude(request, counts, SUBOPERATIONS)
 
 
 async def select(node: Node, request: Request) -> Uids:

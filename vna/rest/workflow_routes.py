@@ -39,9 +39,9 @@ ROUTES = [
         "GET",
         "/worklists",
         imported_on_use("worklists.list_all"),
-        "All worklist items, whatever their status",
+        "Worklist items, whatever their status",
         answer("Worklist"),
-        query=(FORMAT,),
+        query=(FORMAT, SINCE, LIMIT),
     ),
     Entry(
         "GET",

@@ -39,9 +39,11 @@ async def create(call: Call) -> Response:
 
 
 async def list_all(call: Call) -> Response:
-    """Return all items, whatever their status."""
+    """Return items, whatever their status."""
     form = form_of(call)
-    found = [shown(item, form) async for item in call.node.worklist.all(call.caller.tenant)]
+    since, limit = call.number("since", 0) or 0, call.number("limit", 0) or 0
+    listed = call.node.worklist.all(call.caller.tenant, since, limit)
+    found = [shown(item, form) async for item in listed]
     return json_response(msgspec.json.encode(found))
 
 

@@ -52,6 +52,8 @@ class WorklistFolder:
         self._known: dict[str, str] | None = None
         self._bad: dict[str, str] = {}
         self._folders: dict[Path, int] = {}
+        # What was said of folders that cannot be read.
+        self._unreadable: set[str] = set()
         self._looked = 0.0
 
     async def refresh(self) -> None:
@@ -103,12 +105,8 @@ class WorklistFolder:
 
     def _files(self) -> Iterator[tuple[str, str]]:
         """Yield the path below the folder and a stamp of each worklist file."""
-
-        def unreadable(error: OSError) -> None:
-            extra = {"folder": str(error.filename), "reason": str(error)}
-            logger.error("a folder of worklist files cannot be read", extra=extra)
-
-        for folder, _, names in os.walk(self._folder, onerror=unreadable):
+        unreadable: set[str] = set()
+        for folder, _, names in os.walk(self._folder, onerror=lambda e: unreadable.add(str(e))):
             with os.scandir(folder) as entries:
                 self._folders[Path(folder)] = os.stat(folder).st_mtime_ns
                 wanted = {name for name in names if name.lower().endswith(SUFFIX)}
@@ -123,6 +121,10 @@ class WorklistFolder:
                     # The inode too: a file may be replaced by one of the same time and length.
                     stamp = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
                     yield os.fsencode(name).decode("utf-8", "replace"), stamp
+        for reason in unreadable - self._unreadable:
+            extra = {"reason": reason}
+            logger.error("a folder of worklist files cannot be read", extra=extra)
+        self._unreadable = unreadable
 
     async def _forget(self, names: list[str], known: dict[str, str]) -> None:
         if not names:

@@ -67,11 +67,11 @@ def find(connection: Connection, tenant: int, item_id: str) -> Item | None:
     return None if row is None else as_item(row)
 
 
-def listed(connection: Connection, tenant: int, after: int, limit: int) -> list[Item]:
-    """Return items of every status behind a sequence number."""
+def listed(connection: Connection, tenant: int, after: int, skip: int, limit: int) -> list[Item]:
+    """Return items of every status behind a sequence number, but for the first of them."""
     rows = connection.execute(
-        f"{SELECT} WHERE tenant = ? AND item.sequence > ? ORDER BY item.sequence LIMIT ?",
-        (tenant, after, limit),
+        f"{SELECT} WHERE tenant = ? AND item.sequence > ? ORDER BY item.sequence LIMIT ? OFFSET ?",
+        (tenant, after, limit, skip),
     )
     return [as_item(row) for row in rows]
 

@@ -69,16 +69,20 @@ class Worklist:
             raise NotFound(f"{item_id} is none of the worklist items", "not_found.worklist_item")
         return found
 
-    async def all(self, tenant: int) -> AsyncIterator[Item]:
-        """Yield all items, whatever their status, in the order of creation."""
+    async def all(self, tenant: int, since: int = 0, limit: int = 0) -> AsyncIterator[Item]:
+        """Yield items, whatever their status, in the order of creation; a `limit` of 0: all."""
         await self.refresh()
-        after = 0
-        while page := await self._control.run(
-            partial(items.listed, tenant=tenant, after=after, limit=PAGE)
-        ):
+        after, skip, left = 0, since, limit
+        while True:
+            most = min(left, PAGE) if limit else PAGE
+            listed = partial(items.listed, tenant=tenant, after=after, skip=skip, limit=most)
+            page = await self._control.run(listed)
             for item in page:
                 yield item
-            after = page[-1].sequence
+            left -= len(page)
+            if len(page) < PAGE or (limit and not left):
+                return
+            after, skip = page[-1].sequence, 0
 
     async def change(self, item_id: str, tags: Any, status: Any, tenant: int) -> None:
         """Give an item other tags, another status, or both; None leaves what it has.
