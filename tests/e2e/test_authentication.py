@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from support import VNA, ct_small, make_instance
+from support_sending import certify
 
 import vna
 from vna.errors import NotAllowed, Unauthenticated
@@ -169,7 +170,28 @@ def test_nobody_listens_beyond_loopback_before_there_is_a_user(start_server, tmp
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         assert client.get("/studies").status_code == 401
         answer = client.get("/system", auth=("ann", PASSWORD))
-        assert answer.json()["IsHttpServerSecure"] is True
+        assert answer.json()["IsHttpServerSecure"] is False
+    assert "in the clear" in server.output()
+
+
+def test_commands_of_the_owner_know_the_server_by_its_certificate(start_server, tmp_path):
+    certificate, key = certify(tmp_path, "archive.example")
+    tls = ("--set=http.tls=true", f"--set=tls.certificate={certificate}")
+    server = start_server(*tls, f"--set=tls.private_key={key}")
+    add(server, "ann")
+    assert server.url.startswith("https://")
+    with httpx.Client(base_url=server.url, verify=False, auth=("ann", PASSWORD)) as client:
+        assert client.get("/system").json()["IsHttpServerSecure"] is True
+    file = tmp_path / "made.dcm"
+    file.write_bytes(make_instance())
+    imported = command(server, "import", str(file))
+    assert imported.returncode == 0, imported.stderr
+    assert len(command(server, "find", "instance", "--ids").stdout.split()) == 1
+    with vna.open(server.root) as archive:
+        assert archive.statistics()["CountInstances"] == 1
+    # Nobody signed for it whom the system trusts.
+    refused = command(server, "find", "instance", f"--url={server.url}")
+    assert (refused.returncode, "certificate" in refused.stderr) == (4, True)
 
 
 def test_an_idle_server_with_users_has_not_imported_what_compares_passwords(start_server, tmp_path):

@@ -20,6 +20,7 @@ from vna.cli.importing.remote import Sender
 from vna.cli.importing.sources import sources_of
 from vna.cli.importing.summary import MAX_LINES, Summary
 from vna.cli.main import run
+from vna.cli.remote import Remote
 from vna.errors import OutOfStorage, Unreachable
 from vna.settings import Settings, Storage
 
@@ -249,7 +250,7 @@ def peer(*answers):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield Sender(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield Sender(Remote(f"http://127.0.0.1:{listener.getsockname()[1]}"))
         thread.join(10)
 
 

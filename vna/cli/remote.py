@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vna.errors import (
@@ -19,6 +19,9 @@ from vna.errors import (
 )
 from vna.services import running
 from vna.settings import Settings
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 # To find out whether somebody listens; and what a file may pause on its way.
 ANSWER_S = 5.0
@@ -36,10 +39,11 @@ KINDS: dict[int, type[VnaError]] = {
 class Remote:
     """An archive behind a URL. A request is a connection: commands make few.
 
-    `authorization` is shown to it, else the user in the address or in `VNA_CREDENTIALS`.
+    `authorization` is shown to it, else the user in the address or in `VNA_CREDENTIALS`. `trust`
+    says which certificate it must have, else those who sign for the whole system do.
     """
 
-    def __init__(self, url: str, authorization: str | None = None):
+    def __init__(self, url: str, authorization: str | None = None, trust: SSLContext | None = None):
         try:
             parts = urlsplit(url)
             self._address = (parts.hostname or "", parts.port)
@@ -49,6 +53,7 @@ class Remote:
             raise SettingsError(f"--url: {shown(url)} is no http:// or https:// address")
         given = running.given_authorization(parts.username, parts.password)
         self.authorization = authorization or given
+        self._trust = trust
         self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._is_secure = parts.scheme == "https"
         self._base = parts.path.rstrip("/")
@@ -85,11 +90,16 @@ class Remote:
         finally:
             connection.close()
 
+    def connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        """Return a new connection, to be opened when it is used."""
+        if not self._is_secure:
+            return http.client.HTTPConnection(*self._address, timeout=timeout_s)
+        return http.client.HTTPSConnection(*self._address, timeout=timeout_s, context=self._trust)
+
     def _send(
         self, method: str, path: str, body: Any, timeout_s: float | None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
-        connection = kind(*self._address, timeout=timeout_s)
+        connection = self.connection(timeout_s)
         headers = {} if body is None else {"Content-Type": "application/json"}
         if self.authorization is not None:
             headers["Authorization"] = self.authorization
@@ -133,7 +143,8 @@ def server_of(settings: Settings, url: str | None, tenant: int = 1) -> Remote | 
     announced = running.find(settings)
     if announced is None:
         return None
-    remote = Remote(announced, running.local_authorization(settings, tenant))
+    local = running.local_authorization(settings, tenant)
+    remote = Remote(announced, local, running.local_trust(settings))
     try:
         remote.ask("GET", "/system", timeout_s=ANSWER_S)
     except VnaError:

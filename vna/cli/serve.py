@@ -21,7 +21,7 @@ from vna.rest.app import Application
 from vna.services import running, users
 from vna.services.archive import Archive
 from vna.services.node import Node
-from vna.settings import Settings
+from vna.settings import Settings, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ async def run(settings: Settings) -> int:
         announced: Path | None = None
         try:
             await node.start()
+            warn_of_open_doors(node)
             http = http_server.create(settings.http.server, application, listener)
             serving = asyncio.create_task(http.serve())
             if not await answers((reachable(host), port), serving, tls=settings.http.tls):
@@ -78,6 +79,17 @@ async def run(settings: Settings) -> int:
                 announced.unlink(missing_ok=True)
             await stop(application, http, serving)
             logger.info("stopped")
+
+
+def warn_of_open_doors(node: Node) -> None:
+    """Tell the operator what others could read or do over HTTP."""
+    http = node.archive.settings.http
+    if is_loopback(http.host) or http.tls:
+        return
+    if node.users.are_required:
+        logger.warning("passwords cross the network in the clear; http.tls = true hides them")
+    else:
+        logger.warning("whoever reaches http.host may do everything; vna user add makes users")
 
 
 async def answers(address: tuple[str, int], serving: asyncio.Task[None], *, tls: bool) -> bool:

@@ -123,9 +123,10 @@ def _server(settings: Settings, tenant: int) -> Remote | None:
         return None
     try:
         local = running.local_authorization(settings, tenant)
-        asked = Remote(url, timeout_s=ANSWER_S, authorization=local)
+        trust = running.local_trust(settings)
+        asked = Remote(url, timeout_s=ANSWER_S, authorization=local, trust=trust)
         asked.statistics()
         asked.close()
     except (Unreachable, VnaError):
         return None  # left behind by a server that was killed; the lock tells if one lives
-    return Remote(url, authorization=local)
+    return Remote(url, authorization=local, trust=trust)

@@ -7,13 +7,16 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from vna import errors
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed, SettingsError, Unreachable, VnaError
 from vna.services import running
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 TIMEOUT_S = 120.0
 
@@ -23,10 +26,18 @@ class Remote:
 
     A name and password in the address (``http://ann:secret@host``), or in the environment as
     ``VNA_CREDENTIALS=ann:secret``, are sent as Basic authentication; `authorization` instead of
-    them, if there is one.
+    them, if there is one. `trust` says which certificate it must have, else those who sign for the
+    whole system do.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, authorization: str | None = None):
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        authorization: str | None = None,
+        trust: SSLContext | None = None,
+    ):
         try:
             parts = urlsplit(url)
             self._address = (parts.hostname or "", parts.port)
@@ -36,6 +47,7 @@ class Remote:
             raise SettingsError(f"{url!r} is no http:// or https:// address")
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
         self._is_secure = parts.scheme == "https"
+        self._trust = trust
         self._base = parts.path.rstrip("/")
         self._timeout_s = timeout_s
         self._headers: dict[str, str] = {}
@@ -218,13 +230,18 @@ class Remote:
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
         """Return this thread's connection, and whether it was used before."""
         kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
+        connection: http.client.HTTPConnection
         with self._lock:
             if self._is_closed:
                 raise Closed(f"{self.name}: the archive was closed")
             if kept is not None:
                 return kept, True
-            connection = kind(*self._address, timeout=self._timeout_s)
+            if self._is_secure:
+                connection = http.client.HTTPSConnection(
+                    *self._address, timeout=self._timeout_s, context=self._trust
+                )
+            else:
+                connection = http.client.HTTPConnection(*self._address, timeout=self._timeout_s)
             self._connections.add(connection)
         self._own.connection = connection
         return connection, False

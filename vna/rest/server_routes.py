@@ -46,7 +46,9 @@ async def system(call: Call) -> Response:
         "HasLabels": True,
         "HttpPort": settings.http.port,
         "IngestTranscoding": "",
-        "IsHttpServerSecure": call.node.users.are_required or is_loopback(settings.http.host),
+        # Known names over a wire that nobody reads, or a wire within this machine.
+        "IsHttpServerSecure": is_loopback(settings.http.host)
+        or (call.node.users.are_required and settings.http.tls),
         "MainDicomTags": MAIN_DICOM_TAGS,
         "MaximumPatientCount": 0,
         "MaximumStorageMode": "Reject",

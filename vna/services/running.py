@@ -7,11 +7,15 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vna.control import control_file
 from vna.errors import BadRequest, NotFound
 from vna.settings import Settings
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 FILE = "server.json"
 # The scheme of Authorization with which the owner of the folder shows what is in it.
@@ -23,7 +27,13 @@ CREDENTIALS = "VNA_CREDENTIALS"
 def announce(settings: Settings, http_url: str, dicom: tuple[str, int] | None) -> Path:
     """Write who serves this folder and where; returns the file, to be removed at the end."""
     path = Path(settings.storage.root) / FILE
-    content = {"pid": os.getpid(), "http": http_url, "dicom": list(dicom) if dicom else None}
+    content: dict[str, Any] = {
+        "pid": os.getpid(),
+        "http": http_url,
+        "dicom": list(dicom) if dicom else None,
+    }
+    if settings.http.tls:
+        content["certificate"] = os.path.abspath(settings.tls.certificate)
     # Renamed into place: no reader meets half of it. A hint and no state, so it need not be synced.
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")
@@ -33,9 +43,32 @@ def announce(settings: Settings, http_url: str, dicom: tuple[str, int] | None) -
 
 def find(settings: Settings) -> str | None:
     """Return the URL that the server of this folder said it has; it may be gone since."""
+    return _announced(settings, "http")
+
+
+def local_trust(settings: Settings) -> SSLContext | None:
+    """Return how to know the server of this folder if it speaks TLS: by its own certificate.
+
+    We call it by an address of this machine, which is seldom the name in the certificate.
+    """
+    certificate = _announced(settings, "certificate")
+    if certificate is None:
+        return None
+    import ssl  # the server itself needs none
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The certificate itself, not who signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    with contextlib.suppress(OSError):  # what is not read is not trusted
+        context.load_verify_locations(certificate)
+    return context
+
+
+def _announced(settings: Settings, what: str) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads((Path(settings.storage.root) / FILE).read_text(encoding="utf-8"))
-        return str(content["http"])
+        return str(content[what])
     return None
 
 

@@ -39,7 +39,7 @@ class RemoteSink:
     at_once = AT_ONCE
 
     def __init__(self, server: Remote):
-        self._sender = Sender(server.url, server.authorization)
+        self._sender = Sender(server)
         self._threads = ThreadPoolExecutor(AT_ONCE)
 
     async def store(self, batch: list[Source]) -> list[Answer]:
@@ -78,9 +78,9 @@ class RemoteSink:
 class Sender:
     """HTTP uploads, one kept connection for each thread."""
 
-    def __init__(self, url: str, authorization: str | None = None):
-        self._authorization = authorization
-        self._parts = urlsplit(url)
+    def __init__(self, server: Remote):
+        self._server = server
+        self._path = urlsplit(server.url).path.rstrip("/") + "/instances?report"
         self._own = threading.local()
 
     def send_file(self, file: IO[bytes], size: int) -> Answer:
@@ -137,13 +137,12 @@ class Sender:
             length = len(body) if isinstance(body, bytes) else body.size
             content = body if isinstance(body, bytes) else body.pieces()
             headers = {"Content-Type": media_type, "Content-Length": str(length)}
-            if self._authorization is not None:
-                headers["Authorization"] = self._authorization
+            if self._server.authorization is not None:
+                headers["Authorization"] = self._server.authorization
             # A server that refuses a body by its head answers and reads no further: the answer
             # tells more than the pipe that broke.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                path = self._parts.path.rstrip("/") + "/instances?report"
-                connection.request("POST", path, content, headers)
+                connection.request("POST", self._path, content, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except BaseException:
@@ -153,10 +152,7 @@ class Sender:
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if connection is None:
-            secure = self._parts.scheme == "https"
-            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            connection = kind(self._parts.hostname or "", self._parts.port, timeout=PIECE_S)
-            self._own.connection = connection
+            connection = self._own.connection = self._server.connection(PIECE_S)
         return connection
 
     def _forget(self, connection: http.client.HTTPConnection) -> None:
