@@ -817,6 +817,99 @@ pub fn first_instances_stand_for_what_they_are_in(index: &dyn Index) {
     assert_eq!(below(Level::Series, 0, 1), series[..1]);
 }
 
+pub fn values_are_those_of_the_resources_in_any_order_of_tags(index: &dyn Index) {
+    let all = fill(index);
+    let wanted = [
+        Tag(0x0020, 0x1208), // Number of Study Related Instances
+        Tag(0x0010, 0x0010),
+        Tag(0x0008, 0x1030),
+        Tag(0x0008, 0x0050), // behind a greater tag of the same packed value
+        Tag(0x0020, 0x000D),
+        Tag(0x0028, 0x0010), // Rows, which the index does not keep
+        Tag(0x0008, 0x0061),
+    ];
+    let found = index
+        .find(&Query::all(DEFAULT_TENANT, Level::Study))
+        .expect("find");
+    let ids: Vec<i64> = found.resources.iter().rev().copied().collect();
+    let values = index
+        .values(Level::Study, &ids, &wanted, None)
+        .expect("values");
+    let rows: Vec<_> = values.rows().collect();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids);
+    for row in rows {
+        let uid = row.get(4).expect("a study has its UID");
+        let made = all
+            .iter()
+            .find(|made| made.0.instance.identity.study_instance_uid == uid);
+        let made = made.expect("is of the population");
+        for (at, tag) in wanted
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| (1..4).contains(at))
+        {
+            assert_eq!(row.get(at), value(made, *tag), "{tag} of {uid}");
+        }
+        assert_eq!(row.get(0), Some("4"));
+        assert_eq!(row.get(5), None);
+        assert_eq!(
+            row.get(6),
+            Some(["CT\\MR", "CT\\US", "MR\\US"][modalities_of(made)])
+        );
+    }
+    let gone = index
+        .values(Level::Study, &[-1, ids[0]], &wanted, None)
+        .expect("values");
+    assert_eq!(gone.rows().count(), 1);
+}
+
+/// Which two modalities the study of an instance has: see `population`.
+fn modalities_of(made: &Made) -> usize {
+    let uid = &made.0.instance.identity.study_instance_uid;
+    let study: usize = uid
+        .rsplit('.')
+        .next()
+        .and_then(|last| last.parse().ok())
+        .expect("a number");
+    let mut two = [2 * study % 3, (2 * study + 1) % 3];
+    two.sort_unstable();
+    match two {
+        [0, 1] => 0,
+        [0, 2] => 1,
+        _ => 2,
+    }
+}
+
+pub fn instances_are_listed_below_resources_of_each_level(index: &dyn Index) {
+    let all = fill(index);
+    for level in Level::ALL {
+        let found = index
+            .find(&Query::all(DEFAULT_TENANT, level))
+            .expect("find");
+        let instances = index
+            .instances(level, &found.resources, None)
+            .expect("instances");
+        assert_eq!(instances.len(), all.len(), "{level}");
+        let one = index
+            .instances(level, &found.resources[..1], None)
+            .expect("instances");
+        let ids: Vec<PublicId> = one.iter().map(|instance| instance.public_id).collect();
+        let first = &all[0];
+        let expected = all.iter().filter(|made| made.id(level) == first.id(level));
+        assert_eq!(
+            ids,
+            expected
+                .map(|made| made.id(Level::Instance))
+                .collect::<Vec<_>>(),
+            "{level}"
+        );
+        let identity = &first.0.instance.identity;
+        assert_eq!(one[0].sop_instance_uid, identity.sop_instance_uid);
+        assert_eq!(one[0].series_instance_uid, identity.series_instance_uid);
+        assert_eq!(one[0].study_instance_uid, identity.study_instance_uid);
+    }
+}
+
 pub fn identifiers_are_looked_up_at_every_level(index: &dyn Index) {
     fill(index);
     for (identifier, level) in [

@@ -91,6 +91,8 @@ macro_rules! everything {
             a_search_ends_at_its_deadline_and_leaves_a_reader_that_works,
             objects_show_what_their_shape_says,
             first_instances_stand_for_what_they_are_in,
+            values_are_those_of_the_resources_in_any_order_of_tags,
+            instances_are_listed_below_resources_of_each_level,
             identifiers_are_looked_up_at_every_level,
         }
             }

@@ -15,17 +15,17 @@ const LOCATED_AT_ONCE: usize = 256;
 
 /// The elements of a stored instance that were asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Header {
+pub(crate) struct Header {
     pub data_set: DataSet,
     pub charset: CharacterSet,
 }
 
 /// An element to read; a private one with its creator, since its block may be another in each file.
-pub(super) type Wanted = (Tag, Option<String>);
+pub(crate) type Wanted = (Tag, Option<String>);
 
 /// What of headers a search needs.
 #[derive(Debug, Default)]
-pub(super) struct HeaderNeeds {
+pub(crate) struct HeaderNeeds {
     /// Keys that the first instance of a resource must match.
     pub own: Keys,
     /// What else is read of it.
@@ -34,54 +34,118 @@ pub(super) struct HeaderNeeds {
     pub below: Option<(Level, Keys)>,
     /// What else is read of the first one that does.
     pub below_shown: Vec<Wanted>,
+    /// The resource that a pause left in the middle, and behind which one below it goes on.
+    paused: Option<(i64, i64)>,
+}
+
+/// Where it is read, and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub archive: &'a Archive,
+    pub tenant: i64,
+    pub level: Level,
+    /// When a search is given up.
+    pub until: Instant,
+    /// When to pause.
+    pub pause: Option<Instant>,
+}
+
+/// What became of a resource.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It matches.
+    Matches(Headers),
+    /// It does not, or has gone.
+    Differs,
+    /// It was time to pause: to be asked again.
+    Paused,
+}
+
+/// The first instances of some resources.
+#[derive(Debug, Default)]
+pub(crate) struct FirstInstances(Vec<(i64, Located)>);
+
+impl FirstInstances {
+    /// That of a resource; `None` if it has gone, or none was needed.
+    pub fn get(&self, id: i64) -> Option<&Located> {
+        let at = self.0.binary_search_by_key(&id, |(id, _)| *id);
+        at.ok().map(|at| &self.0[at].1)
+    }
 }
 
 /// What was read of a resource that matches.
 #[derive(Debug, Default)]
-pub(super) struct Headers {
+pub(crate) struct Headers {
     pub own: Option<Header>,
     pub below: Option<Header>,
 }
 
 impl HeaderNeeds {
-    pub fn reads_own(&self) -> bool {
+    /// Keys of resources, and of one resource of a level below.
+    pub fn new(own: Keys, below: Option<(Level, Keys)>) -> HeaderNeeds {
+        HeaderNeeds {
+            own,
+            below,
+            ..HeaderNeeds::default()
+        }
+    }
+
+    fn reads_own(&self) -> bool {
         !self.own.is_empty() || !self.own_shown.is_empty()
     }
 
-    /// Reads what is needed of a resource, whose first instance is `first`; `None` if it does not match.
+    /// Whether files are opened.
+    pub fn reads_files(&self) -> bool {
+        self.reads_own() || self.below.is_some()
+    }
+
+    /// Where the first instances of resources are, if they are needed.
+    pub fn first_instances(
+        &self,
+        archive: &Archive,
+        level: Level,
+        ids: &[i64],
+    ) -> Result<FirstInstances, ArchiveError> {
+        if !self.reads_own() {
+            return Ok(FirstInstances::default());
+        }
+        let found = archive.index().first_instances(level, ids)?;
+        Ok(FirstInstances(found))
+    }
+
+    /// Reads what is needed of a resource, whose first instance is `first`.
     pub fn read(
         &mut self,
-        archive: &Archive,
-        tenant: i64,
-        (level, id): (Level, i64),
+        reading: Reading<'_>,
+        id: i64,
         first: Option<&Located>,
-        until: Instant,
-    ) -> Result<Option<Headers>, ArchiveError> {
+    ) -> Result<Outcome, ArchiveError> {
         let mut headers = Headers::default();
         if self.reads_own() {
-            check_time(until)?;
-            let wanted = wanted(&self.own, &self.own_shown);
-            headers.own = match first {
-                Some(first) => read(archive, tenant, first, &wanted)?,
-                None => None,
-            };
-            if !self.own.is_empty()
-                && !headers
-                    .own
-                    .as_ref()
-                    .is_some_and(|own| own.matches(&mut self.own))
-            {
-                return Ok(None);
+            check_time(reading.until)?;
+            if let Some(first) = first {
+                let wanted = wanted(&self.own, &self.own_shown);
+                headers.own = read(reading, first, &wanted)?;
+            }
+            let own = headers.own.as_ref();
+            if !self.own.is_empty() && !own.is_some_and(|own| own.matches(&mut self.own)) {
+                return Ok(Outcome::Differs);
             }
         }
         if let Some((at, keys)) = &mut self.below {
             let wanted = wanted(keys, &self.below_shown);
-            headers.below = first_below(archive, tenant, (level, id), *at, keys, &wanted, until)?;
-            if headers.below.is_none() {
-                return Ok(None);
+            let paused = self.paused.take().filter(|(paused, _)| *paused == id);
+            let after = paused.map_or(0, |(_, after)| after);
+            match first_below(reading, (id, *at), after, keys, &wanted)? {
+                Below::Found(header) => headers.below = Some(header),
+                Below::Nothing => return Ok(Outcome::Differs),
+                Below::Paused { after } => {
+                    self.paused = Some((id, after));
+                    return Ok(Outcome::Paused);
+                }
             }
         }
-        Ok(Some(headers))
+        Ok(Outcome::Matches(headers))
     }
 }
 
@@ -92,33 +156,41 @@ fn wanted(keys: &Keys, shown: &[Wanted]) -> Vec<Wanted> {
     keys.chain(shown.iter().cloned()).collect()
 }
 
-/// The header of the first instance of a resource of level `at` below that matches.
+enum Below {
+    Found(Header),
+    Nothing,
+    /// To go on with those behind this one.
+    Paused {
+        after: i64,
+    },
+}
+
+/// The header of the first instance of a resource of level `at` below `id` that matches, of those behind `after`.
 fn first_below(
-    archive: &Archive,
-    tenant: i64,
-    above: (Level, i64),
-    at: Level,
+    reading: Reading<'_>,
+    (id, at): (i64, Level),
+    mut after: i64,
     keys: &mut Keys,
     wanted: &[Wanted],
-    until: Instant,
-) -> Result<Option<Header>, ArchiveError> {
-    let (index, mut after) = (archive.index(), 0);
+) -> Result<Below, ArchiveError> {
+    let index = reading.archive.index();
     loop {
         // The first usually tells, so the first look is short.
         let limit = if after == 0 { 1 } else { LOCATED_AT_ONCE };
-        let page = index.first_instances_below(above, at, after, limit as u64)?;
+        let page = index.first_instances_below((reading.level, id), at, after, limit as u64)?;
         for (number, located) in &page {
-            check_time(until)?;
+            check_time(reading.until)?;
+            if after > 0 && reading.pause.is_some_and(|pause| Instant::now() >= pause) {
+                return Ok(Below::Paused { after });
+            }
             after = *number;
-            let Some(header) = read(archive, tenant, located, wanted)? else {
-                continue;
-            };
-            if header.matches(keys) {
-                return Ok(Some(header));
+            let header = read(reading, located, wanted)?;
+            if let Some(header) = header.filter(|header| header.matches(keys)) {
+                return Ok(Below::Found(header));
             }
         }
         if page.len() < limit {
-            return Ok(None);
+            return Ok(Below::Nothing);
         }
     }
 }
@@ -131,13 +203,12 @@ impl Header {
 
 /// Reads elements of a stored instance; `None` if it has gone, or no longer reads as DICOM.
 fn read(
-    archive: &Archive,
-    tenant: i64,
+    reading: Reading<'_>,
     located: &Located,
     wanted: &[Wanted],
 ) -> Result<Option<Header>, ArchiveError> {
     let mut tags: Vec<Tag> = wanted.iter().map(|(tag, _)| *tag).collect();
-    let Some(mut header) = header(archive, tenant, located, &tags)? else {
+    let Some(mut header) = header(reading, located, &tags)? else {
         return Ok(None);
     };
     // Creators are read in any case: they say where the blocks of this file are.
@@ -148,7 +219,7 @@ fn read(
     let known = tags.len();
     tags.extend(elsewhere.collect::<Vec<_>>());
     if tags.len() > known {
-        match self::header(archive, tenant, located, &tags)? {
+        match self::header(reading, located, &tags)? {
             Some(more) => header = more,
             None => return Ok(None),
         }
@@ -157,12 +228,11 @@ fn read(
 }
 
 fn header(
-    archive: &Archive,
-    tenant: i64,
+    reading: Reading<'_>,
     located: &Located,
     tags: &[Tag],
 ) -> Result<Option<Header>, ArchiveError> {
-    let selected = select(archive, tenant, located, tags)?;
+    let selected = select(reading.archive, reading.tenant, located, tags)?;
     Ok(selected.map(|selected| Header {
         data_set: selected.to_data_set(),
         charset: *selected.character_set(),

@@ -28,6 +28,18 @@ enum AsksOne {
 }
 
 impl Keys {
+    /// Keys of single values.
+    pub(crate) fn of_values(keys: &[Key], case: Case) -> Keys {
+        let keys = keys.iter().map(|key| OneKey {
+            tag: key.tag,
+            creator: None,
+            asks: AsksOne::Value(KeyMatcher::new(key, case)),
+        });
+        Keys {
+            keys: keys.collect(),
+        }
+    }
+
     /// Those of the keys that restrict what matches.
     pub(super) fn requested<'a>(keys: impl IntoIterator<Item = &'a RequestedKey>) -> Keys {
         let matching = keys.into_iter().filter(|key| key.is_matching());

@@ -22,6 +22,9 @@ pub use problem::{IdentifierProblem, find_status};
 pub use retrieve::{RetrieveOptions, instances_json, select_instances};
 pub use worklist::match_data_sets;
 
+pub(crate) use headers::{HeaderNeeds, Outcome, Reading};
+pub(crate) use keys::Keys;
+
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -188,41 +191,41 @@ impl CFind {
     ///
     /// As [`CFind::open`].
     pub fn next_page(&mut self, archive: &Archive) -> Result<Option<AnswerPage>, ArchiveError> {
-        let start = Instant::now();
+        let pause = Instant::now() + PAGE_TIME;
         let candidates = self.search.candidates(PAGE_CANDIDATES).to_vec();
         if candidates.is_empty() || self.is_limited {
             return Ok(None);
         }
         // Candidates that the index has lost meanwhile have no row.
         let end = self.search.at() + candidates.len();
-        let (tenant, level) = (self.search.tenant, self.search.level);
-        let label = self.search.label.as_deref();
-        let values = archive
-            .index()
-            .values(level, &candidates, &self.tags, label)?;
-        let firsts = if self.search.needs.reads_own() {
-            archive.index().first_instances(level, &candidates)?
-        } else {
-            Vec::new()
+        let reading = Reading {
+            archive,
+            tenant: self.search.tenant,
+            level: self.search.level,
+            until: Instant::now() + MAX_SEARCH,
+            pause: Some(pause),
         };
+        let index = archive.index();
+        let label = self.search.label.as_deref();
+        let values = index.values(reading.level, &candidates, &self.tags, label)?;
+        let needs = &self.search.needs;
+        let firsts = needs.first_instances(archive, reading.level, &candidates)?;
+        let reads_files = needs.reads_files();
         let mut page = AnswerPage::default();
-        let reads_files = self.search.needs.reads_own() || self.search.needs.below.is_some();
         for row in values.rows() {
             let mut headers = Headers::default();
             if reads_files {
-                if start.elapsed() > PAGE_TIME {
+                if Instant::now() >= pause {
                     return Ok(Some(page));
                 }
-                let first = firsts.binary_search_by_key(&row.id, |(id, _)| *id);
-                let first = first.ok().map(|at| &firsts[at].1);
-                let until = Instant::now() + MAX_SEARCH;
-                let read =
-                    self.search
-                        .needs
-                        .read(archive, tenant, (level, row.id), first, until)?;
-                match read {
-                    Some(read) => headers = read,
-                    None => {
+                match self
+                    .search
+                    .needs
+                    .read(reading, row.id, firsts.get(row.id))?
+                {
+                    Outcome::Matches(read) => headers = read,
+                    Outcome::Paused => return Ok(Some(page)),
+                    Outcome::Differs => {
                         self.search.pass(row.id);
                         continue;
                     }
@@ -321,9 +324,11 @@ fn columns(
     {
         let lower = attribute_level(key.tag) > level;
         let is_text = !matches!(key.asks, Asks::Item(_));
+        // A view shows some studies of a patient: what his first instance says beyond him may be of another one.
+        let is_beyond_view = options.label.is_some() && level == Level::Patient && lower;
         let place = if is_text && is_indexed(level, key.tag) {
             Place::Index(at(key.tag, tags))
-        } else if is_computed(key.tag) {
+        } else if is_computed(key.tag) || is_beyond_view {
             Place::Nowhere
         } else if lower && has_keys_below {
             below_shown.push((key.tag, key.creator.clone()));

@@ -101,14 +101,9 @@ impl Search {
                 .filter(|key| is_left(&found.headers.own, key.tag)),
         );
         let is_open = !below.is_empty() || left_below.is_some();
-        let mut needs = HeaderNeeds {
-            own: Keys::requested(
-                own.iter()
-                    .copied()
-                    .filter(|key| !moments.iter().any(|m| m.date == key.tag)),
-            ),
-            ..HeaderNeeds::default()
-        };
+        let own = own.iter().copied();
+        let own = own.filter(|key| !moments.iter().any(|moment| moment.date == key.tag));
+        let mut needs = HeaderNeeds::new(Keys::requested(own), None);
         if is_open {
             // One resource must match them all, those too that the index has compared.
             below = identifier

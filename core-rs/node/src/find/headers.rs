@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use vna_dicom::{Level, SelectStream, Selected, Tag};
-use vna_index::{HeaderKeys, IndexError, KeyMatcher, Located, Query};
+use vna_index::{HeaderKeys, IndexError, Key, Located, Query};
 use vna_store::{BlobReader, StoreError};
 
 use crate::archive::Archive;
+use crate::cfind::{HeaderNeeds, Keys, Outcome, Reading};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 
@@ -21,8 +22,7 @@ pub(super) struct Headers<'a> {
     archive: &'a Archive,
     tenant: i64,
     level: Level,
-    own: Vec<KeyMatcher>,
-    below: Option<(Level, Vec<KeyMatcher>)>,
+    needs: HeaderNeeds,
     until: Instant,
 }
 
@@ -33,20 +33,16 @@ impl<'a> Headers<'a> {
         keys: &HeaderKeys,
         until: Instant,
     ) -> Headers<'a> {
-        let matchers = |keys: &[vna_index::Key]| {
-            keys.iter()
-                .map(|key| KeyMatcher::new(key, query.case))
-                .collect::<Vec<_>>()
-        };
+        let keys_of = |keys: &[Key]| Keys::of_values(keys, query.case);
+        let below = keys.below.as_ref();
         Headers {
             archive,
             tenant: query.tenant,
             level: query.level,
-            own: matchers(&keys.own),
-            below: keys
-                .below
-                .as_ref()
-                .map(|(level, keys)| (*level, matchers(keys))),
+            needs: HeaderNeeds::new(
+                keys_of(&keys.own),
+                below.map(|(level, keys)| (*level, keys_of(keys))),
+            ),
             until,
         }
     }
@@ -57,74 +53,27 @@ impl<'a> Headers<'a> {
         candidates: &[i64],
         mut visit: impl FnMut(i64) -> bool,
     ) -> Result<(), ArchiveError> {
+        let reading = Reading {
+            archive: self.archive,
+            tenant: self.tenant,
+            level: self.level,
+            until: self.until,
+            pause: None,
+        };
         for chunk in candidates.chunks(LOCATED_AT_ONCE) {
             check_time(self.until)?;
-            let firsts = if self.own.is_empty() {
-                Vec::new()
-            } else {
-                self.archive.index().first_instances(self.level, chunk)?
-            };
+            let firsts = self
+                .needs
+                .first_instances(self.archive, self.level, chunk)?;
             for id in chunk {
-                if !self.own.is_empty() {
-                    let first = firsts.binary_search_by_key(id, |(id, _)| *id);
-                    let Ok(at) = first else {
-                        continue; // deleted since
-                    };
-                    if !matches(
-                        (self.archive, self.tenant),
-                        &firsts[at].1,
-                        &mut self.own,
-                        self.until,
-                    )? {
-                        continue;
-                    }
-                }
-                if self.any_below(*id)? && !visit(*id) {
+                let read = self.needs.read(reading, *id, firsts.get(*id))?;
+                if matches!(read, Outcome::Matches(_)) && !visit(*id) {
                     return Ok(());
                 }
             }
         }
         Ok(())
     }
-
-    fn any_below(&mut self, id: i64) -> Result<bool, ArchiveError> {
-        let Some((at, keys)) = &mut self.below else {
-            return Ok(true);
-        };
-        let (index, mut after) = (self.archive.index(), 0);
-        loop {
-            // The first usually tells, so the first look is short.
-            let limit = if after == 0 { 1 } else { LOCATED_AT_ONCE };
-            let page = index.first_instances_below((self.level, id), *at, after, limit as u64)?;
-            for (number, located) in &page {
-                if matches((self.archive, self.tenant), located, keys, self.until)? {
-                    return Ok(true);
-                }
-                after = *number;
-            }
-            if page.len() < limit {
-                return Ok(false);
-            }
-        }
-    }
-}
-
-/// Whether the header of an instance matches all keys.
-fn matches(
-    (archive, tenant): (&Archive, i64),
-    located: &Located,
-    keys: &mut [KeyMatcher],
-    until: Instant,
-) -> Result<bool, ArchiveError> {
-    check_time(until)?;
-    let wanted: Vec<Tag> = keys.iter().map(KeyMatcher::tag).collect();
-    let Some(selected) = select(archive, tenant, located, &wanted)? else {
-        return Ok(false);
-    };
-    Ok(keys.iter_mut().all(|key| match selected.text(key.tag()) {
-        Some((vr, text)) => key.matches(vr, Some(&text)),
-        None => key.matches(vna_dicom::dictionary_vr(key.tag()), None),
-    }))
 }
 
 pub(crate) fn check_time(until: Instant) -> Result<(), ArchiveError> {
