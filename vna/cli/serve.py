@@ -15,7 +15,7 @@ import msgspec
 from vna import log
 from vna.dimse.services import register_services
 from vna.dimse.serving import Serving
-from vna.errors import SettingsError, StorageFailed
+from vna.errors import SettingsError, StorageFailed, VnaError
 from vna.rest import server as http_server
 from vna.rest.app import Application
 from vna.services import running, users
@@ -100,7 +100,8 @@ async def answers(address: tuple[str, int], serving: asyncio.Task[None], *, tls:
         answering.result()
         return True
     answering.cancel()
-    serving.result()
+    if isinstance(error := serving.exception(), VnaError):
+        raise error  # a wrong certificate, say
     logger.error("the HTTP server ended by itself")
     return False
 
