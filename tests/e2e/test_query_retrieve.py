@@ -280,6 +280,32 @@ def test_a_cancelled_move_ends_with_what_is_left(pacs, ports):
     assert len(got) < INSTANCES
 
 
+def test_a_move_goes_on_after_its_association_was_cut(pacs, ports):
+    cut = []
+
+    def abort_once(event):
+        if len(cut) == 0 and len(got) == 5:
+            cut.append(event.assoc)
+            event.assoc.abort()
+        got.append(event.dataset.SOPInstanceUID)
+        return 0x0000
+
+    got = []
+    ae = AE(ae_title="VIEWER")
+    ae.supported_contexts = StoragePresentationContexts
+    handlers = [(evt.EVT_C_STORE, abort_once)]
+    server = ae.start_server(("127.0.0.1", ports["viewer"]), block=False, evt_handlers=handlers)
+    try:
+        statuses, _ = move(pacs, identifier(StudyInstanceUID=pacs.study))
+    finally:
+        server.shutdown()
+    assert cut
+    assert (statuses[-1].Status, statuses[-1].NumberOfCompletedSuboperations) == (0, INSTANCES)
+    assert set(got) == set(pacs.sent)
+    # Sent again is only what was not answered.
+    assert len(got) == INSTANCES + 1
+
+
 def test_a_destination_that_never_answers_holds_up_nobody(pacs, ports):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", ports["silent"]))
@@ -329,6 +355,34 @@ def test_a_study_is_got_on_the_association_itself(pacs):
     *_, (last, _) = association.send_c_get(identifier("SERIES"), GET)
     assert last.Status == 0xA900
     association.release()
+
+
+def test_a_cancelled_get_ends_with_what_is_left(pacs):
+    got = []
+
+    def slowly(event):
+        got.append(event.dataset.SOPInstanceUID)
+        if len(got) == 2:
+            event.assoc.send_c_cancel(9, query_model=GET)
+        time.sleep(0.1)
+        return 0x0000
+
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(GET)
+    ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = ae.associate(
+        pacs.dicom_host,
+        pacs.dicom_port,
+        ae_title="VNA",
+        ext_neg=[build_role(CTImageStorage, scp_role=True)],
+        evt_handlers=[(evt.EVT_C_STORE, slowly)],
+    )
+    asked = identifier(StudyInstanceUID=pacs.study)
+    *_, (last, _) = association.send_c_get(asked, GET, msg_id=9)
+    association.release()
+    assert last.Status == 0xFE00
+    assert last.NumberOfRemainingSuboperations == INSTANCES - len(got)
+    assert last.NumberOfCompletedSuboperations == len(got) < INSTANCES
 
 
 def test_what_the_peer_cannot_take_fails_and_is_named(pacs):
