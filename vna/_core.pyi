@@ -331,7 +331,8 @@ class Archive:
 
         The batch is the specification of a peer (`Archive.peer`; its contexts follow from the
         instances) and `instances` (public ids), `move_originator` (`ae_title`, `message_id`),
-        `parallel` associations, `preferred_transfer_syntax` of what is uncompressed, `retries`
+        `parallel` associations, `preferred_transfer_syntax` of what is uncompressed,
+        `transcoding` (whether what the peer does not take as it is stored is re-encoded), `retries`
         (how often in a row a lost association is opened anew) and `permissive` (whether to go on
         after an instance failed). All but the instances have defaults. Raises BadRequest.
         """

@@ -56,6 +56,13 @@ pub enum Unsendable {
         /// What the peer accepted.
         accepted: Vec<String>,
     },
+    /// The peer accepted the SOP class, but not as it is stored, and it may not be sent otherwise.
+    NotAsStored {
+        /// As it is stored.
+        stored: String,
+        /// What the peer accepted.
+        accepted: String,
+    },
 }
 
 impl std::fmt::Display for Unsendable {
@@ -68,6 +75,10 @@ impl std::fmt::Display for Unsendable {
                 f,
                 "it is stored in {stored}, the peer accepts {}, and the way there takes a codec",
                 accepted.join(", ")
+            ),
+            Self::NotAsStored { stored, accepted } => write!(
+                f,
+                "it is stored in {stored}, the peer accepts {accepted}, and it may not be re-encoded"
             ),
         }
     }

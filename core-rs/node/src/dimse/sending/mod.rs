@@ -47,6 +47,9 @@ pub struct SendBatch {
     /// In which uncompressed instances are sent, if the peer takes it.
     #[serde(default)]
     pub preferred_transfer_syntax: Option<String>,
+    /// Whether instances may be sent in another transfer syntax than they are stored in.
+    #[serde(default = "yes")]
+    pub transcoding: bool,
     /// How often in a row the batch is resumed after its association was lost, without an instance going through.
     #[serde(default = "default_retries")]
     pub retries: u32,
@@ -165,6 +168,7 @@ async fn run(
             .move_originator
             .map(|originator| (originator.ae_title, originator.message_id)),
         preferred: batch.preferred_transfer_syntax,
+        transcoding: batch.transcoding,
         retries: batch.retries,
         permissive: batch.permissive,
         cancelled: cancelled.clone(),

@@ -1,7 +1,8 @@
 //! One of the associations of a batch: opened, filled, resumed.
 
 use super::super::outgoing::{
-    OpenError, OutgoingInstance, PieceBuffers, SendError, SendingContext, choose_context,
+    OpenError, OutgoingInstance, PieceBuffers, SendError, SendingContext, Unsendable,
+    choose_context,
 };
 use super::super::peer_error::PeerError;
 use super::super::peer_spec::{ContextSpec, PeerSpec};
@@ -34,6 +35,7 @@ pub(super) struct Common {
     pub record: Arc<Record>,
     pub move_originator: Option<(String, u16)>,
     pub preferred: Option<String>,
+    pub transcoding: bool,
     pub retries: u32,
     pub permissive: bool,
     pub cancelled: watch::Receiver<bool>,
@@ -256,6 +258,12 @@ impl Worker {
                     transfer_syntax_uid: &context.transfer_syntax_uid,
                 });
                 let context = choose_context(contexts, class, stored, preferred)?;
+                if !common.transcoding && context.transfer_syntax_uid != stored {
+                    return Err(Unsendable::NotAsStored {
+                        stored: stored.to_owned(),
+                        accepted: context.transfer_syntax_uid.to_owned(),
+                    });
+                }
                 Ok((context.context_id, context.transfer_syntax_uid.to_owned()))
             })
         });
