@@ -61,6 +61,7 @@ build() {
 
 tests() {
     have storescu && have echoscu || install dcmtk
+    have openssl || install openssl # makes the certificates of tests
     # The peer of tests/interop and of the benchmarks. Where it cannot be had its tests are skipped, but
     # never where CI=true.
     bash "$(dirname "$0")/orthanc.sh" >/dev/null || [ "${CI:-}" != true ]

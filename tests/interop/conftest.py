@@ -1,11 +1,18 @@
-"""Both servers, loaded alike, and what they answered; a real Orthanc has to be there in CI."""
+"""Both servers, loaded alike, and what they answered; the peers on the DICOM network.
+
+A real Orthanc has to be there in CI.
+"""
 
 import os
+from pathlib import Path
 
 import pytest
 from support import Server
 from support_comparison import Comparison
+from support_matrix import shown, table
+from support_network import Ours, Study
 from support_orthanc import NoPeer, Orthanc, private_dictionary, program
+from support_peers import Pynetdicom, dcmqrscp, free_port, storescp
 
 # What the end of a run says of the comparison; `.ci/run` looks for it.
 SAID = pytest.StashKey[str]()
@@ -51,6 +58,85 @@ def comparison(servers, request):
     return found
 
 
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return Study(folder)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory):
+    """Run our server, which knows the clients among the peers."""
+    server = Server(tmp_path_factory.mktemp("ours") / "data")
+    try:
+        us = Ours(server.start())
+        for title in ("SCU", "FINDSCU", "GETSCU", "MOVESCU"):
+            us.know(title.lower(), title, free_port())
+        yield us
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def destination(ours, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("storescp")
+    peer = storescp(folder)
+    ours.know("storescp", "STORESCP", peer.port)
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture(scope="session")
+def archive(ours, tmp_path_factory):
+    """DCMTK's archive."""
+    peer = dcmqrscp(tmp_path_factory.mktemp("dcmqrscp"), ours.port)
+    ours.know("dcmqr", "DCMQR", peer.port)
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture(scope="session")
+def pynet(ours):
+    peer = Pynetdicom(ours.port)
+    ours.know("pynet", peer.title, peer.port)
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture(scope="session")
+def orthanc(ours, tmp_path_factory):
+    """Orthanc with its worklist plugin, knowing us as vna."""
+    executable = program()
+    root = tmp_path_factory.mktemp("orthanc")
+    worklists = root / "worklists"
+    worklists.mkdir()
+    plugin = Path(executable).parent / "usr/share/orthanc/plugins/libModalityWorklists.so"
+    peer = Orthanc(
+        executable,
+        root,
+        DicomAet="ORTHANC",
+        DicomModalities={"vna": {"AET": "VNA", "Host": "127.0.0.1", "Port": ours.port}},
+        DicomPort=free_port(),
+        DicomServerEnabled=True,
+        Plugins=[str(plugin)],
+        Worklists={"Enable": True, "Database": str(worklists)},
+    )
+    peer.start()
+    peer.worklists = worklists
+    ours.know("orthanc", "ORTHANC", peer.settings["DicomPort"])
+    yield peer
+    peer.stop()
+
+
+def pytest_collection_modifyitems(items):
+    """Look at the table of the network when all of it has been shown."""
+    items.sort(key=lambda item: item.name == "test_every_cell_of_the_table_is_shown")
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    if shown:
+        terminalreporter.write_line("\n".join(table()))
     if said := config.stash.get(SAID, None):
         terminalreporter.write_line(said)

@@ -69,13 +69,16 @@ def private_dictionary(executable):
 
 
 class Orthanc:
-    """One Orthanc with empty storage below `root`, and nobody asked who he is."""
+    """One Orthanc with empty storage below `root`, and nobody asked who he is.
 
-    def __init__(self, executable, root, dictionary, **settings):
+    `settings` are keys of its configuration that are not as all have them here.
+    """
+
+    def __init__(self, executable, root, dictionary=None, **settings):
         self.executable = executable
-        self.dictionary = dictionary
+        self.dictionary = dictionary or Dictionary("", "")
+        self.settings = settings
         self.root = Path(root)
-        self.settings = settings  # beyond those of every comparison
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = None
 

@@ -93,7 +93,7 @@ def test_the_linters_come_from_rustup_where_it_is(machine):
 @pytest.fixture
 def without_apt(tmp_path):
     machine = Machine(tmp_path, 1000)
-    for tool in ("storescu", "echoscu"):
+    for tool in ("storescu", "echoscu", "openssl"):
         machine.tool(tool, "exit 0")
     return machine
 

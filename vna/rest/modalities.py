@@ -12,7 +12,7 @@ from vna.rest import remote_bodies as bodies
 from vna.rest.answers import json_response
 from vna.rest.job_bodies import JobBody, answer_job
 from vna.rest.requests import Call
-from vna.services import commitment, remote_find, retrieving, sending
+from vna.services import commitment, performing, remote_find, retrieving, sending
 from vna.services.named_tags import DataSet, data_set_of
 from vna.services.peer import own_ae_title
 from vna.services.remote_queries import Query, in_explicit, keys_of, shown
@@ -26,6 +26,12 @@ BELOW = """
     configuration echo find find-instance find-patient find-series find-study find-worklist get
     move query storage-commitment store store-straight
 """
+
+
+class StepBody(msgspec.Struct):
+    """What a remote node is told of a procedure step."""
+
+    tags: dict[str, Any] = msgspec.field(name="Tags")
 
 
 async def listed(call: Call) -> Response:
@@ -258,6 +264,22 @@ async def find_worklist(call: Call) -> Response:
         call.node, modality, data_set_of(wrapped["Query"]), call.caller.tenant
     )
     return json_response(joined(found, form))
+
+
+async def create_step(call: Call) -> Response:
+    """Tell a remote node that a procedure step has begun."""
+    modality = call.node.modalities.get(call.path("id"))
+    step = data_set_of((await bodies.read(call, StepBody)).tags)
+    uid = await performing.create(call.node, modality, step, call.caller.tenant)
+    return encoded({"SOPClassUID": performing.PROCEDURE_STEP, "SOPInstanceUID": uid})
+
+
+async def change_step(call: Call) -> Response:
+    """Tell a remote node of a change of a procedure step, or of its end."""
+    modality = call.node.modalities.get(call.path("id"))
+    step = data_set_of((await bodies.read(call, StepBody)).tags)
+    await performing.change(call.node, modality, call.path("uid"), step, call.caller.tenant)
+    return json_response(DONE)
 
 
 # Superseded by queries, and still used.

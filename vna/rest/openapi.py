@@ -39,6 +39,7 @@ KINDS: dict[str, Schema] = {
 EVERYWHERE = (401, 403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
+    "uid": "SOP Instance UID of the procedure step",
     "label": "1 to 64 letters A to Z and a to z, digits, _ and -",
     "index": "Number of an answer, from 0 on",
     "key": "Name of a file that a job left, such as `archive`",

@@ -105,6 +105,22 @@ def modality_routes() -> list[Entry]:
         ),
         Entry(
             "POST",
+            f"{one}/procedure-steps",
+            imported_on_use("modalities.create_step"),
+            "Tell a remote node that a procedure step has begun",
+            answer("Referenced"),
+            body=Body({JSON: "WorklistItem"}, "The attributes of the step"),
+        ),
+        Entry(
+            "PUT",
+            f"{one}/procedure-steps/{{uid}}",
+            imported_on_use("modalities.change_step"),
+            "Tell a remote node of a change of a procedure step, or of its end",
+            answer("Done"),
+            body=Body({JSON: "WorklistItem"}, "The attributes that changed"),
+        ),
+        Entry(
+            "POST",
             f"{one}/storage-commitment",
             imported_on_use("modalities.storage_commitment"),
             "Ask a remote node to commit itself to instances",
