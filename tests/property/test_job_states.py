@@ -236,7 +236,7 @@ class JobStates(RuleBasedStateMachine):
         engine._tending.cancel()
         tasks = [running.task for running in engine.running.values()]
         for running in engine.running.values():
-            running.is_given_up = True
+            running.ending = engine._tending
             running.task.cancel()
         self.run(asyncio.wait({engine._tending, *tasks}))
         self.control.close()

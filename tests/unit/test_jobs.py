@@ -47,7 +47,7 @@ class Process:
         tending, self.jobs._engine._tending = self.jobs._engine._tending, None
         tending.cancel()
         for running in self.jobs._engine.running.values():
-            running.is_given_up = True  # nothing of it reaches the database
+            running.ending = tending  # nothing of it reaches the database
             running.task.cancel()
         self.control.close()
 
@@ -257,6 +257,38 @@ async def test_a_job_that_does_not_let_go_is_cancelled_all_the_same(process, mon
     await asyncio.sleep(0.05)
     shown = await process.shown(job_id)
     assert (shown["State"], shown["Content"]) == ("Failure", {})
+
+
+async def test_of_many_who_cancel_and_pause_at_once_none_leaves_a_job_half_ended(process):
+    for _ in range(20):
+        job_id = await process.jobs.submit("Gate", {})
+        await process.until(job_id, "Running")
+        verbs = [process.jobs.pause, process.jobs.cancel, process.jobs.pause, process.jobs.cancel]
+        await asyncio.gather(*(verb(job_id, 1) for verb in verbs))
+        shown = await process.shown(job_id)
+        assert (shown["State"], shown["ErrorCode"]) in [("Failure", 37), ("Paused", 0)]
+        await process.jobs.cancel(job_id, 1)
+        assert (await process.shown(job_id))["ErrorCode"] == 37
+    assert not process.jobs._engine.running
+
+
+async def test_a_disk_that_is_full_loses_no_job(process):
+    waiting = await process.jobs.submit("Gate", {"n": 1})
+    await process.until(waiting, "Running")
+    pages = await process.control.run(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    await process.control.run(lambda c: c.execute(f"PRAGMA max_page_count = {pages}") and None)
+    with pytest.raises(OutOfStorage):
+        await process.jobs.submit("Instant", {"n": "x" * 100_000})
+    process.jobs._engine.running[waiting].job.show(Text="x" * 100_000)
+    process.gate.set()
+    with pytest.raises(OutOfStorage):
+        await process.jobs.finished(waiting)
+    assert (await process.shown(waiting))["State"] == "Running"
+    # There is room again: its lease ends, and it is run once more.
+    await process.control.run(lambda c: c.execute("PRAGMA max_page_count = 100000") and None)
+    await process.control.run(lambda c: c.execute("UPDATE job SET lease_us = 1") and None)
+    await process.jobs._engine._take_over()
+    await process.until(waiting, "Success")
 
 
 async def test_a_paused_job_goes_on_where_it_was(process):

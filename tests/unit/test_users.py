@@ -215,6 +215,22 @@ async def test_a_known_user_is_the_caller_and_the_core_may_answer_him(client, no
     assert node.archive.remembered == [(header["Authorization"], 4)]
 
 
+async def test_who_was_changed_while_he_was_verified_is_not_remembered(client, node, monkeypatch):
+    await add(node)
+    matches = passwords.matches
+
+    def slow(password_hash, password):
+        asyncio.run_coroutine_threadsafe(add(node, "bob"), loop).result()
+        return matches(password_hash, password)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(passwords, "matches", slow)
+    answer = await client.get("/jobs", headers=basic("ann", "a long secret"))
+    assert answer.status_code == 200
+    assert not node.archive.remembered
+    assert not node.users._remembered
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from vna.errors import StorageFailed
+from vna.errors import OutOfStorage, StorageFailed
 
 T = TypeVar("T")
 
@@ -20,6 +20,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_S = 5.0
 # Pages of the one connection, in KiB.
 CACHE_KIB = 512
+FULL = sqlite3.SQLITE_FULL
 
 
 def control_file(root: str) -> Path:
@@ -61,6 +62,8 @@ class Control:
 
         Raises
         ------
+        OutOfStorage
+            If the disk is full.
         StorageFailed
             If the database cannot be read or written.
         """
@@ -76,7 +79,8 @@ class Control:
         except sqlite3.IntegrityError:
             raise  # for the caller, who knows which rule of his was broken
         except sqlite3.Error as error:
-            raise StorageFailed(f"{self._path}: {error}") from error
+            kind = OutOfStorage if getattr(error, "sqlite_errorcode", 0) == FULL else StorageFailed
+            raise kind(f"{self._path}: {error}") from error
 
     def close(self) -> None:
         """Finish what runs and close the file."""

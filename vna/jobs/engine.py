@@ -49,9 +49,10 @@ class Running:
         self.retries_left = retries_left
         self.run = run
         self.wish: Wish | None = None
-        self.is_given_up = False
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        # Writes the end. Not the job's own task, which may be cancelled once more.
+        self.ending: asyncio.Task[None] | None = None
 
     def ask(self, wish: Wish) -> None:
         """Make it stop for a reason."""
@@ -156,13 +157,13 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LET_GO_S):
                 await running.ended.wait()
-        if not running.ended.is_set():
+        if running.ending is None:
             logger.warning(
                 "a job does not let go; its slot is free",
                 extra={"job": running.job.id, "type": running.job.type},
             )
-            running.is_given_up = True
-            await self._end(running, asyncio.CancelledError())
+            self._begin_end(running, asyncio.CancelledError())
+        await running.ended.wait()
 
     async def trim(self) -> None:
         """Forget the oldest jobs that have ended, above the limit of the history."""
@@ -248,8 +249,11 @@ class Engine:
             how = error
         except Exception as error:
             how = error
-        if not running.is_given_up:
-            await self._end(running, how)
+        self._begin_end(running, how)
+
+    def _begin_end(self, running: Running, how: BaseException | None) -> None:
+        if running.ending is None:  # else it was given up, and what it says now is too late
+            running.ending = asyncio.create_task(self._end(running, how))
 
     async def _end(self, running: Running, how: BaseException | None) -> None:
         """Write what became of a job, tell who waits, and give its slot to the next."""

@@ -53,9 +53,11 @@ async def identify(users: Users, archive: Archive, authorization: str | None, ad
     if scheme.lower() != "basic":
         raise Unauthenticated(f"the scheme {scheme[:32]!r} is not known here; Basic is")
     name, password = credentials(token)
+    revision = users.revision
     user = await users.require(name, password, address)
-    # From now on the core answers plain requests without asking.
-    archive.remember_http(authorization, user.tenant, REMEMBER_S)
+    if revision == users.revision:
+        # From now on the core answers plain requests without asking.
+        archive.remember_http(authorization, user.tenant, REMEMBER_S)
     return user
 
 

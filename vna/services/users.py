@@ -58,6 +58,8 @@ class Users:
     ----------
     are_required : bool
         Whether requests over HTTP must say whose they are.
+    revision : int
+        Another one after each change of any user.
     """
 
     def __init__(self, settings: Settings):
@@ -66,7 +68,7 @@ class Users:
         self._file = control_file(self._root)
         self._local_secret = secrets.token_hex(32)
         self._control_of: Control | None = None
-        self._revision = -1
+        self.revision = -1
         self._seen: tuple[int, ...] = ()
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, tuple[User, float]] = OrderedDict()
@@ -141,7 +143,7 @@ class Users:
         suspect = self._suspect(name[:SHOWN_NAME], address)
         async with suspect.lock:
             await asyncio.sleep(suspect.delay_s())
-            revision = self._revision
+            revision = self.revision
             found = await self._control.run(lambda connection: users.find(connection, name))
             user, password_hash = (None, None) if found is None else found
             if self._thread is None:
@@ -156,7 +158,7 @@ class Users:
                 )
                 return None
             suspect.failures = 0
-        if revision == self._revision:  # (2)
+        if revision == self.revision:  # (2)
             self._remembered[key] = user, time.monotonic() + REMEMBER_S
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -204,9 +206,9 @@ class Users:
     async def _look(self) -> None:
         """Forget what is remembered if any user was changed."""
         revision, are_there = await self._control.run(users.standing)
-        if revision == self._revision:
+        if revision == self.revision:
             return
-        self._revision = revision
+        self.revision = revision
         self._remembered.clear()
         http = self._http
         # Who listens wide had a user at the start; that the last one is gone opens nothing.
