@@ -377,7 +377,7 @@ impl<S: InstanceSink> Task<S> {
         let late = self.waiting.as_ref().map(|waiting| waiting.until);
         let wake = tokio::select! {
             ask = asks.recv() => Wake::Asked(ask),
-            readable = self.requestor.socket.readable(), if !self.is_full() => Wake::Readable(readable.is_ok()),
+            readable = self.requestor.readable(), if !self.is_full() => Wake::Readable(readable.is_ok()),
             () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => Wake::Late,
         };
         match wake {

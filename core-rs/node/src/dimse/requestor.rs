@@ -135,7 +135,7 @@ impl Requestor {
                     self.association.transport_closed();
                     return Err(self.closed(doing));
                 }
-                Read::Empty => match timeout_at(until, self.socket.readable()).await {
+                Read::Empty => match timeout_at(until, self.readable()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Err(PeerError::Closed { doing }),
                     Err(_) => {
@@ -147,6 +147,17 @@ impl Requestor {
                 },
             }
         }
+    }
+
+    /// Waits until there is something to read.
+    ///
+    /// A PDU that came in part is acknowledged without delay: DCMTK writes its header first, and with Nagle's algorithm,
+    /// which it leaves on, holds the rest back until that was acknowledged. It would be 40 ms for each response.
+    pub async fn readable(&self) -> io::Result<()> {
+        if self.association.receiving() {
+            self.socket.acknowledge();
+        }
+        self.socket.readable().await
     }
 
     /// Why there is no connection any more.
