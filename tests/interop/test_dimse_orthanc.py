@@ -169,12 +169,19 @@ def test_what_we_send_it_is_committed_and_both_reports_look_the_same(loaded):
     instance = ours.get(f"/instances/{public_id}/simplified-tags")
     missing = {"SOPClassUID": instance["SOPClassUID"], "SOPInstanceUID": "1.2.3.4"}
     body = {"Resources": [public_id], "DicomInstances": [missing]}
-    reports = []
+    reports, refusals = [], []
     for server, name in ((ours, "orthanc"), (theirs, "vna")):
         path = ask(server, f"/modalities/{name}/storage-commitment", body)["Path"]
         report = until_reported(server, path)
         del report["RemoteAET"]
         reports.append(report)
+        refusals.append(
+            [
+                refusal(server.http.post(f"{path}/remove")),
+                refusal(server.http.get("/storage-commitment/1.2.3")),
+                refusal(server.http.post("/storage-commitment/1.2.3/remove")),
+            ]
+        )
     mine, its = reports
     assert mine["Status"] == its["Status"] == "Failure"
     assert (
@@ -183,3 +190,10 @@ def test_what_we_send_it_is_committed_and_both_reports_look_the_same(loaded):
         == [{"SOPClassUID": instance["SOPClassUID"], "SOPInstanceUID": instance["SOPInstanceUID"]}]
     )
     assert mine == its
+    # What was not committed in whole is not removed: a conflict, with a code of its own there.
+    assert (refusals[0].pop(0), refusals[1].pop(0)) == ((409, 43), (500, 6))
+    assert refusals[0] == refusals[1] == [(404, 7), (404, 7)]
+
+
+def refusal(answer):
+    return answer.status_code, answer.json().get("OrthancStatus")

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from vna.errors import Conflict, NotFound
+from vna.errors import Conflict, NotFound, UnknownItem
 from vna.services import uids
 from vna.services.caller import Caller
 from vna.services.commitment import records
@@ -123,7 +123,7 @@ async def take_report(
         found = records.find(connection, "asking", tenant, transaction_uid)
         if found is None:
             message = f"no commitment was asked for in transaction {transaction_uid}"
-            raise NotFound(message, "not_found.commitment")
+            raise UnknownItem(message, "not_found.commitment")
         return records.set_reported(connection, found, reasons)
 
     state = await node.control.run(write)
@@ -207,7 +207,7 @@ async def found(node: Node, transaction_uid: str, tenant: int) -> Transaction:
     )
     if transaction is None:
         message = f"no commitment was asked for in transaction {transaction_uid}"
-        raise NotFound(message, "not_found.commitment")
+        raise UnknownItem(message, "not_found.commitment")
     return transaction
 
 
