@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import uuid
 
 import pytest
@@ -270,6 +271,20 @@ async def test_of_many_who_cancel_and_pause_at_once_none_leaves_a_job_half_ended
         await process.jobs.cancel(job_id, 1)
         assert (await process.shown(job_id))["ErrorCode"] == 37
     assert not process.jobs._engine.running
+
+
+async def test_an_end_that_is_being_written_cannot_be_cancelled(process):
+    job_id = await process.jobs.submit("Gate", {"n": 1})
+    await process.until(job_id, "Running")
+    waiting = asyncio.create_task(process.jobs.finished(job_id))
+    await process.shown(job_id)  # it waits by now
+    task = process.jobs._engine.running[job_id].task
+    slow = asyncio.create_task(process.control.run(lambda c: time.sleep(0.2)))
+    process.gate.set()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    assert await asyncio.wait_for(waiting, 30) == {"n": 1}
+    await slow
 
 
 async def test_a_disk_that_is_full_loses_no_job(process):
