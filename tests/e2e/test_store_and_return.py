@@ -308,3 +308,31 @@ def test_import_works_beside_a_server_and_without_one(start_server, tmp_path):
     server.start()
     for data in [*files, more]:
         assert server.file(public_id(*identity(data))) == data
+
+
+def test_what_comes_again_over_dicom_writes_no_record_and_leaves_no_file(start_server):
+    server = start_server("--set=storage.large_object_bytes=65536")
+    files = [pydicom.dcmread(io.BytesIO(make_instance(size=size))) for size in (1_000, 200_000)]
+    contexts = [(CTImageStorage, ExplicitVRLittleEndian)]
+
+    def committed():
+        lines = server.http.get("/metrics").text.splitlines()
+        [value] = [line for line in lines if line.startswith("vna_committed_records_total")]
+        return int(value.split()[1])
+
+    def held():
+        blobs = [path for path in (server.root / "log").rglob("*") if path.is_file()]
+        return len(blobs), server.get("/statistics")
+
+    association = associate(server, contexts)
+    for file in files:
+        assert send(association, file).Status == 0
+    before = committed(), held()
+    for file in files:
+        assert send(association, file).Status == 0
+    assert (committed(), held()) == before
+    # With other bytes it is another version, and recorded.
+    files[0].ImageComments = "changed"
+    assert send(association, files[0]).Status == 0
+    association.release()
+    assert committed() == before[0] + 1
