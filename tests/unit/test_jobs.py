@@ -321,6 +321,31 @@ async def test_a_paused_job_goes_on_where_it_was(process):
         await process.jobs.resume(job_id, 1)
 
 
+async def test_only_what_a_job_saved_survives_it(tmp_path):
+    first = await Process(tmp_path).start()
+
+    async def careless(job):
+        if job.attempt == 1:
+            state = {"steps": [1]}
+            await job.save(state)
+            state["steps"].append(2)  # begun, and not saved
+            job.show(Seen=True)
+            await asyncio.Event().wait()
+        job.show(Steps=job.state["steps"])
+
+    first.jobs.register("Careless", careless)
+    job_id = await first.jobs.submit("Careless", {})
+    while "Seen" not in (await first.shown(job_id))["Content"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    await first.jobs._engine._keep(first.jobs._engine.running.values())  # as the heartbeat does
+    first.died()
+    second = Process(tmp_path)
+    second.jobs.register("Careless", careless)
+    await second.start()
+    assert (await second.jobs.finished(job_id)) == {"Seen": True, "Steps": [1]}
+    await second.stop()
+
+
 async def test_a_resubmitted_job_succeeds_and_forgets_its_failure(process):
     job_id = await process.jobs.submit("Fail", {"times": 1, "how": "bad"})
     await process.until(job_id, "Failure")

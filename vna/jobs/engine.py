@@ -65,9 +65,8 @@ class Running:
     def standing(self) -> queue.Standing:
         """Return how far it is."""
         job = self.job
-        saved, visible = msgspec.json.encode(job.state), msgspec.json.encode(job.shown)
-        runtime_us = int(job.runtime_s * 1e6)
-        return queue.Standing(job.id, saved.decode(), visible.decode(), job.fraction, runtime_us)
+        visible, runtime_us = msgspec.json.encode(job.shown), int(job.runtime_s * 1e6)
+        return queue.Standing(job.id, job.saved, visible.decode(), job.fraction, runtime_us)
 
 
 class Engine:

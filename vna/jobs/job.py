@@ -73,6 +73,8 @@ class Job:
         What is to be done.
     state : Any
         What was saved last, here or before a crash or pause; None if nothing was.
+    saved : str
+        The same as JSON, as it was then.
     shown : dict
         What clients see as `Content`.
     attempt : int
@@ -83,6 +85,7 @@ class Job:
         self.id, self.type, self.tenant, self.user = row.id, row.type, row.tenant, row.user
         self.destination = row.destination
         self.content: dict[str, Any] = msgspec.json.decode(row.content)
+        self.saved = row.saved
         self.state: Any = msgspec.json.decode(row.saved)
         self.shown: dict[str, Any] = msgspec.json.decode(row.shown)
         self.attempt = row.attempts + 1  # the row is as it was before it was taken
@@ -107,6 +110,7 @@ class Job:
         StorageFailed
             If it cannot be written.
         """
+        self.saved = msgspec.json.encode(state).decode()
         self.state = state
         await self._keeper.keep(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from vna.jobs import failures, outputs, queue
 from vna.jobs.engine import Engine
 from vna.jobs.job import Job, Output, Row, Run
 from vna.jobs.shown import as_now, now_us, stamp
+
+logger = logging.getLogger(__name__)
 
 # Jobs that are described at a time: other work of the database comes between two pages.
 PAGE = 1000
@@ -125,6 +128,10 @@ class Jobs:
         )
         await self._control.run(lambda connection: queue.insert(connection, job))
         self._engine.wake.set()
+        logger.info(
+            "job submitted",
+            extra={"job": job.id, "type": type_name, "destination": destination, "user": user},
+        )
         return job.id
 
     async def perform(self, type_name: str, content: dict[str, Any], **options: Any) -> Finished:
