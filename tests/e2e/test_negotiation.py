@@ -1,10 +1,15 @@
 """How associations are let in: services of known and unknown callers, and their contexts."""
 
 import subprocess
+import time
 
 import pytest
-from pynetdicom import AE, build_context
-from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom import AE, build_context, build_role
+from pynetdicom.pdu_primitives import (
+    AsynchronousOperationsWindowNegotiation,
+    SOPClassExtendedNegotiation,
+    UserIdentityNegotiation,
+)
 from pynetdicom.sop_class import (
     CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
@@ -12,6 +17,8 @@ from pynetdicom.sop_class import (
 )
 from support import VNA, ct_small
 
+STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+COMMITMENT = "1.2.840.10008.1.20.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 EXPLICIT = "1.2.840.10008.1.2.1"
 J2K = "1.2.840.10008.1.2.4.90"
@@ -191,6 +198,68 @@ def test_changes_at_run_time_hold_from_the_next_association_on(start_server):
 
 def test_the_log_says_who_was_rejected_and_why(choosy):
     assert associate(choosy, "CT01", called="ELSEWHERE").is_rejected
-    [line] = [line for line in choosy.output().splitlines() if "ELSEWHERE" in line]
-    assert "association rejected" in line
-    assert "called_ae_title" in line
+    lines = []
+    while not lines:  # it is written beside the answer
+        lines = [line for line in choosy.output().splitlines() if "ELSEWHERE" in line]
+        time.sleep(0.01)
+    assert "association rejected" in lines[0]
+    assert "called_ae_title" in lines[0]
+
+
+@pytest.fixture(scope="module")
+def open_to_all(start_server):
+    everything = "echo,store,find,worklist,move,get,commitment,mpps"
+    return start_server(environment={"VNA__DICOM__UNKNOWN_CALLERS": everything})
+
+
+def test_what_is_proposed_beyond_contexts_is_answered_with_what_there_is(open_to_all):
+    extended = SOPClassExtendedNegotiation()
+    extended.sop_class_uid = STUDY_FIND
+    extended.service_class_application_information = b"\1\1\1\1"
+    window = AsynchronousOperationsWindowNegotiation()
+    window.maximum_number_operations_invoked = 8
+    window.maximum_number_operations_performed = 8
+    roles = [
+        build_role(CTImageStorage, scu_role=True, scp_role=True),
+        build_role(STUDY_FIND, scu_role=True, scp_role=True),
+        build_role(COMMITMENT, scu_role=False, scp_role=True),
+    ]
+    ae = AE(ae_title="ANY")
+    contexts = [build_context(uid) for uid in (CTImageStorage, STUDY_FIND, COMMITMENT)]
+    association = ae.associate(
+        open_to_all.dicom_host,
+        open_to_all.dicom_port,
+        contexts=contexts,
+        ext_neg=[extended, window, *roles],
+    )
+    assert association.is_established
+    acceptor = association.acceptor
+    # Relational, combined date and time, no fuzzy names, timezone adjustment (PS3.4 C.5.1.1).
+    assert acceptor.sop_class_extended == {STUDY_FIND: b"\1\1\0\1"}
+    assert acceptor.asynchronous_operations == (1, 1)
+    answered = {
+        str(uid): (role.scu_role, role.scp_role) for uid, role in acceptor.role_selection.items()
+    }
+    assert answered == {
+        CTImageStorage: (True, True),
+        STUDY_FIND: (True, False),
+        COMMITMENT: (False, True),
+    }
+    assert acceptor.implementation_class_uid
+    assert acceptor.implementation_version_name.startswith("VNA")
+    assert acceptor.maximum_length == 1 << 20
+    association.release()
+
+
+@pytest.mark.parametrize("model", ["-P", "-S", "-O", "-W"])
+def test_dcmtk_asks_each_information_model(open_to_all, dcmtk, model):
+    keys = {
+        "-P": ["QueryRetrieveLevel=PATIENT", "PatientID"],
+        "-S": ["QueryRetrieveLevel=STUDY", "StudyInstanceUID"],
+        "-O": ["QueryRetrieveLevel=PATIENT", "PatientID"],
+        "-W": ["PatientName", "ScheduledProcedureStepSequence[0].Modality=CT"],
+    }[model]
+    keys = [word for key in keys for word in ("-k", key)]
+    told = dcmtk("findscu", "-v", model, *keys, "127.0.0.1", str(open_to_all.dicom_port))
+    assert told.returncode == 0, told.stderr
+    assert "Received Final Find Response (Success)" in told.stdout + told.stderr

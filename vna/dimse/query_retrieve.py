@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from vna.dimse.services import PATIENT_ROOT
+from vna.dimse.services import INFORMATION_MODELS
 from vna.dimse.serving import CANCEL, PENDING, SUCCESS, Request
 from vna.dimse.statuses import (
     LIMIT_STATUS,
@@ -227,7 +227,7 @@ def scope(request: Request, agreed: Negotiated) -> dict[str, Any]:
     return {
         "tenant": request.caller.tenant,
         "label": request.caller.label,
-        "model": "patient" if request.sop_class_uid.startswith(f"{PATIENT_ROOT}.") else "study",
+        "model": INFORMATION_MODELS[request.sop_class_uid.rpartition(".")[0]],
         "relational": agreed.relational,
     }
 

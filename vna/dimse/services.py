@@ -30,8 +30,13 @@ class Service(NamedTuple):
 
 
 # PS3.4 Annexes C, F, J and K; the UIDs are those of PS3.6 Annex A.
-PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1"
-STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2"
+# Query/Retrieve: the core's name of each information model, by the root of its SOP classes. The
+# third is retired, and still asked for.
+INFORMATION_MODELS = {
+    "1.2.840.10008.5.1.4.1.2.1": "patient",
+    "1.2.840.10008.5.1.4.1.2.2": "study",
+    "1.2.840.10008.5.1.4.1.2.3": "patient_study",
+}
 WORKLIST = "1.2.840.10008.5.1.4.31"
 PROCEDURE_STEP = "1.2.840.10008.3.1.2.3.3"
 COMMITMENT = "1.2.840.10008.1.20.1"
@@ -39,7 +44,7 @@ COMMITMENT = "1.2.840.10008.1.20.1"
 SERVICES = (
     *(
         Service(f"{root}.{number}", {field}, f"query_retrieve.{function}")
-        for root in (PATIENT_ROOT, STUDY_ROOT)
+        for root in INFORMATION_MODELS
         for number, field, function in ((1, C_FIND, "find"), (2, C_MOVE, "move"), (3, C_GET, "get"))
     ),
     Service(WORKLIST, {C_FIND}, "worklist.find"),
