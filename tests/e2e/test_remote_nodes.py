@@ -8,7 +8,12 @@ import time
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 from pynetdicom import evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -355,3 +360,17 @@ def test_commands_reach_remote_nodes_through_the_server(emptied, tmp_path):
     assert (failed.returncode, "refused" in failed.stderr) == (1, True)
     assert vna("modality", "remove", "sink", root).returncode == 0
     assert server.get("/modalities") == ["archive"]
+
+
+def test_what_a_node_does_not_take_as_it_is_is_reencoded_if_it_may_be(server):
+    study_of(server, 2)  # in Explicit VR Little Endian
+    came = []
+    contexts = [(CTImageStorage, ImplicitVRLittleEndian)]
+    with node_of_pynetdicom(contexts, collecting(came)) as port:
+        know(server, "peer", "PEER", port, AllowTranscoding=False)
+        refused = ask(server, "/modalities/peer/store", study_id(server).encode(), 500)
+        assert (refused["Code"], came) == ("context.refused", [])
+        assert ExplicitVRLittleEndian in refused["Details"]
+        know(server, "peer", "PEER", port)
+        sent = ask(server, "/modalities/peer/store", study_id(server).encode())
+    assert (sent["FailedInstancesCount"], len(came)) == (0, 2)

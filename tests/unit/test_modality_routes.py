@@ -105,6 +105,15 @@ async def test_an_echo_calls_as_the_request_says_and_then_as_is_configured(clien
     assert (plain["host"], plain["port"], plain["timeout_s"]) == ("10.0.0.2", 11112, 30.0)
     assert (said["calling_ae_title"], said["timeout_s"]) == ("ME", 3.0)
     assert [peer.ended for peer in node.archive.core.peers] == ["released"] * 2
+    assert plain["tls"] is None
+
+
+async def test_a_node_is_called_over_tls_if_it_is_one_for_that(client, node):
+    body = {"AET": "X", "Host": "h", "Port": 2762, "UseDicomTls": True}
+    await client.put("/modalities/safe", content=json.dumps(body))
+    assert (await post(client, "/modalities/safe/echo")).json() == {}
+    # With the certificates of [tls].
+    assert node.archive.core.peers[0].specification["tls"] == {}
 
 
 async def test_an_echo_can_try_a_query_too(client, node):

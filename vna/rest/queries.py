@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from starlette.responses import Response
 
@@ -65,7 +67,13 @@ async def answers(call: Call) -> Response:
         return encoded([str(number) for number in range(count)])
     form = form_of(call)
     found = await queries.answers(call.path("id"), tenant)
-    return json_response(b"[" + b",".join(shown(each, form) for each in found) + b"]")
+    # Off the loop: some nodes answer with thousands.
+    return json_response(await asyncio.to_thread(joined, found, form))
+
+
+def joined(found: list[bytes], form: Form) -> bytes:
+    """Return answers as one list."""
+    return b"[" + b",".join(shown(each, form) for each in found) + b"]"
 
 
 async def answer_operations(call: Call) -> Response:

@@ -26,8 +26,6 @@ class Sent(NamedTuple):
 
 async def record(node: Node, modality: str, sent: list[Sent], tenant: int) -> None:
     """Note that resources were sent to a modality."""
-    if not node.archive.settings.dicom.log_exported_resources:
-        return
     created_us = time.time_ns() // 1000
     rows = [(tenant, created_us, modality, *each) for each in sent]
     await node.control.run(

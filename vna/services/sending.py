@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TYPE = "DicomModalityStore"
 # Instances whose fate is written down together: what a crash makes the peer be sent again.
 PART = 200
+AT_A_TIME = 100
 KINDS = {kind.code: kind for kind in PeerFailed.__subclasses__()}
 LEVELS = ("instances", "series", "studies", "patients")
 
@@ -104,7 +105,9 @@ async def instances_of(node: Node, resources: Sequence[str], caller: Caller) -> 
         If one of the resources is not there.
     """
     found: dict[str, None] = {}
-    for public_id in resources:
+    for number, public_id in enumerate(resources):
+        if number % AT_A_TIME == 0:
+            await asyncio.sleep(0)  # each is looked up at once; others wait for no thousands
         level = level_of(node, public_id, caller)
         below = [public_id]
         if level != "instances":
@@ -182,10 +185,9 @@ async def run(node: Node, job: Job) -> None:
         await job.save(msgspec.to_builtins(state))
     if store.commit:
         await ask_commitment(node, job, store, state, modality)
-    if state.failed == total:
-        return  # nothing was sent
-    sent = [await identifiers(node, each, job.tenant) for each in store.resources]
-    await exports.record(node, modality.name, [each for each in sent if each], job.tenant)
+    if state.failed < total and node.archive.settings.dicom.log_exported_resources:
+        sent = [await identifiers(node, each, job.tenant) for each in store.resources]
+        await exports.record(node, modality.name, [each for each in sent if each], job.tenant)
 
 
 async def ask_commitment(
