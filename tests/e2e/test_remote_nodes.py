@@ -344,12 +344,7 @@ def test_commands_reach_remote_nodes_through_the_server(emptied, tmp_path):
     with storescp(tmp_path / "sink") as sink:
         added = ["modality", "add", "sink", "SINK", "127.0.0.1", str(sink.port)]
         assert vna(*added, root).returncode == 0
-        listed = vna("modality", "list", root).stdout
-        assert "SINK" in listed
-        assert "QRSCP" in listed
-        assert "answers in" in vna("modality", "echo", root).stdout
-        found = vna("query", "archive", "study", "PatientName=Test*", root, "--json")
-        assert [each["StudyInstanceUID"] for each in json.loads(found.stdout)] == [STUDY]
+        assert vna("modality", "echo", root).stdout.count("answers in") == 2
         fetched = vna("query", "archive", "study", f"StudyInstanceUID={STUDY}", "--retrieve", root)
         assert (fetched.returncode, STUDY in fetched.stdout) == (0, True)
         assert stored(server) == sent_to(archive)
@@ -358,8 +353,6 @@ def test_commands_reach_remote_nodes_through_the_server(emptied, tmp_path):
     assert len(received(tmp_path / "sink")) == 40
     failed = vna("send", "sink", study_id(server), root)
     assert (failed.returncode, "refused" in failed.stderr) == (1, True)
-    assert vna("modality", "remove", "sink", root).returncode == 0
-    assert server.get("/modalities") == ["archive"]
 
 
 def test_what_a_node_does_not_take_as_it_is_is_reencoded_if_it_may_be(server):
