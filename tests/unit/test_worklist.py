@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from vna import _core
 from vna.control import Control, control_file
 from vna.errors import BadRequest, Conflict, NotFound
+from vna.services import procedure_steps
 from vna.services.archive import Archive
 from vna.services.caller import Caller
 from vna.services.named_tags import data_set_of, tags_of
@@ -274,6 +275,57 @@ def test_a_file_keeps_its_status_and_is_not_changed_over_rest(tmp_path):
     run(tmp_path, work, folder=str(folder))
 
 
+def test_what_was_performed_counts_for_items_that_come_later(tmp_path):
+    folder = tmp_path / "files"
+    scheduled = item("A", StudyInstanceUID="1.2.3")
+    write_file(folder / "a.wl", scheduled)
+    performed = {
+        "Modality": "CT",
+        "PerformedStationAETitle": "CT01",
+        "PerformedProcedureStepStartDate": "20261125",
+        "PerformedProcedureStepStartTime": "1015",
+        "PerformedProcedureStepStatus": "IN PROGRESS",
+        "PerformedProcedureStepID": "PPS1",
+        "ScheduledStepAttributesSequence": [
+            {"StudyInstanceUID": "1.2.3", "ScheduledProcedureStepID": "S1"}
+        ],
+    }
+
+    async def work(worklist):
+        await procedure_steps.create(worklist._control, "1.9", data_set_of(performed), CT01)
+        assert [each.status async for each in worklist.all(1)] == ["IN PROGRESS"]
+        (folder / "a.wl").unlink()
+        assert [each async for each in worklist.all(1)] == []
+        write_file(folder / "a.wl", scheduled)
+        assert [each.status async for each in worklist.all(1)] == ["IN PROGRESS"]
+        # Of another step of the same study nothing was performed.
+        other = item("B", StudyInstanceUID="1.2.3")
+        other["ScheduledProcedureStepSequence"][0]["ScheduledProcedureStepID"] = "S2"
+        await worklist.create(other, 1)
+        statuses = [each.status async for each in worklist.all(1)]
+        assert statuses == ["IN PROGRESS", "SCHEDULED"]
+
+    run(tmp_path, work, folder=str(folder))
+
+
+def test_a_folder_that_goes_away_takes_no_items_with_it(tmp_path, caplog):
+    folder = tmp_path / "files"
+    write_file(folder / "a.wl", item("A"))
+
+    async def work(worklist):
+        assert await names_found(worklist, query()) == ["A"]
+        folder.rename(tmp_path / "away")
+        for _ in range(3):
+            worklist._folder._looked = 0.0
+            assert await names_found(worklist, query()) == ["A"]
+        assert sum("cannot be read" in record.message for record in caplog.records) == 1
+        (tmp_path / "away").rename(folder)
+        (folder / "a.wl").unlink()
+        assert await names_found(worklist, query()) == []
+
+    run(tmp_path, work, folder=str(folder))
+
+
 def test_bad_worklist_files_are_named_once_and_left_out(tmp_path, caplog):
     folder = tmp_path / "files"
     write_file(folder / "good.wl", item("Good"))
@@ -284,6 +336,8 @@ def test_bad_worklist_files_are_named_once_and_left_out(tmp_path, caplog):
     (folder / "empty.wl").write_bytes(b"")
     (folder / "nowhere.wl").symlink_to(folder / "gone")
     (folder / "folder.wl").mkdir()
+    with open(os.fsencode(folder) + b"/\xff.wl", "wb") as file:
+        file.write(whole)
     (folder / "notes.txt").write_bytes(b"no worklist file")
 
     async def work(worklist):
@@ -291,7 +345,7 @@ def test_bad_worklist_files_are_named_once_and_left_out(tmp_path, caplog):
             worklist._folder._looked = 0.0
             assert await names_found(worklist, query()) == ["Good"]
         named = [record.file for record in caplog.records if "left out" in record.message]
-        assert sorted(named) == ["cut.wl", "empty.wl", "large.wl", "text.wl"]
+        assert sorted(named) == ["\\udcff.wl", "cut.wl", "empty.wl", "large.wl", "text.wl"]
         write_file(folder / "text.wl", item("Mended"))
         worklist._folder._looked = 0.0
         assert await names_found(worklist, query()) == ["Good", "Mended"]

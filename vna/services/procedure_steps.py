@@ -299,8 +299,13 @@ def update_worklist(connection: Connection, tenant: int, data_set: DataSet) -> N
     """Let the worklist say how far the scheduled steps are that a step performs."""
     for (study, step_id), _ in performed(data_set):
         if step_id:  # else it was not scheduled
-            steps = steps_of(connection, tenant, study, step_id)
-            items.set_status_of_step(connection, tenant, study, step_id, worklist_status(steps))
+            update_item(connection, tenant, study, step_id)
+
+
+def update_item(connection: Connection, tenant: int, study: str, step_id: str) -> None:
+    """Let the worklist say how far a scheduled step is by what was performed of it."""
+    steps = steps_of(connection, tenant, study, step_id)
+    items.set_status_of_step(connection, tenant, study, step_id, worklist_status(steps))
 
 
 def steps_of(connection: Connection, tenant: int, study: str, step_id: str) -> list[Step]:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from vna.errors import EncodingError, VnaError
 from vna.services.worklist import items
 from vna.services.worklist.encoding import EXPLICIT_VR_LITTLE_ENDIAN, decoded
 from vna.services.worklist.keys import keys_of
+from vna.services.worklist.writing import write
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ class WorklistFolder:
         self._known: dict[str, str] | None = None
         self._bad: dict[str, str] = {}
         self._folders: dict[Path, int] = {}
-        # What was said of folders that cannot be read.
-        self._unreadable: set[str] = set()
+        # What was said last of files and folders that cannot be read.
+        self._said: dict[str, set[str]] = {}
         self._looked = 0.0
 
     async def refresh(self) -> None:
@@ -94,37 +96,35 @@ class WorklistFolder:
         """Compare the folder with what is known of it; on a thread."""
         self._looked = time.monotonic()
         self._folders = {}
-        found = dict(self._files())
+        unreadable: list[str] = []
+        found = dict(self._files(unreadable))
+        self._say("a folder of worklist files cannot be read", unreadable)
         self._bad = {name: stamp for name, stamp in self._bad.items() if found.get(name) == stamp}
         new = {
             name: stamp
             for name, stamp in found.items()
             if stamp != known.get(name) and name not in self._bad
         }
-        return Change(new, [name for name in known if name not in found])
+        # A disk that is away for a while takes nothing with it.
+        gone = [] if unreadable else [name for name in known if name not in found]
+        return Change(new, gone)
 
-    def _files(self) -> Iterator[tuple[str, str]]:
+    def _files(self, unreadable: list[str]) -> Iterator[tuple[str, str]]:
         """Yield the path below the folder and a stamp of each worklist file."""
-        unreadable: set[str] = set()
-        for folder, _, names in os.walk(self._folder, onerror=lambda e: unreadable.add(str(e))):
-            with os.scandir(folder) as entries:
-                self._folders[Path(folder)] = os.stat(folder).st_mtime_ns
-                wanted = {name for name in names if name.lower().endswith(SUFFIX)}
-                for entry in entries:
-                    if entry.name not in wanted:
-                        continue
-                    try:
-                        status = entry.stat()
-                    except OSError:
-                        continue  # gone meanwhile, or a link to nothing
-                    name = os.path.relpath(entry.path, self._folder)
-                    # The inode too: a file may be replaced by one of the same time and length.
-                    stamp = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
-                    yield os.fsencode(name).decode("utf-8", "replace"), stamp
-        for reason in unreadable - self._unreadable:
-            extra = {"reason": reason}
-            logger.error("a folder of worklist files cannot be read", extra=extra)
-        self._unreadable = unreadable
+        left = [self._folder]
+        while left:
+            folder = left.pop()
+            try:
+                # Before its entries are read: what comes meanwhile is then seen by the next look.
+                self._folders[folder] = folder.stat().st_mtime_ns
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            left.append(Path(entry.path))
+                        elif entry.name.lower().endswith(SUFFIX) and (stamp := stamp_of(entry)):
+                            yield os.path.relpath(entry.path, self._folder), stamp
+            except OSError as error:
+                unreadable.append(str(error))
 
     async def _forget(self, names: list[str], known: dict[str, str]) -> None:
         if not names:
@@ -138,7 +138,7 @@ class WorklistFolder:
         read, bad = await asyncio.to_thread(self._read_files, names, stamps)
         # What cannot be read any more must not be answered as it was.
         gone = [name for name in bad if name in known]
-        await self._control.run(lambda connection: items.write(connection, TENANT, read))
+        await self._control.run(lambda connection: write(connection, TENANT, read))
         await self._forget(gone, known)
         known.update((item.file, item.stamp) for item in read if item.file and item.stamp)
         self._bad.update((name, stamps[name]) for name in bad)
@@ -147,19 +147,42 @@ class WorklistFolder:
         self, names: Iterable[str], stamps: dict[str, str]
     ) -> tuple[list[items.New], list[str]]:
         """Read files, and name in the log those that are no worklist items; on a thread."""
-        read, bad = [], []
+        read, bad, failed = [], [], []
         for name in names:
             try:
+                name.encode()
                 data_set = read_worklist_file(self._folder / name)
                 keys = keys_of(decoded(data_set))
                 read.append(items.New(item_id(name), keys, data_set, name, stamps[name]))
             except FileNotFoundError:
                 continue
-            except (OSError, VnaError) as error:
-                extra = {"file": name, "reason": str(error)}
+            except OSError as error:
+                failed.append(str(error))  # the next look tries it again
+            except (UnicodeEncodeError, VnaError) as error:
+                shown = name.encode("utf-8", "backslashreplace").decode()
+                extra = {"file": shown, "reason": str(error)}
                 logger.warning("a worklist file is left out", extra=extra)
                 bad.append(name)
+        self._say("a worklist file cannot be read", failed)
         return read, bad
+
+    def _say(self, what: str, reasons: list[str]) -> None:
+        """Log reasons that were not told the last time."""
+        for reason in set(reasons) - self._said.get(what, set()):
+            logger.error("%s", what, extra={"reason": reason})
+        self._said[what] = set(reasons)
+
+
+def stamp_of(entry: os.DirEntry[str]) -> str | None:
+    """Return what changes with a file; None if it is none, or gone meanwhile."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    # The inode too: a file may be replaced by one of the same time and length.
+    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
 def read_worklist_file(path: Path) -> bytes:

@@ -43,9 +43,13 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def write(connection: Connection, tenant: int, items: Iterable[New]) -> None:
-    """Add items, or change those of the same id or file; their status stays."""
+def write(connection: Connection, tenant: int, items: Iterable[New]) -> list[New]:
+    """Add items, or change those of the same id, whose status stays; return those that are new."""
+    new = []
     for item in items:
+        before = connection.execute("SELECT 1 FROM worklist_item WHERE id = ?", (item.id,))
+        if before.fetchone() is None:
+            new.append(item)
         # A file that was changed stays the same item: performed steps refer to it.
         row = connection.execute(
             "INSERT INTO worklist_item"
@@ -59,6 +63,7 @@ def write(connection: Connection, tenant: int, items: Iterable[New]) -> None:
         connection.execute(
             "INSERT OR REPLACE INTO worklist_data_set VALUES (?, ?)", (row[0], item.data_set)
         )
+    return new
 
 
 def find(connection: Connection, tenant: int, item_id: str) -> Item | None:

@@ -28,6 +28,7 @@ from vna.services.worklist.keys import (
     keys_of,
     single,
 )
+from vna.services.worklist.writing import write
 
 # Items that are compared, and listed, at a time: some hundred KiB.
 PAGE = 250
@@ -58,7 +59,7 @@ class Worklist:
         It gets a Study Instance UID if it has none. Raises BadRequest if it is no item.
         """
         item = new_item(str(uuid.uuid4()), item_of(tags))
-        await self._control.run(lambda connection: items.write(connection, tenant, [item]))
+        await self._control.run(lambda connection: write(connection, tenant, [item]))
         return item.id
 
     async def get(self, item_id: str, tenant: int) -> Item:
@@ -98,13 +99,13 @@ class Worklist:
                 raise Conflict(f"the item is what its worklist file says; change {found.file}")
             item = new_item(item_id, item_of(tags, decoded(found.data_set)))
 
-        def write(connection: items.Connection) -> None:
+        def both(connection: items.Connection) -> None:
             if item is not None:
                 items.write(connection, tenant, [item])
             if status is not None:
                 items.set_status(connection, tenant, item_id, cast(Status, status))
 
-        await self._control.run(write)
+        await self._control.run(both)
 
     async def delete(self, item_id: str, tenant: int) -> None:
         """Remove an item, and the worklist file that it came from; raises NotFound."""
