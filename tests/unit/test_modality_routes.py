@@ -194,6 +194,16 @@ async def test_only_the_latest_queries_are_kept(client, node):
     assert (await client.get("/queries")).json() == ids[3:]
 
 
+async def test_answers_are_kept_within_a_bound_of_bytes(client, node, monkeypatch):
+    node.archive.core.answer = finds({"StudyDescription": "x" * 60})
+    monkeypatch.setattr("vna.services.remote_queries.MAX_KEPT_BYTES", 150)
+    ids = [
+        (await post(client, "/modalities/pacs/query", {"Level": "Study"})).json()["ID"]
+        for _ in range(3)
+    ]
+    assert (await client.get("/queries")).json() == ids[1:]
+
+
 @pytest.mark.parametrize(
     ("body", "number"),
     [

@@ -1,6 +1,7 @@
 """Queries of remote nodes whose answers clients look at one by one, kept in the control database.
 
-The oldest go when there are more than `dicom.max_queries`.
+The oldest of a tenant go when he has more than `dicom.max_queries`, or their answers take too much
+room.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from vna.services.remote_find import Level
 
 if TYPE_CHECKING:
     from vna.services.node import Node
+
+# What the answers of one tenant's queries may take on the disk: four of the largest.
+MAX_KEPT_BYTES = 4 * remote_find.MAX_ANSWER_BYTES
 
 Form = Literal["full", "short", "simplify"]
 
@@ -145,10 +149,11 @@ def keep(
     answers: remote_find.Answers,
     most: int,
 ) -> None:
-    """Write a query and its answers, and forget the oldest above `most`."""
+    """Write a query and its answers, and forget the tenant's oldest above `most`."""
+    asked, held = msgspec.json.encode(query).decode(), sum(map(len, answers.data_sets))
     sequence = connection.execute(
-        "INSERT INTO remote_query (id, tenant, asked, created_us) VALUES (?, ?, ?, ?)",
-        (query_id, tenant, msgspec.json.encode(query).decode(), time.time_ns() // 1000),
+        "INSERT INTO remote_query (id, tenant, asked, bytes, created_us) VALUES (?, ?, ?, ?, ?)",
+        (query_id, tenant, asked, held, time.time_ns() // 1000),
     ).lastrowid
     connection.executemany(
         "INSERT INTO remote_answer VALUES (?, ?, ?)",
@@ -158,9 +163,11 @@ def keep(
         ),
     )
     connection.execute(
-        "DELETE FROM remote_query WHERE sequence IN"
-        " (SELECT sequence FROM remote_query ORDER BY sequence DESC LIMIT -1 OFFSET ?)",
-        (most,),
+        "DELETE FROM remote_query WHERE sequence IN (SELECT sequence FROM"
+        " (SELECT sequence, row_number() OVER latest AS place, sum(bytes) OVER latest AS held"
+        "  FROM remote_query WHERE tenant = ? WINDOW latest AS (ORDER BY sequence DESC))"
+        " WHERE place > ? OR held > ?)",
+        (tenant, most, MAX_KEPT_BYTES),
     )
 
 

@@ -10,6 +10,8 @@ CREATE TABLE remote_query (
     id TEXT NOT NULL UNIQUE,
     tenant INTEGER NOT NULL,
     asked TEXT NOT NULL,
+    -- Of all its answers.
+    bytes INTEGER NOT NULL,
     created_us INTEGER NOT NULL
 );
 CREATE TABLE remote_answer (
