@@ -150,13 +150,14 @@ def test_a_query_ends_with_a_status_of_its_service(end, options, status):
 
 
 def test_a_query_is_what_was_negotiated_in_the_name_that_was_called():
-    request = FakeRequest(found="done", extended=b"\x01\x00\x00\x01")
+    request = FakeRequest(found="done", extended=b"\x01\x01\x00\x01")
     run(qr.find, a_node(find_limit=9), request)
     assert request.options == {
         "tenant": 1,
         "label": None,
         "model": "study",
         "relational": True,
+        "combined_date_time": True,
         "timezone": True,
         "limit": 9,
         "retrieve_ae_title": "TRIAL",
