@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TYPE = "DicomModalityStore"
 # Instances whose fate is written down together: what a crash makes the peer be sent again.
-PART = 200
+PART = 100
 AT_A_TIME = 100
 KINDS = {kind.code: kind for kind in PeerFailed.__subclasses__()}
 LEVELS = ("instances", "series", "studies", "patients")
