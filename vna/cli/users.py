@@ -26,7 +26,7 @@ def add(
     user = users.User(users.require_name(name), users.require_role(role), tenant)
     password_hash = passwords.hashed(password(name, from_stdin))
     run(settings, lambda connection: users.add(connection, user, password_hash), make=True)
-    return tell(as_json, f"user {name} may {user.role}", user)
+    return tell(as_json, f"user {name}: {user.role}", user)
 
 
 def passwd(settings: Settings, name: str, from_stdin: bool, as_json: bool) -> int:
@@ -42,7 +42,7 @@ def role(settings: Settings, name: str, new: str, as_json: bool) -> int:
     """Change what a user may do; returns the exit status."""
     wanted = users.require_role(new)
     run(settings, lambda connection: users.set_role(connection, name, wanted))
-    return tell(as_json, f"user {name} may {wanted}", show(settings, name))
+    return tell(as_json, f"user {name}: {wanted}", show(settings, name))
 
 
 def remove(settings: Settings, name: str, as_json: bool) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vna.control import Control, control_file, users
 from vna.control.users import User as User
-from vna.errors import Busy, SettingsError, Unauthenticated, VnaError
+from vna.errors import Busy, SettingsError, Unauthenticated
 from vna.services import passwords, running
 from vna.settings import Settings, is_loopback
 
@@ -200,8 +200,8 @@ class Users:
             try:
                 await self._look()
                 self._seen = seen
-            except VnaError as error:
-                logger.error("users cannot be read", extra={"reason": str(error)})
+            except Exception:  # a look that fails is repeated; one that ends would miss changes
+                logger.exception("users cannot be read")
 
     async def _look(self) -> None:
         """Forget what is remembered if any user was changed."""
