@@ -102,6 +102,13 @@ class NoSuchEvent(BadRequest):
     dimse_status = 0x0113
 
 
+class InvalidInstance(BadRequest):
+    """What names a SOP Instance is no UID (PS3.7 C.5.10)."""
+
+    code = "instance.invalid"
+    dimse_status = 0x0117
+
+
 class UnknownTag(BadRequest):
     """No data element has this name or number."""
 

@@ -67,6 +67,12 @@ def test_messages_that_say_too_little_are_refused():
     for name in whole:
         with pytest.raises(InvalidArgument):
             read_action({key: value for key, value in whole.items() if key != name})
+    for uid in ("", "x", "1" * 65):
+        with pytest.raises(InvalidArgument):
+            read_action(as_action(uid, [A]))
+    for uid in ("", "1" * 65):
+        with pytest.raises(InvalidArgument):
+            read_action(as_action("1.9", [Reference("1.2", uid)]))
     with pytest.raises(NoSuchEvent):
         read_event(3, whole)
     with pytest.raises(InvalidArgument, match="item 1"):

@@ -11,6 +11,7 @@ from vna.errors import (
     BadRequest,
     Conflict,
     DuplicateInstance,
+    InvalidInstance,
     NotFound,
 )
 from vna.services import procedure_steps as steps
@@ -167,6 +168,13 @@ def test_a_uid_is_taken_once_in_a_tenant(control):
         change(control, SERIES, "1.11")
     with pytest.raises(NotFound):
         change(control, SERIES, caller=Caller(way_in="dimse", tenant=3))
+
+
+@pytest.mark.parametrize("uid", ["", "1.2.", "a", "1..2", "1" * 65, "1.2\n"])
+def test_what_is_no_uid_names_no_step(control, uid):
+    with pytest.raises(InvalidInstance) as error:
+        create(control, uid)
+    assert error.value.dimse_status == 0x0117
 
 
 def test_steps_of_another_tenant_change_no_worklist(control):

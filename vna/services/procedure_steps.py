@@ -23,8 +23,10 @@ from vna.errors import (
     BadRequest,
     Conflict,
     DuplicateInstance,
+    InvalidInstance,
     NotFound,
 )
+from vna.services import uids
 from vna.services.caller import Caller
 from vna.services.named_tags import DataSet, tags_of, text, values
 from vna.services.worklist import items
@@ -106,9 +108,13 @@ async def create(
         If what the standard requires is not there.
     BadRequest
         If it does not begin as IN PROGRESS.
+    InvalidInstance
+        If `sop_instance_uid` is no UID.
     DuplicateInstance
         If there is one of this UID.
     """
+    if not uids.is_uid(sop_instance_uid):
+        raise InvalidInstance(f"{sop_instance_uid[:64]!r} is no UID")
     require(data_set, AT_CREATION)
     for number, item in enumerate(values(data_set, SCHEDULED_STEPS)):
         where = f" in item {number + 1} of Scheduled Step Attributes Sequence"

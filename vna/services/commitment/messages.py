@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vna.errors import BadRequest, NoSuchEvent, VnaError
+from vna.services import uids
 from vna.services.commitment.records import (
     COMMITTED,
     PROCESSING_FAILURE,
@@ -108,8 +109,8 @@ def item(reference: Reference, failure_reason: int | None = COMMITTED) -> DataSe
 def transaction_uid(data_set: DataSet) -> str:
     """Return the transaction that a data set is about."""
     uid = text(data_set, TRANSACTION_UID)
-    if not uid:
-        raise InvalidArgument("Transaction UID (0008,1195) is missing")
+    if not uids.is_uid(uid):
+        raise InvalidArgument("Transaction UID (0008,1195) is missing, or no UID")
     return uid
 
 
@@ -118,7 +119,8 @@ def referenced(data_set: DataSet, sequence: str) -> dict[Reference, int]:
     found = {}
     for number, each in enumerate(values(data_set, sequence)):
         reference = Reference(text(each, SOP_CLASS_UID), text(each, SOP_INSTANCE_UID))
-        if not all(reference):
+        # One that is no UID is none that we have; the others are not to suffer for it.
+        if not all(0 < len(each) <= uids.MAX_LENGTH for each in reference):
             where = f"item {number + 1} of ({sequence[:4]},{sequence[4:]})"
             raise InvalidArgument(f"{where} names no instance or no class")
         reason = text(each, FAILURE_REASON)
