@@ -115,6 +115,13 @@ async def test_switches_of_a_wrong_kind_are_refused(client, body):
     assert (await client.get("/jobs")).json() == []
 
 
+async def test_a_body_that_is_nested_too_deep_is_refused(client):
+    deep = b'{"UserData": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    answer = await client.post("/tools/made-up", content=deep)
+    assert answer.status_code == 400
+    assert "recursion" in answer.json()["Details"]
+
+
 async def test_an_output_is_a_file_with_ranges(client):
     await made(client, Size=600_000)
     (job_id,) = (await client.get("/jobs")).json()

@@ -69,5 +69,5 @@ async def read(call: Call, form: type[T]) -> T:
         body = await call.body(account)
         try:
             return msgspec.json.decode(body or b"{}", type=form)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"the body is not what this takes: {error}") from None

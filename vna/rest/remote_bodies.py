@@ -198,7 +198,7 @@ def parsed(body: bytes) -> Any:
     """Return what JSON says; raises BadBody."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadBody(f"the body is no JSON: {error}") from None
 
 
