@@ -300,3 +300,32 @@ def test_a_sequence_is_told_whole_or_as_its_keys_ask():
     assert told({"RequestedProcedureID": ""}) == [ids]
     assert told({"RequestedProcedureID": "*2"}) == [ids[1:]]
     assert told({"RequestedProcedureID": "RP2", "ScheduledProcedureStepDescription": "a"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "asked_in", "told_in"),
+    [
+        ("Smith^John", "ISO_IR 192", None),
+        ("Müller^Jörg", "", "ISO_IR 100"),
+        ("Müller^Jörg", "ISO_IR 192", "ISO_IR 192"),
+        ("Müller^Jörg", "ISO_IR 144", "ISO_IR 100"),
+        ("Люкceмбypг", "ISO_IR 144", "ISO_IR 144"),
+        ("Люкceмбypг", "ISO_IR 100", "ISO_IR 192"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "\\ISO 2022 IR 87", "\\ISO 2022 IR 87"),
+        ("Yamada^Tarou=山田^太郎", "ISO 2022 IR 13\\ISO 2022 IR 87", "\\ISO 2022 IR 87"),
+        ("Yamada^Tarou=山田^太郎", "", "ISO_IR 192"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "\\ISO 2022 IR 149", "\\ISO 2022 IR 149"),
+        ("Wang^XiaoDong=王^小东", "GB18030", "GB18030"),
+    ],
+)
+def test_an_answer_is_in_the_character_set_of_the_requestor_if_that_has_its_texts(
+    name, asked_in, told_in
+):
+    stored = INSTANCE | {"SpecificCharacterSet": "ISO_IR 192", "PatientName": name}
+    dataset = asked("STUDY", StudyInstanceUID="", PatientName="")
+    if asked_in:
+        dataset.SpecificCharacterSet = asked_in.split("\\")
+    (answer,) = find([written(stored)], dataset)
+    assert answer.PatientName == name
+    found = answer.get("SpecificCharacterSet")
+    assert (found if isinstance(found, str | None) else "\\".join(found)) == told_in

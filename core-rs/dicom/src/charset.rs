@@ -144,13 +144,15 @@ enum Term {
     Whole(&'static Encoding),
 }
 
+/// The letters and digits of a term.
+fn canonical(term: &str) -> String {
+    let letters = term.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|c| c.to_ascii_uppercase()).collect()
+}
+
 /// Reads a defined term; also the misspellings in use, such as `ISO-IR 100`, `ISO 2022-IR 100`, `ISO_IR100`.
 fn term(text: &str) -> Term {
-    let letters: String = text
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
+    let letters = canonical(text);
     match letters.as_str() {
         "GB18030" => return Term::Whole(encoding_rs::GB18030),
         "GBK" | "GB2312" => return Term::Whole(encoding_rs::GBK),
