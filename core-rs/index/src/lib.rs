@@ -249,9 +249,14 @@ pub trait Index: Send + Sync {
         at: Level,
     ) -> Result<Option<i64>, IndexError>;
 
-    /// Of each resource that is live its number and its first live instance, in the order of arrival.
-    fn first_instances(&self, level: Level, ids: &[i64])
-    -> Result<Vec<(i64, Located)>, IndexError>;
+    /// Of each resource that is live its number and its first live instance, in the order of arrival; in a view
+    /// ([`Query::study_label`]) the first that is in it.
+    fn first_instances(
+        &self,
+        level: Level,
+        ids: &[i64],
+        study_label: Option<&str>,
+    ) -> Result<Vec<(i64, Located)>, IndexError>;
 
     /// The same for the resources of level `at` under one of a higher level: at most `limit` of them, those with
     /// numbers behind `after`, in the order of their numbers.
@@ -261,6 +266,7 @@ pub trait Index: Send + Sync {
         at: Level,
         after: i64,
         limit: u64,
+        study_label: Option<&str>,
     ) -> Result<Vec<(i64, Located)>, IndexError>;
 
     /// The values of `tags` of the resources of these numbers, in that order, those that are not live left out. In a

@@ -4,7 +4,7 @@ use super::compile::{join_above, join_below};
 use super::keys::{KeyKind, candidates};
 use super::read::Snapshot;
 use super::resource;
-use super::source::table;
+use super::source::{in_view, table};
 use super::write;
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
@@ -423,7 +423,7 @@ pub(crate) fn locate_below(
 }
 
 /// The first live instance of a resource in the order of arrival, as an expression.
-fn first_instance(level: Level, id: &str) -> String {
+fn first_instance(level: Level, id: &str, study_label: Option<&str>) -> String {
     let first = |series: &str| {
         format!(
             "(SELECT first.id FROM instance AS first WHERE first.series = {series} AND first.state = 0
@@ -439,8 +439,9 @@ fn first_instance(level: Level, id: &str) -> String {
         ),
         Level::Patient => format!(
             "(SELECT min({}) FROM study AS u JOIN series AS s ON s.study = u.id
-              WHERE u.patient = {id} AND u.state = 0 AND s.state = 0)",
-            first("s.id")
+              WHERE u.patient = {id} AND u.state = 0 AND s.state = 0{})",
+            first("s.id"),
+            in_view("u", study_label)
         ),
     }
 }
@@ -468,8 +469,9 @@ pub(crate) fn first_instances(
     snapshot: &Snapshot<'_>,
     level: Level,
     ids: &[i64],
+    study_label: Option<&str>,
 ) -> Result<Vec<(i64, Located)>, IndexError> {
-    let first = first_instance(level, "list.value");
+    let first = first_instance(level, "list.value", study_label);
     let chosen = format!("SELECT list.value AS number, {first} AS id FROM rarray(?1) AS list");
     located_of(snapshot, &chosen, params![super::candidates::array(ids)])
 }
@@ -481,13 +483,17 @@ pub(crate) fn first_instances_below(
     at: Level,
     after: i64,
     limit: u64,
+    study_label: Option<&str>,
 ) -> Result<Vec<(i64, Located)>, IndexError> {
     let (limit, _) = sql_limit(Page { since: 0, limit });
     let own = table(at);
-    let first = first_instance(at, &format!("{own}.id"));
+    let first = first_instance(at, &format!("{own}.id"), study_label);
+    // Of other levels all is of one study.
+    let label = study_label.filter(|_| level == Level::Patient);
     let chosen = format!(
-        "SELECT {own}.id AS number, {first} AS id {} AND {own}.id > ?2 ORDER BY {own}.id LIMIT ?3",
-        below(level, at)
+        "SELECT {own}.id AS number, {first} AS id {}{} AND {own}.id > ?2 ORDER BY {own}.id LIMIT ?3",
+        below(level, at),
+        in_view("study", label)
     );
     located_of(snapshot, &chosen, params![id, after, limit])
 }

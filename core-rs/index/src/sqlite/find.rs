@@ -4,7 +4,7 @@ use super::candidates;
 use super::compile::{Below, Condition, Plan, compile, join_above, join_below, plan};
 use super::matched;
 use super::read::Snapshot;
-use super::source::table;
+use super::source::{in_view, table};
 use super::write;
 use crate::error::Doing;
 use crate::json::Json;
@@ -100,14 +100,10 @@ fn any_below(
     for at in path() {
         sql.push_str(&format!(" AND {}.state = 0", table(at)));
     }
-    // What is below is a study, or in one. Without a view `?2` is null.
-    sql.push_str(
-        " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM label WHERE label.resource = study.id AND label = ?2))",
-    );
+    // What is below is a study, or in one.
+    sql.push_str(&in_view("study", query.study_label.as_deref()));
     let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
-    let mut rows = statement
-        .query(params![id, query.study_label])
-        .doing(DOING)?;
+    let mut rows = statement.query(params![id]).doing(DOING)?;
     while let Some(row) = rows.next().doing(DOING)? {
         if all_match(row, 0, &below.keys)? {
             return Ok(true);

@@ -535,9 +535,10 @@ impl Index for SqliteIndex {
         &self,
         level: Level,
         ids: &[i64],
+        study_label: Option<&str>,
     ) -> Result<Vec<(i64, Located)>, IndexError> {
         self.readers
-            .read(|snapshot| answers::first_instances(snapshot, level, ids))
+            .read(|snapshot| answers::first_instances(snapshot, level, ids, study_label))
     }
 
     fn first_instances_below(
@@ -546,9 +547,11 @@ impl Index for SqliteIndex {
         at: Level,
         after: i64,
         limit: u64,
+        study_label: Option<&str>,
     ) -> Result<Vec<(i64, Located)>, IndexError> {
-        self.readers
-            .read(|snapshot| answers::first_instances_below(snapshot, above, at, after, limit))
+        self.readers.read(|snapshot| {
+            answers::first_instances_below(snapshot, above, at, after, limit, study_label)
+        })
     }
 
     fn values(

@@ -124,10 +124,9 @@ impl Source {
             Level::Study => "count(*)".to_owned(),
             lower => format!("coalesce(sum(seen.{}), 0)", counter(lower)),
         };
-        let label = label.replace('\'', "''");
         Cow::Owned(format!(
-            "(SELECT {number} FROM study AS seen JOIN label ON label.resource = seen.id AND label.label = '{label}'
-              WHERE seen.patient = patient.id AND seen.state = 0)"
+            "(SELECT {number} FROM study AS seen WHERE seen.patient = patient.id AND seen.state = 0{})",
+            in_view("seen", Some(label))
         ))
     }
 
@@ -156,6 +155,16 @@ impl Source {
             _ => Some(Cow::Borrowed(resource::text(row, at)?)),
         })
     }
+}
+
+/// The condition that a study is in the view by a label; empty without one.
+pub(crate) fn in_view(study: &str, label: Option<&str>) -> String {
+    label.map_or_else(String::new, |label| {
+        let label = label.replace('\'', "''");
+        format!(
+            " AND EXISTS (SELECT 1 FROM label WHERE label.resource = {study}.id AND label.label = '{label}')"
+        )
+    })
 }
 
 /// The packed tags of level `of` in a statement at `level`: those of the patient come with the study below it.

@@ -5,7 +5,7 @@ use super::compile::{join_above, join_below};
 use super::read::Snapshot;
 use super::resource::{packed, public_id};
 use super::rows::Columns;
-use super::source::{Source, source, table};
+use super::source::{Source, in_view, source, table};
 use super::tags::Tags;
 use crate::error::Doing;
 use crate::{IndexError, InstanceUids, Values};
@@ -109,14 +109,9 @@ pub(crate) fn instances(
     sql.push_str(
         " WHERE patient.state = 0 AND study.state = 0 AND series.state = 0 AND instance.state = 0",
     );
-    // Without a view `?2` is null.
-    sql.push_str(
-        " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM label WHERE label.resource = study.id AND label = ?2))",
-    );
+    sql.push_str(&in_view("study", study_label));
     let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
-    let mut rows = statement
-        .query(params![array(ids), study_label])
-        .doing(DOING)?;
+    let mut rows = statement.query(params![array(ids)]).doing(DOING)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().doing(DOING)? {
         let text = |at| row.get::<_, String>(at).doing(DOING);

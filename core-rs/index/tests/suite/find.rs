@@ -777,7 +777,7 @@ pub fn first_instances_stand_for_what_they_are_in(index: &dyn Index) {
     };
     let first = |level: Level, id: i64| {
         let found = index
-            .first_instances(level, &[id, 999_999])
+            .first_instances(level, &[id, 999_999], None)
             .expect("answers");
         let [(at, located)] = found.as_slice() else {
             panic!("{found:?}")
@@ -803,7 +803,7 @@ pub fn first_instances_stand_for_what_they_are_in(index: &dyn Index) {
     let study = number(&all[1], Level::Study);
     let below = |at, after, limit| {
         index
-            .first_instances_below((Level::Study, study), at, after, limit)
+            .first_instances_below((Level::Study, study), at, after, limit, None)
             .expect("answers")
     };
     let series = below(Level::Series, 0, 10);

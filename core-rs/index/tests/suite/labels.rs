@@ -204,7 +204,7 @@ pub fn a_view_is_what_is_in_studies_with_its_label(index: &dyn Index) {
     let beside = arrival("P", "1.2", "1.2.1", "1.2.1.1");
     let other = arrival("Q", "2.1", "2.1.1", "2.1.1.1");
     let foreign = seen.clone().tenant(2);
-    for made in [&seen, &beside, &other, &foreign] {
+    for made in [&beside, &seen, &other, &foreign] {
         feed.put(made);
     }
     put(&mut feed, label(Level::Study, &seen, "view"));
@@ -226,6 +226,18 @@ pub fn a_view_is_what_is_in_studies_with_its_label(index: &dyn Index) {
         let instances = instances.expect("reads");
         let ids: Vec<PublicId> = instances.iter().map(|one| one.public_id).collect();
         assert_eq!(ids, [seen.id(Level::Instance)], "{level}");
+        // Though another one of the patient arrived before it.
+        for label in [Some("view"), None] {
+            let first = index.first_instances(level, &resources, label);
+            let [(_, located)] = &first.expect("reads")[..] else {
+                panic!("of one resource there is one")
+            };
+            let expected = match (level, label) {
+                (Level::Patient, None) => &beside,
+                _ => &seen,
+            };
+            assert_eq!(located.instance, expected.id(Level::Instance), "{level}");
+        }
         // Of patient and series that other studies have too.
         let studies = Tag(0x0020, 0x1200);
         for (label, expected) in [(Some("view"), "1"), (None, "2")] {
@@ -245,6 +257,17 @@ pub fn a_view_is_what_is_in_studies_with_its_label(index: &dyn Index) {
         assert_eq!(index.count(&other_study).expect("counts").0, 0, "{level}");
         query.study_label = Some("none".into());
         assert_eq!(index.count(&query).expect("counts").0, 0, "{level}");
+    }
+    let mut patient = Query::all(DEFAULT_TENANT, Level::Patient);
+    patient.study_label = Some("view".into());
+    let resources = index.find(&patient).expect("finds").resources;
+    for (label, expected) in [(Some("view"), vec![&seen]), (None, vec![&beside, &seen])] {
+        let above = (Level::Patient, resources[0]);
+        let firsts = index.first_instances_below(above, Level::Study, 0, 10, label);
+        let firsts = firsts.expect("reads");
+        let ids: Vec<PublicId> = firsts.iter().map(|(_, one)| one.instance).collect();
+        let expected: Vec<PublicId> = expected.iter().map(|m| m.id(Level::Instance)).collect();
+        assert_eq!(ids, expected);
     }
     take(&mut feed, label(Level::Study, &seen, "view"));
     let mut query = Query::all(DEFAULT_TENANT, Level::Patient);

@@ -44,6 +44,8 @@ pub(crate) struct Reading<'a> {
     pub archive: &'a Archive,
     pub tenant: i64,
     pub level: Level,
+    /// The view that is searched: only of studies that have this label.
+    pub study_label: Option<&'a str>,
     /// When a search is given up.
     pub until: Instant,
     /// When to pause.
@@ -102,14 +104,14 @@ impl HeaderNeeds {
     /// Where the first instances of resources are, if they are needed.
     pub fn first_instances(
         &self,
-        archive: &Archive,
-        level: Level,
+        reading: Reading<'_>,
         ids: &[i64],
     ) -> Result<FirstInstances, ArchiveError> {
         if !self.reads_own() {
             return Ok(FirstInstances::default());
         }
-        let found = archive.index().first_instances(level, ids)?;
+        let index = reading.archive.index();
+        let found = index.first_instances(reading.level, ids, reading.study_label)?;
         Ok(FirstInstances(found))
     }
 
@@ -177,7 +179,13 @@ fn first_below(
     loop {
         // The first usually tells, so the first look is short.
         let limit = if after == 0 { 1 } else { LOCATED_AT_ONCE };
-        let page = index.first_instances_below((reading.level, id), at, after, limit as u64)?;
+        let page = index.first_instances_below(
+            (reading.level, id),
+            at,
+            after,
+            limit as u64,
+            reading.study_label,
+        )?;
         for (number, located) in &page {
             check_time(reading.until)?;
             if after > 0 && reading.pause.is_some_and(|pause| Instant::now() >= pause) {

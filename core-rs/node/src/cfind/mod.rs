@@ -198,18 +198,20 @@ impl CFind {
         }
         // Candidates that the index has lost meanwhile have no row.
         let end = self.search.at() + candidates.len();
+        let label = self.search.label.clone();
+        let label = label.as_deref();
         let reading = Reading {
             archive,
             tenant: self.search.tenant,
             level: self.search.level,
+            study_label: label,
             until: Instant::now() + MAX_SEARCH,
             pause: Some(pause),
         };
         let index = archive.index();
-        let label = self.search.label.as_deref();
         let values = index.values(reading.level, &candidates, &self.tags, label)?;
         let needs = &self.search.needs;
-        let firsts = needs.first_instances(archive, reading.level, &candidates)?;
+        let firsts = needs.first_instances(reading, &candidates)?;
         let reads_files = needs.reads_files();
         let mut page = AnswerPage::default();
         for row in values.rows() {

@@ -57,14 +57,13 @@ impl<'a> Headers<'a> {
             archive: self.archive,
             tenant: self.tenant,
             level: self.level,
+            study_label: None,
             until: self.until,
             pause: None,
         };
         for chunk in candidates.chunks(LOCATED_AT_ONCE) {
             check_time(self.until)?;
-            let firsts = self
-                .needs
-                .first_instances(self.archive, self.level, chunk)?;
+            let firsts = self.needs.first_instances(reading, chunk)?;
             for id in chunk {
                 let read = self.needs.read(reading, *id, firsts.get(*id))?;
                 if matches!(read, Outcome::Matches(_)) && !visit(*id) {

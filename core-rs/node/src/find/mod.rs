@@ -221,7 +221,7 @@ fn write(
     let mut list: Vec<u8> = vec![b'['];
     for chunk in ids.chunks(WRITTEN_AT_ONCE) {
         let mut read: HashMap<i64, Vec<Requested>> = HashMap::new();
-        for (id, located) in index.first_instances(level, chunk)? {
+        for (id, located) in index.first_instances(level, chunk, None)? {
             headers::check_time(until)?;
             // What has gone meanwhile, or cannot be read, shows none of its tags.
             let Some(selected) = headers::select(archive, tenant, &located, &unknown)? else {
