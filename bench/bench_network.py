@@ -1,8 +1,8 @@
 """Query, retrieve and worklist over DICOM, against Orthanc in turn in the same run.
 
 Feeds in 1,000 studies of one small image each, then 1,000 CT images of 512x512x16 bit (0.53 MB) as
-one study. Asks for all the studies by C-FIND (ten usual return keys, 1,000 answers), moves
-the CT study to a sink that answers at once and keeps nothing, gets it by C-GET, and stores small
+one study. Asks for all the studies by C-FIND (ten usual return keys, 1,000 answers), moves the CT
+study twice to a sink that answers at once and keeps nothing, gets it by C-GET, and stores small
 images over 64 associations at once. To VNA alone: a worklist of 10,000 items, asked for those of
 one station on one day.
 
@@ -11,8 +11,9 @@ processor seconds of the server for one request (for 1,000 instances where it is
 memory, the highest sample; `x` VNA's rate over Orthanc's, `CPU x` Orthanc's CPU over VNA's. The
 client and the sink (bench/loadgen) are the same for both and take little of the processor.
 
-Before a figure counts, each request must end with status 0000, with as many answers or instances,
-and as many bytes of data sets, as were stored.
+What was just stored need not be in the page cache: VNA writes large objects past it, and reads them
+from the disk the first time. Before a figure counts, each request must end with status 0000, with
+as many answers or instances, and as many bytes of data sets, as were stored.
 """
 
 from __future__ import annotations
@@ -155,9 +156,12 @@ def measure(program: Path, name: str, figures: Figures, seed: int, finds: int) -
         figures.add("C-FIND, 1,001 answers", report["answers"] / report["seconds"], cpu, pss)
 
         keys = ["00080052=STUDY", f"0020000D={study}"]
-        report, cpu, pss = asked(program, server, "move", keys, destination=SINK_TITLE, timeout=600)
-        assert report["completed"] == IMAGES, f"{server.name}: {report}"
-        figures.add("C-MOVE, 1,000 CT", IMAGES / report["seconds"], cpu, pss)
+        for row in ("C-MOVE, 1,000 CT just stored", "C-MOVE, 1,000 CT again"):
+            report, cpu, pss = asked(
+                program, server, "move", keys, destination=SINK_TITLE, timeout=600
+            )
+            assert report["completed"] == IMAGES, f"{server.name}: {report}"
+            figures.add(row, IMAGES / report["seconds"], cpu, pss)
 
         report, cpu, pss = asked(program, server, "get", keys, timeout=600)
         assert report["stored"] == IMAGES, f"{server.name}: {report}"
@@ -169,8 +173,8 @@ def measure(program: Path, name: str, figures: Figures, seed: int, finds: int) -
         report = send(program, server, count=count, **load)
         cpu, pss = report["cpu_seconds"] / count * 1000, server.pss_bytes()
         figures.add("C-STORE, 64 associations", report["settled_per_second"], cpu, pss)
-    assert destination["instances"] == destination["stored"] == IMAGES, destination
-    assert destination["data_set_bytes"] == got_bytes, (destination, got_bytes)
+    assert destination["instances"] == IMAGES == destination["stored"] // 2, destination
+    assert destination["data_set_bytes"] == 2 * got_bytes, (destination, got_bytes)
     assert not destination["errors"], destination
 
 
