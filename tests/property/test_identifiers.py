@@ -229,6 +229,7 @@ def test_a_hierarchical_search_needs_the_unique_keys_of_all_levels_above(model, 
     with pytest.raises(IdentifierMismatch) as caught:
         find([], dataset, model=model, relational=False)
     assert missing in str(caught.value)
+    assert "P*" not in str(caught.value)  # messages are logged, what is a patient's is not
     assert caught.value.dimse_status == 0xA900
 
 
