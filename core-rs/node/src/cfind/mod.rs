@@ -326,11 +326,9 @@ fn columns(
     {
         let lower = attribute_level(key.tag) > level;
         let is_text = !matches!(key.asks, Asks::Item(_));
-        // A view shows some studies of a patient: what his first instance says beyond him may be of another one.
-        let is_beyond_view = options.label.is_some() && level == Level::Patient && lower;
         let place = if is_text && is_indexed(level, key.tag) {
             Place::Index(at(key.tag, tags))
-        } else if is_computed(key.tag) || is_beyond_view {
+        } else if is_computed(key.tag) {
             Place::Nowhere
         } else if lower && has_keys_below {
             below_shown.push((key.tag, key.creator.clone()));
