@@ -105,7 +105,9 @@ def main() -> None:
         one_a_study: dict[str, object] = {"per_series": 1, "per_study": 1}
         send(program, server, kind="small", count=STUDIES, seed=1, associations=4, **one_a_study)
         send(program, server, kind="ct", count=IMAGES, seed=2, associations=2)
-        instances = server.get_json("/instances?limit=100000")[STUDIES : STUDIES + IMAGES]
+        query = {"Level": "Instance", "Query": {"Modality": "CT"}}
+        instances = server.post_json("/tools/find", json.dumps(query))
+        assert len(instances) == IMAGES, len(instances)
         alone = rates(program, server, instances, 3)
         jobs = []
         for number in range(STUCK):
