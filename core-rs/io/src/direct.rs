@@ -1,4 +1,4 @@
-//! Large writes past the page cache.
+//! Large writes and reads past the page cache.
 //!
 //! What arrives is rarely read again at once, and copying it into fresh pages of the cache costs
 //! more processor time than all else that happens to a CT image (0.46 to 1.13 s for 1,000 of 0.5 MB,
@@ -6,6 +6,9 @@
 //! remains at both ends shares its block with other bytes and goes through the cache as usual. A sync
 //! covers both. Nothing in a block that was synced before is written past the cache, so a block can be
 //! torn no more than it could be otherwise.
+//!
+//! Reading what was written so is the same in reverse: fresh pages of the cache cost ten times what the bytes do (0.7 s
+//! for 1,000 CT images against 0.07 s). What is sent to another node once is read past it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -36,6 +39,8 @@ static STAGES: Mutex<Vec<Stage>> = Mutex::new(Vec::new());
 #[derive(Default)]
 pub struct Direct {
     handle: OnceLock<Option<File>>,
+    /// The same, for direct reads.
+    reading: OnceLock<Option<File>>,
     /// The file system refused once.
     refused: AtomicBool,
 }
@@ -59,7 +64,7 @@ impl Direct {
         if end < start + LEAST_BYTES || self.refused.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let Some(direct) = self.handle.get_or_init(|| reopen(file)) else {
+        let Some(direct) = self.handle.get_or_init(|| reopen(file, false)) else {
             return Ok(None);
         };
         let mut stage = STAGES.lock().pop().unwrap_or_else(Stage::new);
@@ -80,12 +85,81 @@ impl Direct {
     }
 }
 
+impl Direct {
+    /// Whether so many bytes are enough to be read past the page cache.
+    pub fn is_worth_reading(bytes: usize) -> bool {
+        bytes as u64 >= LEAST_BYTES
+    }
+
+    /// Reads past the page cache; fewer bytes than `buffer` takes only at the end of the file. `None` if the file system
+    /// does not do it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, but for a refusal of direct reads as such.
+    pub fn read(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        if self.refused.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let Some(direct) = self.reading.get_or_init(|| reopen(file, true)) else {
+            return Ok(None);
+        };
+        let mut stage = STAGES.lock().pop().unwrap_or_else(Stage::new);
+        let read = read_blocks(direct, &mut stage, buffer, offset);
+        let mut stages = STAGES.lock();
+        if stages.len() < KEPT_STAGES {
+            stages.push(stage);
+        }
+        drop(stages);
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                self.refused.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads the blocks that hold the bytes, and copies those out.
+fn read_blocks(
+    direct: &File,
+    stage: &mut Stage,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    let end = offset + buffer.len() as u64;
+    let (mut at, mut filled) = (offset / BLOCK * BLOCK, 0);
+    while at < end {
+        let left = usize::try_from(end.next_multiple_of(BLOCK) - at).unwrap_or(usize::MAX);
+        let blocks = stage.aligned(left.min(STAGE_BYTES));
+        let count = match direct.read_at(blocks, at) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        // Bytes before `offset` are in the first blocks only.
+        let skipped = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX);
+        let found = blocks.get(skipped..count).unwrap_or_default();
+        let wanted = found.len().min(buffer.len() - filled);
+        buffer[filled..filled + wanted].copy_from_slice(&found[..wanted]);
+        filled += wanted;
+        at += count as u64;
+        if count % BLOCK_BYTES != 0 || count == 0 {
+            break; // the end of the file
+        }
+    }
+    Ok(filled)
+}
+
 /// The same file by a second handle. By its descriptor, since its name may have changed.
-fn reopen(file: &File) -> Option<File> {
+fn reopen(file: &File, reading: bool) -> Option<File> {
     let flags = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).ok()?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     OpenOptions::new()
-        .write(true)
+        .read(reading)
+        .write(!reading)
         .custom_flags(flags)
         .open(path)
         .ok()
@@ -203,6 +277,40 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
         found.truncate(read);
         assert!(found == expected);
+    }
+
+    #[test]
+    fn a_large_read_past_the_cache_is_what_a_small_one_would_be() {
+        let folder = std::env::temp_dir().join(format!("vna-direct-read-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("file");
+        let file = RealDisk.open(&path, Open::Create).unwrap();
+        let bytes: Vec<u8> = (0..5_000_003)
+            .map(|i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes()[0])
+            .collect();
+        file.write_all_at(&slices(&bytes), 0).unwrap();
+        let plain = File::open(&path).unwrap();
+        let direct = Direct::default();
+        for (offset, length) in [
+            (0, 200_000),
+            (4096, 131_072),
+            (77, 3_000_000),
+            (4_999_000, 500_000),
+            (5_000_003, 200_000),
+            (6_000_000, 200_000),
+        ] {
+            let mut found = vec![0; length];
+            let read = file.read_once_at(&mut found, offset as u64).unwrap();
+            let expected = bytes.get(offset..).unwrap_or_default();
+            let expected = &expected[..expected.len().min(length)];
+            assert!(found[..read] == *expected, "{offset} {length}");
+            // By itself too, whatever the cache has; a file system may refuse it.
+            let mut found = vec![0; length];
+            if let Some(read) = direct.read(&plain, &mut found, offset as u64).unwrap() {
+                assert!(found[..read] == *expected, "direct: {offset} {length}");
+            }
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -131,6 +131,10 @@ pub trait DiskFile: Send + Sync {
         let _ = (buffer, offset);
         Ok(None)
     }
+    /// As [`DiskFile::read_at`], for what is not likely to be read again soon: it need not be kept in memory.
+    fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buffer, offset)
+    }
     /// Writes all of `parts`, one behind the other, from `offset` on; what lies between the old
     /// end of the file and `offset` reads as zeros.
     ///

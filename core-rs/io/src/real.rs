@@ -219,6 +219,21 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if !Direct::is_worth_reading(buffer.len()) {
+            return self.read_at(buffer, offset);
+        }
+        // Whether the cache has it is not asked: a kernel that is asked begins to read it into the cache.
+        match self.direct.read(&self.file, buffer, offset) {
+            Ok(Some(read)) => Ok(read),
+            Ok(None) => self.read_at(buffer, offset),
+            Err(error) => {
+                let what = || format!("read {} bytes at {offset} of", buffer.len());
+                Err(explain(error, what, &self.path))
+            }
+        }
+    }
+
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.write_parts(parts, offset).map_err(|e| {
             let bytes: usize = parts.iter().map(|part| part.len()).sum();

@@ -123,6 +123,25 @@ impl BlobReader {
         Ok(read)
     }
 
+    /// The same, for what is not likely to be read again soon: it need not be kept in memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](BlobReader::read_at).
+    pub fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
+        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let at = self.start + offset;
+        let read = match wanted {
+            0 => 0,
+            _ => self.file.read_once_at(&mut buffer[..wanted], at)?,
+        };
+        if read < wanted {
+            return Err(self.damaged(DamageKind::Truncated));
+        }
+        Ok(read)
+    }
+
     /// The same if it need not wait for the disk; `None` if it would have to.
     ///
     /// # Errors

@@ -18,8 +18,8 @@ use vna_dicom::{
 use vna_store::BlobReader;
 use vna_ul::{Association, StoreRequest, UlError};
 
-/// Bytes that are read at once; even, as fragments have to be. A CT image and its header are little more than one.
-const PIECE_BYTES: usize = 512 << 10;
+/// Bytes that are read at once; even, as fragments have to be. A CT image with its header is read in one go.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Into which an instance is re-encoded that the peer does not take as it is stored, the best first: VRs are kept,
 /// nothing is swapped.
@@ -468,7 +468,10 @@ impl Reading {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         match &mut self.source {
             Source::File(bytes, at) => {
-                let count = bytes.read_at(buffer, *at)?;
+                let count = match bytes {
+                    FileBytes::Stored(reader) => reader.read_once_at(buffer, *at)?,
+                    held @ FileBytes::Held(_) => held.read_at(buffer, *at)?,
+                };
                 *at += count as u64;
                 Ok(count)
             }

@@ -13,6 +13,7 @@ use super::progress::{Done, Record};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,6 +28,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// An instance that was on its way this often when the association was lost is not sent again: it may be what the peer
 /// cannot stand.
 const MAX_LOSSES: u8 = 3;
+
+/// Instances of an association that are opened, and their first pieces read, while the peer stores another one: a disk
+/// takes two at a time in little more than the time of one.
+const OPENED_AHEAD: usize = 2;
 
 /// What the associations of a batch share.
 pub(super) struct Common {
@@ -189,24 +194,27 @@ impl Worker {
         }
     }
 
-    /// Sends the instances of a lot, until there are none. The next one is read while the peer stores the last one.
+    /// Sends the instances of a lot, until there are none. The next ones are read while the peer stores the last one.
     async fn send_lot(&self, requestor: &mut Requestor, lot: usize) -> Result<(), PeerError> {
         let contexts: Arc<[NegotiatedContext]> = requestor.contexts.clone().into();
         let mut message_id = 0_u16;
-        let mut opening = self.open_next(lot, &contexts);
-        while let Some(Opening { item, task }) = opening.take() {
+        let mut ahead = VecDeque::new();
+        self.open_ahead(&mut ahead, lot, &contexts);
+        while let Some(Opening { item, task }) = ahead.pop_front() {
             let outgoing = match task.await {
                 Ok(Ok(outgoing)) => outgoing,
                 failed => {
                     self.cannot_open(item, failed.ok().and_then(Result::err));
-                    opening = self.open_next(lot, &contexts);
+                    self.open_ahead(&mut ahead, lot, &contexts);
                     continue;
                 }
             };
             if self.common.has_ended() {
+                self.give_back_ahead(lot, ahead);
                 self.common.give_back(lot, item);
-                break;
+                return Ok(());
             }
+            self.open_ahead(&mut ahead, lot, &contexts);
             message_id = message_id.checked_add(1).unwrap_or(1);
             let sop_instance_uid = outgoing.sop_instance_uid.clone();
             let sent = outgoing.send(
@@ -219,6 +227,7 @@ impl Worker {
             let bytes = match sent.await {
                 Ok(bytes) => bytes,
                 Err(error) => {
+                    self.give_back_ahead(lot, ahead);
                     return Err(match lost(error, requestor.timeout) {
                         Ok(error) => self.lost(lot, item, sop_instance_uid, error),
                         Err(error) => {
@@ -229,13 +238,10 @@ impl Worker {
                     });
                 }
             };
-            opening = self.open_next(lot, &contexts);
             match requestor.response(message_id).await {
                 Ok(response) => self.answered(item, sop_instance_uid, &response, bytes),
                 Err(error) => {
-                    if let Some(opening) = opening {
-                        self.common.give_back(lot, opening.item);
-                    }
+                    self.give_back_ahead(lot, ahead);
                     return Err(self.lost(lot, item, sop_instance_uid, error));
                 }
             }
@@ -243,7 +249,28 @@ impl Worker {
         Ok(())
     }
 
-    /// Begins to open the next instance of the lot.
+    /// Begins to open the next instances of the lot.
+    fn open_ahead(
+        &self,
+        ahead: &mut VecDeque<Opening>,
+        lot: usize,
+        contexts: &Arc<[NegotiatedContext]>,
+    ) {
+        while ahead.len() < OPENED_AHEAD {
+            let Some(opening) = self.open_next(lot, contexts) else {
+                return;
+            };
+            ahead.push_back(opening);
+        }
+    }
+
+    /// What was opened is for another association.
+    fn give_back_ahead(&self, lot: usize, ahead: VecDeque<Opening>) {
+        for opening in ahead.into_iter().rev() {
+            self.common.give_back(lot, opening.item);
+        }
+    }
+
     fn open_next(&self, lot: usize, contexts: &Arc<[NegotiatedContext]>) -> Option<Opening> {
         let item = self.common.next_item(lot)?;
         let (common, contexts) = (Arc::clone(&self.common), Arc::clone(contexts));
