@@ -21,6 +21,9 @@ use vna_ul::{AssociateAc, Association, CommandSet, ContextResult, Indication, Re
 /// Names that are looked up at a time: each takes a thread for as long as a name server likes.
 static LOOKUPS: Semaphore = Semaphore::const_new(4);
 
+/// How long the end of an association is waited for at most: all that mattered was answered.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A context that the peer accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NegotiatedContext {
@@ -228,6 +231,7 @@ impl Requestor {
     pub async fn release(mut self) -> Result<(), PeerError> {
         self.association.release()?;
         let doing = "confirm the release";
+        self.timeout = self.timeout.min(RELEASE_PATIENCE);
         let until = Instant::now() + self.timeout;
         loop {
             match self.next(doing, until).await? {
