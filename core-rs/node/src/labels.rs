@@ -173,8 +173,16 @@ pub(crate) fn write_again(index: &dyn Index, recorder: &Recorder) -> Result<(), 
     let mut before = Vec::new();
     loop {
         let labels = index.unfounded_labels(AT_ONCE)?;
-        if labels.is_empty() || labels == before {
-            return Ok(()); // what did not help once does not help again: the index contradicts itself
+        if labels.is_empty() {
+            return Ok(());
+        }
+        if labels == before {
+            // What did not help once does not help again; `vna check` tells more.
+            tracing::error!(
+                labels = labels.len(),
+                "the index contradicts itself: labels without ground"
+            );
+            return Ok(());
         }
         before.clone_from(&labels);
         recorder(labels)?;
