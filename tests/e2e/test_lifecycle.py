@@ -205,7 +205,7 @@ def test_a_wrong_setting_is_one_message(tmp_path):
 def test_http_beyond_loopback_needs_permission(tmp_path):
     done = vna("serve", f"--root={tmp_path}", "--http-host=0.0.0.0")
     assert done.returncode == 2
-    assert "no authentication is configured" in done.stderr
+    assert "there is no user yet" in done.stderr
 
 
 def test_the_printed_configuration_is_one_that_is_read(tmp_path):

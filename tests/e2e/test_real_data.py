@@ -70,7 +70,7 @@ def samples_of(collection):
 @pytest.fixture(scope="module")
 def archive(start_server):
     return start_server(
-        "--set=dicom.accept_private_sop_classes=true",
+        "--set=dicom.accept_unknown_sop_classes=true",
         # Some are streamed to a file of their own, the rest go to the log.
         "--set=storage.large_object_bytes=1000000",
     )

@@ -2,13 +2,15 @@
 
 use super::contexts::Contexts;
 use super::outgoing::{
-    OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable, choose_context,
+    OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendingContext, Unsendable,
+    choose_context,
 };
 use super::service::{Over, Progress, Response, ServiceRequest};
 use super::services::Service;
 use super::sink::status;
 use crate::archive::Archive;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -38,7 +40,7 @@ pub struct Got {
 }
 
 /// Sends instances to the peer that asked for them, with pending responses. Each goes on the context that suits it best;
-/// the next one is opened while the peer has the one before.
+/// those after it are opened while the peer has the one before.
 ///
 /// # Errors
 ///
@@ -58,7 +60,12 @@ pub async fn get(
     };
     let mut got = Got::default();
     let mut told = Instant::now();
-    let mut next = instances.first().map(|id| opening.open(*id));
+    let mut left = instances.iter();
+    let mut ahead: VecDeque<_> = left
+        .by_ref()
+        .take(OPENED_AHEAD)
+        .map(|id| opening.open(*id))
+        .collect();
     for (at, id) in instances.iter().enumerate() {
         match responder.progress() {
             Progress::Running => {}
@@ -68,9 +75,11 @@ pub async fn get(
             }
             Progress::Ended => return Err(Over),
         }
-        let Some(opened) = next.take() else { break };
+        let Some(opened) = ahead.pop_front() else {
+            break;
+        };
         let opened = opened.await;
-        next = instances.get(at + 1).map(|id| opening.open(*id));
+        ahead.extend(left.next().map(|id| opening.open(*id)));
         match opened {
             Ok(Ok(instance)) => {
                 let sop_instance_uid = instance.sop_instance_uid.clone();

@@ -21,6 +21,10 @@ use vna_ul::{Association, StoreRequest, UlError};
 /// Bytes that are read at once; even, as fragments have to be. A CT image with its header is read in one go.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// Instances of an association that are opened, and their first pieces read, while the peer stores another one: a disk
+/// takes three at a time in little more than the time of one.
+pub(super) const OPENED_AHEAD: usize = 3;
+
 /// Into which an instance is re-encoded that the peer does not take as it is stored, the best first: VRs are kept,
 /// nothing is swapped.
 const FALLBACKS: [&str; 4] = [
@@ -171,7 +175,7 @@ impl PieceBuffers {
 
     fn give(&self, buffer: Vec<u8>) {
         let mut buffers = self.0.lock();
-        if buffers.len() < 4 {
+        if buffers.len() < OPENED_AHEAD + 2 {
             buffers.push(buffer);
         }
     }

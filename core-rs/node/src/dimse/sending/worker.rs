@@ -1,7 +1,7 @@
 //! One of the associations of a batch: opened, filled, resumed.
 
 use super::super::outgoing::{
-    OpenError, OutgoingInstance, PieceBuffers, SendError, SendingContext, Unsendable,
+    OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendError, SendingContext, Unsendable,
     choose_context,
 };
 use super::super::peer_error::PeerError;
@@ -28,10 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// An instance that was on its way this often when the association was lost is not sent again: it may be what the peer
 /// cannot stand.
 const MAX_LOSSES: u8 = 3;
-
-/// Instances of an association that are opened, and their first pieces read, while the peer stores another one: a disk
-/// takes two at a time in little more than the time of one.
-const OPENED_AHEAD: usize = 2;
 
 /// What the associations of a batch share.
 pub(super) struct Common {
