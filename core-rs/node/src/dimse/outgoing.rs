@@ -22,8 +22,8 @@ use vna_ul::{Association, StoreRequest, UlError};
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Instances of an association that are opened, and their first pieces read, while the peer stores another one: a disk
-/// takes three at a time in little more than the time of one.
-pub(super) const OPENED_AHEAD: usize = 3;
+/// takes two at a time in little more than the time of one, and more buffers only fall out of the processor's caches.
+pub(super) const OPENED_AHEAD: usize = 2;
 
 /// Into which an instance is re-encoded that the peer does not take as it is stored, the best first: VRs are kept,
 /// nothing is swapped.
