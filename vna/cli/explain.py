@@ -126,7 +126,7 @@ def to_markdown() -> str:
     lines = [
         "# Configuration",
         "",
-        "Made by `vna config --markdown` from `vna/settings.py`; do not edit.",
+        "Made by `vna config --markdown` from `vna/settings/`; do not edit.",
         "",
         f"A key is set in `{CONFIG_FILE}` of the current folder or `--config FILE`, overridden by",
         f"the environment (`{ENVIRONMENT_PREFIX}DICOM__AET` for `dicom.aet`), overridden by flags",

@@ -1,0 +1,74 @@
+"""The configuration: one typed schema, read from ``vna.toml`` < environment < flags.
+
+A key has one name everywhere: ``dicom.aet`` is ``aet`` under ``[dicom]`` in the file,
+``VNA__DICOM__AET`` in the environment and ``--set dicom.aet=...`` on the command line. A key that
+the schema does not know is an error, since a setting that is silently ignored is worse than none.
+"""
+
+from vna.settings.contradictions import is_loopback
+from vna.settings.dicom import CalledAeTitle, Dicom, Manufacturer, Modality, RetrieveMethod
+from vna.settings.fields import GIB, KIB, MIB, AeTitle, DimseService, Label, Section
+from vna.settings.reading import (
+    CONFIG_FILE,
+    ENVIRONMENT_PREFIX,
+    Given,
+    Key,
+    bare,
+    build,
+    gather,
+    load,
+    schema,
+)
+from vna.settings.sections import (
+    SECTIONS,
+    Commitment,
+    Dictionary,
+    Http,
+    Jobs,
+    Limits,
+    Log,
+    PrivateElement,
+    Settings,
+    Storage,
+    Tls,
+    Uploads,
+    Worklist,
+)
+
+__all__ = [
+    "CONFIG_FILE",
+    "ENVIRONMENT_PREFIX",
+    "GIB",
+    "KIB",
+    "MIB",
+    "SECTIONS",
+    "AeTitle",
+    "CalledAeTitle",
+    "Commitment",
+    "Dicom",
+    "Dictionary",
+    "DimseService",
+    "Given",
+    "Http",
+    "Jobs",
+    "Key",
+    "Label",
+    "Limits",
+    "Log",
+    "Manufacturer",
+    "Modality",
+    "PrivateElement",
+    "RetrieveMethod",
+    "Section",
+    "Settings",
+    "Storage",
+    "Tls",
+    "Uploads",
+    "Worklist",
+    "bare",
+    "build",
+    "gather",
+    "is_loopback",
+    "load",
+    "schema",
+]

@@ -1,0 +1,83 @@
+"""What is wrong with a configuration though each of its keys is right."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from vna.settings.fields import MIB
+from vna.settings.sections import Settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change, so it counts as wide
+
+
+def tls_contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with [tls] and who uses it."""
+    tls = settings.tls
+    for name, section in (("http", settings.http), ("dicom", settings.dicom)):
+        if not section.tls:
+            continue
+        if not (tls.certificate and tls.private_key):
+            yield f"{name}.tls: a listener needs tls.certificate and tls.private_key"
+        if section.tls_client_certificates != "none" and not tls.trusted_certificates:
+            yield (
+                f"{name}.tls_client_certificates: {section.tls_client_certificates} needs "
+                "tls.trusted_certificates; or set none"
+            )
+    if settings.http.tls and settings.http.server != "core":
+        yield f"http.tls: {settings.http.server} does not speak it here; set http.server = core"
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong, key first."""
+    http, dicom = settings.http, settings.dicom
+    is_off = http.authentication == "off"
+    if is_off and not is_loopback(http.host) and not http.allow_remote_unauthenticated:
+        yield (
+            f"http.authentication: it is off, and http.host {http.host} can be reached from other "
+            "machines; listen on 127.0.0.1 behind a proxy that authenticates, or set "
+            "http.allow_remote_unauthenticated = true"
+        )
+    yield from tls_contradictions(settings)
+    for network in dicom.calling_hosts:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            yield f"dicom.calling_hosts: {error}"
+    called = [dicom.aet.strip(), *(each.aet.strip() for each in dicom.ae_titles)]
+    for aet in sorted({aet for aet in called if called.count(aet) > 1}):
+        yield f"dicom.ae_titles: {aet} is there twice; an AE title has one tenant and label"
+    names = [modality.name for modality in dicom.modalities]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"dicom.modalities: {name} is there twice; a modality has a name of its own"
+    if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
+        yield f"dicom.port: {dicom.port} is http.port too; they need one each"
+    if 2 * http.max_body_bytes > settings.limits.http_body_bytes:
+        yield (
+            f"http.max_body_bytes: {http.max_body_bytes} is more than half of "
+            f"limits.http_body_bytes, {settings.limits.http_body_bytes}, which holds all bodies"
+        )
+    if 2 * settings.storage.large_object_bytes + MIB > settings.limits.http_body_bytes:
+        yield (
+            f"storage.large_object_bytes: an upload holds up to two objects of "
+            f"{settings.storage.large_object_bytes} bytes, and limits.http_body_bytes is "
+            f"{settings.limits.http_body_bytes}"
+        )
+    if dicom.max_associations_per_peer > dicom.max_associations:
+        yield (
+            f"dicom.max_associations_per_peer: {dicom.max_associations_per_peer} is more than "
+            f"dicom.max_associations, {dicom.max_associations}"
+        )
+    if settings.storage.large_object_bytes > settings.storage.segment_bytes:
+        yield (
+            f"storage.large_object_bytes: {settings.storage.large_object_bytes} does not fit "
+            f"into a segment of storage.segment_bytes, {settings.storage.segment_bytes}"
+        )

@@ -1,0 +1,306 @@
+"""The other sections of the configuration, and the whole of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from vna.settings.dicom import Dicom
+from vna.settings.fields import GIB, KIB, MIB, ClientCertificates, Port, Seconds, Section
+
+
+class Storage(Section, frozen=True, kw_only=True):
+    """Where the archive keeps what it received, and for how long."""
+
+    root: Annotated[str, Meta(min_length=1, description="Folder of the log, blobs and index")] = (
+        "./vna-data"
+    )
+    segment_bytes: Annotated[
+        int, Meta(ge=MIB, le=16 * GIB, description="Size at which a segment is sealed into a pack")
+    ] = 256 * MIB
+    large_object_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="Objects above this get a file of their own")
+    ] = 8 * MIB
+    duplicates: Annotated[
+        Literal["never", "always", "if-changed"],
+        Meta(
+            description="Whether an instance that is received again replaces the one stored: "
+            "never, always, or only if its bytes differ"
+        ),
+    ] = "never"
+    duplicate_retention_days: Annotated[
+        int, Meta(ge=0, le=36500, description="How long the version that is not current is kept")
+    ] = 30
+    undelete_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=8760,
+            description="How long what was deleted can be brought back; 0: not at all",
+        ),
+    ] = 24
+    patient_issuers: Annotated[
+        bool,
+        Meta(
+            description="Tell patients of one PatientID apart by Issuer of Patient ID (0010,0021); "
+            "public ids below such an issuer are then not those of Orthanc"
+        ),
+    ] = False
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """Certificates for TLS, in and out; the files are read again when they change."""
+
+    certificate: Annotated[
+        str,
+        Meta(description="File of our certificate and those up to its authority, PEM"),
+    ] = ""
+    private_key: Annotated[
+        str, Meta(description="File of the key to tls.certificate, PEM without a passphrase")
+    ] = ""
+    trusted_certificates: Annotated[
+        str,
+        Meta(
+            description="File of the authorities, or of the certificates themselves, that peers "
+            "must show, PEM"
+        ),
+    ] = ""
+    minimum_version: Annotated[
+        Literal["1.2", "1.3"], Meta(description="Oldest version of TLS that is spoken")
+    ] = "1.2"
+    ciphers: Annotated[
+        list[str],
+        Meta(
+            description="Cipher suites that may be used, in RFC or OpenSSL form; empty allows all "
+            "of BCP 195 that have forward secrecy and authenticate"
+        ),
+    ] = []
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """The HTTP way in."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 8042
+    server: Annotated[
+        Literal["core", "uvicorn"],
+        Meta(description="HTTP server inside the process; uvicorn needs vna[uvicorn]"),
+    ] = "core"
+    authentication: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether requests must say whose they are; auto: as soon as there is a "
+            "user (vna user add)"
+        ),
+    ] = "auto"
+    allow_remote_unauthenticated: Annotated[
+        bool, Meta(description="Listen beyond loopback although nobody is asked who he is")
+    ] = False
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Names besides loopback ones that requests may call us by while we listen "
+            "on loopback, such as that of a proxy; * stands for any"
+        ),
+    ] = []
+    tls: Annotated[bool, Meta(description="Speak HTTPS, with the certificate of [tls]")] = False
+    tls_client_certificates: Annotated[
+        ClientCertificates,
+        Meta(description="Whether clients show a certificate that [tls] trusts"),
+    ] = "none"
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Connections at a time; more wait until one has ended")
+    ] = 1024
+    head_timeout_s: Annotated[
+        Seconds, Meta(description="Time for the head of a request, and between two requests")
+    ] = 60.0
+    max_body_bytes: Annotated[
+        int, Meta(ge=KIB, description="Largest request body that is no upload, also when inflated")
+    ] = 256 * MIB
+    body_timeout_s: Annotated[
+        Seconds, Meta(description="Time within which a started request body must bring 1 KiB more")
+    ] = 60.0
+    bulk_threshold_bytes: Annotated[
+        int,
+        Meta(ge=0, le=MIB, description="Longest value in place in DICOM JSON and XML; else a URI"),
+    ] = KIB
+
+
+class Uploads(Section, frozen=True, kw_only=True):
+    """What one upload or one file of an import may hold, however it is packed."""
+
+    max_entries: Annotated[int, Meta(ge=1, description="Entries of a ZIP archive or parts")] = (
+        200_000
+    )
+    max_object_bytes: Annotated[int, Meta(ge=KIB, description="Largest DICOM file, unpacked")] = (
+        8 * GIB
+    )
+    max_unpacked_bytes: Annotated[
+        int, Meta(ge=KIB, description="All of one upload together, unpacked")
+    ] = 256 * GIB
+    max_ratio: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Unpacked bytes for each packed one, after a first MiB; black borders and "
+            "empty masks stay below 500",
+        ),
+    ] = 600
+
+
+class PrivateElement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A private data element (PS3.5 §7.8) that the dictionary is to know."""
+
+    tag: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{3}[13579bdfBDF],[0-9A-Fa-f]{4}$")]
+    vr: Annotated[
+        str,
+        Meta(
+            pattern="^(AE|AS|AT|CS|DA|DS|DT|FD|FL|IS|LO|LT|OB|OD|OF|OL|OV|OW|PN|SH|SL|SQ|SS|ST|SV|"
+            "TM|UC|UI|UL|UN|UR|US|UT|UV)$"
+        ),
+    ]
+    name: Annotated[str, Meta(min_length=1)]
+    creator: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Dictionary(Section, frozen=True, kw_only=True):
+    """Data elements beyond those of PS3.6."""
+
+    private: Annotated[
+        list[PrivateElement],
+        Meta(
+            description="Private elements: [[dictionary.private]] with tag (gggg,00ee), vr, name, "
+            "creator"
+        ),
+    ] = []
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """Bounds of what is held in memory, in bytes."""
+
+    spool_bytes: Annotated[
+        int, Meta(ge=MIB, description="Data sets that arrive over DICOM, all associations together")
+    ] = 64 * MIB
+    index_cache_bytes: Annotated[
+        int, Meta(ge=MIB, description="Pages of the index, all its connections together")
+    ] = 32 * MIB
+    http_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            description="Request bodies of all connections together; of an upload at most twice "
+            "storage.large_object_bytes, the rest is on the disk. At least twice "
+            "http.max_body_bytes",
+        ),
+    ] = GIB
+    shutdown_s: Annotated[
+        Seconds, Meta(description="Time to finish what was accepted when told to stop")
+    ] = 20.0
+
+
+class Jobs(Section, frozen=True, kw_only=True):
+    """Long actions: what runs at a time, and what is kept of them."""
+
+    parallel: Annotated[
+        int, Meta(ge=1, le=64, description="Jobs at a time that work on this machine alone")
+    ] = 2
+    parallel_per_destination: Annotated[
+        int, Meta(ge=1, le=64, description="Jobs at a time for one remote node")
+    ] = 2
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=20, description="How often a job that nobody waits for is tried again"),
+    ] = 3
+    retry_delay_s: Annotated[
+        Seconds, Meta(description="Time before it is tried again; four times longer each time")
+    ] = 5.0
+    history: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many jobs that have ended are kept")
+    ] = 100
+    output_bytes: Annotated[
+        int, Meta(ge=MIB, description="Files that jobs leave to be fetched; the oldest go first")
+    ] = 16 * GIB
+
+
+class Worklist(Section, frozen=True, kw_only=True):
+    """Modality Worklist: where its items come from besides REST, and which of them are answered."""
+
+    folder: Annotated[
+        str,
+        Meta(description="Folder of worklist files (.wl), read when they change; empty: none"),
+    ] = ""
+    own_station_only: Annotated[
+        bool,
+        Meta(
+            description="Answer only items scheduled for the AE title that asks, for modalities "
+            "that do not say so themselves"
+        ),
+    ] = False
+
+
+class Commitment(Section, frozen=True, kw_only=True):
+    """Storage commitment (PS3.4 Annex J)."""
+
+    retention_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="How long recycling spares instances that we committed ourselves to; "
+            "0: for ever",
+        ),
+    ] = 0
+    report_hours: Annotated[
+        int, Meta(ge=1, le=8760, description="How long a report is tried when nobody takes it")
+    ] = 72
+    reports: Annotated[
+        int, Meta(ge=1, le=100_000, description="Reports kept of commitments that we asked for")
+    ] = 1000
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the server says of itself, on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is shown")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people or for programs")
+    ] = "text"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration; every key has a default that is safe to run."""
+
+    storage: Storage = Storage()
+    http: Http = Http()
+    dicom: Dicom = Dicom()
+    limits: Limits = Limits()
+    uploads: Uploads = Uploads()
+    dictionary: Dictionary = Dictionary()
+    tls: Tls = Tls()
+    jobs: Jobs = Jobs()
+    worklist: Worklist = Worklist()
+    commitment: Commitment = Commitment()
+    log: Log = Log()
+
+    def to_json(self) -> bytes:
+        """Return the settings as the core reads them."""
+        return msgspec.json.encode(self)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "storage": Storage,
+    "http": Http,
+    "dicom": Dicom,
+    "limits": Limits,
+    "uploads": Uploads,
+    "dictionary": Dictionary,
+    "tls": Tls,
+    "jobs": Jobs,
+    "worklist": Worklist,
+    "commitment": Commitment,
+    "log": Log,
+}
