@@ -31,9 +31,7 @@ def servers(tmp_path_factory):
         pytest.skip(f"{reason}; nothing was compared")
     theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"), Dictionary("", ""))
     # What Orthanc never does is off: a failure is tried again.
-    ours = Server(
-        tmp_path_factory.mktemp("archive") / "data", "--aet=ORTHANC", "--set=jobs.retries=0"
-    )
+    ours = Server(tmp_path_factory.mktemp("archive") / "data", "--set=jobs.retries=0")
     entity = AE("STORE")
     entity.add_supported_context(CTImageStorage, "1.2.840.10008.1.2.1")
     handlers = [(evt.EVT_C_STORE, lambda event: 0x0000)]

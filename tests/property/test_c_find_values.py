@@ -15,6 +15,7 @@ from vna.testing.values import TEXT
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 SPECIFIC_CHARACTER_SET, SOP_INSTANCE_UID = 0x0008_0005, 0x0008_0018
+QUERY_RETRIEVE_LEVEL = 0x0008_0052
 # Bulk data, and what nobody describes.
 NOT_ASKED = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 
@@ -22,7 +23,7 @@ NOT_ASKED = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 def is_asked(element):
     group = element.tag >> 16
     if (
-        element.tag in {SPECIFIC_CHARACTER_SET, 0x0008_0201}
+        element.tag in {SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, 0x0008_0201}
         or group % 2
         or not element.tag & 0xFFFF
     ):
