@@ -11,9 +11,10 @@ processor seconds of the server for one request (for 1,000 instances where it is
 memory, the highest sample; `x` VNA's rate over Orthanc's, `CPU x` Orthanc's CPU over VNA's. The
 client and the sink (bench/loadgen) are the same for both and take little of the processor.
 
-What was just stored need not be in the page cache: VNA writes large objects past it, and reads them
-from the disk the first time. Before a figure counts, each request must end with status 0000, with
-as many answers or instances, and as many bytes of data sets, as were stored.
+The first move finds nothing of the storage in the page cache; for the second and for C-GET, Orthanc
+reads from the cache, while VNA sends past it, from the disk again. Before a figure counts, each
+request must end with status 0000, with as many answers or instances, and as many bytes of data
+sets, as were stored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -156,7 +158,8 @@ def measure(program: Path, name: str, figures: Figures, seed: int, finds: int) -
         figures.add("C-FIND, 1,001 answers", report["answers"] / report["seconds"], cpu, pss)
 
         keys = ["00080052=STUDY", f"0020000D={study}"]
-        for row in ("C-MOVE, 1,000 CT just stored", "C-MOVE, 1,000 CT again"):
+        forget(server.root)
+        for row in ("C-MOVE, 1,000 CT from the disk", "C-MOVE, 1,000 CT again"):
             report, cpu, pss = asked(
                 program, server, "move", keys, destination=SINK_TITLE, timeout=600
             )
@@ -176,6 +179,15 @@ def measure(program: Path, name: str, figures: Figures, seed: int, finds: int) -
     assert destination["instances"] == IMAGES == destination["stored"] // 2, destination
     assert destination["data_set_bytes"] == 2 * got_bytes, (destination, got_bytes)
     assert not destination["errors"], destination
+
+
+def forget(folder: Path) -> None:
+    """Let the page cache forget all files below a folder."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def worklist(program: Path, requests: int) -> dict[str, Any]:
