@@ -15,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     MRImageStorage,
 )
+from pynetdicom import AllStoragePresentationContexts
 from support import ct_small, data_set_bytes, make_instance
 from support_sending import Proxy, Receiver, Silent, encode, open_archive, sent, spec, store_all
 
@@ -122,6 +123,19 @@ async def test_parallel_associations_share_a_batch(archive):
     assert 2 <= receiver.associations <= 4
     assert len(receiver.uids()) == 40
     assert set(receiver.uids().values()) == {1}
+
+
+async def test_more_contexts_than_an_association_has_take_several(archive):
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts][:100]
+    files = [make_instance(SOPClassUID=uid) for uid in classes]
+    ids = await store_all(archive, files)
+    with Receiver() as receiver:
+        progress = await sent(archive, begin(archive, receiver, ids))
+    assert (progress["completed"], progress["failed"]) == (100, 0)
+    # A class takes two contexts at least, as stored and the default one (PS3.8 §9.3.2.2: 128).
+    assert receiver.associations > 1
+    assert set(receiver.uids().values()) == {1}
+    assert {taken[2] for taken in receiver.taken} == {data_set_bytes(file) for file in files}
 
 
 async def test_a_cut_network_loses_nothing_and_sends_nothing_twice_that_was_answered(archive):
