@@ -30,6 +30,10 @@ rustc_candidate() { # prints the version of rustc that apt would install, if any
 build() {
     local missing=()
     have cc || missing+=(gcc libc6-dev)
+    # The codecs' libraries are built from the sources that their crates hold.
+    have c++ || missing+=(g++)
+    have cmake || missing+=(cmake)
+    have nasm || [ "$(uname -m)" != x86_64 ] || missing+=(nasm) # libjpeg-turbo's SIMD
     local python=python3
     if ! have python3; then
         missing+=(python3 python3-venv python3-dev)

@@ -268,6 +268,14 @@ class UnsupportedMediaType(VnaError):
     orthanc_status = "Unsupported media type"
 
 
+class UnsupportedImage(UnsupportedMediaType):
+    """There is no picture in it, or none that can be decoded; the message says why."""
+
+    code = "image.unsupported"
+    dimse_status = 0xC000  # cannot understand
+    orthanc_error = 3000
+
+
 class RangeNotSatisfiable(VnaError):
     """A Range that starts beyond the end (RFC 9110 §15.5.17)."""
 

@@ -2,7 +2,7 @@
 
 Python: ways in (``cli dimse rest dicomweb rpc``) -> ``services`` -> ``_core`` and ``jobs`` ->
 ``control``, with ``settings`` and ``errors`` below all of them. Rust: ``py`` -> ``node`` ->
-``ul store index`` -> ``dicom io``.
+``ul store index image`` -> ``dicom io codec``.
 
 Fails on an import against the direction, on a module that has no layer yet, and if it looked at
 nothing, since a check whose path is wrong would otherwise pass for ever.
@@ -44,14 +44,21 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     ),
 }
 
+# What the data plane is built on.
+NODE = frozenset(
+    {"vna-io", "vna-dicom", "vna-ul", "vna-store", "vna-index", "vna-codec", "vna-image"}
+)
+
 RUST_LAYERS: dict[str, frozenset[str]] = {
     "vna-io": frozenset(),
     "vna-dicom": frozenset(),
     "vna-ul": frozenset({"vna-dicom"}),
     "vna-store": frozenset({"vna-io", "vna-dicom"}),
     "vna-index": frozenset({"vna-io", "vna-dicom"}),
-    "vna-node": frozenset({"vna-io", "vna-dicom", "vna-ul", "vna-store", "vna-index"}),
-    "vna-py": frozenset({"vna-io", "vna-dicom", "vna-ul", "vna-store", "vna-index", "vna-node"}),
+    "vna-codec": frozenset(),
+    "vna-image": frozenset({"vna-dicom", "vna-codec"}),
+    "vna-node": NODE,
+    "vna-py": NODE | {"vna-node"},
 }
 
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use vna_codec::Codecs;
 use vna_dicom::{Identity, Instance, Level, PublicId, read_instance};
 use vna_index::{Ids, Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
@@ -36,6 +37,7 @@ pub struct Archive {
     settings: Settings,
     log: Arc<Log>,
     index: Arc<dyn Index>,
+    codecs: Arc<Codecs>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
@@ -68,11 +70,13 @@ impl Archive {
         let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder);
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
+        let codecs = Arc::new(Codecs::new(settings.codecs.to_codec_settings()));
         Ok(Self {
             disk,
             settings,
             log,
             index,
+            codecs,
             committer,
             keeper,
             housekeeping,
@@ -270,6 +274,11 @@ impl Archive {
     /// The log, for reading and for large blobs.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// All codecs, with bounded memory.
+    pub fn codecs(&self) -> &Arc<Codecs> {
+        &self.codecs
     }
 
     /// The disk that it is on.

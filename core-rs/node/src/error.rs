@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vna_codec::CodecError;
 use vna_dicom::{DicomError, Level, PrivateDictionaryError, PublicId};
+use vna_image::FormatError;
 use vna_index::IndexError;
 use vna_store::StoreError;
 
@@ -101,6 +103,10 @@ pub enum ArchiveError {
     Find(FindProblem),
     /// The identifier of a query or retrieve is none.
     Identifier(IdentifierProblem),
+    /// A frame could not be decoded or encoded.
+    Codec(CodecError),
+    /// What is stored is not an image that can be read.
+    Image(FormatError),
     /// The archive is stopping.
     Stopped,
 }
@@ -130,6 +136,8 @@ impl ArchiveError {
             Self::Tls(_) => "settings.tls",
             Self::Find(problem) => problem.code(),
             Self::Identifier(problem) => problem.code(),
+            Self::Codec(error) => error.code(),
+            Self::Image(_) => "image.none",
             Self::Stopped => "archive.stopped",
         }
     }
@@ -143,6 +151,8 @@ impl ArchiveError {
             Self::Dicom(_)
             | Self::UidMismatch { .. }
             | Self::MetaInDataSet { .. }
+            | Self::Codec(_)
+            | Self::Image(_)
             | Self::Store(StoreError::TooLarge { .. })
             | Self::Index(IndexError::EmptyUid { .. }) => true,
             Self::Upload(error) => error.is_of_one_file(),
@@ -203,6 +213,8 @@ impl fmt::Display for ArchiveError {
             Self::Tls(problem) => problem.fmt(f),
             Self::Find(problem) => problem.fmt(f),
             Self::Identifier(problem) => problem.fmt(f),
+            Self::Codec(error) => error.fmt(f),
+            Self::Image(error) => error.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }
@@ -224,6 +236,18 @@ impl std::error::Error for ArchiveError {
 impl From<DicomError> for ArchiveError {
     fn from(error: DicomError) -> Self {
         Self::Dicom(error)
+    }
+}
+
+impl From<CodecError> for ArchiveError {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl From<FormatError> for ArchiveError {
+    fn from(error: FormatError) -> Self {
+        Self::Image(error)
     }
 }
 

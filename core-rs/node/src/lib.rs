@@ -24,6 +24,7 @@ mod requesting;
 mod settings;
 mod sink;
 mod status;
+mod stored_image;
 pub mod tls;
 mod undelete;
 mod verify;
@@ -58,6 +59,7 @@ pub use settings::{
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
+pub use stored_image::StoredImage;
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use verify::{Reference, Verdict, verify_instance};

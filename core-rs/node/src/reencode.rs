@@ -11,6 +11,14 @@ use crate::error::ArchiveError;
 #[derive(Clone)]
 pub struct StoredBlob(Arc<BlobReader>);
 
+impl StoredBlob {
+    /// The blob behind `reader`.
+    #[must_use]
+    pub fn new(reader: Arc<BlobReader>) -> Self {
+        StoredBlob(reader)
+    }
+}
+
 impl ReadAt for StoredBlob {
     type Error = ArchiveError;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use vna_codec::CodecSettings;
 use vna_dicom::{PrivateDictionaryError, PrivateElement, Tag, Vr, set_private_dictionary};
 
 use crate::arrival::Duplicates;
@@ -19,6 +20,9 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// Which private elements are known.
     pub dictionary: DictionarySettings,
+    /// Where codecs run, and their bounds.
+    #[serde(default)]
+    pub codecs: CodecsSettings,
     /// Certificates, and how safe is safe enough.
     #[serde(default)]
     pub tls: crate::tls::TlsSettings,
@@ -122,4 +126,32 @@ pub struct LimitSettings {
     pub spool_bytes: u64,
     /// SQLite's page cache, over all connections.
     pub index_cache_bytes: u64,
+}
+
+/// `[codecs]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CodecsSettings {
+    /// The command that starts a process for codecs; without one they run in this process.
+    pub helper_command: Option<Vec<String>>,
+    /// How many frames are worked on at once; as many as there are processors if not said.
+    pub parallel: Option<usize>,
+    /// Most bytes of one frame, encoded or decoded.
+    pub max_frame_bytes: Option<u64>,
+    /// How long one frame may take, in seconds.
+    pub frame_timeout_s: Option<u32>,
+}
+
+impl CodecsSettings {
+    /// As `vna-codec` takes them.
+    #[must_use]
+    pub fn to_codec_settings(&self) -> CodecSettings {
+        let usual = CodecSettings::default();
+        CodecSettings {
+            helper_command: self.helper_command.clone(),
+            parallel: self.parallel.unwrap_or(usual.parallel),
+            max_frame_bytes: self.max_frame_bytes.unwrap_or(usual.max_frame_bytes),
+            frame_timeout_s: self.frame_timeout_s.unwrap_or(usual.frame_timeout_s),
+        }
+    }
 }

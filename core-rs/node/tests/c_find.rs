@@ -33,6 +33,7 @@ fn archive() -> Archive {
         uploads: UploadSettings::default(),
         dictionary: DictionarySettings::default(),
         tls: vna_node::tls::TlsSettings::default(),
+        codecs: Default::default(),
         limits: LimitSettings {
             spool_bytes: 8 << 20,
             index_cache_bytes: 1 << 20,

@@ -57,6 +57,7 @@ fn settings() -> Settings {
         },
         dictionary: Default::default(),
         tls: Default::default(),
+        codecs: Default::default(),
     }
 }
 

@@ -65,6 +65,7 @@ impl Bench {
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
             tls: vna_node::tls::TlsSettings::default(),
+            codecs: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,

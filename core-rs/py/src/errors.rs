@@ -31,6 +31,7 @@ pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
 pyo3::import_exception!(vna.errors, TooLarge);
+pyo3::import_exception!(vna.errors, UnsupportedImage);
 pyo3::import_exception!(vna.errors, UnsupportedMediaType);
 pyo3::import_exception!(vna.errors, UnknownTag);
 pyo3::import_exception!(vna.errors, UnknownItem);
@@ -176,6 +177,9 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             IdentifierProblem::Malformed(_) => EncodingError::new_err((message, code)),
             IdentifierProblem::TooLarge(_) => TooLarge::new_err((message, code)),
         },
+        ArchiveError::Codec(_) | ArchiveError::Image(_) => {
+            UnsupportedImage::new_err((message, code))
+        }
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
 }

@@ -1,0 +1,24 @@
+//! Pixel data by transfer syntax: one frame in, one frame out (PS3.5 §8, §A.4).
+//!
+//! 1. A codec gets bytes and parameters, and buffers that its caller owns: it can run in another process.
+//! 2. What a codestream says of itself is checked against the header's format and the limits before anything is
+//!    allocated for it.
+//! 3. Samples are little endian, interleaved by pixel, each in the bytes of Bits Allocated; one-bit pixels are packed,
+//!    least significant bit first.
+
+mod codec;
+mod codecs;
+mod error;
+mod format;
+mod native;
+mod syntax;
+
+pub use codec::{Colour, EncodeOptions, FrameCodec};
+pub use codecs::{CodecSettings, Codecs, Decoded, Lease};
+pub use error::CodecError;
+pub use format::{FrameFormat, Photometric, Sample};
+pub use syntax::{Compression, PixelSyntax, codec, pixel_syntax};
+
+/// Most bytes of one decoded frame unless the settings say otherwise. The largest single frames are whole
+/// radiographs of mammography tomosynthesis (70 MB) and undivided slide levels.
+pub const DEFAULT_MAX_FRAME_BYTES: u64 = 1 << 30;
