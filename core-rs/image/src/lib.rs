@@ -2,6 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+mod attributes;
+mod description;
+mod error;
 mod format;
+mod options;
+mod picture;
+mod presentation_state;
+mod tag;
 
-pub use format::{FormatError, frame_format};
+pub use description::ImageDescription;
+pub use error::{FormatError, ImageError};
+pub use format::frame_format;
+pub use options::{ClippedTo, DEFAULT_MAX_PIXELS, Mode, RenderOptions, VoiFunction, Window};
+pub use picture::{Picture, Pixels};
+pub use presentation_state::PresentationState;

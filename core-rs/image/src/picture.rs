@@ -1,0 +1,156 @@
+//! A finished picture, and the forms that it is written in.
+
+use std::borrow::Cow;
+
+use vna_codec::{EncodeOptions, FrameFormat, Photometric, Sample, codec};
+
+use crate::ImageError;
+
+/// A finished picture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picture {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Rows from the top, without padding.
+    pub pixels: Pixels,
+}
+
+/// Pixels of a picture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pixels {
+    /// Gray, 0 is black.
+    Gray8(Vec<u8>),
+    /// Gray, 0 is black.
+    Gray16(Vec<u16>),
+    /// Gray values with sign.
+    SignedGray16(Vec<i16>),
+    /// Red, green and blue of each pixel.
+    Rgb8(Vec<u8>),
+    /// Red, green and blue of each pixel.
+    Rgb16(Vec<u16>),
+}
+
+impl Pixels {
+    /// Samples per pixel.
+    #[must_use]
+    pub fn samples(&self) -> u16 {
+        match self {
+            Pixels::Gray8(_) | Pixels::Gray16(_) | Pixels::SignedGray16(_) => 1,
+            Pixels::Rgb8(_) | Pixels::Rgb16(_) => 3,
+        }
+    }
+
+    /// Bits of a sample.
+    #[must_use]
+    pub fn bits(&self) -> u16 {
+        match self {
+            Pixels::Gray8(_) | Pixels::Rgb8(_) => 8,
+            Pixels::Gray16(_) | Pixels::SignedGray16(_) | Pixels::Rgb16(_) => 16,
+        }
+    }
+
+    /// The bytes, samples of two bytes in big endian order.
+    fn big_endian(&self) -> Cow<'_, [u8]> {
+        match self {
+            Pixels::Gray8(samples) | Pixels::Rgb8(samples) => Cow::Borrowed(samples),
+            Pixels::Gray16(samples) | Pixels::Rgb16(samples) => {
+                Cow::Owned(samples.iter().flat_map(|v| v.to_be_bytes()).collect())
+            }
+            Pixels::SignedGray16(samples) => {
+                Cow::Owned(samples.iter().flat_map(|v| v.to_be_bytes()).collect())
+            }
+        }
+    }
+}
+
+impl Picture {
+    /// A PNG file of 8 or 16 bits. Values with sign stand in it as the words that they are in memory, for PNG knows none.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Encode`] if it has no pixels or too many for the format.
+    pub fn to_png(&self) -> Result<Vec<u8>, ImageError> {
+        let failed = |error: png::EncodingError| ImageError::Encode {
+            problem: error.to_string(),
+        };
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
+        encoder.set_color(match self.pixels.samples() {
+            1 => png::ColorType::Grayscale,
+            _ => png::ColorType::Rgb,
+        });
+        encoder.set_depth(match self.pixels.bits() {
+            8 => png::BitDepth::Eight,
+            _ => png::BitDepth::Sixteen,
+        });
+        encoder.set_compression(png::Compression::Fast);
+        let mut writer = encoder.write_header().map_err(failed)?;
+        writer
+            .write_image_data(&self.pixels.big_endian())
+            .map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        Ok(file)
+    }
+
+    /// A JPEG file of 8 bits, `quality` from 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Encode`] if it has samples of 16 bits, or more rows or columns than JPEG allows.
+    pub fn to_jpeg(&self, quality: u8) -> Result<Vec<u8>, ImageError> {
+        let (Pixels::Gray8(samples) | Pixels::Rgb8(samples)) = &self.pixels else {
+            return Err(ImageError::Encode {
+                problem: "JPEG has 8 bits, the picture has 16".into(),
+            });
+        };
+        let format = FrameFormat {
+            rows: self.height,
+            columns: self.width,
+            samples_per_pixel: self.pixels.samples(),
+            bits_allocated: 8,
+            bits_stored: 8,
+            sample: Sample::Unsigned,
+            planar: false,
+            photometric: match self.pixels.samples() {
+                1 => Photometric::Monochrome2,
+                _ => Photometric::Rgb,
+            },
+        };
+        let options = EncodeOptions {
+            quality: quality.clamp(1, 100),
+            ..EncodeOptions::default()
+        };
+        let Some(codec) = codec(JPEG_BASELINE) else {
+            return Err(ImageError::Encode {
+                problem: "there is no JPEG encoder".into(),
+            });
+        };
+        let room = usize::try_from(codec.max_encoded_bytes(&format)).unwrap_or(usize::MAX);
+        let mut file = vec![0; room];
+        let (length, _) = codec.encode(samples, &format, &options, &mut file)?;
+        file.truncate(length);
+        Ok(file)
+    }
+
+    /// A portable arbitrary map. Samples of two bytes are big endian, as Netpbm has them.
+    #[must_use]
+    pub fn to_pam(&self) -> Vec<u8> {
+        let samples = self.pixels.big_endian();
+        let (depth, kind) = match self.pixels.samples() {
+            1 => (1, "GRAYSCALE"),
+            _ => (3, "RGB"),
+        };
+        let largest = if self.pixels.bits() == 8 { 255 } else { 65535 };
+        let mut file = format!(
+            "P7\nWIDTH {}\nHEIGHT {}\nDEPTH {depth}\nMAXVAL {largest}\nTUPLTYPE {kind}\nENDHDR\n",
+            self.width, self.height
+        )
+        .into_bytes();
+        file.extend_from_slice(&samples);
+        file
+    }
+}
+
+const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
