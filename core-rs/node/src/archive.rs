@@ -13,7 +13,7 @@ use vna_codec::Codecs;
 use vna_dicom::{Identity, Instance, Level, PublicId, read_instance};
 use vna_index::{Ids, Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
-use vna_store::{BlobReader, Digest, Log, StoreError};
+use vna_store::{Digest, Log, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
@@ -24,6 +24,7 @@ use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
 use crate::labels;
 use crate::replay::Replayed;
 use crate::settings::{Settings, StorageSettings};
+use crate::stored_file::{StoredFile, StoredFiles};
 
 /// The tenant of an archive that has not been divided.
 pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
@@ -38,6 +39,7 @@ pub struct Archive {
     log: Arc<Log>,
     index: Arc<dyn Index>,
     codecs: Arc<Codecs>,
+    files: StoredFiles,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
@@ -70,6 +72,7 @@ impl Archive {
         let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder);
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
+        let files = StoredFiles::new(Arc::clone(&log));
         let codecs = Arc::new(Codecs::new(settings.codecs.to_codec_settings()));
         Ok(Self {
             disk,
@@ -77,6 +80,7 @@ impl Archive {
             log,
             index,
             codecs,
+            files,
             committer,
             keeper,
             housekeeping,
@@ -247,22 +251,22 @@ impl Archive {
         &self,
         tenant: i64,
         public_id: &PublicId,
-    ) -> Result<Option<(Located, BlobReader)>, ArchiveError> {
+    ) -> Result<Option<(Located, StoredFile)>, ArchiveError> {
         // A compaction may move the bytes between the two steps; the row then says where to.
         for _ in 0..3 {
             let Some(located) = self.index.locate(tenant, public_id)? else {
                 return Ok(None);
             };
-            match self.log.open_blob(&blob_ref(&located.blob)?) {
+            match self.files.open(&blob_ref(&located.blob)?) {
                 Ok(reader) => return Ok(Some((located, reader))),
-                Err(StoreError::Gone { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
         let Some(located) = self.index.locate(tenant, public_id)? else {
             return Ok(None);
         };
-        let reader = self.log.open_blob(&blob_ref(&located.blob)?)?;
+        let reader = self.files.open(&blob_ref(&located.blob)?)?;
         Ok(Some((located, reader)))
     }
 
@@ -274,6 +278,11 @@ impl Archive {
     /// The log, for reading and for large blobs.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Stored files by their blobs, for reading.
+    pub fn files(&self) -> &StoredFiles {
+        &self.files
     }
 
     /// All codecs, with bounded memory.

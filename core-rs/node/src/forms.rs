@@ -10,10 +10,10 @@ use vna_dicom::{
     module_tags,
 };
 use vna_index::{Located, Page};
-use vna_store::{BlobReader, StoreError};
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::stored_file::StoredFile;
 
 /// The longest header of a data element, in bytes (PS3.5 §7.1.2).
 const ELEMENT_HEADER_BYTES: u64 = 12;
@@ -119,7 +119,7 @@ fn open_first(
     tenant: i64,
     level: Level,
     id: &PublicId,
-) -> Result<(Located, BlobReader), ArchiveError> {
+) -> Result<(Located, StoredFile), ArchiveError> {
     let not_found = || ArchiveError::NotFound {
         level,
         public_id: *id,
@@ -181,7 +181,7 @@ fn shared_tags_json(
 /// [`vna_dicom::MAX_TAGS_BYTES`].
 pub fn stored_tags_json(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     options: &TagsOptions<'_>,
 ) -> Result<Vec<u8>, ArchiveError> {
     let mut stream = TagsStream::new(options);
@@ -196,7 +196,7 @@ pub fn stored_tags_json(
 /// As [`stored_tags_json`].
 pub fn cached_tags_json(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     options: &TagsOptions<'_>,
 ) -> Result<Option<Vec<u8>>, ArchiveError> {
     let mut stream = TagsStream::new(options);
@@ -210,7 +210,7 @@ pub fn cached_tags_json(
 /// The File Meta Information of a stored file.
 fn stored_header_json(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     options: &TagsOptions<'_>,
 ) -> Result<Vec<u8>, ArchiveError> {
     // What the index says was read from the file, in which it is at most MAX_META_BYTES.
@@ -226,7 +226,7 @@ fn stored_header_json(
 /// As [`stored_tags_json`].
 pub fn stored_model(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     model: Model,
     options: &ModelOptions<'_>,
 ) -> Result<Vec<u8>, ArchiveError> {
@@ -243,7 +243,7 @@ pub fn stored_model(
 /// As [`stored_tags_json`].
 pub fn stored_content(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     path: ElementPath,
 ) -> Result<Option<Content>, ArchiveError> {
     let hold = TransferSyntax::from_uid(&located.transfer_syntax_uid).deflated;
@@ -281,7 +281,7 @@ parts!(TagsStream<'_>, ModelStream<'_>, ContentStream);
 
 fn read_parts(
     located: &Located,
-    reader: &BlobReader,
+    reader: &StoredFile,
     whole: bool,
     stream: &mut impl Parts,
 ) -> Result<(), ArchiveError> {
@@ -295,7 +295,7 @@ fn feed(
     located: &Located,
     whole: bool,
     stream: &mut impl Parts,
-    mut read: impl FnMut(&mut [u8], u64) -> Result<Option<usize>, StoreError>,
+    mut read: impl FnMut(&mut [u8], u64) -> Result<Option<usize>, ArchiveError>,
 ) -> Result<bool, ArchiveError> {
     let end = located.file_size;
     let head = located

@@ -24,6 +24,7 @@ mod requesting;
 mod settings;
 mod sink;
 mod status;
+mod stored_file;
 mod stored_image;
 pub mod tls;
 mod undelete;
@@ -59,6 +60,7 @@ pub use settings::{
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
+pub use stored_file::{StoredFile, StoredFiles};
 pub use stored_image::StoredImage;
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};

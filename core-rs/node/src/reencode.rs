@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use vna_dicom::{ReadAt, Reencoded};
-use vna_store::BlobReader;
 
 use crate::error::ArchiveError;
+use crate::stored_file::StoredFile;
 
-/// The blob of a stored file, as the re-encoder reads it.
+/// A stored file, as the re-encoder reads it.
 #[derive(Clone)]
-pub struct StoredBlob(Arc<BlobReader>);
+pub struct StoredBlob(Arc<StoredFile>);
 
 impl StoredBlob {
     /// The blob behind `reader`.
     #[must_use]
-    pub fn new(reader: Arc<BlobReader>) -> Self {
+    pub fn new(reader: Arc<StoredFile>) -> Self {
         StoredBlob(reader)
     }
 }
@@ -27,7 +27,7 @@ impl ReadAt for StoredBlob {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
-        Ok(self.0.read_at(buffer, offset)?)
+        self.0.read_at(buffer, offset)
     }
 }
 
@@ -38,7 +38,7 @@ impl ReadAt for StoredBlob {
 ///
 /// What the store says, or [`Reencoded::new`] of what is stored: `transcode.unsupported` if it takes a codec.
 pub fn reencode_stored(
-    reader: Arc<BlobReader>,
+    reader: Arc<StoredFile>,
     transfer_syntax_uid: &str,
 ) -> Result<Reencoded<StoredBlob>, ArchiveError> {
     Reencoded::new(StoredBlob(reader), transfer_syntax_uid)

@@ -32,6 +32,7 @@ use crate::housekeeping::{Keeper, relocate};
 use crate::labels::{directly, once_more};
 use crate::offline::{MAX_NAMED, Progress};
 use crate::settings::Settings;
+use crate::stored_file::StoredFiles;
 use crate::undelete::copy_large;
 
 /// The bytes of an index that is to be replaced, and of a report.
@@ -406,7 +407,7 @@ impl Repair<'_> {
     }
 
     /// Stores instances again, in place of the rows that lead to damaged records.
-    fn restore(&mut self, log: &Log, owners: &[BlobOwner]) -> Result<(), ArchiveError> {
+    fn restore(&mut self, log: &Arc<Log>, owners: &[BlobOwner]) -> Result<(), ArchiveError> {
         let what = "of which only the record is damaged: stored again";
         if owners.is_empty() || !self.does(format!("{} {what}", counted(owners.len()))) {
             return Ok(());
@@ -689,11 +690,11 @@ fn find(log: &Log, row: &BlobRow) -> Result<(), ArchiveError> {
 }
 
 /// Appends an arrival of the same bytes once more.
-fn append_again(log: &Log, blob: &BlobRef, header: &[u8]) -> Result<(), ArchiveError> {
+fn append_again(log: &Arc<Log>, blob: &BlobRef, header: &[u8]) -> Result<(), ArchiveError> {
     let kind = RecordKind::ARRIVAL;
     match blob.place {
         Place::File { .. } => {
-            let file = copy_large(log, &log.open_blob(blob)?)?;
+            let file = copy_large(log, &StoredFiles::new(Arc::clone(log)).open(blob)?)?;
             let body = Body::File(&file);
             log.append(&[NewRecord { kind, header, body }])?;
         }

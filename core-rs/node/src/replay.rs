@@ -1,17 +1,17 @@
 //! The index catches up with the log: the tail that a power cut took from it, or all of it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
 use vna_index::{Deletion, Entry, Erasure, IndexError, Label, Labelling, Outcome, Unlabelling};
-use vna_store::{
-    BlobReader, BlobRef, Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError,
-};
+use vna_store::{Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
+use crate::stored_file::{StoredFile, StoredFiles};
 
 /// Heads end well before this in nearly all objects, so that one read does.
 const HEAD_BYTES: usize = 64 << 10;
@@ -63,12 +63,13 @@ pub(crate) type Apply<'a> = &'a dyn Fn(&[Entry]) -> Result<Vec<Outcome>, IndexEr
 /// is skipped, set aside and told of: it must not keep the archive from opening, and has no row that would keep its
 /// bytes from a compaction. What the disk may give the next time is an error: it must not be passed by.
 pub(crate) fn replay(
-    log: &Log,
+    log: &Arc<Log>,
     from: Lsn,
     apply: Apply<'_>,
     trash: &Trash,
     progress: &mut dyn FnMut(Lsn),
 ) -> Result<Replayed, ArchiveError> {
+    let files = StoredFiles::new(Arc::clone(log));
     let (mut records, mut gone, mut skipped) = (0, 0, Vec::new());
     let mut group = Vec::with_capacity(GROUP_RECORDS);
     let mut flush = |group: &mut Vec<Entry>| -> Result<(), ArchiveError> {
@@ -81,7 +82,7 @@ pub(crate) fn replay(
     };
     log.replay(from, |item| -> Result<(), ArchiveError> {
         let (lsn, entry) = match &item {
-            FromLog::Record(record) => (record.lsn, entry_of(log, record)),
+            FromLog::Record(record) => (record.lsn, entry_of(&files, record)),
             FromLog::Damaged(damage) => (
                 damage.lsn.unwrap_or(0),
                 Err(StoreError::Damaged(*damage).into()),
@@ -133,14 +134,14 @@ fn is_of_the_record(error: &ArchiveError) -> bool {
 }
 
 /// The entry that a record stands for; `None` for records that only the store knows.
-fn entry_of(log: &Log, record: &Record<'_>) -> Result<Option<Entry>, ArchiveError> {
+fn entry_of(files: &StoredFiles, record: &Record<'_>) -> Result<Option<Entry>, ArchiveError> {
     let lsn = record.lsn;
     let unreadable = |problem: String| ArchiveError::Record { lsn, problem };
     match (record.kind, &record.blob) {
         (RecordKind::ARRIVAL, Some(blob)) => {
             let header: ArrivalHeader = serde_json::from_slice(record.header)
                 .map_err(|error| unreadable(error.to_string()))?;
-            let instance = read_head(log, blob)?;
+            let instance = read_head_of(&files.open(blob)?, blob.size)?;
             Ok(Some(arrival_entry(lsn, header, instance, blob)))
         }
         (RecordKind::ARRIVAL, None) => Err(unreadable("an arrival without a blob".into())),
@@ -197,12 +198,8 @@ fn label_of(record: &Record<'_>) -> Result<Label, ArchiveError> {
     header.label().ok_or_else(|| unreadable(text))
 }
 
-fn read_head(log: &Log, blob: &BlobRef) -> Result<Instance, ArchiveError> {
-    read_head_of(&log.open_blob(blob)?, blob.size)
-}
-
 /// Reads the head of a stored file, and no more than that.
-pub(crate) fn read_head_of(reader: &BlobReader, size: u64) -> Result<Instance, ArchiveError> {
+pub(crate) fn read_head_of(reader: &StoredFile, size: u64) -> Result<Instance, ArchiveError> {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let mut prefix = Vec::new();
     let mut wanted = HEAD_BYTES;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use vna_codec::{CodecError, Colour, Decoded, FrameFormat, Lease};
 use vna_dicom::{DataSet, DicomFile, FrameTable, ReadAt, frame_table, tags};
 use vna_image::frame_format;
-use vna_store::BlobReader;
 
 use crate::error::ArchiveError;
 use crate::reencode::StoredBlob;
+use crate::stored_file::StoredFile;
 
 /// A stored instance with pixel data: its header, and where each frame is.
 pub struct StoredImage {
@@ -30,7 +30,7 @@ impl StoredImage {
     /// # Errors
     ///
     /// [`ArchiveError::Image`] if there is no image; what the store and the scanner say.
-    pub fn open(reader: Arc<BlobReader>) -> Result<Self, ArchiveError> {
+    pub fn open(reader: Arc<StoredFile>) -> Result<Self, ArchiveError> {
         let source = StoredBlob::new(reader);
         let mut file = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX)];
         source.read_at(&mut file, 0)?;

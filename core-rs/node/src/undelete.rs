@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use serde::Serialize;
 use vna_dicom::{PublicId, keyword};
 use vna_index::{Deleted, DeletedInstance, DeletedMark, Label, Outcome, Page, moment};
-use vna_store::{BlobReader, Digest, FinishedBlob, Log, Lsn, StoreError};
+use vna_store::{Digest, FinishedBlob, Log, Lsn, StoreError};
 
 use crate::archive::Archive;
 use crate::arrival::{ArrivalHeader, Duplicates, ErasureHeader};
@@ -19,6 +19,7 @@ use crate::committer::{Answer, Deed, File, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::replay::read_head_of;
+use crate::stored_file::StoredFile;
 
 /// Instances that are on their way into the log at a time, and bytes of theirs in memory (one more may be begun).
 const BATCH: u64 = 64;
@@ -265,12 +266,12 @@ impl Archive {
         tenant: i64,
         deleted: &DeletedInstance,
         now_us: i64,
-    ) -> Result<BlobReader, ArchiveError> {
+    ) -> Result<StoredFile, ArchiveError> {
         let mut blob = deleted.blob.clone();
         for _ in 0..3 {
-            match self.log().open_blob(&blob_ref(&blob)?) {
-                Err(StoreError::Gone { .. }) => {}
-                opened => return Ok(opened?),
+            match self.files().open(&blob_ref(&blob)?) {
+                Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
+                opened => return opened,
             }
             let id = &deleted.public_id;
             for found in self.index().deletions_of(tenant, id, now_us)? {
@@ -287,11 +288,11 @@ impl Archive {
                 }
             }
         }
-        Ok(self.log().open_blob(&blob_ref(&blob)?)?)
+        self.files().open(&blob_ref(&blob)?)
     }
 
     /// The same bytes once more. They are compared with their digest: damage must not get a digest of its own.
-    fn copy(&self, reader: &BlobReader) -> Result<File, ArchiveError> {
+    fn copy(&self, reader: &StoredFile) -> Result<File, ArchiveError> {
         if reader.size() <= self.settings().storage.large_object_bytes {
             let bytes = reader.read_all()?;
             if Digest::of(&bytes) != reader.blob().digest {
@@ -366,7 +367,7 @@ impl Archive {
 }
 
 /// Copies a blob into a new file of its own. It is compared with its digest, as all copies are.
-pub(crate) fn copy_large(log: &Log, reader: &BlobReader) -> Result<FinishedBlob, ArchiveError> {
+pub(crate) fn copy_large(log: &Log, reader: &StoredFile) -> Result<FinishedBlob, ArchiveError> {
     let mut writer = log.new_large_blob()?;
     let mut piece = vec![0; PIECE_BYTES];
     while writer.size() < reader.size() {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use vna_dicom::PublicId;
-use vna_store::StoreError;
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
@@ -63,23 +62,24 @@ pub fn verify_instance(
         let (located, reader) = match archive.open_file(tenant, &id) {
             Ok(Some(opened)) => opened,
             Ok(None) => continue, // deleted meanwhile
-            Err(ArchiveError::Store(error)) => {
-                return Ok(damaged(&reference.sop_instance_uid, &error));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return damaged(&reference.sop_instance_uid, error),
         };
         if located.sop_class_uid != reference.sop_class_uid {
             return Ok(Verdict::OtherClass);
         }
         if let Err(error) = reader.verify() {
-            return Ok(damaged(&reference.sop_instance_uid, &error));
+            return damaged(&reference.sop_instance_uid, error);
         }
         verdict = Verdict::Intact;
     }
     Ok(verdict)
 }
 
-fn damaged(sop_instance_uid: &str, error: &StoreError) -> Verdict {
+/// What keeps the bytes from being read is a verdict; anything else is an error.
+fn damaged(sop_instance_uid: &str, error: ArchiveError) -> Result<Verdict, ArchiveError> {
+    let ArchiveError::Store(error) = error else {
+        return Err(error);
+    };
     tracing::error!(sop_instance_uid, %error, "a stored instance cannot be vouched for");
-    Verdict::Damaged
+    Ok(Verdict::Damaged)
 }

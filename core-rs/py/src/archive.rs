@@ -273,7 +273,7 @@ impl CoreArchive {
 /// `vna._core.File`: a stored object, held open.
 #[pyclass(frozen, name = "File", module = "vna._core")]
 pub(crate) struct CoreFile {
-    pub(crate) reader: Arc<vna_store::BlobReader>,
+    pub(crate) reader: Arc<vna_node::StoredFile>,
     pub(crate) located: Arc<vna_index::Located>,
     #[pyo3(get)]
     size: u64,

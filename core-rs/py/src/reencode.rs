@@ -7,8 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use vna_dicom::Reencoded;
-use vna_node::StoredBlob;
-use vna_store::BlobReader;
+use vna_node::{StoredBlob, StoredFile};
 
 use crate::completions::Completions;
 use crate::errors::BoundaryError;
@@ -22,7 +21,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Its calls are made one after the other: each goes on where the one before ended.
 #[pyclass(frozen, name = "Reencoding", module = "vna._core")]
 pub(crate) struct CoreReencoding {
-    reader: Arc<BlobReader>,
+    reader: Arc<StoredFile>,
     transfer_syntax_uid: String,
     /// `None` before it is opened.
     state: Arc<Mutex<Option<Reencoded<StoredBlob>>>>,
@@ -32,7 +31,7 @@ pub(crate) struct CoreReencoding {
 
 impl CoreReencoding {
     pub fn new(
-        reader: Arc<BlobReader>,
+        reader: Arc<StoredFile>,
         transfer_syntax_uid: String,
         completions: Arc<Completions>,
         handle: tokio::runtime::Handle,

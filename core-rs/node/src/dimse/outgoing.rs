@@ -6,6 +6,7 @@
 use super::socket::{Socket, WriteError};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::stored_file::StoredFile;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use vna_dicom::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PublicId, ReadAt, Reencoded,
     is_uncompressed,
 };
-use vna_store::BlobReader;
 use vna_ul::{Association, StoreRequest, UlError};
 
 /// Bytes that are read at once; even, as fragments have to be. A CT image with its header is read in one go.
@@ -361,7 +361,7 @@ impl InstanceFile<'_> {
 
 /// A PS3.10 file.
 enum FileBytes {
-    Stored(Arc<BlobReader>),
+    Stored(Arc<StoredFile>),
     Held(Arc<Vec<u8>>),
 }
 

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use vna_dicom::{Level, SelectStream, Selected, Tag};
 use vna_index::{HeaderKeys, IndexError, Key, Located, Query};
-use vna_store::{BlobReader, StoreError};
+use vna_store::StoreError;
 
 use crate::archive::Archive;
 use crate::cfind::{HeaderNeeds, Keys, Outcome, Reading};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
+use crate::stored_file::StoredFile;
 
 /// Resources whose first instances are looked up at a time.
 const LOCATED_AT_ONCE: usize = 256;
@@ -110,13 +111,13 @@ fn open(
     archive: &Archive,
     tenant: i64,
     located: &Located,
-) -> Result<Option<(u64, BlobReader)>, ArchiveError> {
-    match archive.log().open_blob(&blob_ref(&located.blob)?) {
+) -> Result<Option<(u64, StoredFile)>, ArchiveError> {
+    match archive.files().open(&blob_ref(&located.blob)?) {
         Ok(reader) => Ok(Some((located.file_size, reader))),
-        Err(StoreError::Gone { .. }) => {
+        Err(ArchiveError::Store(StoreError::Gone { .. })) => {
             let found = archive.open_file(tenant, &located.instance)?;
             Ok(found.map(|(located, reader)| (located.file_size, reader)))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

@@ -11,7 +11,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use vna_store::{BlobReader, StoreError};
+
+use crate::error::ArchiveError;
+use crate::stored_file::StoredFile;
 
 /// One read of a stored file. Several fit the second-level cache, so that a piece is still there when it is written to
 /// the socket.
@@ -80,11 +82,11 @@ impl Body for Content {
     }
 }
 
-type Read = (Buffer, Result<(), StoreError>);
+type Read = (Buffer, Result<(), ArchiveError>);
 
 /// The bytes of a blob from one position to another.
 pub(crate) struct StoredContent {
-    reader: Arc<BlobReader>,
+    reader: Arc<StoredFile>,
     buffers: Arc<Buffers>,
     at: u64,
     end: u64,
@@ -94,7 +96,7 @@ pub(crate) struct StoredContent {
 
 impl StoredContent {
     /// The whole blob.
-    pub(super) fn whole(reader: BlobReader, buffers: &Arc<Buffers>) -> Self {
+    pub(super) fn whole(reader: StoredFile, buffers: &Arc<Buffers>) -> Self {
         Self {
             at: 0,
             end: reader.size(),

@@ -18,7 +18,6 @@ use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{Located, Shape};
-use vna_store::BlobReader;
 
 use super::body::{Buffers, Content, StoredContent};
 use super::credentials::Credentials;
@@ -27,6 +26,7 @@ use crate::archive::Archive;
 use crate::arrival::default_tenant;
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
+use crate::stored_file::StoredFile;
 
 /// What makes a request for a file more than that.
 const CONDITIONS: [HeaderName; 6] = [
@@ -144,7 +144,7 @@ impl Hot {
         Some(answer(headers, Content::Stored(stored)))
     }
 
-    fn open(&self, tenant: i64, id: &PublicId) -> Option<(Located, BlobReader)> {
+    fn open(&self, tenant: i64, id: &PublicId) -> Option<(Located, StoredFile)> {
         self.archive.open_file(tenant, id).ok()?
     }
 
