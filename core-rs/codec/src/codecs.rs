@@ -111,7 +111,8 @@ impl Lease<'_> {
             None if pixel_syntax(transfer_syntax_uid)
                 .is_some_and(|syntax| syntax.compression == crate::Compression::None) =>
             {
-                native::interleave(&self.input, format, &mut self.output)?
+                let big_endian = native::is_big_endian(transfer_syntax_uid);
+                native::decode(&self.input, format, colour, big_endian, &mut self.output)?
             }
             None => return Err(unsupported(transfer_syntax_uid)),
         };

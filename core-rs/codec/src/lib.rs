@@ -8,15 +8,22 @@
 
 mod codec;
 mod codecs;
+mod colour;
+mod deflated;
 mod error;
 mod format;
+mod jpeg;
 mod native;
+mod rle;
 mod syntax;
+mod widen;
 
 pub use codec::{Colour, EncodeOptions, FrameCodec};
 pub use codecs::{CodecSettings, Codecs, Decoded, Lease};
+pub use colour::ybr_full_to_rgb;
 pub use error::CodecError;
 pub use format::{FrameFormat, Photometric, Sample};
+pub use native::{align_bits, interleave, separate, swap_words};
 pub use syntax::{Compression, PixelSyntax, codec, pixel_syntax};
 
 /// Most bytes of one decoded frame unless the settings say otherwise. The largest single frames are whole

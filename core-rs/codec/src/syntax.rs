@@ -1,6 +1,9 @@
 //! Which codec a transfer syntax takes (PS3.5 §10, §A.4; PS3.6 Table A-1).
 
 use crate::FrameCodec;
+use crate::deflated::{DeflatedFrame, UncompressedFrame};
+use crate::jpeg::Jpeg;
+use crate::rle::Rle;
 
 /// What a transfer syntax does to samples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -102,4 +105,15 @@ pub fn codec(transfer_syntax_uid: &str) -> Option<&'static dyn FrameCodec> {
 }
 
 /// Each codec adds its lines here.
-const CODECS: &[(&str, &dyn FrameCodec)] = &[];
+#[rustfmt::skip]
+const CODECS: &[(&str, &dyn FrameCodec)] = &[
+    ("1.2.840.10008.1.2.1.98", &UncompressedFrame),
+    ("1.2.840.10008.1.2.5", &Rle),
+    ("1.2.840.10008.1.2.8.1", &DeflatedFrame),
+    ("1.2.840.10008.1.2.4.50", &Jpeg::Baseline),
+    ("1.2.840.10008.1.2.4.51", &Jpeg::Extended),
+    ("1.2.840.10008.1.2.4.53", &Jpeg::Progressive),
+    ("1.2.840.10008.1.2.4.55", &Jpeg::Progressive),
+    ("1.2.840.10008.1.2.4.57", &Jpeg::Lossless),
+    ("1.2.840.10008.1.2.4.70", &Jpeg::LosslessFirstOrder),
+];

@@ -1,0 +1,383 @@
+//! RLE lossless (PS3.5 Annex G): each byte of each sample in a segment of its own, most significant first.
+
+use crate::colour::{finish, interleaved};
+use crate::native::{checked_length, sample_bytes};
+use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat};
+
+/// RLE Lossless, 1.2.840.10008.1.2.5.
+pub(crate) struct Rle;
+
+/// The number of segments and 15 offsets (PS3.5 §G.5).
+const HEADER_BYTES: usize = 64;
+const MAX_SEGMENTS: usize = 15;
+/// Longest run and longest literal of PackBits (PS3.5 §G.3.1).
+const MAX_RUN: usize = 128;
+
+/// Where the bytes of the segments stand among the samples.
+struct Layout {
+    segments: usize,
+    /// Bytes of a sample; 1 also for packed one-bit pixels.
+    width: usize,
+    /// Bytes of a segment, uncompressed.
+    plane: usize,
+    /// Bytes of a row in a segment.
+    row: usize,
+}
+
+impl Layout {
+    fn new(format: &FrameFormat) -> Result<Self, CodecError> {
+        let width = sample_bytes(format)?;
+        let bytes = checked_length(format.frame_bytes()?, usize::MAX)?;
+        let segments = match format.bits_allocated {
+            1 => 1,
+            _ => usize::from(format.samples_per_pixel) * width,
+        };
+        if !(1..=MAX_SEGMENTS).contains(&segments) {
+            return Err(CodecError::Unsupported {
+                what: format!("RLE of {segments} segments"),
+            });
+        }
+        let plane = bytes / segments;
+        Ok(Layout {
+            segments,
+            width,
+            plane,
+            // The packed bits of a row need not end with a byte: such a frame is one row.
+            row: if format.bits_allocated == 1 {
+                plane
+            } else {
+                format.columns as usize
+            },
+        })
+    }
+
+    /// Where the first byte of a segment goes; the next is [`Layout::segments`] further.
+    fn place(&self, segment: usize) -> usize {
+        let (sample, byte) = (segment / self.width, segment % self.width);
+        sample * self.width + (self.width - 1 - byte)
+    }
+}
+
+impl FrameCodec for Rle {
+    fn name(&self) -> &'static str {
+        "RLE"
+    }
+
+    fn decode(
+        &self,
+        codestream: &[u8],
+        format: &FrameFormat,
+        colour: Colour,
+        out: &mut [u8],
+    ) -> Result<FrameFormat, CodecError> {
+        let layout = Layout::new(format)?;
+        let length = checked_length(format.frame_bytes()?, out.len())?;
+        let out = &mut out[..length];
+        let offsets = segment_offsets(codestream, layout.segments)?;
+        for (segment, range) in offsets.iter().enumerate() {
+            let bytes = &codestream[range.clone()];
+            let place = &mut out[layout.place(segment).min(length)..];
+            let missing = match layout.segments {
+                1 => decode_segment::<1>(bytes, place, layout.plane),
+                2 => decode_segment::<2>(bytes, place, layout.plane),
+                3 => decode_segment::<3>(bytes, place, layout.plane),
+                4 => decode_segment::<4>(bytes, place, layout.plane),
+                6 => decode_segment::<6>(bytes, place, layout.plane),
+                8 => decode_segment::<8>(bytes, place, layout.plane),
+                12 => decode_segment::<12>(bytes, place, layout.plane),
+                _ => return Err(corrupt(format!("{} segments", layout.segments))),
+            };
+            // Writers exist that lose the end of the last row.
+            if missing > layout.row {
+                return Err(corrupt(format!(
+                    "segment {segment} ends {missing} bytes before its {} pixels",
+                    layout.plane
+                )));
+            }
+        }
+        Ok(finish(out, format, colour))
+    }
+
+    fn encode(
+        &self,
+        samples: &[u8],
+        format: &FrameFormat,
+        _options: &EncodeOptions,
+        out: &mut [u8],
+    ) -> Result<(usize, FrameFormat), CodecError> {
+        let layout = Layout::new(format)?;
+        let length = checked_length(format.frame_bytes()?, samples.len())?;
+        let samples = &samples[..length];
+        let mut writer = Writer {
+            room: out.len() as u64,
+            rest: out,
+            written: 0,
+        };
+        let mut header = [0; HEADER_BYTES];
+        header[0] = layout.segments.to_le_bytes()[0];
+        let place = writer.take(HEADER_BYTES)?;
+        let mut row = vec![0; layout.row];
+        for segment in 0..layout.segments {
+            let offset = u32::try_from(writer.written).map_err(|_| CodecError::Limit {
+                what: "bytes of RLE segments",
+                found: writer.written as u64,
+                limit: u32::MAX.into(),
+            })?;
+            header[4 * (segment + 1)..][..4].copy_from_slice(&offset.to_le_bytes());
+            let bytes = &samples[layout.place(segment).min(length)..];
+            let mut bytes = bytes.chunks(layout.segments.max(1)).map(|pixel| pixel[0]);
+            for _ in 0..layout.plane / layout.row.max(1) {
+                for (place, byte) in row.iter_mut().zip(&mut bytes) {
+                    *place = byte;
+                }
+                encode_row(&row, &mut writer)?;
+            }
+            if writer.written % 2 == 1 {
+                writer.take(1)?[0] = 0;
+            }
+        }
+        place.copy_from_slice(&header);
+        Ok((writer.written, interleaved(format)))
+    }
+
+    fn max_encoded_bytes(&self, format: &FrameFormat) -> u64 {
+        // A row that does not compress: a byte more for every 128, at least one.
+        let Ok(layout) = Layout::new(format) else {
+            return HEADER_BYTES as u64;
+        };
+        let (row, plane) = (layout.row.max(1) as u64, layout.plane as u64);
+        let rows = plane / row;
+        let segment = plane.saturating_add(rows.saturating_mul(row.div_ceil(MAX_RUN as u64)));
+        segment
+            .saturating_add(1)
+            .saturating_mul(layout.segments as u64)
+            .saturating_add(HEADER_BYTES as u64)
+    }
+}
+
+fn corrupt(reason: String) -> CodecError {
+    CodecError::Corrupt {
+        codec: "RLE",
+        reason,
+    }
+}
+
+/// Where the segments are. Each ends where the next begins.
+fn segment_offsets(
+    codestream: &[u8],
+    expected: usize,
+) -> Result<Vec<std::ops::Range<usize>>, CodecError> {
+    let header = codestream
+        .get(..HEADER_BYTES)
+        .ok_or_else(|| corrupt(format!("a header of {} bytes, not of 64", codestream.len())))?;
+    let mut words = header
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let found = words.next().unwrap_or(0);
+    if found as usize != expected {
+        return Err(CodecError::Mismatch {
+            what: "segments of an RLE frame",
+            expected: expected as u64,
+            found: found.into(),
+        });
+    }
+    let starts: Vec<usize> = words.take(expected).map(|offset| offset as usize).collect();
+    let ends = starts[1..].iter().copied().chain([codestream.len()]);
+    let ranges = starts.iter().zip(ends).map(|(start, end)| *start..end);
+    ranges
+        .map(|range| match codestream.get(range.clone()) {
+            Some(_) if range.start >= HEADER_BYTES => Ok(range),
+            _ => Err(corrupt(format!(
+                "a segment at bytes {} to {} of {}",
+                range.start,
+                range.end,
+                codestream.len()
+            ))),
+        })
+        .collect()
+}
+
+/// Decodes a segment into every `STEP`th byte of `out`, `plane` of them; gives how many bytes it was short of. The last
+/// byte is then repeated. What the segment has beyond the plane is padding.
+fn decode_segment<const STEP: usize>(segment: &[u8], out: &mut [u8], plane: usize) -> usize {
+    let mut rest = segment;
+    let mut done = 0;
+    let mut last = 0;
+    while done < plane {
+        let Some((&control, behind)) = rest.split_first() else {
+            break;
+        };
+        match control {
+            128 => rest = behind,
+            0..128 => {
+                let length = (usize::from(control) + 1)
+                    .min(behind.len())
+                    .min(plane - done);
+                let (literal, behind) = behind.split_at(length);
+                write_literal::<STEP>(&mut out[done * STEP..], literal);
+                last = literal.last().copied().unwrap_or(last);
+                done += length;
+                rest = behind;
+            }
+            129.. => {
+                let Some((&value, behind)) = behind.split_first() else {
+                    break;
+                };
+                let length = (257 - usize::from(control)).min(plane - done);
+                write_run::<STEP>(&mut out[done * STEP..], value, length);
+                last = value;
+                done += length;
+                rest = behind;
+            }
+        }
+    }
+    let missing = plane - done;
+    if missing > 0 {
+        write_run::<STEP>(&mut out[done * STEP..], last, missing);
+    }
+    missing
+}
+
+#[inline]
+fn write_literal<const STEP: usize>(out: &mut [u8], literal: &[u8]) {
+    if STEP == 1 {
+        out[..literal.len()].copy_from_slice(literal);
+        return;
+    }
+    for (place, value) in out.chunks_mut(STEP).zip(literal) {
+        place[0] = *value;
+    }
+}
+
+#[inline]
+fn write_run<const STEP: usize>(out: &mut [u8], value: u8, length: usize) {
+    if STEP == 1 {
+        out[..length].fill(value);
+        return;
+    }
+    for place in out.chunks_mut(STEP).take(length) {
+        place[0] = value;
+    }
+}
+
+/// Bytes written one after the other into a buffer that may end.
+struct Writer<'a> {
+    rest: &'a mut [u8],
+    room: u64,
+    written: usize,
+}
+
+impl<'a> Writer<'a> {
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'a mut [u8], CodecError> {
+        let rest = std::mem::take(&mut self.rest);
+        if rest.len() < length {
+            return Err(CodecError::Limit {
+                what: "bytes of an RLE codestream",
+                found: (self.written + length) as u64,
+                limit: self.room,
+            });
+        }
+        let (taken, rest) = rest.split_at_mut(length);
+        self.rest = rest;
+        self.written += length;
+        Ok(taken)
+    }
+
+    /// Bytes as they are, behind their count.
+    fn literal(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        for bytes in bytes.chunks(MAX_RUN) {
+            let place = self.take(bytes.len() + 1)?;
+            place[0] = (bytes.len() - 1).to_le_bytes()[0];
+            place[1..].copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// `length` times the same byte.
+    fn run(&mut self, value: u8, length: usize) -> Result<(), CodecError> {
+        let mut left = length;
+        while left > 0 {
+            let length = left.min(MAX_RUN);
+            if length == 1 {
+                return self.literal(&[value]);
+            }
+            let place = self.take(2)?;
+            place.copy_from_slice(&[(257 - length).to_le_bytes()[0], value]);
+            left -= length;
+        }
+        Ok(())
+    }
+}
+
+/// Encodes a row: runs do not cross its end (PS3.5 §G.3.1). Three equal bytes are a run: within a literal two would
+/// cost more than they save.
+fn encode_row(row: &[u8], writer: &mut Writer<'_>) -> Result<(), CodecError> {
+    let mut rest = row;
+    while !rest.is_empty() {
+        let start = next_triple(rest);
+        let (literal, run) = rest.split_at(start);
+        writer.literal(literal)?;
+        let Some(&value) = run.first() else {
+            return Ok(());
+        };
+        let length = run_length(run, value);
+        writer.run(value, length)?;
+        rest = &run[length..];
+    }
+    Ok(())
+}
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+
+/// Where the first three equal bytes begin; the end of `bytes` if there are none.
+#[inline]
+fn next_triple(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    // Eight places at once: a byte is zero where it equals both of the two behind it. The lowest zero byte is found
+    // exactly; a borrow can only make false ones above it.
+    while let Some(word) = bytes.get(at..at + 10) {
+        let load = |offset: usize| {
+            u64::from_le_bytes([
+                word[offset],
+                word[offset + 1],
+                word[offset + 2],
+                word[offset + 3],
+                word[offset + 4],
+                word[offset + 5],
+                word[offset + 6],
+                word[offset + 7],
+            ])
+        };
+        let (first, second, third) = (load(0), load(1), load(2));
+        let differs = (first ^ second) | (first ^ third);
+        let zeros = differs.wrapping_sub(LOW_BITS) & !differs & (LOW_BITS << 7);
+        if zeros != 0 {
+            return at + zeros.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let tail = bytes[at..]
+        .windows(3)
+        .position(|three| three[0] == three[1] && three[0] == three[2]);
+    tail.map_or(bytes.len(), |position| at + position)
+}
+
+/// How many bytes at the beginning are `value`.
+#[inline]
+fn run_length(bytes: &[u8], value: u8) -> usize {
+    let pattern = u64::from(value) * LOW_BITS;
+    let mut at = 0;
+    for word in bytes.chunks_exact(8) {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
+        let differs = word ^ pattern;
+        if differs != 0 {
+            return at + differs.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at + bytes[at..]
+        .iter()
+        .take_while(|byte| **byte == value)
+        .count()
+}
