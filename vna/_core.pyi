@@ -21,15 +21,19 @@ __all__ = [
     "data_set",
     "data_set_from_json",
     "data_set_to_json",
+    "decode_frame",
+    "decode_frames",
     "decode_text",
     "deleted",
     "dicom_json",
     "dicom_xml",
+    "encode_frame",
     "erase",
     "file_from_json",
     "file_from_xml",
     "frame_ranges",
     "keyword",
+    "pixel_syntaxes",
     "read_file",
     "read_instance",
     "reencode",
@@ -475,6 +479,13 @@ def write_file(
     Raises EncodingError as `write_data_set` does.
     """
 
+def pixel_syntaxes() -> bytes:
+    """Return the transfer syntaxes that hold images, as JSON.
+
+    Of each `uid`, `name`, `compression` (none, lossless, lossy: it allows loss; video), and
+    whether we have a codec that `decodes` and `encodes`.
+    """
+
 def read_file(data: bytes, /) -> tuple[str, _DataSet, _DataSet]:
     """Return transfer syntax, group 0002 and data set of a PS3.10 file, as `write_file` takes them.
 
@@ -519,6 +530,45 @@ def data_set(data: bytes, /) -> bytes: ...
 def read_instance(data: bytes, /, *, piece: int | None = None) -> dict[str, Any]: ...
 def frame_ranges(data: bytes, /) -> list[list[tuple[int, int]]]:
     """Return the byte ranges of each frame, one for each fragment (PS3.5 §A.4)."""
+
+def decode_frame(
+    codestream: bytes, format_json: bytes, /, *, transfer_syntax_uid: str, colour: str = "rgb"
+) -> tuple[bytes, bytes]:
+    """Return the samples of a codestream, or of a native frame, and their format, in this process.
+
+    The format, in and out, is JSON: `rows`, `columns`, `samples_per_pixel`, `bits_allocated`,
+    `bits_stored`, `sample` (unsigned, signed, float), `planar` and `photometric`. Samples are
+    little endian and interleaved; one-bit pixels are packed. The colour is `rgb` or `stored`.
+    Raises UnsupportedImage, whose `code` begins with `codec.`, and BadRequest.
+    """
+
+def decode_frames(
+    file: bytes,
+    /,
+    *,
+    frames: list[int] | None = None,
+    colour: str = "rgb",
+    parallel: int | None = None,
+) -> list[tuple[bytes, bytes]]:
+    """Return samples and format, as `decode_frame`, of frames of a PS3.10 file, counted from 0.
+
+    So many are worked on in parallel; as many as there are processors if it is not said. Raises
+    EncodingError, UnsupportedImage, and BadRequest if there is no such frame.
+    """
+
+def encode_frame(
+    samples: bytes,
+    format_json: bytes,
+    /,
+    *,
+    transfer_syntax_uid: str,
+    options_json: bytes | None = None,
+) -> tuple[bytes, bytes]:
+    """Return the codestream of one frame and what it holds: the reverse of `decode_frame`.
+
+    Options are JSON: `quality` (1 to 100, of lossy JPEG), `near` (the largest difference of
+    near-lossless JPEG-LS), `ratio` (aimed at by lossy JPEG 2000 and HTJ2K).
+    """
 
 def decode_text(value: bytes, /, *, terms: str, vr: str) -> str: ...
 def tags_json(

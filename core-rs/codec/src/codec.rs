@@ -38,6 +38,11 @@ pub trait FrameCodec: Sync {
     /// What [`CodecError::Corrupt`] calls it.
     fn name(&self) -> &'static str;
 
+    /// Whether it encodes too: [`FrameCodec::encode`] of one that does not is always [`CodecError::Unsupported`].
+    fn encodes(&self) -> bool {
+        true
+    }
+
     /// Decodes the codestream of one frame into `out`, which has room for [`FrameFormat::frame_bytes`] of `format`.
     /// Gives what was written: interleaved samples of the rows, columns and samples per pixel of `format`; bits stored, sign
     /// and bits allocated follow `format` too where the codestream can be read so, and what differs is told

@@ -24,7 +24,7 @@ pub use colour::ybr_full_to_rgb;
 pub use error::CodecError;
 pub use format::{FrameFormat, Photometric, Sample};
 pub use native::{align_bits, interleave, separate, swap_words};
-pub use syntax::{Compression, PixelSyntax, codec, pixel_syntax};
+pub use syntax::{Compression, PIXEL_SYNTAXES, PixelSyntax, codec, pixel_syntax};
 
 /// Most bytes of one decoded frame unless the settings say otherwise. The largest single frames are whole
 /// radiographs of mammography tomosynthesis (70 MB) and undivided slide levels.

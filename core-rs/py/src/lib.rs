@@ -2,6 +2,7 @@
 
 mod archive;
 mod cfind;
+mod codec;
 mod completions;
 mod data_set;
 mod dicom;
@@ -35,6 +36,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     model::register(m)?;
     data_set::register(m)?;
     reencode::register(m)?;
+    codec::register(m)?;
     archive::register(m)?;
     http::register(m)?;
     dimse::register(m)?;

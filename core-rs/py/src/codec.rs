@@ -1,0 +1,380 @@
+//! Frames decoded and encoded for scripts and tests; the archive's own pictures and transcoding never come this way.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use serde::{Deserialize, Serialize};
+use vna_codec::{
+    CodecError, CodecSettings, Codecs, Colour, Compression, EncodeOptions, FrameFormat,
+    PIXEL_SYNTAXES, Photometric, Sample, codec,
+};
+use vna_dicom::{
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, DicomFile, EXPLICIT_VR_LITTLE_ENDIAN, FrameTable,
+    frame_table, reencode,
+};
+use vna_image::frame_format;
+use vna_node::ArchiveError;
+
+use crate::errors::BoundaryError;
+
+/// Adds the functions to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(decode_frames, m)?)?;
+    m.add_function(wrap_pyfunction!(decode_frame, m)?)?;
+    m.add_function(wrap_pyfunction!(encode_frame, m)?)?;
+    m.add_function(wrap_pyfunction!(pixel_syntaxes, m)?)
+}
+
+/// Codecs of this process, outside of any archive.
+fn codecs() -> &'static Codecs {
+    static CODECS: OnceLock<Codecs> = OnceLock::new();
+    CODECS.get_or_init(|| Codecs::new(CodecSettings::default()))
+}
+
+/// [`FrameFormat`] as Python writes and reads it.
+#[derive(Serialize, Deserialize)]
+struct Format {
+    rows: u32,
+    columns: u32,
+    samples_per_pixel: u16,
+    bits_allocated: u16,
+    bits_stored: u16,
+    sample: SampleName,
+    #[serde(default)]
+    planar: bool,
+    photometric: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SampleName {
+    Unsigned,
+    Signed,
+    Float,
+}
+
+impl From<&FrameFormat> for Format {
+    fn from(format: &FrameFormat) -> Self {
+        Format {
+            rows: format.rows,
+            columns: format.columns,
+            samples_per_pixel: format.samples_per_pixel,
+            bits_allocated: format.bits_allocated,
+            bits_stored: format.bits_stored,
+            sample: match format.sample {
+                Sample::Unsigned => SampleName::Unsigned,
+                Sample::Signed => SampleName::Signed,
+                Sample::Float => SampleName::Float,
+            },
+            planar: format.planar,
+            photometric: format.photometric.name().to_owned(),
+        }
+    }
+}
+
+fn parse_format(json: &[u8]) -> Result<FrameFormat, BoundaryError> {
+    let format: Format = parse("format", json)?;
+    let photometric = Photometric::parse(&format.photometric).ok_or_else(|| {
+        BoundaryError::Argument(format!(
+            "{:?} is no Photometric Interpretation",
+            format.photometric
+        ))
+    })?;
+    Ok(FrameFormat {
+        rows: format.rows,
+        columns: format.columns,
+        samples_per_pixel: format.samples_per_pixel,
+        bits_allocated: format.bits_allocated,
+        bits_stored: format.bits_stored,
+        sample: match format.sample {
+            SampleName::Unsigned => Sample::Unsigned,
+            SampleName::Signed => Sample::Signed,
+            SampleName::Float => Sample::Float,
+        },
+        planar: format.planar,
+        photometric,
+    })
+}
+
+fn write_format(format: &FrameFormat) -> Vec<u8> {
+    to_json(&Format::from(format))
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default() // numbers and names always can be written
+}
+
+fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, BoundaryError> {
+    serde_json::from_slice(json)
+        .map_err(|error| BoundaryError::Argument(format!("{what} is not as described: {error}")))
+}
+
+/// [`EncodeOptions`] as Python writes them: what is left out has its default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    quality: Option<u8>,
+    near: Option<u16>,
+    ratio: Option<f32>,
+}
+
+impl From<Options> for EncodeOptions {
+    fn from(options: Options) -> Self {
+        let usual = EncodeOptions::default();
+        EncodeOptions {
+            quality: options.quality.unwrap_or(usual.quality),
+            near: options.near.unwrap_or(usual.near),
+            ratio: options.ratio.unwrap_or(usual.ratio),
+        }
+    }
+}
+
+fn parse_colour(colour: &str) -> Result<Colour, BoundaryError> {
+    match colour {
+        "rgb" => Ok(Colour::Rgb),
+        "stored" => Ok(Colour::AsStored),
+        other => Err(BoundaryError::Argument(format!(
+            "colour is {other:?}; 'rgb' and 'stored' are known"
+        ))),
+    }
+}
+
+/// Bytes of a decoded or encoded frame, and its format as JSON.
+type Frame<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// A Part 10 file in memory whose frames are decoded.
+struct Image<'a> {
+    file: Cow<'a, [u8]>,
+    transfer_syntax_uid: String,
+    format: FrameFormat,
+    frames: FrameTable,
+}
+
+impl<'a> Image<'a> {
+    fn open(file: &'a [u8]) -> Result<Self, ArchiveError> {
+        let parsed = DicomFile::read(file)?;
+        let format = frame_format(&parsed.data_set)?;
+        let mut transfer_syntax_uid = parsed.transfer_syntax_uid;
+        let mut file = Cow::Borrowed(file);
+        if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+            transfer_syntax_uid = EXPLICIT_VR_LITTLE_ENDIAN.to_owned();
+            let inflated = reencode(&file, EXPLICIT_VR_LITTLE_ENDIAN)?;
+            file = Cow::Owned(inflated);
+        }
+        Ok(Image {
+            frames: frame_table(&file)?,
+            file,
+            transfer_syntax_uid,
+            format,
+        })
+    }
+
+    /// Decodes frame `index` into `out`.
+    fn decode(
+        &self,
+        index: usize,
+        colour: Colour,
+        out: &mut [u8],
+    ) -> Result<FrameFormat, ArchiveError> {
+        let ranges = self.frames.ranges(index);
+        let length = ranges.iter().map(|range| range.end - range.start).sum();
+        let mut lease = codecs().lease()?;
+        let mut input = lease.input(length)?;
+        for range in ranges {
+            let bytes = &self.file[place(range.start)..place(range.end)];
+            let (part, rest) = input.split_at_mut(bytes.len());
+            part.copy_from_slice(bytes);
+            input = rest;
+        }
+        let decoded = lease.decode(&self.transfer_syntax_uid, &self.format, colour)?;
+        out.copy_from_slice(decoded.samples);
+        Ok(decoded.format)
+    }
+}
+
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+/// The frames of a Part 10 file, decoded: all, or those with these numbers, counted from 0.
+#[pyfunction]
+#[pyo3(signature = (file, /, *, frames = None, colour = "rgb", parallel = None))]
+fn decode_frames<'py>(
+    py: Python<'py>,
+    file: PyBackedBytes,
+    frames: Option<Vec<usize>>,
+    colour: &str,
+    parallel: Option<usize>,
+) -> PyResult<Vec<Frame<'py>>> {
+    let colour = parse_colour(colour)?;
+    let image = py
+        .detach(|| Image::open(&file))
+        .map_err(BoundaryError::from)?;
+    let count = image.frames.len();
+    let frames = frames.unwrap_or_else(|| (0..count).collect());
+    if let Some(beyond) = frames.iter().find(|index| **index >= count) {
+        let problem = format!("frame {beyond} of {count}, counted from 0");
+        return Err(BoundaryError::Argument(problem).into());
+    }
+    let parallel = parallel.unwrap_or(codecs().settings().parallel).max(1);
+    let mut decoded = Vec::new();
+    // As many at once as are worked on: memory is asked for when the frames before it are known to be there.
+    for wave in frames.chunks(parallel) {
+        let places = wave.iter().map(|_| new_frame(py, &image.format));
+        let mut places: Vec<Bound<'py, PyBytes>> = places.collect::<PyResult<_>>()?;
+        let mut slices: Vec<&mut [u8]> = places.iter_mut().map(|place| fill(place)).collect();
+        let formats = py.detach(|| decode_wave(&image, wave, colour, &mut slices));
+        for (samples, format) in places.into_iter().zip(formats) {
+            let format = format.map_err(BoundaryError::from)?;
+            let format = PyBytes::new(py, &write_format(&format));
+            decoded.push((samples, format));
+        }
+    }
+    Ok(decoded)
+}
+
+fn decode_wave(
+    image: &Image<'_>,
+    frames: &[usize],
+    colour: Colour,
+    places: &mut [&mut [u8]],
+) -> Vec<Result<FrameFormat, ArchiveError>> {
+    if let ([index], [place]) = (frames, &mut *places) {
+        return vec![image.decode(*index, colour, place)];
+    }
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = frames
+            .iter()
+            .zip(places)
+            .map(|(index, place)| scope.spawn(|| image.decode(*index, colour, place)))
+            .collect();
+        let joined = workers.into_iter().map(|worker| {
+            worker.join().unwrap_or_else(|_| {
+                let reason = "panicked".to_owned();
+                Err(CodecError::Helper { reason }.into())
+            })
+        });
+        joined.collect()
+    })
+}
+
+/// Bytes for the samples of one frame, all zero.
+fn new_frame<'py>(py: Python<'py>, format: &FrameFormat) -> PyResult<Bound<'py, PyBytes>> {
+    let length = format.frame_bytes().map_err(boundary)?;
+    let limit = codecs().settings().max_frame_bytes;
+    if length > limit {
+        return Err(boundary(CodecError::Limit {
+            what: "bytes of a frame",
+            found: length,
+            limit,
+        })
+        .into());
+    }
+    PyBytes::new_with(py, place(length), |_| Ok(()))
+}
+
+/// The bytes of an object that was just made and that nobody else knows.
+fn fill<'a>(bytes: &'a mut Bound<'_, PyBytes>) -> &'a mut [u8] {
+    let length = bytes.as_bytes().len();
+    // SAFETY: `new_frame` made it, initialised, and it is not yet given to anybody: writing to it is what the C API
+    // allows at this time. It is borrowed for as long as the slice lives.
+    unsafe {
+        let start = pyo3::ffi::PyBytes_AsString(bytes.as_ptr());
+        std::slice::from_raw_parts_mut(start.cast(), length)
+    }
+}
+
+fn boundary(error: CodecError) -> BoundaryError {
+    ArchiveError::Codec(error).into()
+}
+
+/// The samples of a codestream that stands alone, or of a native frame.
+#[pyfunction]
+#[pyo3(signature = (codestream, format_json, /, *, transfer_syntax_uid, colour = "rgb"))]
+fn decode_frame<'py>(
+    py: Python<'py>,
+    codestream: PyBackedBytes,
+    format_json: PyBackedBytes,
+    transfer_syntax_uid: &str,
+    colour: &str,
+) -> PyResult<Frame<'py>> {
+    let colour = parse_colour(colour)?;
+    let format = parse_format(&format_json)?;
+    let mut samples = new_frame(py, &format)?;
+    let out = fill(&mut samples);
+    let format = py.detach(|| -> Result<_, CodecError> {
+        let mut lease = codecs().lease()?;
+        lease
+            .input(codestream.len() as u64)?
+            .copy_from_slice(&codestream);
+        let decoded = lease.decode(transfer_syntax_uid, &format, colour)?;
+        out.copy_from_slice(decoded.samples);
+        Ok(decoded.format)
+    });
+    let format = write_format(&format.map_err(boundary)?);
+    Ok((samples, PyBytes::new(py, &format)))
+}
+
+/// The codestream of one frame, from interleaved samples.
+#[pyfunction]
+#[pyo3(signature = (samples, format_json, /, *, transfer_syntax_uid, options_json = None))]
+fn encode_frame<'py>(
+    py: Python<'py>,
+    samples: PyBackedBytes,
+    format_json: PyBackedBytes,
+    transfer_syntax_uid: &str,
+    options_json: Option<PyBackedBytes>,
+) -> PyResult<Frame<'py>> {
+    let format = parse_format(&format_json)?;
+    let options = match &options_json {
+        Some(json) => parse::<Options>("options", json)?.into(),
+        None => EncodeOptions::default(),
+    };
+    let encoded = py.detach(|| -> Result<_, CodecError> {
+        let expected = format.frame_bytes()?;
+        if samples.len() as u64 != expected {
+            return Err(CodecError::Mismatch {
+                what: "bytes of a frame",
+                expected,
+                found: samples.len() as u64,
+            });
+        }
+        let mut lease = codecs().lease()?;
+        lease.input(expected)?.copy_from_slice(&samples);
+        let (codestream, format) = lease.encode(transfer_syntax_uid, &format, &options)?;
+        Ok((codestream.to_vec(), format))
+    });
+    let (codestream, format) = encoded.map_err(boundary)?;
+    Ok((
+        PyBytes::new(py, &codestream),
+        PyBytes::new(py, &write_format(&format)),
+    ))
+}
+
+/// Every transfer syntax that holds images, as JSON.
+#[pyfunction]
+fn pixel_syntaxes(py: Python<'_>) -> Bound<'_, PyBytes> {
+    let syntaxes: Vec<_> = PIXEL_SYNTAXES
+        .iter()
+        .map(|syntax| {
+            let native = syntax.compression == Compression::None;
+            let codec = codec(syntax.uid);
+            serde_json::json!({
+                "uid": syntax.uid,
+                "name": syntax.name,
+                "compression": match syntax.compression {
+                    Compression::None => "none",
+                    Compression::Lossless => "lossless",
+                    Compression::Lossy => "lossy",
+                    Compression::Video => "video",
+                },
+                "decodes": native || codec.is_some(),
+                "encodes": native || codec.is_some_and(vna_codec::FrameCodec::encodes),
+            })
+        })
+        .collect();
+    PyBytes::new(py, &to_json(&syntaxes))
+}
