@@ -3,6 +3,7 @@
 use crate::FrameCodec;
 use crate::deflated::{DeflatedFrame, UncompressedFrame};
 use crate::jpeg::Jpeg;
+use crate::jpegls::JpegLs;
 use crate::rle::Rle;
 
 /// What a transfer syntax does to samples.
@@ -120,4 +121,6 @@ const CODECS: &[(&str, &dyn FrameCodec)] = &[
     ("1.2.840.10008.1.2.4.55", &Jpeg::Progressive),
     ("1.2.840.10008.1.2.4.57", &Jpeg::Lossless),
     ("1.2.840.10008.1.2.4.70", &Jpeg::LosslessFirstOrder),
+    ("1.2.840.10008.1.2.4.80", &JpegLs::Lossless),
+    ("1.2.840.10008.1.2.4.81", &JpegLs::NearLossless),
 ];

@@ -187,4 +187,37 @@ proptest! {
         comes_back("1.2.840.10008.1.2.4.57", &frame);
         comes_back("1.2.840.10008.1.2.4.70", &frame);
     }
+
+    #[test]
+    fn lossless_jpeg_ls_comes_back(frame in frames(SIXTEEN)) {
+        comes_back("1.2.840.10008.1.2.4.80", &frame);
+    }
+
+    #[test]
+    fn near_lossless_jpeg_ls_comes_near(frame in frames(SIXTEEN), near in 0u16..=8) {
+        let codec = codec("1.2.840.10008.1.2.4.81").unwrap();
+        let options = EncodeOptions { near, ..EncodeOptions::default() };
+        let (codestream, encoded) = encode(codec, &frame, &options);
+        let (samples, decoded) = decode(codec, &codestream, &encoded, Colour::AsStored).unwrap();
+        prop_assert_eq!(decoded, frame.format);
+        let furthest = values(&frame.format, &samples)
+            .zip(values(&frame.format, &frame.samples))
+            .map(|(found, expected)| (found - expected).unsigned_abs())
+            .max();
+        prop_assert!(furthest <= Some(near.into()), "{furthest:?} from the samples");
+    }
+}
+
+/// Samples of 8 or 16 bits as numbers.
+fn values<'a>(format: &FrameFormat, samples: &'a [u8]) -> impl Iterator<Item = i32> + 'a {
+    let width = usize::from(format.bits_allocated / 8);
+    let signed = format.sample == Sample::Signed;
+    samples
+        .chunks_exact(width)
+        .map(move |sample| match (sample, signed) {
+            (&[byte], false) => byte.into(),
+            (&[byte], true) => (byte as i8).into(),
+            (bytes, false) => u16::from_le_bytes([bytes[0], bytes[1]]).into(),
+            (bytes, true) => i16::from_le_bytes([bytes[0], bytes[1]]).into(),
+        })
 }
