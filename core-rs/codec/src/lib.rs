@@ -13,6 +13,7 @@ mod deflated;
 mod error;
 mod format;
 mod jpeg;
+mod jpeg2000;
 mod jpegls;
 mod native;
 mod rle;

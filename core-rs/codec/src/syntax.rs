@@ -3,6 +3,7 @@
 use crate::FrameCodec;
 use crate::deflated::{DeflatedFrame, UncompressedFrame};
 use crate::jpeg::Jpeg;
+use crate::jpeg2000::Jpeg2000;
 use crate::jpegls::JpegLs;
 use crate::rle::Rle;
 
@@ -123,4 +124,8 @@ const CODECS: &[(&str, &dyn FrameCodec)] = &[
     ("1.2.840.10008.1.2.4.70", &Jpeg::LosslessFirstOrder),
     ("1.2.840.10008.1.2.4.80", &JpegLs::Lossless),
     ("1.2.840.10008.1.2.4.81", &JpegLs::NearLossless),
+    ("1.2.840.10008.1.2.4.90", &Jpeg2000::Lossless),
+    ("1.2.840.10008.1.2.4.91", &Jpeg2000::Lossy),
+    ("1.2.840.10008.1.2.4.92", &Jpeg2000::MultiComponent),
+    ("1.2.840.10008.1.2.4.93", &Jpeg2000::MultiComponent),
 ];
