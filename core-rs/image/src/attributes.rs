@@ -15,6 +15,10 @@ pub(crate) trait Attributes {
     fn decimal(&self, tag: Tag) -> Option<f64>;
     /// The value as text, without padding.
     fn text(&self, tag: Tag) -> Option<String>;
+    /// The items of a sequence.
+    fn items(&self, tag: Tag) -> &[DataSet];
+    /// The first item of a sequence.
+    fn item(&self, tag: Tag) -> Option<&DataSet>;
 }
 
 impl Attributes for DataSet {
@@ -52,6 +56,17 @@ impl Attributes for DataSet {
         let text = self.get(tag)?.text(&CharacterSet::default())?;
         let text = text.trim_matches([' ', '\0']);
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn items(&self, tag: Tag) -> &[DataSet] {
+        match self.get(tag).map(|element| &element.value) {
+            Some(Value::Items(items)) => items,
+            _ => &[],
+        }
+    }
+
+    fn item(&self, tag: Tag) -> Option<&DataSet> {
+        self.items(tag).first()
     }
 }
 

@@ -1,150 +1,212 @@
 //! What a header says of how its frames look.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "values are cut off to the type before"
-)]
-
 use vna_codec::{Decoded, FrameFormat, Photometric, Sample};
-use vna_dicom::{DataSet, tags};
+use vna_dicom::{DataSet, Tag, tags};
 
 use crate::attributes::Attributes;
-use crate::options::{ClippedTo, Mode, RenderOptions, Window};
-use crate::picture::{Picture, Pixels};
-use crate::{ImageError, frame_format, tag};
+use crate::grayscale::{Modality, Presentation, Voi};
+use crate::groups::Groups;
+use crate::options::{RenderOptions, Window};
+use crate::overlay::Overlay;
+use crate::palette::Palette;
+use crate::picture::Picture;
+use crate::samples::Samples;
+use crate::{ImageError, frame_format, render, tag};
 
 /// What a header says of how its frames look: read once, it renders any frame of the instance.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ImageDescription {
     /// The frames as the header has them.
     pub format: FrameFormat,
-    /// Number of Frames (0028,0008); 1 if it is missing or 0.
+    /// Number of Frames (0028,0008); 1 if it is missing, empty or 0.
     pub frames: usize,
-    slope: f64,
-    intercept: f64,
-    window: Option<Window>,
+    /// SOP Instance UID (0008,0018), by which presentation states refer to it.
+    pub sop_instance_uid: String,
+    /// High Bit (0028,0102).
+    pub(crate) high_bit: Option<u32>,
+    pub(crate) groups: Groups,
+    pub(crate) presentation: Presentation,
+    /// Pixel Padding Value (0028,0120) to Pixel Padding Range Limit (0028,0121), as words of the pixel data.
+    padding: Option<(i64, i64)>,
+    pub(crate) palette: Option<Palette>,
+    pub(crate) overlays: Vec<Overlay>,
 }
 
 impl ImageDescription {
-    /// Reads the header of an image. Its pixel data need not be there.
+    /// Reads the header of an image. Its pixel data need not be there. Beside what [`frame_format`] puts right:
+    ///
+    /// - Number of Frames missing, empty or 0: one frame.
+    /// - High Bit is believed only where it is above Bits Stored - 1, the cell has room, and samples have such bits set.
+    /// - Rescale Slope of 0: 1. Windows narrower than the standard allows: the narrowest.
+    /// - Broken VOI LUTs and overlays are errors only when they are used.
+    /// - MONOCHROME1 and Presentation LUT Shape INVERSE say the same and may each stand alone; IDENTITY does not
+    ///   undo MONOCHROME1.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Format`] if there is no image, [`ImageError::Table`] if a look-up table or palette that
-    /// the pixels need is broken.
+    /// [`ImageError::Format`] if there is no image, [`ImageError::Table`] if a modality LUT, presentation LUT or palette that the
+    /// pixels need is broken.
     pub fn read(data_set: &DataSet) -> Result<Self, ImageError> {
+        let format = frame_format(data_set)?;
+        let signed = format.sample == Sample::Signed;
         let frames = data_set.number(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1);
-        let decimal = |tag| data_set.decimal(tag);
+        let coloured = match format.photometric {
+            Photometric::PaletteColor => true,
+            // A supplemental palette (PS3.3 §C.8.16.2.1.1.1).
+            Photometric::Monochrome2 => matches!(
+                data_set.text(PIXEL_PRESENTATION).as_deref(),
+                Some("COLOR" | "MIXED")
+            ),
+            _ => false,
+        };
+        let palette = if coloured {
+            Palette::read(data_set, signed)?
+        } else {
+            None
+        };
+        if palette.is_none() && format.photometric == Photometric::PaletteColor {
+            return Err(ImageError::Table {
+                tag: tag::RED_PALETTE_DESCRIPTOR,
+                problem: "is missing, and PALETTE COLOR needs it",
+            });
+        }
+        let presentation = Presentation::read(data_set)?;
         Ok(ImageDescription {
-            format: frame_format(data_set)?,
+            format,
             frames: usize::try_from(frames).unwrap_or(usize::MAX),
-            slope: decimal(tag::RESCALE_SLOPE).unwrap_or(1.0),
-            intercept: decimal(tag::RESCALE_INTERCEPT).unwrap_or(0.0),
-            window: decimal(tag::WINDOW_CENTER)
-                .zip(decimal(tag::WINDOW_WIDTH))
-                .map(Window::from),
+            sop_instance_uid: data_set.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
+            high_bit: data_set.number(HIGH_BIT).filter(|bit| *bit < 64),
+            groups: Groups::read(data_set, signed)?,
+            presentation: match (format.photometric, presentation) {
+                (Photometric::Monochrome1, Presentation::Identity) => Presentation::Inverse,
+                (_, presentation) => presentation,
+            },
+            padding: padding(data_set),
+            palette,
+            overlays: Overlay::read_all(data_set),
         })
+    }
+
+    /// The window that frame `frame` is displayed with if none is asked for; a client that changes only its
+    /// center or width begins from it.
+    ///
+    /// Without a window in the header it is the one over all values that the frame may have.
+    #[must_use]
+    pub fn default_window(&self, frame: usize) -> Window {
+        let views = self.groups.views(frame).iter().flatten();
+        let mut windows = views.filter_map(|view| match view {
+            Voi::Window(window) => Some(*window),
+            _ => None,
+        });
+        windows.next().unwrap_or_else(|| {
+            let values = 2f64.powi(self.format.bits_stored.into());
+            let stored = match self.format.sample {
+                Sample::Signed => (-values / 2.0, values / 2.0 - 1.0),
+                _ => (0.0, values - 1.0),
+            };
+            let (low, high) = self.groups.modality(frame).range(stored);
+            Window::from((low + (high - low + 1.0) / 2.0, high - low + 1.0))
+        })
+    }
+
+    /// What displayed values are made of stored ones: Rescale Slope and Rescale Intercept of frame `frame`. `None` if a
+    /// table does that.
+    #[must_use]
+    pub fn rescale(&self, frame: usize) -> Option<(f64, f64)> {
+        match self.groups.modality(frame) {
+            Modality::Linear { slope, intercept } => Some((*slope, *intercept)),
+            Modality::Table(_) => None,
+        }
+    }
+
+    /// Height of a pixel of frame `frame` by its width (PS3.3 §C.7.6.3.1.7).
+    #[must_use]
+    pub fn pixel_aspect(&self, frame: usize) -> f64 {
+        self.groups.aspect(frame)
     }
 
     /// The picture of frame `frame`, counted from 0, of which `decoded` are the samples.
     ///
     /// # Errors
     ///
-    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`]; [`ImageError::Limit`] if the picture would be too large.
+    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`]; [`ImageError::Limit`] if the picture would be too large,
+    /// [`ImageError::Table`] if a VOI LUT or overlay that it needs is broken, [`ImageError::Request`] if
+    /// clipped values of colours are asked for.
     pub fn render(
         &self,
         frame: usize,
         decoded: &Decoded<'_>,
         options: &RenderOptions<'_>,
     ) -> Result<Picture, ImageError> {
+        let samples = self.samples(frame, decoded)?;
+        render::render(self, frame, decoded, &samples, options)
+    }
+
+    /// The values of frame `frame` after the modality LUT: for each sample one, colours as they were decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`].
+    #[allow(clippy::cast_possible_truncation, reason = "the caller asked for f32")]
+    pub fn modality_values(
+        &self,
+        frame: usize,
+        decoded: &Decoded<'_>,
+    ) -> Result<Vec<f32>, ImageError> {
+        let samples = self.samples(frame, decoded)?;
+        let modality = self.groups.modality(frame);
+        if decoded.format.photometric.is_colour() {
+            return Ok(samples.map(|value| value as f32));
+        }
+        Ok(samples.map(|value| modality.apply(value) as f32))
+    }
+
+    /// The stored values of frame `frame`, one for each sample: without what stands in unused bits, with their sign.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`].
+    pub fn stored_values(
+        &self,
+        frame: usize,
+        decoded: &Decoded<'_>,
+    ) -> Result<Vec<f64>, ImageError> {
+        Ok(self.samples(frame, decoded)?.map(|value| value))
+    }
+
+    fn samples<'a>(&self, frame: usize, decoded: &Decoded<'a>) -> Result<Samples<'a>, ImageError> {
         let frames = self.frames;
         if frame >= frames {
             return Err(ImageError::NoSuchFrame { frame, frames });
         }
-        let format = &decoded.format;
-        let expected = format.frame_bytes()?;
-        if (decoded.samples.len() as u64) < expected {
-            let found = decoded.samples.len() as u64;
-            return Err(ImageError::Samples { expected, found });
-        }
-        let values = values(decoded);
-        let colour = format.samples_per_pixel == 3;
-        let pixels = match options.mode {
-            Mode::Clipped(ClippedTo::UInt8) if colour => Pixels::Rgb8(cast(&values, 0.0, 255.0)),
-            Mode::Clipped(ClippedTo::UInt8) => Pixels::Gray8(cast(&values, 0.0, 255.0)),
-            Mode::Clipped(ClippedTo::UInt16) if colour => {
-                Pixels::Rgb16(values.iter().map(|v| *v as u16).collect())
-            }
-            Mode::Clipped(ClippedTo::UInt16) => {
-                Pixels::Gray16(values.iter().map(|v| *v as u16).collect())
-            }
-            Mode::Clipped(ClippedTo::Int16) => {
-                Pixels::SignedGray16(values.iter().map(|v| *v as i16).collect())
-            }
-            _ if colour => Pixels::Rgb8(cast(&values, 0.0, 255.0)),
-            Mode::Preview => {
-                let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-                let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                self.gray(&values, low, high)
-            }
-            Mode::Rendered => {
-                let window = options
-                    .window
-                    .or(self.window)
-                    .unwrap_or((128.0, 256.0).into());
-                let values: Vec<_> = values
-                    .iter()
-                    .map(|v| v * self.slope + self.intercept)
-                    .collect();
-                self.gray(
-                    &values,
-                    window.center - window.width / 2.0,
-                    window.center + window.width / 2.0,
-                )
-            }
-        };
-        Ok(Picture {
-            width: format.columns,
-            height: format.rows,
-            pixels,
-        })
+        Samples::new(decoded, self.high_bit)
     }
 
-    fn gray(&self, values: &[f64], low: f64, high: f64) -> Pixels {
-        let inverted = self.format.photometric == Photometric::Monochrome1;
-        let range = if high > low { high - low } else { 1.0 };
-        let level = |v: &f64| {
-            let unit = ((v - low) / range).clamp(0.0, 1.0);
-            255.0 * if inverted { 1.0 - unit } else { unit }
-        };
-        Pixels::Gray8(values.iter().map(|v| level(v).round() as u8).collect())
+    pub(crate) fn is_palette_color(&self) -> bool {
+        self.format.photometric == Photometric::PaletteColor
+    }
+
+    pub(crate) fn is_monochrome1(&self) -> bool {
+        self.format.photometric == Photometric::Monochrome1
+    }
+
+    /// Stored values that are padding.
+    pub(crate) fn padding(&self, samples: &Samples<'_>) -> Option<(f64, f64)> {
+        let (value, limit) = self.padding?;
+        let (a, b) = (samples.value_of_word(value), samples.value_of_word(limit));
+        Some((a.min(b), a.max(b)))
     }
 }
 
-fn cast(values: &[f64], low: f64, high: f64) -> Vec<u8> {
-    values.iter().map(|v| v.clamp(low, high) as u8).collect()
+/// Pixel Padding Value and the end of its range; both are words whatever VR a writer gave them (PS3.3 §C.7.5.1.1.2).
+fn padding(data_set: &DataSet) -> Option<(i64, i64)> {
+    #[allow(clippy::cast_possible_truncation, reason = "16-bit values")]
+    let word = |tag| data_set.decimal(tag).map(|value| value as i64);
+    let value = word(PIXEL_PADDING_VALUE)?;
+    Some((value, word(PIXEL_PADDING_RANGE_LIMIT).unwrap_or(value)))
 }
 
-fn values(decoded: &Decoded<'_>) -> Vec<f64> {
-    let format = &decoded.format;
-    let unused = u32::from(format.bits_allocated - format.bits_stored);
-    match (format.bits_allocated, format.sample) {
-        (8, Sample::Signed) => decoded
-            .samples
-            .iter()
-            .map(|b| f64::from(*b as i8))
-            .collect(),
-        (8, _) => decoded.samples.iter().map(|b| f64::from(*b)).collect(),
-        (16, Sample::Signed) => decoded
-            .samples
-            .chunks_exact(2)
-            .map(|b| f64::from((i16::from_le_bytes([b[0], b[1]]) << unused) >> unused))
-            .collect(),
-        (16, _) => decoded
-            .samples
-            .chunks_exact(2)
-            .map(|b| f64::from((u16::from_le_bytes([b[0], b[1]]) << unused) >> unused))
-            .collect(),
-        _ => vec![0.0; decoded.samples.len()],
-    }
-}
+const HIGH_BIT: Tag = Tag(0x0028, 0x0102);
+const PIXEL_PADDING_VALUE: Tag = Tag(0x0028, 0x0120);
+const PIXEL_PADDING_RANGE_LIMIT: Tag = Tag(0x0028, 0x0121);
+const PIXEL_PRESENTATION: Tag = Tag(0x0008, 0x9205);

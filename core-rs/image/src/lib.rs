@@ -3,17 +3,28 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod colour;
 mod description;
 mod error;
 mod format;
+mod grayscale;
+mod groups;
+mod lut;
 mod options;
+mod overlay;
+mod palette;
 mod picture;
 mod presentation_state;
+mod render;
+mod resize;
+mod samples;
 mod tag;
 
 pub use description::ImageDescription;
 pub use error::{FormatError, ImageError};
 pub use format::frame_format;
-pub use options::{ClippedTo, DEFAULT_MAX_PIXELS, Mode, RenderOptions, VoiFunction, Window};
+pub use options::{
+    ClippedTo, DEFAULT_MAX_PIXELS, Fallback, Mode, RenderOptions, VoiFunction, Window,
+};
 pub use picture::{Picture, Pixels};
 pub use presentation_state::PresentationState;

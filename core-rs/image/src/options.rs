@@ -60,6 +60,17 @@ impl From<(f64, f64)> for Window {
     }
 }
 
+/// What is black and what is white in [`Mode::Rendered`] where nothing says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Fallback {
+    /// The lowest and highest values that Bits Stored and Pixel Representation allow, after the modality LUT: without a VOI
+    /// LUT, that is what the pipeline of PS3.4 §N.2.1 gives. Of floating point numbers those of the frame.
+    #[default]
+    PossibleValues,
+    /// The lowest and highest values of the frame, without padding: something is seen of any image.
+    FrameValues,
+}
+
 /// How a picture is to be made. `RenderOptions::default()` is the frame as its header wants it displayed, in its own size.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderOptions<'a> {
@@ -70,6 +81,8 @@ pub struct RenderOptions<'a> {
     /// Which of the views of the header to use (PS3.3 §C.11.2.1): its windows, then its VOI LUTs, counted from 0. The first
     /// if there is no such view.
     pub view: usize,
+    /// What is black and what is white where neither the options nor the header say so.
+    pub fallback: Fallback,
     /// Most columns of the picture. The aspect ratio is kept, within `height` too.
     pub width: Option<u32>,
     /// Most rows of the picture.
@@ -95,6 +108,7 @@ impl Default for RenderOptions<'_> {
             mode: Mode::default(),
             window: None,
             view: 0,
+            fallback: Fallback::default(),
             width: None,
             height: None,
             smooth: true,

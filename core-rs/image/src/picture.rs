@@ -51,6 +51,17 @@ impl Pixels {
         }
     }
 
+    /// Makes a pixel white.
+    pub(crate) fn whiten(&mut self, index: usize) {
+        match self {
+            Pixels::Gray8(samples) => samples[index] = u8::MAX,
+            Pixels::Gray16(samples) => samples[index] = u16::MAX,
+            Pixels::SignedGray16(samples) => samples[index] = i16::MAX,
+            Pixels::Rgb8(samples) => samples[3 * index..][..3].fill(u8::MAX),
+            Pixels::Rgb16(samples) => samples[3 * index..][..3].fill(u16::MAX),
+        }
+    }
+
     /// The bytes, samples of two bytes in big endian order.
     fn big_endian(&self) -> Cow<'_, [u8]> {
         match self {
