@@ -92,7 +92,7 @@ impl ImageDescription {
     ///
     /// Without a window in the header it is the one over all values that the frame may have.
     #[must_use]
-    pub fn default_window(&self, frame: usize) -> Window {
+    pub fn window(&self, frame: usize) -> Window {
         let views = self.groups.views(frame).iter().flatten();
         let mut windows = views.filter_map(|view| match view {
             Voi::Window(window) => Some(*window),
@@ -107,6 +107,12 @@ impl ImageDescription {
             let (low, high) = self.groups.modality(frame).range(stored);
             Window::from((low + (high - low + 1.0) / 2.0, high - low + 1.0))
         })
+    }
+
+    /// Whether the header says what is black and what is white in frame `frame`: a window or a VOI LUT.
+    #[must_use]
+    pub fn has_voi(&self, frame: usize) -> bool {
+        !self.groups.views(frame).is_empty()
     }
 
     /// What displayed values are made of stored ones: Rescale Slope and Rescale Intercept of frame `frame`. `None` if a
@@ -142,39 +148,11 @@ impl ImageDescription {
         render::render(self, frame, decoded, &samples, options)
     }
 
-    /// The values of frame `frame` after the modality LUT: for each sample one, colours as they were decoded.
-    ///
-    /// # Errors
-    ///
-    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`].
-    #[allow(clippy::cast_possible_truncation, reason = "the caller asked for f32")]
-    pub fn modality_values(
+    pub(crate) fn samples<'a>(
         &self,
         frame: usize,
-        decoded: &Decoded<'_>,
-    ) -> Result<Vec<f32>, ImageError> {
-        let samples = self.samples(frame, decoded)?;
-        let modality = self.groups.modality(frame);
-        if decoded.format.photometric.is_colour() {
-            return Ok(samples.map(|value| value as f32));
-        }
-        Ok(samples.map(|value| modality.apply(value) as f32))
-    }
-
-    /// The stored values of frame `frame`, one for each sample: without what stands in unused bits, with their sign.
-    ///
-    /// # Errors
-    ///
-    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`].
-    pub fn stored_values(
-        &self,
-        frame: usize,
-        decoded: &Decoded<'_>,
-    ) -> Result<Vec<f64>, ImageError> {
-        Ok(self.samples(frame, decoded)?.map(|value| value))
-    }
-
-    fn samples<'a>(&self, frame: usize, decoded: &Decoded<'a>) -> Result<Samples<'a>, ImageError> {
+        decoded: &Decoded<'a>,
+    ) -> Result<Samples<'a>, ImageError> {
         let frames = self.frames;
         if frame >= frames {
             return Err(ImageError::NoSuchFrame { frame, frames });

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod array;
 mod attributes;
 mod colour;
 mod description;
@@ -20,6 +21,7 @@ mod resize;
 mod samples;
 mod tag;
 
+pub use array::ElementType;
 pub use description::ImageDescription;
 pub use error::{FormatError, ImageError};
 pub use format::frame_format;

@@ -72,7 +72,7 @@ fn preview(
     samples: &Samples<'_>,
 ) -> Result<Pixels, ImageError> {
     if decoded.format.samples_per_pixel != 1 {
-        return rgb8(decoded, samples).map(Pixels::Rgb8);
+        return rgb8(decoded, description.high_bit).map(Pixels::Rgb8);
     }
     if let (Some(palette), true) = (&description.palette, description.is_palette_color()) {
         let colours = samples.map(|value| palette.colour(value));
