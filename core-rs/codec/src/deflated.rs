@@ -9,6 +9,9 @@ use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat};
 /// Deflated Image Frame Compression, 1.2.840.10008.1.2.8.1: a raw deflate stream (RFC 1951) of each frame.
 pub(crate) struct DeflatedFrame;
 
+/// Of grey images of 12 bits the best levels make a fifteenth less, and take five times as long.
+const LEVEL: Compression = Compression::new(3);
+
 /// Encapsulated Uncompressed Explicit VR Little Endian, 1.2.840.10008.1.2.1.98.
 pub(crate) struct UncompressedFrame;
 
@@ -46,7 +49,7 @@ impl FrameCodec for DeflatedFrame {
         out: &mut [u8],
     ) -> Result<(usize, FrameFormat), CodecError> {
         let length = checked_length(format.frame_bytes()?, samples.len())?;
-        let mut deflate = Compress::new(Compression::default(), false);
+        let mut deflate = Compress::new(LEVEL, false);
         let status = deflate.compress(&samples[..length], out, FlushCompress::Finish);
         match status {
             Ok(Status::StreamEnd) => Ok((written(deflate.total_out()), interleaved(format))),

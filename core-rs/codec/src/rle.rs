@@ -284,8 +284,15 @@ impl<'a> Writer<'a> {
         Ok(taken)
     }
 
-    /// Bytes as they are, behind their count.
+    /// Bytes as they are, behind their count; nothing but pairs of equal bytes are runs of two.
     fn literal(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        let pairs = bytes.chunks_exact(2);
+        if pairs.remainder().is_empty() && pairs.clone().all(|pair| pair[0] == pair[1]) {
+            for pair in pairs {
+                self.run(pair[0], 2)?;
+            }
+            return Ok(());
+        }
         for bytes in bytes.chunks(MAX_RUN) {
             let place = self.take(bytes.len() + 1)?;
             place[0] = (bytes.len() - 1).to_le_bytes()[0];
@@ -294,36 +301,35 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// `length` times the same byte.
+    /// The same byte twice or more often, up to [`MAX_RUN`].
+    #[inline]
     fn run(&mut self, value: u8, length: usize) -> Result<(), CodecError> {
-        let mut left = length;
-        while left > 0 {
-            let length = left.min(MAX_RUN);
-            if length == 1 {
-                return self.literal(&[value]);
-            }
-            let place = self.take(2)?;
-            place.copy_from_slice(&[(257 - length).to_le_bytes()[0], value]);
-            left -= length;
-        }
+        let place = self.take(2)?;
+        place.copy_from_slice(&[(257 - length).to_le_bytes()[0], value]);
         Ok(())
     }
 }
 
-/// Encodes a row: runs do not cross its end (PS3.5 §G.3.1). Three equal bytes are a run: within a literal two would
-/// cost more than they save.
+/// Encodes a row: runs do not cross its end (PS3.5 §G.3.1). Three equal bytes are a run; two within a literal would cost
+/// more than they save.
 fn encode_row(row: &[u8], writer: &mut Writer<'_>) -> Result<(), CodecError> {
     let mut rest = row;
     while !rest.is_empty() {
-        let start = next_triple(rest);
-        let (literal, run) = rest.split_at(start);
+        let (literal, run) = rest.split_at(next_triple(rest));
         writer.literal(literal)?;
         let Some(&value) = run.first() else {
             return Ok(());
         };
         let length = run_length(run, value);
-        writer.run(value, length)?;
-        rest = &run[length..];
+        let (whole, left) = (length / MAX_RUN, length % MAX_RUN);
+        for _ in 0..whole {
+            writer.run(value, MAX_RUN)?;
+        }
+        // One that is left over begins the next literal.
+        if left > 1 {
+            writer.run(value, left)?;
+        }
+        rest = &run[length - usize::from(left == 1)..];
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ pub(super) struct Parameters {
 
 /// `J_COLOR_SPACE` of jpeglib.h.
 pub(super) mod colour_space {
+    pub const UNKNOWN: i32 = 0;
     pub const GRAYSCALE: i32 = 1;
     pub const RGB: i32 = 2;
     pub const YCBCR: i32 = 3;

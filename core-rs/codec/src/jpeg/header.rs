@@ -42,10 +42,10 @@ mod marker {
 impl<'a> Header<'a> {
     /// Reads the markers. `rows` is what the data set says: some codestreams tell it only behind the first scan (DNL).
     pub(super) fn read(bytes: &'a [u8], rows: u32) -> Result<Self, CodecError> {
-        // Some writers put other bytes before it.
+        // Some writers put other bytes before it, or a second one.
         let start = bytes
-            .windows(3)
-            .position(|three| three == [0xFF, marker::SOI, 0xFF])
+            .windows(4)
+            .position(|four| four[..3] == [0xFF, marker::SOI, 0xFF] && four[3] != marker::SOI)
             .ok_or_else(|| corrupt("it has no start of image".into()))?;
         let bytes = &bytes[start..];
         let mut header = Header {

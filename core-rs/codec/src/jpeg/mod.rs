@@ -5,6 +5,8 @@
 
 mod ffi;
 mod header;
+#[cfg(test)]
+mod tests;
 
 use crate::colour::{finish, interleaved};
 use crate::native::{checked_length, sample_bytes};
@@ -238,7 +240,6 @@ impl Jpeg {
             precision: precision.into(),
             quality: options.quality.clamp(1, 100).into(),
             subsampling_h: if format.samples_per_pixel == 3 { 2 } else { 1 },
-            subsampling_v: 1,
             sample_colour,
             jpeg_colour,
             ..dimensions(format)
@@ -275,8 +276,9 @@ fn lossless(
     let found = interleaved(format);
     let space = match (format.samples_per_pixel, found.photometric) {
         (1, _) => colour_space::GRAYSCALE,
-        (_, Photometric::YbrFull) => colour_space::YCBCR,
-        _ => colour_space::RGB,
+        (_, Photometric::Rgb) => colour_space::RGB,
+        // As YCbCr the library would code them by two tables and name only one in the scan header.
+        _ => colour_space::UNKNOWN,
     };
     let parameters = Parameters {
         precision: precision.into(),
@@ -293,6 +295,8 @@ fn dimensions(format: &FrameFormat) -> Parameters {
         columns: format.columns,
         rows: format.rows,
         components: format.samples_per_pixel.into(),
+        subsampling_h: 1,
+        subsampling_v: 1,
         memory: library_memory(format),
         ..Parameters::default()
     }

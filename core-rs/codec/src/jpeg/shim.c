@@ -192,6 +192,9 @@ int vna_jpeg_encode(const uint8_t *samples, size_t row_bytes, const struct vna_j
   struct jpeg_compress_struct encoder;
   struct destination destination;
   struct handler handler;
+  /* The library asks for more room after it has written a byte, not before. */
+  if (*length == 0)
+    return VNA_JPEG_ROOM;
   memset(&encoder, 0, sizeof(encoder));
   memset(&destination, 0, sizeof(destination));
   handle(&handler);
@@ -218,15 +221,12 @@ int vna_jpeg_encode(const uint8_t *samples, size_t row_bytes, const struct vna_j
   jpeg_set_colorspace(&encoder, (J_COLOR_SPACE)parameters->jpeg_colour);
   encoder.restart_in_rows = parameters->restart_rows;
   encoder.dct_method = JDCT_ISLOW;
-  if (parameters->predictor != 0) {
+  if (parameters->predictor != 0)
     jpeg_enable_lossless(&encoder, parameters->predictor, parameters->point_transform);
-    /* DICOM says by Photometric Interpretation what the components are. */
-    encoder.write_JFIF_header = FALSE;
-  } else {
+  else
     jpeg_set_quality(&encoder, parameters->quality, TRUE);
-    encoder.comp_info[0].h_samp_factor = parameters->subsampling_h;
-    encoder.comp_info[0].v_samp_factor = parameters->subsampling_v;
-  }
+  encoder.comp_info[0].h_samp_factor = parameters->subsampling_h;
+  encoder.comp_info[0].v_samp_factor = parameters->subsampling_v;
   jpeg_start_compress(&encoder, TRUE);
   while (encoder.next_scanline < encoder.image_height) {
     const uint8_t *row = samples + encoder.next_scanline * row_bytes;
