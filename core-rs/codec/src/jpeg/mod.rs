@@ -42,6 +42,10 @@ impl FrameCodec for Jpeg {
         "JPEG"
     }
 
+    fn encodes(&self) -> bool {
+        *self != Jpeg::Progressive
+    }
+
     fn decode(
         &self,
         codestream: &[u8],
