@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use charls_sys as charls;
 
 use crate::colour::{finish, interleaved};
+use crate::jpeg::from_start_of_image;
 use crate::native::{checked_length, interleave, sample_bytes};
 use crate::widen::{extend_sign, fits_bits, narrow, widen, with_words};
 use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photometric, Sample};
@@ -172,14 +173,11 @@ fn checked(status: charls::charls_jpegls_errc) -> Result<(), CodecError> {
     Err(corrupt(reason))
 }
 
-/// The codestream from SOI to EOI. Writers exist that put other bytes before the one or leave the other away; the library wants
-/// both. Inside entropy-coded data FF is followed by less than 80.
+/// The codestream from SOI to EOI. Writers exist that leave the latter away; the library wants both. Inside entropy-coded
+/// data FF is followed by less than 80.
 fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CodecError> {
-    let start = bytes
-        .windows(3)
-        .position(|three| three == [0xFF, 0xD8, 0xFF])
-        .ok_or_else(|| corrupt("it has no start of image".into()))?;
-    let bytes = &bytes[start..];
+    let bytes =
+        from_start_of_image(bytes).ok_or_else(|| corrupt("it has no start of image".into()))?;
     if bytes.windows(2).rev().any(|two| two == [0xFF, 0xD9]) {
         return Ok(Cow::Borrowed(bytes));
     }

@@ -42,12 +42,8 @@ mod marker {
 impl<'a> Header<'a> {
     /// Reads the markers. `rows` is what the data set says: some codestreams tell it only behind the first scan (DNL).
     pub(super) fn read(bytes: &'a [u8], rows: u32) -> Result<Self, CodecError> {
-        // Some writers put other bytes before it, or a second one.
-        let start = bytes
-            .windows(4)
-            .position(|four| four[..3] == [0xFF, marker::SOI, 0xFF] && four[3] != marker::SOI)
-            .ok_or_else(|| corrupt("it has no start of image".into()))?;
-        let bytes = &bytes[start..];
+        let bytes =
+            from_start_of_image(bytes).ok_or_else(|| corrupt("it has no start of image".into()))?;
         let mut header = Header {
             codestream: Cow::Borrowed(bytes),
             lossless: false,
@@ -183,6 +179,14 @@ impl<'a> Header<'a> {
         }
         by_data_set
     }
+}
+
+/// From SOI on: some writers put other bytes before it, or a second one.
+pub(crate) fn from_start_of_image(bytes: &[u8]) -> Option<&[u8]> {
+    let start = bytes
+        .windows(4)
+        .position(|four| four[..3] == [0xFF, marker::SOI, 0xFF] && four[3] != marker::SOI)?;
+    Some(&bytes[start..])
 }
 
 /// A marker with its parameters, which begin at byte `at`.

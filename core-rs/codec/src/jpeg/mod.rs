@@ -15,6 +15,8 @@ use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photomet
 use ffi::{Parameters, colour_space};
 use header::Header;
 
+pub(crate) use header::from_start_of_image;
+
 /// A process of JPEG, as a transfer syntax names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Jpeg {
