@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 __all__ = [
     "DEBUG",
@@ -17,6 +17,7 @@ __all__ = [
     "Sending",
     "Upload",
     "check",
+    "codec_helper",
     "compact",
     "data_set",
     "data_set_from_json",
@@ -541,6 +542,9 @@ def decode_frame(
     little endian and interleaved; one-bit pixels are packed. The colour is `rgb` or `stored`.
     Raises UnsupportedImage, whose `code` begins with `codec.`, and BadRequest.
     """
+
+def codec_helper() -> NoReturn:
+    """Decode and encode frames for the process at the other end of standard input, then exit."""
 
 def decode_frames(
     file: bytes,

@@ -144,6 +144,19 @@ def test_the_core_gets_every_key():
     assert names == {key.name for key in settings.schema()}
 
 
+@pytest.mark.parametrize("isolation", ["process", "none"])
+def test_the_core_is_told_how_to_start_helpers_only_where_codecs_are_isolated(isolation):
+    given = load(environment={"VNA__CODECS__ISOLATION": isolation})
+    sent = json.loads(given.to_json(helper_command=["program"]))
+    assert sent["codecs"].get("helper_command") == (["program"] if isolation == "process" else None)
+
+
+def test_a_budget_that_the_largest_frame_would_not_fit_is_refused():
+    environment = {"VNA__CODECS__MAX_FRAME_BYTES": str(1 << 30)}
+    with pytest.raises(SettingsError, match=r"codecs.memory_bytes: .* eight times"):
+        load(environment=environment)
+
+
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
 def test_no_unknown_variable_is_passed_over(environment):
     prefixed = {f"VNA__{name}": text for name, text in environment.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -57,6 +58,22 @@ if _core.DEBUG:
     )
 
 
+# Run by an interpreter that imports nothing else, not even the package around the core.
+HELPER = """
+import sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+loader = ExtensionFileLoader("vna._core", sys.argv[1])
+core = loader.create_module(ModuleSpec("vna._core", loader, origin=sys.argv[1]))
+loader.exec_module(core)
+core.codec_helper()
+"""
+
+
+def helper_command() -> list[str]:
+    """Return the command that starts a process for codecs."""
+    return [sys.executable, "-I", "-S", "-c", HELPER, _core.__file__]
+
+
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is shown of resources: ids, or objects of a form."""
 
@@ -101,7 +118,7 @@ class Archive:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.core = _core.Archive(settings.to_json())
+        self.core = _core.Archive(settings.to_json(helper_command=helper_command()))
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._take_exchange: Callable[[Exchange], object] | None = None

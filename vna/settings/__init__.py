@@ -21,6 +21,7 @@ from vna.settings.reading import (
 )
 from vna.settings.sections import (
     SECTIONS,
+    Codecs,
     Commitment,
     Dictionary,
     Http,
@@ -44,6 +45,7 @@ __all__ = [
     "SECTIONS",
     "AeTitle",
     "CalledAeTitle",
+    "Codecs",
     "Commitment",
     "Dicom",
     "Dictionary",

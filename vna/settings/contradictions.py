@@ -81,3 +81,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
             f"storage.large_object_bytes: {settings.storage.large_object_bytes} does not fit "
             f"into a segment of storage.segment_bytes, {settings.storage.segment_bytes}"
         )
+    if 8 * settings.codecs.max_frame_bytes > settings.codecs.memory_bytes:
+        yield (
+            f"codecs.memory_bytes: {settings.codecs.memory_bytes} is less than eight times "
+            f"codecs.max_frame_bytes, {settings.codecs.max_frame_bytes}: such a frame would not fit"
+        )

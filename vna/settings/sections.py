@@ -200,6 +200,33 @@ class Limits(Section, frozen=True, kw_only=True):
     ] = 20.0
 
 
+class Codecs(Section, frozen=True, kw_only=True):
+    """Decoding and encoding the frames of images."""
+
+    isolation: Annotated[
+        Literal["process", "none"],
+        Meta(
+            description="Where codecs written in C run: in processes of their own, so that one "
+            "that crashes costs a frame, or in the archive's"
+        ),
+    ] = "process"
+    parallel: Annotated[
+        int, Meta(ge=0, le=256, description="Frames at a time; 0: as many as there are processors")
+    ] = 0
+    max_frame_bytes: Annotated[
+        int, Meta(ge=MIB, description="Largest frame, decoded or encoded")
+    ] = 256 * MIB
+    frame_timeout_s: Annotated[int, Meta(ge=1, le=86400, description="Time for one frame")] = 60
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=64 * MIB,
+            description="Frames in work, all together: what goes in, what comes out, and what "
+            "codecs allocate; others wait. At least eight times codecs.max_frame_bytes",
+        ),
+    ] = 2 * GIB
+
+
 class Jobs(Section, frozen=True, kw_only=True):
     """Long actions: what runs at a time, and what is kept of them."""
 
@@ -281,14 +308,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
     tls: Tls = Tls()
+    codecs: Codecs = Codecs()
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
     log: Log = Log()
 
-    def to_json(self) -> bytes:
-        """Return the settings as the core reads them."""
-        return msgspec.json.encode(self)
+    def to_json(self, *, helper_command: list[str] | None = None) -> bytes:
+        """Return the settings as the core reads them, and how it starts helpers for codecs."""
+        values = msgspec.to_builtins(self)
+        if helper_command and self.codecs.isolation == "process":
+            values["codecs"]["helper_command"] = helper_command
+        return msgspec.json.encode(values)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -299,6 +330,7 @@ SECTIONS: dict[str, type[Section]] = {
     "uploads": Uploads,
     "dictionary": Dictionary,
     "tls": Tls,
+    "codecs": Codecs,
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,

@@ -81,4 +81,21 @@ pub trait FrameCodec: Sync {
             .frame_bytes()
             .map_or(u64::MAX, |bytes| bytes + bytes / 2 + (64 << 10))
     }
+
+    /// Whether it runs in a helper process: everything but our own code without `unsafe`, whose memory and time follow from
+    /// the length of what it gets.
+    fn needs_helper(&self) -> bool {
+        true
+    }
+
+    /// Most bytes that it may allocate for itself while it works on a frame of this format; a helper gets no more.
+    fn work_bytes(&self, format: &FrameFormat) -> u64 {
+        if !self.needs_helper() {
+            return format.frame_bytes().unwrap_or(u64::MAX); // a copy of the frame
+        }
+        // The codecs of JPEG 2000 and JPEG XL hold one or two numbers of 32 bits for every sample, and the codestream.
+        let pixels = u64::from(format.rows) * u64::from(format.columns);
+        let samples = pixels.saturating_mul(format.samples_per_pixel.into());
+        samples.saturating_mul(12).saturating_add(24 << 20)
+    }
 }

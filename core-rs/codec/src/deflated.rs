@@ -20,6 +20,10 @@ impl FrameCodec for DeflatedFrame {
         "deflate"
     }
 
+    fn needs_helper(&self) -> bool {
+        false
+    }
+
     fn decode(
         &self,
         codestream: &[u8],
@@ -66,6 +70,10 @@ impl FrameCodec for DeflatedFrame {
 impl FrameCodec for UncompressedFrame {
     fn name(&self) -> &'static str {
         "uncompressed"
+    }
+
+    fn needs_helper(&self) -> bool {
+        false
     }
 
     fn decode(

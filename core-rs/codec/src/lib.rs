@@ -6,28 +6,44 @@
 //! 3. Samples are little endian, interleaved by pixel, each in the bytes of Bits Allocated; one-bit pixels are packed,
 //!    least significant bit first.
 
+mod budget;
 mod codec;
 mod codecs;
 mod colour;
+mod counts;
 mod deflated;
 mod error;
 mod format;
+mod isolation;
 mod jpeg;
 mod jpeg2000;
 mod jpegls;
 mod native;
 mod rle;
 mod syntax;
+mod task;
 mod widen;
 
 pub use codec::{Colour, EncodeOptions, FrameCodec};
 pub use codecs::{CodecSettings, Codecs, Decoded, Lease};
 pub use colour::ybr_full_to_rgb;
+pub use counts::CodecCounts;
 pub use error::CodecError;
 pub use format::{FrameFormat, Photometric, Sample};
+pub use isolation::run_helper;
 pub use native::{align_bits, interleave, separate, swap_words};
 pub use syntax::{Compression, PIXEL_SYNTAXES, PixelSyntax, codec, pixel_syntax};
 
-/// Most bytes of one decoded frame unless the settings say otherwise. The largest single frames are whole
-/// radiographs of mammography tomosynthesis (70 MB) and undivided slide levels.
-pub const DEFAULT_MAX_FRAME_BYTES: u64 = 1 << 30;
+/// What the tests of misbehaving helpers are made of.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::isolation::{Work, run_helper_with};
+    pub use crate::task::{Action, Done, Task};
+}
+
+/// Most bytes of one frame unless the settings say otherwise. The largest single frames are whole radiographs of
+/// mammography tomosynthesis (70 MB) and undivided slide levels.
+pub const DEFAULT_MAX_FRAME_BYTES: u64 = 256 << 20;
+
+/// Most bytes of all frames in work together unless the settings say otherwise.
+pub const DEFAULT_MEMORY_BYTES: u64 = 2 << 30;

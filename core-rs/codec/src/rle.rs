@@ -63,6 +63,10 @@ impl FrameCodec for Rle {
         "RLE"
     }
 
+    fn needs_helper(&self) -> bool {
+        false
+    }
+
     fn decode(
         &self,
         codestream: &[u8],

@@ -110,6 +110,18 @@ pub fn codec(transfer_syntax_uid: &str) -> Option<&'static dyn FrameCodec> {
     line.map(|(_, codec)| *codec)
 }
 
+/// The place of a transfer syntax in the table of those that have a codec, which both sides of a helper's socket share.
+pub(crate) fn codec_index(transfer_syntax_uid: &str) -> Option<u16> {
+    let uid = pixel_syntax(transfer_syntax_uid)?.uid;
+    let index = CODECS.iter().position(|(codec_uid, _)| *codec_uid == uid)?;
+    u16::try_from(index).ok()
+}
+
+/// The codec at a place of that table.
+pub(crate) fn codec_at(index: usize) -> Option<&'static dyn FrameCodec> {
+    CODECS.get(index).map(|(_, codec)| *codec)
+}
+
 /// Each codec adds its lines here.
 #[rustfmt::skip]
 const CODECS: &[(&str, &dyn FrameCodec)] = &[

@@ -134,12 +134,14 @@ pub struct LimitSettings {
 pub struct CodecsSettings {
     /// The command that starts a process for codecs; without one they run in this process.
     pub helper_command: Option<Vec<String>>,
-    /// How many frames are worked on at once; as many as there are processors if not said.
+    /// How many frames are worked on at once; as many as there are processors if not said, or 0.
     pub parallel: Option<usize>,
     /// Most bytes of one frame, encoded or decoded.
     pub max_frame_bytes: Option<u64>,
     /// How long one frame may take, in seconds.
     pub frame_timeout_s: Option<u32>,
+    /// Most bytes of all frames in work together.
+    pub memory_bytes: Option<u64>,
 }
 
 impl CodecsSettings {
@@ -149,9 +151,11 @@ impl CodecsSettings {
         let usual = CodecSettings::default();
         CodecSettings {
             helper_command: self.helper_command.clone(),
-            parallel: self.parallel.unwrap_or(usual.parallel),
+            parallel: self.parallel.filter(|n| *n > 0).unwrap_or(usual.parallel),
             max_frame_bytes: self.max_frame_bytes.unwrap_or(usual.max_frame_bytes),
             frame_timeout_s: self.frame_timeout_s.unwrap_or(usual.frame_timeout_s),
+            memory_bytes: self.memory_bytes.unwrap_or(usual.memory_bytes),
+            ..usual
         }
     }
 }

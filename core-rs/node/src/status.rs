@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+use vna_codec::CodecCounts;
+
 use crate::archive::Archive;
 use crate::dimse::Snapshot;
 use crate::error::ArchiveError;
@@ -118,10 +120,48 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         u64::from(archive.is_ready()),
     );
 
+    codecs_text(&mut text, &archive.codecs().counts());
     if let Some(dimse) = dimse {
         dimse_text(&mut text, dimse);
     }
     Ok(text.0)
+}
+
+fn codecs_text(text: &mut Exposition, codecs: &CodecCounts) {
+    text.labelled(
+        "vna_codec_frames_total",
+        "Frames of images by what became of them; the last three were lost with the process of their codec",
+        "outcome",
+        &[
+            ("decoded", codecs.decoded),
+            ("encoded", codecs.encoded),
+            ("refused", codecs.refused),
+            ("crashed", codecs.crashed),
+            ("timed_out", codecs.timed_out),
+            ("not_started", codecs.not_started),
+        ],
+    );
+    text.gauge("vna_codec_helpers", "Processes of codecs", codecs.helpers);
+    text.counter(
+        "vna_codec_helpers_started_total",
+        "Processes of codecs started",
+        codecs.helpers_started,
+    );
+    text.gauge(
+        "vna_codec_used_bytes",
+        "Memory of frames in work",
+        codecs.used_bytes,
+    );
+    text.gauge(
+        "vna_codec_budget_bytes",
+        "Most memory of frames",
+        codecs.budget_bytes,
+    );
+    text.gauge(
+        "vna_codec_idle_bytes",
+        "Memory that processes of codecs keep for their next frame",
+        codecs.idle_bytes,
+    );
 }
 
 fn dimse_text(text: &mut Exposition, dimse: &Snapshot) {

@@ -25,7 +25,14 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(decode_frames, m)?)?;
     m.add_function(wrap_pyfunction!(decode_frame, m)?)?;
     m.add_function(wrap_pyfunction!(encode_frame, m)?)?;
-    m.add_function(wrap_pyfunction!(pixel_syntaxes, m)?)
+    m.add_function(wrap_pyfunction!(pixel_syntaxes, m)?)?;
+    m.add_function(wrap_pyfunction!(codec_helper, m)?)
+}
+
+/// Makes this process a helper of an archive's, until that has no more frames. Ends it.
+#[pyfunction]
+fn codec_helper(py: Python<'_>) {
+    std::process::exit(py.detach(vna_codec::run_helper));
 }
 
 /// Codecs of this process, outside of any archive.
