@@ -82,14 +82,10 @@ impl FrameCodec for Rle {
             let bytes = &codestream[range.clone()];
             let place = &mut out[layout.place(segment).min(length)..];
             let missing = match layout.segments {
-                1 => decode_segment::<1>(bytes, place, layout.plane),
-                2 => decode_segment::<2>(bytes, place, layout.plane),
-                3 => decode_segment::<3>(bytes, place, layout.plane),
-                4 => decode_segment::<4>(bytes, place, layout.plane),
-                6 => decode_segment::<6>(bytes, place, layout.plane),
-                8 => decode_segment::<8>(bytes, place, layout.plane),
-                12 => decode_segment::<12>(bytes, place, layout.plane),
-                _ => return Err(corrupt(format!("{} segments", layout.segments))),
+                1 => decode_segment::<1>(bytes, place, layout.plane, 1),
+                2 => decode_segment::<2>(bytes, place, layout.plane, 2),
+                3 => decode_segment::<3>(bytes, place, layout.plane, 3),
+                step => decode_segment::<ANY>(bytes, place, layout.plane, step),
             };
             // Writers exist that lose the end of the last row.
             if missing > layout.row {
@@ -201,9 +197,18 @@ fn segment_offsets(
         .collect()
 }
 
-/// Decodes a segment into every `STEP`th byte of `out`, `plane` of them; gives how many bytes it was short of. The last
+/// A step between bytes that the compiler does not know.
+const ANY: usize = 0;
+
+/// Decodes a segment into every `step`th byte of `out`, `plane` of them; gives how many bytes it was short of. The last
 /// byte is then repeated. What the segment has beyond the plane is padding.
-fn decode_segment<const STEP: usize>(segment: &[u8], out: &mut [u8], plane: usize) -> usize {
+fn decode_segment<const STEP: usize>(
+    segment: &[u8],
+    out: &mut [u8],
+    plane: usize,
+    step: usize,
+) -> usize {
+    let step = if STEP == ANY { step } else { STEP };
     let mut rest = segment;
     let mut done = 0;
     let mut last = 0;
@@ -218,7 +223,7 @@ fn decode_segment<const STEP: usize>(segment: &[u8], out: &mut [u8], plane: usiz
                     .min(behind.len())
                     .min(plane - done);
                 let (literal, behind) = behind.split_at(length);
-                write_literal::<STEP>(&mut out[done * STEP..], literal);
+                write_literal(&mut out[done * step..], literal, step);
                 last = literal.last().copied().unwrap_or(last);
                 done += length;
                 rest = behind;
@@ -228,7 +233,7 @@ fn decode_segment<const STEP: usize>(segment: &[u8], out: &mut [u8], plane: usiz
                     break;
                 };
                 let length = (257 - usize::from(control)).min(plane - done);
-                write_run::<STEP>(&mut out[done * STEP..], value, length);
+                write_run(&mut out[done * step..], value, length, step);
                 last = value;
                 done += length;
                 rest = behind;
@@ -237,29 +242,29 @@ fn decode_segment<const STEP: usize>(segment: &[u8], out: &mut [u8], plane: usiz
     }
     let missing = plane - done;
     if missing > 0 {
-        write_run::<STEP>(&mut out[done * STEP..], last, missing);
+        write_run(&mut out[done * step..], last, missing, step);
     }
     missing
 }
 
-#[inline]
-fn write_literal<const STEP: usize>(out: &mut [u8], literal: &[u8]) {
-    if STEP == 1 {
+#[inline(always)]
+fn write_literal(out: &mut [u8], literal: &[u8], step: usize) {
+    if step == 1 {
         out[..literal.len()].copy_from_slice(literal);
         return;
     }
-    for (place, value) in out.chunks_mut(STEP).zip(literal) {
+    for (place, value) in out.chunks_mut(step).zip(literal) {
         place[0] = *value;
     }
 }
 
-#[inline]
-fn write_run<const STEP: usize>(out: &mut [u8], value: u8, length: usize) {
-    if STEP == 1 {
+#[inline(always)]
+fn write_run(out: &mut [u8], value: u8, length: usize, step: usize) {
+    if step == 1 {
         out[..length].fill(value);
         return;
     }
-    for place in out.chunks_mut(STEP).take(length) {
+    for place in out.chunks_mut(step).take(length) {
         place[0] = value;
     }
 }

@@ -5,6 +5,7 @@
 
 mod ffi;
 mod header;
+mod predictor;
 #[cfg(test)]
 mod tests;
 
@@ -103,7 +104,7 @@ impl FrameCodec for Jpeg {
         let length = checked_length(format.frame_bytes()?, samples.len())?;
         let samples = &samples[..length];
         // Unused bits must not reach a lossy encoder, which has tables for the used ones only.
-        let (parameters, found, bits) = match self {
+        let (mut parameters, found, bits) = match self {
             Jpeg::Baseline | Jpeg::Extended => {
                 let (parameters, found) = self.lossy(format, options)?;
                 (parameters, found, format.bits_stored)
@@ -113,6 +114,11 @@ impl FrameCodec for Jpeg {
         };
         let width = if parameters.precision > 8 { 2 } else { 1 };
         let narrowed = narrow(samples, sample_bytes(format)?, width, bits);
+        if *self == Jpeg::Lossless {
+            let components = usize::from(format.samples_per_pixel);
+            let row = format.columns as usize * components;
+            parameters.predictor = predictor::best(&narrowed, width, row, components);
+        }
         let written = ffi::encode(&narrowed, &parameters, out)?;
         Ok((written, found))
     }

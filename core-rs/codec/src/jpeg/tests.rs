@@ -444,7 +444,7 @@ fn what_a_transfer_syntax_cannot_hold_is_refused() {
 #[test]
 fn too_little_room_for_the_codestream_is_told() {
     let format = grey(16, 16);
-    for room in [0, 1, 100, 300] {
+    for room in [0, 1, 100, 200] {
         let mut out = vec![0; room];
         let options = EncodeOptions::default();
         let error = Jpeg::Lossless
@@ -452,4 +452,28 @@ fn too_little_room_for_the_codestream_is_told() {
             .unwrap_err();
         assert_eq!(error.code(), "codec.limit", "{room} bytes");
     }
+}
+
+#[test]
+fn the_predictor_is_the_one_that_codes_shortest() {
+    let format = FrameFormat {
+        rows: 64,
+        columns: 64,
+        ..grey(8, 8)
+    };
+    // Columns that have little to do with each other, rows that differ little: the sample above predicts best.
+    let columns: Vec<u8> = (0..64u8).map(|column| column.wrapping_mul(97)).collect();
+    let samples: Vec<u8> = (0..64u8)
+        .flat_map(|row| columns.iter().map(move |value| value.wrapping_add(row % 3)))
+        .collect();
+    let lengths = [Jpeg::Lossless, Jpeg::LosslessFirstOrder].map(|codec| {
+        let mut out = vec![0; 64 << 10];
+        let options = EncodeOptions::default();
+        let (length, _) = codec.encode(&samples, &format, &options, &mut out).unwrap();
+        let scan = position(&out, 0xDA);
+        (length, out[scan + 7])
+    });
+    let [(best, predictor), (first_order, first)] = lengths;
+    assert_eq!((predictor, first), (2, 1));
+    assert!(best * 2 < first_order, "{best} and {first_order} bytes");
 }
