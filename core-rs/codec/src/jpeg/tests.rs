@@ -462,10 +462,8 @@ fn the_predictor_is_the_one_that_codes_shortest() {
         ..grey(8, 8)
     };
     // Columns that have little to do with each other, rows that differ little: the sample above predicts best.
-    let columns: Vec<u8> = (0..64u8).map(|column| column.wrapping_mul(97)).collect();
-    let samples: Vec<u8> = (0..64u8)
-        .flat_map(|row| columns.iter().map(move |value| value.wrapping_add(row % 3)))
-        .collect();
+    let sample = |at: u32| (at % 64 * 97 + at.wrapping_mul(2_654_435_761) % 3).to_le_bytes()[0];
+    let samples: Vec<u8> = (0..64 * 64).map(sample).collect();
     let lengths = [Jpeg::Lossless, Jpeg::LosslessFirstOrder].map(|codec| {
         let mut out = vec![0; 64 << 10];
         let options = EncodeOptions::default();
