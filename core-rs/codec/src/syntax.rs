@@ -140,4 +140,7 @@ const CODECS: &[(&str, &dyn FrameCodec)] = &[
     ("1.2.840.10008.1.2.4.91", &Jpeg2000::Lossy),
     ("1.2.840.10008.1.2.4.92", &Jpeg2000::MultiComponent),
     ("1.2.840.10008.1.2.4.93", &Jpeg2000::MultiComponent),
+    ("1.2.840.10008.1.2.4.201", &Jpeg2000::HighThroughputLossless),
+    ("1.2.840.10008.1.2.4.202", &Jpeg2000::HighThroughputByResolution),
+    ("1.2.840.10008.1.2.4.203", &Jpeg2000::HighThroughput),
 ];

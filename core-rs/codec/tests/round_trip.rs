@@ -211,6 +211,12 @@ proptest! {
     }
 
     #[test]
+    fn lossless_high_throughput_jpeg_2000_comes_back(frame in frames(TWENTY_FOUR)) {
+        comes_back("1.2.840.10008.1.2.4.201", &frame);
+        comes_back("1.2.840.10008.1.2.4.202", &frame);
+    }
+
+    #[test]
     fn lossless_jpeg_ls_comes_back(frame in frames(SIXTEEN)) {
         comes_back("1.2.840.10008.1.2.4.80", &frame);
     }

@@ -15,6 +15,16 @@ const COC: u16 = 0xFF53;
 const SOT: u16 = 0xFF90;
 const SOD: u16 = 0xFF93;
 const EOC: u16 = 0xFFD9;
+const QCD: u16 = 0xFF5C;
+const QCC: u16 = 0xFF5D;
+const RGN: u16 = 0xFF5E;
+const POC: u16 = 0xFF5F;
+const PPM: u16 = 0xFF60;
+const PLT: u16 = 0xFF58;
+const COM: u16 = 0xFF64;
+
+/// Quantisation of all subbands from that of the lowest (ISO/IEC 15444-1 Table A.28).
+const DERIVED: u8 = 1;
 
 const JP2_SIGNATURE: &[u8] = b"\0\0\0\x0CjP  \r\n\x87\n";
 
@@ -28,15 +38,6 @@ const FREE_TILES: u64 = 1024;
 const PIXELS_OF_A_TILE: u64 = 256;
 const FREE_PRECINCTS: u64 = 1 << 16;
 const PIXELS_OF_A_PRECINCT: u64 = 64;
-
-/// How the bits of code-blocks are coded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum BlockCoder {
-    /// As Part 1 has it, or both ways mixed.
-    Arithmetic,
-    /// All as Part 15 has it.
-    HighThroughput,
-}
 
 /// One component (ISO/IEC 15444-1 §A.5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +60,9 @@ pub(super) struct Header {
     pub(super) components: Vec<Component>,
     /// Whether the first three components went through RCT or ICT.
     pub(super) colour_transform: bool,
-    pub(super) block_coder: BlockCoder,
+    /// Whether all code-blocks are as Part 15 has them, and nothing is in the headers that OpenJPH does not know: several
+    /// layers, derived quantisation, regions of interest, packet headers elsewhere, tiles that differ.
+    pub(super) high_throughput: bool,
     tile_left: u32,
     tile_top: u32,
     tile_width: u32,
@@ -73,6 +76,21 @@ struct Coding {
     levels: u8,
     /// Logarithms of width and height of the precincts of each resolution; of the missing ones 15.
     precincts: Vec<u8>,
+}
+
+/// The style of code-blocks.
+#[derive(Clone, Copy)]
+struct BlockStyle {
+    style: u8,
+    /// Logarithms of width and height, less 2.
+    size: (u8, u8),
+}
+
+impl BlockStyle {
+    /// For OpenJPH, which takes much memory for the smallest blocks.
+    fn is_high_throughput(self) -> bool {
+        self.style & 0xC0 == 0x40 && self.size.0 >= 2 && self.size.1 >= 2
+    }
 }
 
 /// The tile-parts of one tile.
@@ -212,7 +230,7 @@ pub(super) fn read(codestream: &[u8]) -> Result<Header, CodecError> {
     let tiles = u64::from(across) * u64::from(down);
     let limit = (FREE_TILES + header.pixels() / PIXELS_OF_A_TILE).min(1 << 16);
     within("tiles", tiles, limit.min(codestream.len() as u64 / 14))?;
-    read_tile_parts(&mut reader, &header, &codings, tiles)?;
+    header.high_throughput &= read_tile_parts(&mut reader, &header, &codings, tiles)?;
     Ok(header)
 }
 
@@ -257,7 +275,7 @@ fn read_size(segment: &mut Reader) -> Result<Header, CodecError> {
         bottom,
         components,
         colour_transform: false,
-        block_coder: BlockCoder::Arithmetic,
+        high_throughput: false,
         tile_left,
         tile_top,
         tile_width,
@@ -268,18 +286,31 @@ fn read_size(segment: &mut Reader) -> Result<Header, CodecError> {
 /// Reads the main header to the first SOT, exclusive.
 fn read_main(reader: &mut Reader, header: &mut Header) -> Result<Vec<Coding>, CodecError> {
     let mut codings = Vec::new();
+    header.high_throughput = true;
     loop {
         match reader.u16()? {
             COD => {
                 let mut segment = reader.segment()?;
                 let (coding, colour_transform, style) = read_cod(&mut segment)?;
                 header.colour_transform = colour_transform && header.components.len() >= 3;
-                if style & 0xC0 == 0x40 {
-                    header.block_coder = BlockCoder::HighThroughput;
-                }
+                header.high_throughput &= style.is_high_throughput() && coding.layers == 1;
                 codings = vec![coding; header.components.len()];
             }
-            COC => read_coc(&mut reader.segment()?, &mut codings)?,
+            COC => {
+                let style = read_coc(&mut reader.segment()?, &mut codings)?;
+                header.high_throughput &= style.is_high_throughput();
+            }
+            marker @ (QCD | QCC) => {
+                let mut segment = reader.segment()?;
+                if marker == QCC {
+                    segment.u8()?; // component
+                }
+                header.high_throughput &= segment.u8()? & 0x1F != DERIVED;
+            }
+            marker @ (RGN | POC | PPM) => {
+                header.high_throughput = false;
+                reader.skip_segment(marker)?;
+            }
             SOT if codings.is_empty() => return Err(corrupt("it has no COD")),
             SOT => {
                 reader.at -= 2;
@@ -290,7 +321,7 @@ fn read_main(reader: &mut Reader, header: &mut Header) -> Result<Vec<Coding>, Co
     }
 }
 
-fn read_cod(segment: &mut Reader) -> Result<(Coding, bool, u8), CodecError> {
+fn read_cod(segment: &mut Reader) -> Result<(Coding, bool, BlockStyle), CodecError> {
     let has_precincts = segment.u8()? & 1 != 0;
     segment.u8()?; // progression order
     let layers = segment.u16()?.into();
@@ -304,26 +335,29 @@ fn read_cod(segment: &mut Reader) -> Result<(Coding, bool, u8), CodecError> {
     Ok((coding, colour_transform, style))
 }
 
-fn read_coc(segment: &mut Reader, codings: &mut [Coding]) -> Result<(), CodecError> {
+fn read_coc(segment: &mut Reader, codings: &mut [Coding]) -> Result<BlockStyle, CodecError> {
     let index = usize::from(segment.u8()?); // one byte below 257 components
     let has_precincts = segment.u8()? & 1 != 0;
-    let (levels, _, precincts) = read_style(segment, has_precincts)?;
+    let (levels, style, precincts) = read_style(segment, has_precincts)?;
     let coding = codings.get_mut(index);
     let coding = coding.ok_or_else(|| corrupt("COC before COD, or of a component it has not"))?;
     coding.levels = levels;
     coding.precincts = precincts;
-    Ok(())
+    Ok(style)
 }
 
 /// SPcod or SPcoc: levels, the style of code-blocks, precincts.
-fn read_style(segment: &mut Reader, has_precincts: bool) -> Result<(u8, u8, Vec<u8>), CodecError> {
-    let [levels, _, _, style, _] = [
-        segment.u8()?,
-        segment.u8()?, // width of code-blocks
-        segment.u8()?, // height
-        segment.u8()?,
-        segment.u8()?, // transform
-    ];
+fn read_style(
+    segment: &mut Reader,
+    has_precincts: bool,
+) -> Result<(u8, BlockStyle, Vec<u8>), CodecError> {
+    let levels = segment.u8()?;
+    let size = (segment.u8()?, segment.u8()?);
+    let style = BlockStyle {
+        style: segment.u8()?,
+        size,
+    };
+    segment.u8()?; // transform
     if levels > MAX_LEVELS {
         return Err(corrupt("it has more than 32 decomposition levels"));
     }
@@ -336,15 +370,17 @@ fn read_style(segment: &mut Reader, has_precincts: bool) -> Result<(u8, u8, Vec<
     Ok((levels, style, precincts))
 }
 
-/// Walks all tile-parts: each tile has all of its own, and there are not more packets than bytes.
+/// Walks all tile-parts: each tile has all of its own, and there are not more packets than bytes. Gives whether all are
+/// coded as the main header says.
 fn read_tile_parts(
     reader: &mut Reader,
     header: &Header,
     defaults: &[Coding],
     tiles: u64,
-) -> Result<(), CodecError> {
+) -> Result<bool, CodecError> {
     let mut parts = vec![TileParts::default(); usize::try_from(tiles).unwrap_or(0)];
     let (mut packets, mut precincts) = (0, 0);
+    let mut all_same = true;
     let length = reader.data.len() as u64;
     let ended = loop {
         if reader.left() < 2 {
@@ -369,7 +405,8 @@ fn read_tile_parts(
         let Some(part) = parts.get_mut(usize::from(tile)) else {
             return Err(corrupt(format!("tile {tile} of {tiles}")));
         };
-        let coding = read_tile_header(reader, defaults)?;
+        let (coding, same) = read_tile_header(reader, defaults)?;
+        all_same &= same;
         if part.found == 0 {
             let (more_packets, more_precincts) = header.packets(tile.into(), &coding);
             packets += more_packets;
@@ -400,19 +437,28 @@ fn read_tile_parts(
     let complete =
         |part: &TileParts| part.found > 0 && (ended || part.found == u16::from(part.announced));
     match parts.iter().position(|part| !complete(part)) {
-        None => Ok(()),
+        None => Ok(all_same),
         Some(tile) => Err(corrupt(format!("it ends before tile {tile} is complete"))),
     }
 }
 
-/// Reads a tile-part's header behind its SOT, SOD inclusive, and gives how the tile is coded.
-fn read_tile_header(reader: &mut Reader, defaults: &[Coding]) -> Result<Vec<Coding>, CodecError> {
+/// Reads a tile-part's header behind its SOT, SOD inclusive, and gives how the tile is coded, and whether that is as the
+/// main header says.
+fn read_tile_header(
+    reader: &mut Reader,
+    defaults: &[Coding],
+) -> Result<(Vec<Coding>, bool), CodecError> {
     let mut codings = defaults.to_vec();
+    let mut same = true;
     loop {
-        match reader.u16()? {
-            SOD => return Ok(codings),
+        let marker = reader.u16()?;
+        same &= matches!(marker, SOD | PLT | COM);
+        match marker {
+            SOD => return Ok((codings, same)),
             COD => codings = vec![read_cod(&mut reader.segment()?)?.0; defaults.len()],
-            COC => read_coc(&mut reader.segment()?, &mut codings)?,
+            COC => {
+                read_coc(&mut reader.segment()?, &mut codings)?;
+            }
             marker => reader.skip_segment(marker)?,
         }
     }

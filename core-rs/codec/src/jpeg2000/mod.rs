@@ -2,13 +2,13 @@
 
 mod header;
 mod openjpeg;
+mod openjph;
 mod rows;
 
 use crate::colour::finish;
 use crate::native::checked_length;
 use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photometric, Sample};
-use header::{BlockCoder, Header};
-use openjpeg::Compression;
+use header::Header;
 use rows::{RowWriter, Samples};
 
 /// A way of JPEG 2000, as a transfer syntax names it. All decode whatever a codestream says it is.
@@ -20,6 +20,21 @@ pub(crate) enum Jpeg2000 {
     Lossy,
     /// Part 2, decoded as far as its frames stand alone. 1.2.840.10008.1.2.4.92 and 1.2.840.10008.1.2.4.93.
     MultiComponent,
+    /// High-Throughput, only reversible. 1.2.840.10008.1.2.4.201.
+    HighThroughputLossless,
+    /// The same by resolutions. 1.2.840.10008.1.2.4.202.
+    HighThroughputByResolution,
+    /// High-Throughput, encodes irreversibly. 1.2.840.10008.1.2.4.203.
+    HighThroughput,
+}
+
+/// What becomes of the bits of samples.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Compression {
+    /// All are kept.
+    Reversible,
+    /// The codestream has so many times fewer bytes than the samples.
+    Irreversible { ratio: f32 },
 }
 
 impl FrameCodec for Jpeg2000 {
@@ -44,10 +59,10 @@ impl FrameCodec for Jpeg2000 {
         let length = checked_length(format.frame_bytes()?, out.len())?;
         let out = &mut out[..length];
         let mut rows = RowWriter::new(&header, format, out);
-        match header.block_coder {
-            BlockCoder::Arithmetic | BlockCoder::HighThroughput => {
-                openjpeg::decode(codestream, &header, &mut rows)?;
-            }
+        if header.high_throughput {
+            openjph::decode(codestream, &header, &mut rows)?;
+        } else {
+            openjpeg::decode(codestream, &header, &mut rows)?;
         }
         rows.finish()?;
         let decoded = FrameFormat {
@@ -66,11 +81,16 @@ impl FrameCodec for Jpeg2000 {
         options: &EncodeOptions,
         out: &mut [u8],
     ) -> Result<(usize, FrameFormat), CodecError> {
-        let compression = match self {
-            Jpeg2000::Lossless => Compression::Reversible,
-            Jpeg2000::Lossy => Compression::Irreversible {
-                ratio: options.ratio,
-            },
+        let ratio = options.ratio;
+        let (compression, most_bits) = match self {
+            Jpeg2000::Lossless => (Compression::Reversible, openjpeg::MAX_PRECISION),
+            Jpeg2000::Lossy => (Compression::Irreversible { ratio }, openjpeg::MAX_PRECISION),
+            Jpeg2000::HighThroughputLossless | Jpeg2000::HighThroughputByResolution => {
+                (Compression::Reversible, openjph::MAX_PRECISION)
+            }
+            Jpeg2000::HighThroughput => {
+                (Compression::Irreversible { ratio }, openjph::MAX_PRECISION)
+            }
             Jpeg2000::MultiComponent => {
                 return Err(unsupported(
                     "encoding JPEG 2000 of several components".into(),
@@ -79,12 +99,20 @@ impl FrameCodec for Jpeg2000 {
         };
         check_samples(format)?;
         let samples = Samples::new(samples, format)?;
-        if samples.precision > openjpeg::MAX_PRECISION {
+        if samples.precision > most_bits {
             let what = format!("JPEG 2000 of {} bits a sample", samples.precision);
             return Err(unsupported(what));
         }
         let colour_transform = format.samples_per_pixel == 3 && is_rgb(format.photometric);
-        let length = openjpeg::encode(&samples, colour_transform, compression, out)?;
+        let length = match self {
+            Jpeg2000::HighThroughputLossless
+            | Jpeg2000::HighThroughputByResolution
+            | Jpeg2000::HighThroughput => {
+                let by_resolution = *self == Jpeg2000::HighThroughputByResolution;
+                openjph::encode(&samples, colour_transform, compression, by_resolution, out)?
+            }
+            _ => openjpeg::encode(&samples, colour_transform, compression, out)?,
+        };
         let photometric = match (colour_transform, compression) {
             (true, Compression::Reversible) => Photometric::YbrRct,
             (true, Compression::Irreversible { .. }) => Photometric::YbrIct,

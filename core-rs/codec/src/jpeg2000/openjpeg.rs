@@ -6,9 +6,9 @@ use std::slice;
 
 use openjpeg_sys as opj;
 
-use super::corrupt;
 use super::header::Header;
 use super::rows::{RowWriter, Samples};
+use super::{Compression, corrupt};
 use crate::CodecError;
 
 /// More bits do not come back exactly.
@@ -55,15 +55,6 @@ pub(super) fn decode(
         return Err(messages.error());
     }
     image.give_rows(rows)
-}
-
-/// How [`encode`] compresses.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Compression {
-    /// 5/3 and all bits.
-    Reversible,
-    /// 9/7 and so many times fewer bytes than the samples have.
-    Irreversible { ratio: f32 },
 }
 
 /// Encodes samples into `out`; gives how many bytes that were.

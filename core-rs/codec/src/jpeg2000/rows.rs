@@ -224,6 +224,12 @@ impl<'a> Samples<'a> {
         })
     }
 
+    /// Bytes of all samples if each had the bits of the precision and no more.
+    pub(super) fn coded_bytes(&self) -> f64 {
+        let pixels = f64::from(self.columns) * f64::from(self.rows);
+        pixels * f64::from(self.components) * f64::from(self.precision) / 8.0
+    }
+
     /// Writes one row of `component` into `line`.
     pub(super) fn get(&self, component: usize, row: usize, line: &mut [i32]) {
         let columns = self.columns as usize;
