@@ -58,8 +58,14 @@ impl Overlay {
             },
         };
         let origin = data_set.decimals(Tag(group, ORIGIN));
-        #[allow(clippy::cast_possible_truncation, reason = "16-bit values")]
-        let place = |index: usize| origin.get(index).map_or(0, |one| *one as i64 - 1);
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "16-bit values, or farther away than any image reaches"
+        )]
+        let place = |index: usize| {
+            let number = origin.get(index).map_or(1.0, |one| one.clamp(-1e9, 1e9));
+            number as i64 - 1
+        };
         let mut overlay = Overlay {
             group,
             rows: number(ROWS).unwrap_or(0),

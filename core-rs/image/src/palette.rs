@@ -66,6 +66,19 @@ impl Palette {
         let index = usize::try_from(value.saturating_sub(self.first)).unwrap_or(0);
         self.colours[index.min(self.colours.len() - 1)]
     }
+
+    /// The colour of a gray of 0 to 1, all grays over all entries (PS3.4 §N.2.2: pseudo-colour).
+    pub fn colour_of_unit(&self, unit: f64) -> [u8; 3] {
+        let last = self.colours.len() - 1;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "at most 65536 entries; a float beyond the type becomes its end"
+        )]
+        let index = (unit * last as f64).round() as usize;
+        self.colours[index.min(last)]
+    }
 }
 
 /// The upper eight of `bits` bits; fewer are stretched.

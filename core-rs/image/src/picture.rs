@@ -96,7 +96,10 @@ impl Picture {
             8 => png::BitDepth::Eight,
             _ => png::BitDepth::Sixteen,
         });
-        encoder.set_compression(png::Compression::Fast);
+        // Measured on CT, radiographs and photographs: half the time of Paeth for files 2 to 15 % larger, and 20 times as fast as
+        // level 6 of zlib for files 2 to 80 % larger.
+        encoder.set_deflate_compression(png::DeflateCompression::FdeflateUltraFast);
+        encoder.set_filter(png::Filter::Up);
         let mut writer = encoder.write_header().map_err(failed)?;
         writer
             .write_image_data(&self.pixels.big_endian())

@@ -8,6 +8,7 @@ use crate::description::ImageDescription;
 use crate::grayscale::{Pipeline, Voi, level};
 use crate::options::{ClippedTo, Fallback, Mode, RenderOptions};
 use crate::picture::{Picture, Pixels};
+use crate::presentation_state::present;
 use crate::resize::{resized, wanted_size};
 use crate::samples::Samples;
 
@@ -19,6 +20,11 @@ pub(crate) fn render(
     samples: &Samples<'_>,
     options: &RenderOptions<'_>,
 ) -> Result<Picture, ImageError> {
+    if let (Mode::Rendered, Some(state)) = (options.mode, options.presentation_state) {
+        if state.refers_to(&description.sop_instance_uid, frame) {
+            return present(state, description, frame, decoded, samples, options);
+        }
+    }
     let (columns, rows) = (decoded.format.columns, decoded.format.rows);
     let aspect = description.pixel_aspect(frame);
     // Before anything is made: whether it may be that large.
