@@ -17,19 +17,15 @@ pub(super) struct Parameters {
     pub precision: i32,
     pub jpeg_colour: i32,
     pub sample_colour: i32,
-    pub predictor: i32,
-    pub point_transform: i32,
     pub quality: i32,
     pub subsampling_h: i32,
     pub subsampling_v: i32,
-    pub restart_rows: i32,
     pub memory: i64,
     pub scans: i32,
 }
 
 /// `J_COLOR_SPACE` of jpeglib.h.
 pub(super) mod colour_space {
-    pub const UNKNOWN: i32 = 0;
     pub const GRAYSCALE: i32 = 1;
     pub const RGB: i32 = 2;
     pub const YCBCR: i32 = 3;

@@ -5,7 +5,8 @@
 
 mod ffi;
 mod header;
-mod predictor;
+mod huffman;
+mod lossless;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::widen::{extend_sign, fits_bits, narrow, widen, with_words};
 use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photometric, Sample};
 use ffi::{Parameters, colour_space};
 use header::Header;
+use lossless::Lossless;
 
 pub(crate) use header::from_start_of_image;
 
@@ -103,24 +105,11 @@ impl FrameCodec for Jpeg {
     ) -> Result<(usize, FrameFormat), CodecError> {
         let length = checked_length(format.frame_bytes()?, samples.len())?;
         let samples = &samples[..length];
-        // Unused bits must not reach a lossy encoder, which has tables for the used ones only.
-        let (mut parameters, found, bits) = match self {
-            Jpeg::Baseline | Jpeg::Extended => {
-                let (parameters, found) = self.lossy(format, options)?;
-                (parameters, found, format.bits_stored)
-            }
-            Jpeg::Lossless | Jpeg::LosslessFirstOrder => lossless(samples, format)?,
-            Jpeg::Progressive => return Err(unsupported(format, "progressive JPEG")),
-        };
-        let width = if parameters.precision > 8 { 2 } else { 1 };
-        let narrowed = narrow(samples, sample_bytes(format)?, width, bits);
-        if *self == Jpeg::Lossless {
-            let components = usize::from(format.samples_per_pixel);
-            let row = format.columns as usize * components;
-            parameters.predictor = predictor::best(&narrowed, width, row, components);
+        match self {
+            Jpeg::Baseline | Jpeg::Extended => self.encode_lossy(samples, format, options, out),
+            Jpeg::Lossless | Jpeg::LosslessFirstOrder => self.encode_lossless(samples, format, out),
+            Jpeg::Progressive => Err(unsupported(format, "progressive JPEG")),
         }
-        let written = ffi::encode(&narrowed, &parameters, out)?;
-        Ok((written, found))
     }
 
     fn max_encoded_bytes(&self, format: &FrameFormat) -> u64 {
@@ -222,6 +211,45 @@ impl Colours {
 }
 
 impl Jpeg {
+    fn encode_lossy(
+        self,
+        samples: &[u8],
+        format: &FrameFormat,
+        options: &EncodeOptions,
+        out: &mut [u8],
+    ) -> Result<(usize, FrameFormat), CodecError> {
+        let (parameters, found) = self.lossy(format, options)?;
+        let width = if parameters.precision > 8 { 2 } else { 1 };
+        // Unused bits must not reach the library, which has tables for the used ones only.
+        let samples = narrow(samples, sample_bytes(format)?, width, format.bits_stored);
+        let written = ffi::encode(&samples, &parameters, out)?;
+        Ok((written, found))
+    }
+
+    fn encode_lossless(
+        self,
+        samples: &[u8],
+        format: &FrameFormat,
+        out: &mut [u8],
+    ) -> Result<(usize, FrameFormat), CodecError> {
+        let found = interleaved(format);
+        let lossless = lossless(samples, &found)?;
+        let width = if lossless.precision > 8 { 2 } else { 1 };
+        let samples = narrow(
+            samples,
+            sample_bytes(format)?,
+            width,
+            lossless.precision.into(),
+        );
+        let written = match self {
+            Jpeg::LosslessFirstOrder => lossless.encode(&samples, out)?,
+            _ => lossless
+                .with_best_predictor(&samples)
+                .encode(&samples, out)?,
+        };
+        Ok((written, found))
+    }
+
     /// How samples are encoded with loss, and what they are then (PS3.5 Table 8.2.1-1).
     fn lossy(
         self,
@@ -267,16 +295,14 @@ impl Jpeg {
     }
 }
 
-/// How samples are encoded without loss, what they are then, and how many bits of each.
-fn lossless(
-    samples: &[u8],
-    format: &FrameFormat,
-) -> Result<(Parameters, FrameFormat, u16), CodecError> {
+/// How samples are encoded without loss: with first-order prediction.
+fn lossless(samples: &[u8], format: &FrameFormat) -> Result<Lossless, CodecError> {
+    let refused = || unsupported(format, "lossless JPEG");
     let allocated = format.bits_allocated;
     if !matches!((format.samples_per_pixel, allocated), (1 | 3, 8 | 16))
         || format.sample == Sample::Float
     {
-        return Err(unsupported(format, "lossless JPEG"));
+        return Err(refused());
     }
     let precision = match format.sample {
         // Differences are modulo 2^16: from 0 to -1 is one step only if all 16 bits are there.
@@ -285,21 +311,16 @@ fn lossless(
         // What is in unused bits is kept.
         _ => allocated,
     };
-    let found = interleaved(format);
-    let space = match (format.samples_per_pixel, found.photometric) {
-        (1, _) => colour_space::GRAYSCALE,
-        (_, Photometric::Rgb) => colour_space::RGB,
-        // As YCbCr the library would code them by two tables and name only one in the scan header.
-        _ => colour_space::UNKNOWN,
-    };
-    let parameters = Parameters {
-        precision: precision.into(),
+    Ok(Lossless {
+        rows: u16::try_from(format.rows).map_err(|_| refused())?,
+        columns: u16::try_from(format.columns).map_err(|_| refused())?,
+        components: u8::try_from(format.samples_per_pixel).map_err(|_| refused())?,
+        precision: u8::try_from(precision).map_err(|_| refused())?,
         predictor: 1,
-        sample_colour: space,
-        jpeg_colour: space,
-        ..dimensions(format)
-    };
-    Ok((parameters, found, precision))
+        point_transform: 0,
+        restart_rows: 0,
+        rgb: format.photometric == Photometric::Rgb,
+    })
 }
 
 fn dimensions(format: &FrameFormat) -> Parameters {

@@ -20,14 +20,10 @@ struct vna_jpeg_parameters {
   /* J_COLOR_SPACE of the codestream, and of the samples. */
   int32_t jpeg_colour;
   int32_t sample_colour;
-  /* Lossless: 1 to 7; 0 is lossy. */
-  int32_t predictor;
-  int32_t point_transform;
   int32_t quality;
   /* Samples of the first component for one of the others, horizontally and vertically. */
   int32_t subsampling_h;
   int32_t subsampling_v;
-  int32_t restart_rows;
   /* Most bytes that the library may allocate for whole images (progressive, several scans, optimal tables). */
   int64_t memory;
   /* Most scans of a progressive codestream. */
@@ -184,7 +180,7 @@ static void end(j_compress_ptr encoder)
   (void)encoder;
 }
 
-/* Encodes rows of row_bytes into codestream, which has room for *length bytes; *length becomes what was written.
+/* Encodes with loss rows of row_bytes into codestream, which has room for *length bytes; *length becomes what was written.
    0, 1 with a message, or VNA_JPEG_ROOM if there is not enough room. */
 int vna_jpeg_encode(const uint8_t *samples, size_t row_bytes, const struct vna_jpeg_parameters *parameters,
                     uint8_t *codestream, size_t *length, char *message)
@@ -219,12 +215,8 @@ int vna_jpeg_encode(const uint8_t *samples, size_t row_bytes, const struct vna_j
   encoder.in_color_space = (J_COLOR_SPACE)parameters->sample_colour;
   jpeg_set_defaults(&encoder);
   jpeg_set_colorspace(&encoder, (J_COLOR_SPACE)parameters->jpeg_colour);
-  encoder.restart_in_rows = parameters->restart_rows;
   encoder.dct_method = JDCT_ISLOW;
-  if (parameters->predictor != 0)
-    jpeg_enable_lossless(&encoder, parameters->predictor, parameters->point_transform);
-  else
-    jpeg_set_quality(&encoder, parameters->quality, TRUE);
+  jpeg_set_quality(&encoder, parameters->quality, TRUE);
   encoder.comp_info[0].h_samp_factor = parameters->subsampling_h;
   encoder.comp_info[0].v_samp_factor = parameters->subsampling_v;
   jpeg_start_compress(&encoder, TRUE);
@@ -233,12 +225,9 @@ int vna_jpeg_encode(const uint8_t *samples, size_t row_bytes, const struct vna_j
     if (encoder.data_precision <= 8) {
       JSAMPROW rows[1] = { (JSAMPROW)row };
       jpeg_write_scanlines(&encoder, rows, 1);
-    } else if (encoder.data_precision <= 12) {
+    } else {
       J12SAMPROW rows[1] = { (J12SAMPROW)(void *)row };
       jpeg12_write_scanlines(&encoder, rows, 1);
-    } else {
-      J16SAMPROW rows[1] = { (J16SAMPROW)(void *)row };
-      jpeg16_write_scanlines(&encoder, rows, 1);
     }
   }
   jpeg_finish_compress(&encoder);

@@ -1,6 +1,7 @@
 //! Codestreams that our own encoding does not make: other predictors, restart markers, headers that are wrong.
 
 use super::ffi::{self, Parameters, colour_space};
+use super::lossless::Lossless;
 use super::{Jpeg, dimensions};
 use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photometric, Sample};
 
@@ -67,21 +68,11 @@ fn encode(codec: Jpeg, format: &FrameFormat) -> (Vec<u8>, FrameFormat) {
 }
 
 /// A lossless codestream as `change` wants it.
-fn lossless(format: &FrameFormat, change: impl FnOnce(&mut Parameters)) -> Vec<u8> {
-    let space = match format.samples_per_pixel {
-        1 => colour_space::GRAYSCALE,
-        _ => colour_space::RGB,
-    };
-    let mut parameters = Parameters {
-        precision: format.bits_stored.into(),
-        predictor: 1,
-        sample_colour: space,
-        jpeg_colour: space,
-        ..dimensions(format)
-    };
-    change(&mut parameters);
+fn lossless(format: &FrameFormat, change: impl FnOnce(&mut Lossless)) -> Vec<u8> {
+    let mut lossless = super::lossless(&samples(format), format).unwrap();
+    change(&mut lossless);
     let mut out = vec![0; 64 << 10];
-    let length = ffi::encode(&samples(format), &parameters, &mut out).unwrap();
+    let length = lossless.encode(&samples(format), &mut out).unwrap();
     out.truncate(length);
     out
 }
@@ -105,9 +96,9 @@ fn every_predictor_and_restart_interval_is_decoded_exactly() {
     ] {
         for predictor in 1..=7 {
             for restart_rows in [0, 1, 4] {
-                let codestream = lossless(&format, |parameters| {
-                    parameters.predictor = predictor;
-                    parameters.restart_rows = restart_rows;
+                let codestream = lossless(&format, |lossless| {
+                    lossless.predictor = predictor;
+                    lossless.restart_rows = restart_rows;
                 });
                 let restarts = codestream.windows(2).any(|two| two == [0xFF, 0xD0]);
                 assert_eq!(restarts, restart_rows > 0);
@@ -124,7 +115,7 @@ fn every_predictor_and_restart_interval_is_decoded_exactly() {
 #[test]
 fn a_point_transform_leaves_the_low_bits_away() {
     let format = grey(16, 12);
-    let codestream = lossless(&format, |parameters| parameters.point_transform = 3);
+    let codestream = lossless(&format, |lossless| lossless.point_transform = 3);
     let (found, _) = decode(&codestream, &format, Colour::Rgb).unwrap();
     let expected = samples(&format);
     for (found, expected) in found.chunks_exact(2).zip(expected.chunks_exact(2)) {
