@@ -1,7 +1,7 @@
 """A vendor neutral archive: Python decides, Rust moves. ``ARCHITECTURE.md`` tells how.
 
-For scripts and notebooks: `open` opens an archive, `dcmread` reads a file as a pydicom data set;
-``docs/python.md`` shows how.
+For scripts and notebooks: `open` opens an archive, `dcmread` reads a file as a pydicom data set,
+`pixel_array` its pixels; ``docs/python.md`` shows how.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 PUBLIC = {
     "dcmread": ("vna.dataset", "dcmread"),
     "open": ("vna.client", "open_archive"),
+    "pixel_array": ("vna.pixels", "pixel_array"),
 }
 
 

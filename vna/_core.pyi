@@ -34,6 +34,7 @@ __all__ = [
     "file_from_xml",
     "frame_ranges",
     "keyword",
+    "number_of_frames",
     "pixel_syntaxes",
     "read_file",
     "read_instance",
@@ -480,6 +481,9 @@ def write_file(
     Raises EncodingError as `write_data_set` does.
     """
 
+def number_of_frames(file: bytes, /) -> int:
+    """Return how many frames `decode_frames` finds."""
+
 def pixel_syntaxes() -> bytes:
     """Return the transfer syntaxes that hold images, as JSON.
 
@@ -533,10 +537,18 @@ def frame_ranges(data: bytes, /) -> list[list[tuple[int, int]]]:
     """Return the byte ranges of each frame, one for each fragment (PS3.5 §A.4)."""
 
 def decode_frame(
-    codestream: bytes, format_json: bytes, /, *, transfer_syntax_uid: str, colour: str = "rgb"
+    codestream: bytes,
+    format_json: bytes,
+    /,
+    *,
+    transfer_syntax_uid: str,
+    colour: str = "rgb",
+    helper_command: Sequence[str] | None = None,
 ) -> tuple[bytes, bytes]:
-    """Return the samples of a codestream, or of a native frame, and their format, in this process.
+    """Return the samples of a codestream, or of a native frame, and their format.
 
+    With a command that starts a process which calls `codec_helper`, codecs run in such processes
+    (the first command stays); without one, in this process.
     The format, in and out, is JSON: `rows`, `columns`, `samples_per_pixel`, `bits_allocated`,
     `bits_stored`, `sample` (unsigned, signed, float), `planar` and `photometric`. Samples are
     little endian and interleaved; one-bit pixels are packed. The colour is `rgb` or `stored`.
@@ -553,6 +565,7 @@ def decode_frames(
     frames: list[int] | None = None,
     colour: str = "rgb",
     parallel: int | None = None,
+    helper_command: Sequence[str] | None = None,
 ) -> list[tuple[bytes, bytes]]:
     """Return samples and format, as `decode_frame`, of frames of a PS3.10 file, counted from 0.
 
@@ -567,6 +580,7 @@ def encode_frame(
     *,
     transfer_syntax_uid: str,
     options_json: bytes | None = None,
+    helper_command: Sequence[str] | None = None,
 ) -> tuple[bytes, bytes]:
     """Return the codestream of one frame and what it holds: the reverse of `decode_frame`.
 

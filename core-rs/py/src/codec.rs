@@ -25,6 +25,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(decode_frames, m)?)?;
     m.add_function(wrap_pyfunction!(decode_frame, m)?)?;
     m.add_function(wrap_pyfunction!(encode_frame, m)?)?;
+    m.add_function(wrap_pyfunction!(number_of_frames, m)?)?;
     m.add_function(wrap_pyfunction!(pixel_syntaxes, m)?)?;
     m.add_function(wrap_pyfunction!(codec_helper, m)?)
 }
@@ -35,10 +36,21 @@ fn codec_helper(py: Python<'_>) {
     std::process::exit(py.detach(vna_codec::run_helper));
 }
 
-/// Codecs of this process, outside of any archive.
-fn codecs() -> &'static Codecs {
-    static CODECS: OnceLock<Codecs> = OnceLock::new();
-    CODECS.get_or_init(|| Codecs::new(CodecSettings::default()))
+/// Codecs outside of any archive: in this process, or in helpers that the command starts. The first command stays.
+fn codecs(helper_command: Option<Vec<String>>) -> &'static Codecs {
+    static HERE: OnceLock<Codecs> = OnceLock::new();
+    static IN_HELPERS: OnceLock<Codecs> = OnceLock::new();
+    let place = if helper_command.is_some() {
+        &IN_HELPERS
+    } else {
+        &HERE
+    };
+    place.get_or_init(|| {
+        Codecs::new(CodecSettings {
+            helper_command,
+            ..CodecSettings::default()
+        })
+    })
 }
 
 /// [`FrameFormat`] as Python writes and reads it.
@@ -184,11 +196,12 @@ impl<'a> Image<'a> {
         &self,
         index: usize,
         colour: Colour,
+        codecs: &Codecs,
         out: &mut [u8],
     ) -> Result<FrameFormat, ArchiveError> {
         let ranges = self.frames.ranges(index);
         let length = ranges.iter().map(|range| range.end - range.start).sum();
-        let mut lease = codecs().lease()?;
+        let mut lease = codecs.lease()?;
         let mut input = lease.input(length)?;
         for range in ranges {
             let bytes = &self.file[place(range.start)..place(range.end)];
@@ -206,17 +219,27 @@ fn place(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
+/// How many frames a Part 10 file has.
+#[pyfunction]
+#[pyo3(signature = (file, /))]
+fn number_of_frames(py: Python<'_>, file: PyBackedBytes) -> Result<usize, BoundaryError> {
+    let image = py.detach(|| Image::open(&file))?;
+    Ok(image.frames.len())
+}
+
 /// The frames of a Part 10 file, decoded: all, or those with these numbers, counted from 0.
 #[pyfunction]
-#[pyo3(signature = (file, /, *, frames = None, colour = "rgb", parallel = None))]
+#[pyo3(signature = (file, /, *, frames = None, colour = "rgb", parallel = None, helper_command = None))]
 fn decode_frames<'py>(
     py: Python<'py>,
     file: PyBackedBytes,
     frames: Option<Vec<usize>>,
     colour: &str,
     parallel: Option<usize>,
+    helper_command: Option<Vec<String>>,
 ) -> PyResult<Vec<Frame<'py>>> {
     let colour = parse_colour(colour)?;
+    let codecs = codecs(helper_command);
     let image = py
         .detach(|| Image::open(&file))
         .map_err(BoundaryError::from)?;
@@ -226,14 +249,14 @@ fn decode_frames<'py>(
         let problem = format!("frame {beyond} of {count}, counted from 0");
         return Err(BoundaryError::Argument(problem).into());
     }
-    let parallel = parallel.unwrap_or(codecs().settings().parallel).max(1);
+    let parallel = parallel.unwrap_or(codecs.settings().parallel).max(1);
     let mut decoded = Vec::new();
     // As many at once as are worked on: memory is asked for when the frames before it are known to be there.
     for wave in frames.chunks(parallel) {
-        let places = wave.iter().map(|_| new_frame(py, &image.format));
+        let places = wave.iter().map(|_| new_frame(py, &image.format, codecs));
         let mut places: Vec<Bound<'py, PyBytes>> = places.collect::<PyResult<_>>()?;
         let mut slices: Vec<&mut [u8]> = places.iter_mut().map(|place| fill(place)).collect();
-        let formats = py.detach(|| decode_wave(&image, wave, colour, &mut slices));
+        let formats = py.detach(|| decode_wave(&image, wave, colour, codecs, &mut slices));
         for (samples, format) in places.into_iter().zip(formats) {
             let format = format.map_err(BoundaryError::from)?;
             let format = PyBytes::new(py, &write_format(&format));
@@ -247,16 +270,17 @@ fn decode_wave(
     image: &Image<'_>,
     frames: &[usize],
     colour: Colour,
+    codecs: &Codecs,
     places: &mut [&mut [u8]],
 ) -> Vec<Result<FrameFormat, ArchiveError>> {
     if let ([index], [place]) = (frames, &mut *places) {
-        return vec![image.decode(*index, colour, place)];
+        return vec![image.decode(*index, colour, codecs, place)];
     }
     std::thread::scope(|scope| {
         let workers: Vec<_> = frames
             .iter()
             .zip(places)
-            .map(|(index, place)| scope.spawn(|| image.decode(*index, colour, place)))
+            .map(|(index, place)| scope.spawn(|| image.decode(*index, colour, codecs, place)))
             .collect();
         let joined = workers.into_iter().map(|worker| {
             worker.join().unwrap_or_else(|_| {
@@ -269,9 +293,13 @@ fn decode_wave(
 }
 
 /// Bytes for the samples of one frame, all zero.
-fn new_frame<'py>(py: Python<'py>, format: &FrameFormat) -> PyResult<Bound<'py, PyBytes>> {
+fn new_frame<'py>(
+    py: Python<'py>,
+    format: &FrameFormat,
+    codecs: &Codecs,
+) -> PyResult<Bound<'py, PyBytes>> {
     let length = format.frame_bytes().map_err(boundary)?;
-    let limit = codecs().settings().max_frame_bytes;
+    let limit = codecs.settings().max_frame_bytes;
     if length > limit {
         return Err(boundary(CodecError::Limit {
             what: "bytes of a frame",
@@ -300,20 +328,22 @@ fn boundary(error: CodecError) -> BoundaryError {
 
 /// The samples of a codestream that stands alone, or of a native frame.
 #[pyfunction]
-#[pyo3(signature = (codestream, format_json, /, *, transfer_syntax_uid, colour = "rgb"))]
+#[pyo3(signature = (codestream, format_json, /, *, transfer_syntax_uid, colour = "rgb", helper_command = None))]
 fn decode_frame<'py>(
     py: Python<'py>,
     codestream: PyBackedBytes,
     format_json: PyBackedBytes,
     transfer_syntax_uid: &str,
     colour: &str,
+    helper_command: Option<Vec<String>>,
 ) -> PyResult<Frame<'py>> {
+    let codecs = codecs(helper_command);
     let colour = parse_colour(colour)?;
     let format = parse_format(&format_json)?;
-    let mut samples = new_frame(py, &format)?;
+    let mut samples = new_frame(py, &format, codecs)?;
     let out = fill(&mut samples);
     let format = py.detach(|| -> Result<_, CodecError> {
-        let mut lease = codecs().lease()?;
+        let mut lease = codecs.lease()?;
         lease
             .input(codestream.len() as u64)?
             .copy_from_slice(&codestream);
@@ -327,14 +357,16 @@ fn decode_frame<'py>(
 
 /// The codestream of one frame, from interleaved samples.
 #[pyfunction]
-#[pyo3(signature = (samples, format_json, /, *, transfer_syntax_uid, options_json = None))]
+#[pyo3(signature = (samples, format_json, /, *, transfer_syntax_uid, options_json = None, helper_command = None))]
 fn encode_frame<'py>(
     py: Python<'py>,
     samples: PyBackedBytes,
     format_json: PyBackedBytes,
     transfer_syntax_uid: &str,
     options_json: Option<PyBackedBytes>,
+    helper_command: Option<Vec<String>>,
 ) -> PyResult<Frame<'py>> {
+    let codecs = codecs(helper_command);
     let format = parse_format(&format_json)?;
     let options = match &options_json {
         Some(json) => parse::<Options>("options", json)?.into(),
@@ -349,7 +381,7 @@ fn encode_frame<'py>(
                 found: samples.len() as u64,
             });
         }
-        let mut lease = codecs().lease()?;
+        let mut lease = codecs.lease()?;
         lease.input(expected)?.copy_from_slice(&samples);
         let (codestream, format) = lease.encode(transfer_syntax_uid, &format, &options)?;
         Ok((codestream.to_vec(), format))

@@ -53,6 +53,7 @@ static void warn(j_common_ptr cinfo, int level)
     ((struct handler *)cinfo->err)->end_missing = 1;
     break;
   case JWRN_EXTRANEOUS_DATA:
+  case JWRN_NOT_SEQUENTIAL: /* spectral selection of a scan that has none: the values are not used */
   case JWRN_ADOBE_XFORM:
   case JWRN_JFIF_MAJOR:
     break;
