@@ -41,6 +41,7 @@ import pydicom
 import pydicom.data
 
 from vna import _core
+from vna.services.archive import helper_command
 
 CORES = os.cpu_count() or 1
 # Of one round; few frames take longer.
@@ -437,7 +438,7 @@ def measure(pair: Pair, image: Image, rounds: int) -> dict[str, float]:
 
 
 # What a call takes to run in a helper process.
-HELPERS: dict[str, Any] = {}
+HELPERS: dict[str, Any] = {"helper_command": helper_command()}
 
 
 def main() -> None:
