@@ -90,7 +90,7 @@ impl ImageDescription {
     /// The window that frame `frame` is displayed with if none is asked for; a client that changes only its
     /// center or width begins from it.
     ///
-    /// Without a window in the header it is the one over all values that the frame may have.
+    /// Without a window in the header it is that of [`crate::Fallback::BitsStored`].
     #[must_use]
     pub fn window(&self, frame: usize) -> Window {
         let views = self.groups.views(frame).iter().flatten();
@@ -98,15 +98,17 @@ impl ImageDescription {
             Voi::Window(window) => Some(*window),
             _ => None,
         });
-        windows.next().unwrap_or_else(|| {
-            let values = 2f64.powi(self.format.bits_stored.into());
-            let stored = match self.format.sample {
-                Sample::Signed => (-values / 2.0, values / 2.0 - 1.0),
-                _ => (0.0, values - 1.0),
-            };
-            let (low, high) = self.groups.modality(frame).range(stored);
-            Window::from((low + (high - low + 1.0) / 2.0, high - low + 1.0))
-        })
+        let window = windows.next().or_else(|| self.possible_values());
+        window.unwrap_or(Window::from((128.0, 256.0)))
+    }
+
+    /// The window over as many values as Bits Stored allows, from 0 on; `None` for more than 16 bits and floating point numbers,
+    /// where no frame has values all over it.
+    pub(crate) fn possible_values(&self) -> Option<Window> {
+        let bits = i32::from(self.format.bits_stored);
+        let values = 2f64.powi(bits);
+        (bits <= 16 && self.format.sample != Sample::Float)
+            .then(|| Window::from((values / 2.0, values)))
     }
 
     /// Whether the header says what is black and what is white in frame `frame`: a window or a VOI LUT.

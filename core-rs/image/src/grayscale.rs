@@ -202,10 +202,8 @@ pub(crate) struct Pipeline<'a> {
 impl Pipeline<'_> {
     /// The gray of a stored value, 0 to 1.
     pub fn unit(&self, stored: f64) -> f64 {
-        if let Some((low, high)) = self.padding {
-            if stored >= low && stored <= high {
-                return 0.0;
-            }
+        if self.is_padding(stored) {
+            return 0.0;
         }
         let value = self.modality.apply(stored);
         self.presentation.apply(self.voi.unit(value))
@@ -213,7 +211,18 @@ impl Pipeline<'_> {
 
     /// The gray of a stored value, 0 to 255.
     pub fn level(&self, stored: f64) -> u8 {
-        level(self.unit(stored))
+        match self.presentation {
+            // Gray is inverted as it is shown: what black loses by cutting off, white loses too.
+            Presentation::Inverse if !self.is_padding(stored) => {
+                255 - level(self.voi.unit(self.modality.apply(stored)))
+            }
+            _ => level(self.unit(stored)),
+        }
+    }
+
+    fn is_padding(&self, stored: f64) -> bool {
+        self.padding
+            .is_some_and(|(low, high)| stored >= low && stored <= high)
     }
 }
 

@@ -63,10 +63,10 @@ impl From<(f64, f64)> for Window {
 /// What is black and what is white in [`Mode::Rendered`] where nothing says so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fallback {
-    /// The lowest and highest values that Bits Stored and Pixel Representation allow, after the modality LUT: without a VOI
-    /// LUT, that is what the pipeline of PS3.4 §N.2.1 gives. Of floating point numbers those of the frame.
+    /// As many values as Bits Stored allows, from 0 on and after the modality LUT; the standard leaves it open, and this is what
+    /// clients of other servers know. Of more than 16 bits and of floating point numbers those of the frame.
     #[default]
-    PossibleValues,
+    BitsStored,
     /// The lowest and highest values of the frame, without padding: something is seen of any image.
     FrameValues,
 }

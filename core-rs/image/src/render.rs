@@ -111,14 +111,14 @@ fn rendered(
     let voi = match (options.window, view) {
         (Some(window), _) => Voi::Window(window),
         (None, Some(view)) => view.clone()?,
-        (None, None) => {
-            let of_frame = || samples.range(padding).unwrap_or((0.0, 0.0));
-            let (low, high) = modality.range(match options.fallback {
-                Fallback::PossibleValues => samples.possible().unwrap_or_else(of_frame),
-                Fallback::FrameValues => of_frame(),
-            });
-            Voi::Range(low, high)
-        }
+        (None, None) => match (options.fallback, description.possible_values()) {
+            (Fallback::BitsStored, Some(window)) => Voi::Window(window),
+            _ => {
+                let range = samples.range(padding).unwrap_or((0.0, 0.0));
+                let (low, high) = modality.range(range);
+                Voi::Range(low, high)
+            }
+        },
     };
     let pipeline = Pipeline {
         modality,
