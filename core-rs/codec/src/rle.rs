@@ -105,6 +105,12 @@ impl FrameCodec for Rle {
         _options: &EncodeOptions,
         out: &mut [u8],
     ) -> Result<(usize, FrameFormat), CodecError> {
+        // Decoders know no packed pixels (PS3.5 Table 8.2.2-1).
+        if format.bits_allocated == 1 {
+            return Err(CodecError::Unsupported {
+                what: "one-bit pixels as RLE".into(),
+            });
+        }
         let layout = Layout::new(format)?;
         let length = checked_length(format.frame_bytes()?, samples.len())?;
         let samples = &samples[..length];

@@ -156,6 +156,21 @@ fn what_is_not_a_frame_is_an_error() {
     );
 }
 
+#[test]
+fn one_bit_pixels_are_read_but_not_written() {
+    let format = grey(2, 12, 1);
+    assert_eq!(
+        decode(&frame(&[&[0xFE, 0x5A]]), &format).unwrap(),
+        [0x5A; 3]
+    );
+    let options = EncodeOptions::default();
+    let error = codec(RLE)
+        .unwrap()
+        .encode(&[0; 3], &format, &options, &mut [0; 99])
+        .unwrap_err();
+    assert_eq!(error.code(), "codec.unsupported");
+}
+
 /// Bytes of the shortest possible encoding of a row, by trying all of them.
 fn shortest(row: &[u8]) -> usize {
     let mut best = vec![0; row.len() + 1];

@@ -23,8 +23,32 @@ pub(super) struct Header<'a> {
     pub rows: u16,
     pub columns: u16,
     pub components: Vec<Component>,
+    /// Huffman tables of DC coefficients and of differences.
+    pub tables: [Option<TableSpec<'a>>; 4],
+    /// In minimum coded units; 0 for none.
+    pub restart_interval: usize,
+    pub first_scan: Scan,
     jfif: bool,
     adobe_transform: Option<u8>,
+}
+
+/// A Huffman table as DHT has it: how many codes there are of 1 to 16 bits, and what they mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TableSpec<'a> {
+    pub counts: &'a [u8; 16],
+    pub values: &'a [u8],
+}
+
+/// A scan header.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Scan {
+    /// Of each component its name and the number of its table.
+    pub components: Vec<(u8, u8)>,
+    /// Selection value of lossless codestreams.
+    pub predictor: u8,
+    pub point_transform: u8,
+    /// Where the entropy-coded data begins.
+    pub data_at: usize,
 }
 
 /// More scans than any writer makes: three components of 64 coefficients by themselves.
@@ -34,6 +58,8 @@ mod marker {
     pub const SOI: u8 = 0xD8;
     pub const EOI: u8 = 0xD9;
     pub const SOS: u8 = 0xDA;
+    pub const DHT: u8 = 0xC4;
+    pub const DRI: u8 = 0xDD;
     pub const APP0: u8 = 0xE0;
     pub const APP14: u8 = 0xEE;
     pub const TEM: u8 = 0x01;
@@ -51,6 +77,9 @@ impl<'a> Header<'a> {
             rows: 0,
             columns: 0,
             components: Vec::new(),
+            tables: [None; 4],
+            restart_interval: 0,
+            first_scan: Scan::default(),
             jfif: false,
             adobe_transform: None,
         };
@@ -74,9 +103,17 @@ impl<'a> Header<'a> {
                 marker::APP14 if segment.starts_with(b"Adobe") => {
                     header.adobe_transform = segment.get(11).copied();
                 }
+                marker::DHT if scans == 0 => header.read_tables(segment)?,
+                marker::DRI if scans == 0 && segment.len() >= 2 => {
+                    header.restart_interval = u16::from_be_bytes([segment[0], segment[1]]).into();
+                }
                 marker::SOS => {
+                    let scan = header.read_scan(segment, segments.at)?;
+                    scanned.extend(scan.components.iter().map(|(id, _)| *id));
+                    if scans == 0 {
+                        header.first_scan = scan;
+                    }
                     scans += 1;
-                    scanned.extend(header.read_scan(segment)?);
                     let all = |component: &Component| scanned.contains(&component.id);
                     // A scan of all components is the only one, unless they are refined by others: the library looks after that.
                     if header.components.iter().all(all) {
@@ -133,15 +170,44 @@ impl<'a> Header<'a> {
         Ok(())
     }
 
-    /// The components of a scan.
-    fn read_scan(&self, segment: &[u8]) -> Result<Vec<u8>, CodecError> {
+    /// The tables of DHT; those of AC coefficients are passed over.
+    fn read_tables(&mut self, segment: &'a [u8]) -> Result<(), CodecError> {
+        let mut rest = segment;
+        while let Some((&kind, behind)) = rest.split_first() {
+            let cut_off = || corrupt("a Huffman table is cut off".into());
+            let (counts, behind) = behind.split_first_chunk::<16>().ok_or_else(cut_off)?;
+            let values = counts.iter().map(|count| usize::from(*count)).sum();
+            let (values, behind) = behind.split_at_checked(values).ok_or_else(cut_off)?;
+            if let Some(table) = self.tables.get_mut(usize::from(kind)) {
+                *table = Some(TableSpec { counts, values });
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// A scan header, whose data begins at `data_at`.
+    fn read_scan(&self, segment: &[u8], data_at: usize) -> Result<Scan, CodecError> {
         if self.components.is_empty() {
             return Err(corrupt("a scan comes before the frame header".into()));
         }
         let cut_off = || corrupt("a scan header is cut off".into());
-        let count = usize::from(*segment.first().ok_or_else(cut_off)?);
-        let components = segment.get(1..=2 * count).ok_or_else(cut_off)?;
-        Ok(components.chunks_exact(2).map(|two| two[0]).collect())
+        let (count, rest) = segment.split_first().ok_or_else(cut_off)?;
+        let (components, rest) = rest
+            .split_at_checked(2 * usize::from(*count))
+            .ok_or_else(cut_off)?;
+        let &[predictor, _, point_transform, ..] = rest else {
+            return Err(cut_off());
+        };
+        Ok(Scan {
+            components: components
+                .chunks_exact(2)
+                .map(|two| (two[0], two[1] >> 4))
+                .collect(),
+            predictor,
+            point_transform: point_transform & 15,
+            data_at,
+        })
     }
 
     /// Whether three components are YCbCr, by what is hardest to have been written by mistake.

@@ -5,7 +5,6 @@
 
 mod ffi;
 mod header;
-mod huffman;
 mod lossless;
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,7 @@ use crate::widen::{extend_sign, fits_bits, narrow, widen, with_words};
 use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat, Photometric, Sample};
 use ffi::{Parameters, colour_space};
 use header::Header;
-use lossless::Lossless;
+use lossless::{Lossless, Reader};
 
 pub(crate) use header::from_start_of_image;
 
@@ -78,9 +77,12 @@ impl FrameCodec for Jpeg {
         let width = if precision > 8 { 2 } else { 1 };
         let allocated = sample_bytes(format)?;
         widen(out, width, allocated, |samples| {
-            with_words(samples, width, |samples| {
-                ffi::decode(&header.codestream, &parameters, samples)
-            })
+            match Reader::new(&header)? {
+                Some(reader) => reader.decode(width, samples),
+                None => with_words(samples, width, |samples| {
+                    ffi::decode(&header.codestream, &parameters, samples)
+                }),
+            }
         })?;
         if format.sample == Sample::Signed {
             extend_sign(out, allocated, precision);

@@ -466,3 +466,33 @@ fn the_predictor_is_the_one_that_codes_shortest() {
     assert_eq!((predictor, first), (2, 1));
     assert!(best * 2 < first_order, "{best} and {first_order} bytes");
 }
+
+#[test]
+fn damage_between_restart_markers_is_an_error() {
+    let format = grey(16, 12);
+    let codestream = lossless(&format, |lossless| lossless.restart_rows = 1);
+    let marker = position(&codestream, 0xD3);
+    for (what, change) in [("another marker", Some(0xD4)), ("no marker", None)] {
+        let mut damaged = codestream.clone();
+        match change {
+            Some(marker_code) => damaged[marker + 1] = marker_code,
+            None => drop(damaged.drain(marker..marker + 2)),
+        }
+        let error = decode(&damaged, &format, Colour::Rgb).unwrap_err();
+        assert_eq!(error.code(), "codec.corrupt", "{what}");
+    }
+}
+
+#[test]
+fn tables_that_are_none_of_differences_are_refused() {
+    let format = grey(8, 8);
+    let (codestream, _) = encode(Jpeg::LosslessFirstOrder, &format);
+    let table = position(&codestream, 0xC4) + 5;
+    let (mut many, mut large) = (codestream.clone(), codestream);
+    many[table] = 3; // three codes of one bit
+    large[table + 16] = 17;
+    for damaged in [many, large] {
+        let error = decode(&damaged, &format, Colour::Rgb).unwrap_err();
+        assert_eq!(error.code(), "codec.corrupt");
+    }
+}

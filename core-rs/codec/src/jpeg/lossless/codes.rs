@@ -1,9 +1,8 @@
 //! The Huffman codes of lossless JPEG (ISO/IEC 10918-1 Annexes C and K.2), and bits as they stand in a scan.
 
+use super::CATEGORIES;
 use crate::CodecError;
 
-/// Differences have 0 to 16 bits.
-pub(super) const CATEGORIES: usize = 17;
 const LONGEST: usize = 16;
 
 /// The codes of the categories.

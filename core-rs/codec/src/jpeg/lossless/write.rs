@@ -1,11 +1,12 @@
-//! Lossless JPEG, written (ISO/IEC 10918-1 Annex H): four times as fast as libjpeg-turbo does it.
+//! Lossless JPEG, written: one scan of all components, one table.
 
-use super::huffman::{CATEGORIES, Codes, Writer, category};
+use super::codes::{Codes, Writer, category};
+use super::{CATEGORIES, UsePredictor, with_predictor};
 use crate::CodecError;
 
-/// A lossless codestream: one scan of all components, one table.
+/// A lossless codestream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lossless {
+pub(in crate::jpeg) struct Lossless {
     pub rows: u16,
     pub columns: u16,
     pub components: u8,
@@ -26,7 +27,11 @@ const PAIRS: usize = 64;
 
 impl Lossless {
     /// Encodes samples of one byte, or of two beyond 8 bits of precision; gives how many bytes were written.
-    pub(super) fn encode(&self, samples: &[u8], out: &mut [u8]) -> Result<usize, CodecError> {
+    pub(in crate::jpeg) fn encode(
+        &self,
+        samples: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, CodecError> {
         let mut frequencies = [0; CATEGORIES];
         self.differences(samples, |_, differences| {
             for difference in differences {
@@ -54,7 +59,7 @@ impl Lossless {
     }
 
     /// With the predictor that codes these samples shortest, judged by some of their rows.
-    pub(super) fn with_best_predictor(self, samples: &[u8]) -> Self {
+    pub(in crate::jpeg) fn with_best_predictor(self, samples: &[u8]) -> Self {
         let rows: Vec<&[u8]> = samples.chunks_exact(self.row_bytes()).collect();
         let step = rows.len().div_ceil(PAIRS).max(1);
         let row = self.row_samples();
@@ -149,36 +154,13 @@ impl Lossless {
         {
             *difference = sample.wrapping_sub(*above);
         }
-        let differences = &mut differences[components..];
-        match self.predictor {
-            1 => predict_by(above, row, components, differences, |left, _, _| left),
-            2 => predict_by(above, row, components, differences, |_, above, _| above),
-            3 => predict_by(above, row, components, differences, |_, _, corner| corner),
-            4 => predict_by(
-                above,
-                row,
-                components,
-                differences,
-                |left, above, corner| left + above - corner,
-            ),
-            5 => predict_by(
-                above,
-                row,
-                components,
-                differences,
-                |left, above, corner| left + ((above - corner) >> 1),
-            ),
-            6 => predict_by(
-                above,
-                row,
-                components,
-                differences,
-                |left, above, corner| above + ((left - corner) >> 1),
-            ),
-            _ => predict_by(above, row, components, differences, |left, above, _| {
-                (left + above) >> 1
-            }),
-        }
+        let predict = Predict {
+            above,
+            row,
+            components,
+            differences: &mut differences[components..],
+        };
+        with_predictor(self.predictor, predict);
     }
 
     fn write_headers(&self, codes: &Codes, writer: &mut Writer<'_>) -> Result<(), CodecError> {
@@ -227,20 +209,30 @@ impl Lossless {
 }
 
 /// Differences of the samples that have a left neighbour.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // modulo 2^16
-fn predict_by(
-    above: &[u16],
-    row: &[u16],
+struct Predict<'a> {
+    above: &'a [u16],
+    row: &'a [u16],
     components: usize,
-    differences: &mut [u16],
-    predict: impl Fn(i32, i32, i32) -> i32,
-) {
-    let neighbours = row.iter().zip(&above[components..]).zip(above);
-    let samples = differences.iter_mut().zip(&row[components..]);
-    for ((difference, sample), ((left, above), corner)) in samples.zip(neighbours) {
-        let predicted = predict((*left).into(), (*above).into(), (*corner).into());
-        *difference = sample.wrapping_sub(predicted as u16);
+    differences: &'a mut [u16],
+}
+
+impl UsePredictor for Predict<'_> {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // modulo 2^16
+    fn with(self, predict: impl Fn(i32, i32, i32) -> i32) {
+        let neighbours = self
+            .row
+            .iter()
+            .zip(&self.above[self.components..])
+            .zip(self.above);
+        let samples = self
+            .differences
+            .iter_mut()
+            .zip(&self.row[self.components..]);
+        for ((difference, sample), ((left, above), corner)) in samples.zip(neighbours) {
+            let predicted = predict((*left).into(), (*above).into(), (*corner).into());
+            *difference = sample.wrapping_sub(predicted as u16);
+        }
     }
 }
 
