@@ -18,6 +18,7 @@ mod isolation;
 mod jpeg;
 mod jpeg2000;
 mod jpegls;
+mod jpegxl;
 mod native;
 mod rle;
 mod syntax;

@@ -5,6 +5,7 @@ use crate::deflated::{DeflatedFrame, UncompressedFrame};
 use crate::jpeg::Jpeg;
 use crate::jpeg2000::Jpeg2000;
 use crate::jpegls::JpegLs;
+use crate::jpegxl::JpegXl;
 use crate::rle::Rle;
 
 /// What a transfer syntax does to samples.
@@ -140,6 +141,9 @@ const CODECS: &[(&str, &dyn FrameCodec)] = &[
     ("1.2.840.10008.1.2.4.91", &Jpeg2000::Lossy),
     ("1.2.840.10008.1.2.4.92", &Jpeg2000::MultiComponent),
     ("1.2.840.10008.1.2.4.93", &Jpeg2000::MultiComponent),
+    ("1.2.840.10008.1.2.4.110", &JpegXl),
+    ("1.2.840.10008.1.2.4.111", &JpegXl),
+    ("1.2.840.10008.1.2.4.112", &JpegXl),
     ("1.2.840.10008.1.2.4.201", &Jpeg2000::HighThroughputLossless),
     ("1.2.840.10008.1.2.4.202", &Jpeg2000::HighThroughputByResolution),
     ("1.2.840.10008.1.2.4.203", &Jpeg2000::HighThroughput),

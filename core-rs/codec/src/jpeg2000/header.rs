@@ -35,7 +35,7 @@ const MAX_LEVELS: u8 = 32;
 /// A tile costs a library some 10 kB whatever its size, a precinct 1 kB: so many are free, more must have some pixels
 /// each.
 const FREE_TILES: u64 = 1024;
-const PIXELS_OF_A_TILE: u64 = 256;
+const PIXELS_OF_A_TILE: u64 = 1024;
 const FREE_PRECINCTS: u64 = 1 << 16;
 const PIXELS_OF_A_PRECINCT: u64 = 64;
 

@@ -126,6 +126,13 @@ impl FrameCodec for Jpeg2000 {
         };
         Ok((length, encoded))
     }
+
+    /// Two numbers of 32 bits for every sample, what is coded of it, and what [`header`] allows for tiles and precincts.
+    fn work_bytes(&self, format: &FrameFormat) -> u64 {
+        let pixels = u64::from(format.rows) * u64::from(format.columns);
+        let samples = pixels.saturating_mul(format.samples_per_pixel.into());
+        samples.saturating_mul(24).saturating_add(64 << 20)
+    }
 }
 
 const NAME: &str = "JPEG 2000";

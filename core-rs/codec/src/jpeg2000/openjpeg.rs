@@ -36,11 +36,12 @@ pub(super) fn decode(
     // SAFETY: all zero is a valid value of this C struct.
     let mut parameters: opj::opj_dparameters_t = unsafe { std::mem::zeroed() };
     let mut image = std::ptr::null_mut();
+    // Strict is the default: missing data is an error. To ask for it is not the same, files that tell one tile-part too
+    // few are then decoded without their last ones.
     // SAFETY: codec, stream and parameters live to the end of this function; `image` takes what the library gives.
     unsafe {
         opj::opj_set_default_decoder_parameters(&mut parameters);
         if opj::opj_setup_decoder(codec.0.as_ptr(), &mut parameters) == 0
-            || opj::opj_decoder_set_strict_mode(codec.0.as_ptr(), 1) == 0
             || opj::opj_read_header(stream.0.as_ptr(), codec.0.as_ptr(), &mut image) == 0
         {
             return Err(messages.error());
