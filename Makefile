@@ -19,7 +19,7 @@ CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d
 RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
 SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
 
-.PHONY: help setup serve test test-rust test-python test-crash lint format screens bench clean
+.PHONY: help setup serve test test-rust test-python test-crash test-hostile lint format screens bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ $(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh | $(VENV)/.packages
 test-crash: setup $(VENV)/.test-tools ## power cuts and kill -9 under load, many rounds (ROUNDS=50)
 	VNA_POWER_CUT_SEEDS=$(or $(ROUNDS),50) $(CARGO) test --release -p vna-store --test power_cut -- --ignored
 	VNA_CRASH_ROUNDS=$(or $(ROUNDS),50) $(PY) -m pytest -m crash tests/e2e
+
+test-hostile: setup ## broken and lying pixel data of every codec, many cases (CASES=1000000)
+	CASES=$(or $(CASES),1000000) $(CARGO) test --release -p vna-codec --test hostile -- --nocapture
 
 $(VENV)/.lint-tools: ext/prerequisites.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh lint

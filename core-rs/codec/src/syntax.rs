@@ -123,6 +123,11 @@ pub(crate) fn codec_at(index: usize) -> Option<&'static dyn FrameCodec> {
     CODECS.get(index).map(|(_, codec)| *codec)
 }
 
+/// How many that table has.
+pub(crate) fn codec_count() -> usize {
+    CODECS.len()
+}
+
 /// Each codec adds its lines here.
 #[rustfmt::skip]
 const CODECS: &[(&str, &dyn FrameCodec)] = &[

@@ -59,11 +59,14 @@ impl Greeting {
     }
 }
 
-/// The version, cut to what a greeting has room for.
+/// What tells builds apart: the version, cut to what a greeting has room for, and the number of codecs.
 fn build() -> [u8; 16] {
     let mut out = Writer::<16>::new();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    out.put(&version[..version.len().min(16)]);
+    out.put(&version[..version.len().min(14)]);
+    let codecs = u16::try_from(crate::syntax::codec_count()).unwrap_or(u16::MAX);
+    out.at = 14;
+    out.put(&codecs.to_le_bytes());
     out.bytes
 }
 

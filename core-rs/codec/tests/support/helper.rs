@@ -10,9 +10,25 @@ use vna_codec::{CodecError, CodecSettings, Codecs, FrameCodec, FrameFormat, Phot
 fn main() {
     match std::env::args().nth(1).as_deref() {
         None | Some("named") => std::process::exit(run_helper_with(&work)),
+        Some("filled") => {
+            let filling = std::env::args().nth(2).and_then(|text| text.parse().ok());
+            fill_memory(filling.expect("what memory is full of"));
+            std::process::exit(vna_codec::run_helper());
+        }
         Some("archive") => archive(),
         Some(other) => panic!("unknown argument {other}"),
     }
+}
+
+/// Lets whatever is allocated from now on be full of `byte`.
+fn fill_memory(byte: u8) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it changes what new memory holds, which nobody may rely on. What it is given is its complement.
+    unsafe {
+        libc::mallopt(libc::M_PERTURB, (!byte).into());
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = byte;
 }
 
 fn work(
