@@ -235,7 +235,7 @@ impl Lease<'_> {
     ///
     /// # Errors
     ///
-    /// As [`crate::FrameCodec::encode`]; [`CodecError::Limit`], [`CodecError::Helper`].
+    /// [`CodecError::Unsupported`] if the format contradicts itself; as [`crate::FrameCodec::encode`]; [`CodecError::Limit`], [`CodecError::Helper`].
     pub fn encode(
         &mut self,
         transfer_syntax_uid: &str,
@@ -243,6 +243,7 @@ impl Lease<'_> {
         options: &EncodeOptions,
     ) -> Result<(&[u8], FrameFormat), CodecError> {
         let codec = codec(transfer_syntax_uid).ok_or_else(|| unsupported(transfer_syntax_uid))?;
+        format.check()?;
         // No codestream is longer than a buffer; a codec that finds no room for its own says so.
         let room = codec.max_encoded_bytes(format);
         let room = room.min(self.codecs.buffer_bytes());

@@ -146,4 +146,32 @@ impl FrameFormat {
         };
         full.native_bits().map(|bits| bits.div_ceil(8))
     }
+
+    /// Whether there can be samples of this format at all, so that someone could encode them (PS3.5 §8.1.1).
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Unsupported`] names what contradicts itself.
+    pub(crate) fn check(&self) -> Result<(), CodecError> {
+        let refused = |what: String| Err(CodecError::Unsupported { what });
+        let (stored, allocated) = (self.bits_stored, self.bits_allocated);
+        if !matches!(allocated, 1 | 8 | 16 | 32 | 64) || !(1..=allocated).contains(&stored) {
+            return refused(format!("samples of {stored} bits in {allocated}"));
+        }
+        if self.sample == Sample::Float && allocated < 32 {
+            return refused(format!("floating point of {allocated} bits"));
+        }
+        if self.rows == 0 || self.columns == 0 {
+            return refused(format!("frames of {} by {}", self.rows, self.columns));
+        }
+        let is_subsampled = matches!(
+            self.photometric,
+            Photometric::YbrFull422 | Photometric::YbrPartial422 | Photometric::YbrPartial420
+        );
+        if self.samples_per_pixel == 0 || (is_subsampled && self.samples_per_pixel != 3) {
+            let (samples, name) = (self.samples_per_pixel, self.photometric.name());
+            return refused(format!("{samples} samples a pixel in {name}"));
+        }
+        Ok(())
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hostile::{Case, Seed, seeds};
-use vna_codec::{CodecError, CodecSettings, Codecs, FrameFormat, Lease, pixel_syntax};
+use vna_codec::{CodecError, CodecSettings, Codecs, Colour, FrameFormat, Lease, pixel_syntax};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_vna-codec-helper");
 /// In a quick build this is a few seconds.
@@ -44,6 +44,42 @@ fn number(name: &str, usual: u64) -> u64 {
     given.map_or(usual, |text| text.parse().expect("a number"))
 }
 
+/// Does `one` for each number on as many threads as there are processors; gives what each thread kept account of.
+fn on_all_processors<T: Default + Send>(one: impl Fn(u64, &mut T) + Sync) -> Vec<T> {
+    let first = number("FIRST", 0);
+    let end = first + number("CASES", USUAL_CASES);
+    let next = AtomicU64::new(first);
+    let run = || {
+        let mut kept = T::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= end {
+                return kept;
+            }
+            one(number, &mut kept);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..parallel()).map(|_| scope.spawn(run)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    })
+}
+
+fn assert_none(findings: impl Iterator<Item = String>) {
+    let findings: Vec<_> = findings.collect();
+    for finding in findings.iter().take(50) {
+        println!("{finding}");
+    }
+    let count = findings.len();
+    assert!(
+        count == 0,
+        "{count} cases (FIRST=number CASES=1 does one again)"
+    );
+}
+
 #[derive(Default)]
 struct Tally {
     outcomes: BTreeMap<(&'static str, &'static str), u64>,
@@ -53,19 +89,9 @@ struct Tally {
 
 #[test]
 fn hostile_pixel_data_is_a_named_error_or_a_frame() {
-    let (first, cases) = (number("FIRST", 0), number("CASES", USUAL_CASES));
     let seeds = seeds();
-    let [one, other] = FILLINGS.map(codecs);
-    let next = AtomicU64::new(first);
-    let tallies: Vec<Tally> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..parallel())
-            .map(|_| scope.spawn(|| run(&next, first + cases, &seeds, [&one, &other])))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .collect()
-    });
+    let codecs = FILLINGS.map(codecs);
+    let tallies = on_all_processors(|number, tally| decode(number, tally, &seeds, &codecs));
     let mut outcomes = BTreeMap::new();
     let mut slowest: BTreeMap<&str, (f64, u64)> = BTreeMap::new();
     for tally in &tallies {
@@ -83,67 +109,79 @@ fn hostile_pixel_data_is_a_named_error_or_a_frame() {
     for (syntax, (seconds, case)) in slowest {
         println!("{seconds:>8.3} s at most, case {case}: {syntax}");
     }
-    // Mutations that break everything or nothing would test nothing.
+    // Mutations that break everything would test little.
+    let cases = number("CASES", USUAL_CASES);
     assert!(cases < 1000 || outcomes.keys().any(|(_, outcome)| *outcome == "frame"));
-    let findings: Vec<_> = tallies
-        .into_iter()
-        .flat_map(|tally| tally.findings)
-        .collect();
-    for finding in findings.iter().take(50) {
-        println!("{finding}");
-    }
-    assert!(
-        findings.is_empty(),
-        "{} cases of {cases} (FIRST=number CASES=1 does one again)",
-        findings.len()
-    );
+    assert_none(tallies.into_iter().flat_map(|tally| tally.findings));
 }
 
-fn run(next: &AtomicU64, end: u64, seeds: &[Vec<Seed>], codecs: [&Codecs; 2]) -> Tally {
-    let mut tally = Tally::default();
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= end {
-            return tally;
-        }
-        let case = Case::new(number, seeds);
-        let name = pixel_syntax(case.syntax).expect("a syntax").name;
-        let begun = Instant::now();
-        let outcome = outcome(&case, codecs[0], FILLINGS[0]);
-        let seconds = begun.elapsed().as_secs_f64();
-        let slow = tally.slowest.entry(name).or_insert((seconds, number));
-        *slow = if seconds > slow.0 {
-            (seconds, number)
-        } else {
-            *slow
-        };
-        let mut find = |what: String| {
-            tally
-                .findings
-                .push(format!("case {number}, {name}, {:?}: {what}", case.format));
-        };
-        let key = match &outcome {
-            Err(error) => {
-                if let CodecError::Helper { reason } = error {
-                    find(reason.clone());
-                }
-                error.code()
-            }
-            Ok((format, samples)) => {
-                if samples.len() as u64 != format.frame_bytes().unwrap_or(0) {
-                    find(format!("{} bytes of {format:?}", samples.len()));
-                }
-                // Nothing may show through of what was in memory before: another patient's frame.
-                match self::outcome(&case, codecs[1], FILLINGS[1]) {
-                    Ok((_, again)) if again == *samples => {}
-                    Ok(_) => find("is made of what was in memory before".to_owned()),
-                    Err(error) => find(format!("is a frame, then not: {error}")),
-                }
-                "frame"
-            }
-        };
-        *tally.outcomes.entry((name, key)).or_insert(0) += 1;
+fn decode(number: u64, tally: &mut Tally, seeds: &[Vec<Seed>], codecs: &[Codecs; 2]) {
+    let case = Case::new(number, seeds);
+    let name = pixel_syntax(case.syntax).expect("a syntax").name;
+    let begun = Instant::now();
+    let outcome = outcome(&case, &codecs[0], FILLINGS[0]);
+    let seconds = begun.elapsed().as_secs_f64();
+    let slow = tally.slowest.entry(name).or_insert((seconds, number));
+    if seconds > slow.0 {
+        *slow = (seconds, number);
     }
+    let mut find = |what: String| {
+        let format = case.format;
+        tally
+            .findings
+            .push(format!("case {number}, {name}, {format:?}: {what}"));
+    };
+    let key = match &outcome {
+        Err(error) => {
+            if let CodecError::Helper { reason } = error {
+                find(reason.clone());
+            }
+            error.code()
+        }
+        Ok((format, samples)) => {
+            if samples.len() as u64 != format.frame_bytes().unwrap_or(0) {
+                find(format!("{} bytes of {format:?}", samples.len()));
+            }
+            // Nothing may show through of what was in memory before: another patient's frame.
+            match self::outcome(&case, &codecs[1], FILLINGS[1]) {
+                Ok((_, again)) if again == *samples => {}
+                Ok(_) => find("is made of what was in memory before".to_owned()),
+                Err(error) => find(format!("is a frame, then not: {error}")),
+            }
+            "frame"
+        }
+    };
+    *tally.outcomes.entry((name, key)).or_insert(0) += 1;
+}
+
+#[test]
+fn frames_of_hostile_formats_are_refused_or_encoded_so_that_they_decode() {
+    let seeds = seeds();
+    let codecs = codecs(FILLINGS[0]);
+    let findings = on_all_processors(|number, findings: &mut Vec<String>| {
+        let case = Case::to_encode(number, &seeds);
+        if let Err(CodecError::Helper { reason }) = encode(&case, &codecs) {
+            let (syntax, format) = (case.syntax, case.format);
+            findings.push(format!("case {number}, {syntax}, {format:?}: {reason}"));
+        }
+    });
+    assert_none(findings.into_iter().flatten());
+}
+
+/// Encodes a frame and decodes it again; what is a finding is an error of the helper.
+fn encode(case: &Case, codecs: &Codecs) -> Result<(), CodecError> {
+    let mut lease = codecs.lease()?;
+    let samples = &case.codestream;
+    lease.input(samples.len() as u64)?.copy_from_slice(samples);
+    let (codestream, format) = lease.encode(case.syntax, &case.format, &case.options)?;
+    let codestream = codestream.to_vec();
+    lease
+        .input(codestream.len() as u64)?
+        .copy_from_slice(&codestream);
+    let decoded = lease.decode(case.syntax, &format, Colour::AsStored);
+    decoded.map(|_| ()).map_err(|error| CodecError::Helper {
+        reason: format!("what was encoded of it does not decode: {error}"),
+    })
 }
 
 /// What becomes of a case in memory that is full of `filling`.
@@ -178,6 +216,6 @@ fn fill(lease: &mut Lease<'_>, format: &FrameFormat, filling: u8) {
     let input = lease.input(bytes.into()).expect("room");
     input.fill(filling);
     lease
-        .decode(NATIVE, &before, vna_codec::Colour::AsStored)
+        .decode(NATIVE, &before, Colour::AsStored)
         .expect("a native frame");
 }

@@ -7,7 +7,7 @@ mod seeds;
 pub use random::Random;
 pub use seeds::{Seed, seeds};
 
-use vna_codec::{Colour, FrameFormat, Photometric, Sample};
+use vna_codec::{Colour, EncodeOptions, FrameFormat, Photometric, Sample};
 
 /// A codestream, and what a data set says of it.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub struct Case {
     pub codestream: Vec<u8>,
     pub format: FrameFormat,
     pub colour: Colour,
+    pub options: EncodeOptions,
 }
 
 /// Longest codestream of a case.
@@ -47,6 +48,34 @@ impl Case {
                 Colour::Rgb
             } else {
                 Colour::AsStored
+            },
+            options: EncodeOptions::default(),
+        }
+    }
+
+    /// The case of this number whose bytes are samples that someone wants encoded, of a format that may be any.
+    pub fn to_encode(number: u64, seeds: &[Vec<Seed>]) -> Self {
+        let mut random = Random::new(!number);
+        let seeds_of_one = random.choose(seeds);
+        let seed = random.choose(seeds_of_one);
+        let mut format = seed.format;
+        lie(&mut format, &mut random);
+        let length = usize::try_from(format.frame_bytes().unwrap_or(0)).unwrap_or(0);
+        let mut length = length.min(MAX_BYTES);
+        if random.one_in(8) {
+            length = random.below(2 * length + 2);
+        }
+        let mask = *random.choose(&[0xFF, 0x0F, 0x01]);
+        let samples = (0..length).map(|_| random.byte() & mask).collect();
+        Case {
+            syntax: seed.syntax,
+            codestream: samples,
+            format,
+            colour: Colour::AsStored,
+            options: EncodeOptions {
+                quality: random.byte(),
+                near: *random.choose(&[0, 1, 3, 255, u16::MAX]),
+                ratio: *random.choose(&[10.0, 0.0, -1.0, 1e30, f32::NAN, f32::INFINITY]),
             },
         }
     }
