@@ -13,9 +13,10 @@ __all__ = [
     "Exchange",
     "File",
     "Peer",
-    "Reencoding",
     "Sending",
+    "Transcoding",
     "Upload",
+    "can_transcode",
     "check",
     "codec_helper",
     "compact",
@@ -48,6 +49,8 @@ __all__ = [
     "storage_sop_classes",
     "tag_for_keyword",
     "tags_json",
+    "transcode",
+    "transcode_file",
     "transfer_syntaxes",
     "undelete",
     "vr_for_tag",
@@ -80,16 +83,19 @@ class File:
         Native pixel data is a list of one part, or its value with `pixels`.
         """
 
-    def reencode(self, transfer_syntax_uid: str) -> Reencoding: ...
+    def transcode(self, transfer_syntax_uid: str, options_json: bytes | None = None) -> Transcoding:
+        """Prepare to read it in another transfer syntax; options as `transcode` takes them."""
 
 @final
-class Reencoding:
+class Transcoding:
     """A stored file in another transfer syntax. Calls are made one after the other."""
 
     def open(self) -> int:
-        """Walk through the file; gives `{"length": ...}`, null if only the end tells.
+        """Walk through the file, and compress what is to be compressed.
 
-        Raises NotImplementedYet if it takes a codec, EncodingError if what is stored is damaged.
+        Gives `{"length": ..., "sop_instance_uid": ...}`: null if only the end tells how long it is,
+        and if it is still the same instance. Raises UnsupportedImage if there is no way,
+        EncodingError if what is stored is damaged.
         """
 
     def read(self, length: int) -> int:
@@ -502,6 +508,34 @@ def reencode(data: bytes, /, *, transfer_syntax_uid: str) -> bytes:
 
     Raises NotImplementedYet if it takes a codec, EncodingError if the file is damaged.
     """
+
+def transcode(
+    data: bytes, /, *, transfer_syntax_uid: str, options_json: bytes | None = None
+) -> bytes:
+    """Return a PS3.10 file in another transfer syntax, compressed or not (PS3.5 §8.2, §A.4).
+
+    Options are JSON: those of `encode_frame`; `allow_new_uid`, without which nothing is compressed
+    with loss; `held_bytes`, how much of the encoded frames is kept in memory, and `folder`, where a
+    file takes the others; `helper_command`, which starts processes for codecs, else they run here.
+    Raises UnsupportedImage if there is no way, EncodingError if the file is damaged.
+    """
+
+def transcode_file(
+    source: str,
+    target: str,
+    /,
+    *,
+    transfer_syntax_uid: str,
+    options_json: bytes | None = None,
+) -> str:
+    """Write a PS3.10 file in another transfer syntax; as `transcode`, but nothing is held.
+
+    Gives what became of it as JSON: `from`, `bytes_before`, `bytes_after`, `sop_instance_uid`,
+    which is null if it is still the same instance.
+    """
+
+def can_transcode(stored_uid: str, wanted_uid: str) -> bool:
+    """Whether objects go from one transfer syntax to the other."""
 
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""

@@ -23,11 +23,11 @@ class FakeFile:
         self.reads.append((offset, length))
         return self.data[offset : offset + length]
 
-    async def reencode(self, transfer_syntax_uid):
-        return FakeReencoding(transfer_syntax_uid.encode() + self.data)
+    async def transcode(self, transfer_syntax_uid, options=None):
+        return FakeTranscoding(transfer_syntax_uid.encode() + self.data)
 
 
-class FakeReencoding:
+class FakeTranscoding:
     def __init__(self, data):
         self.length = len(data)
         self.left = data

@@ -90,7 +90,10 @@ FILE_NAME = Parameter("filename", "text", "name of the file in Content-Dispositi
 TRANSCODE = Parameter(
     "transcode",
     "text",
-    "UID of the transfer syntax to give it in; one of those that leave pixel data as it is",
+    "UID of the transfer syntax to give it in",
+)
+LOSSY_QUALITY = Parameter(
+    "lossy-quality", "number", "quality of JPEG with loss, from 1 to 100; 90 if not given"
 )
 
 STORED_FILE = (

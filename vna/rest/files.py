@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from vna.errors import PreconditionFailed, RangeNotSatisfiable
 from vna.rest.errors import error_response
 from vna.rest.requests import Call, parse_range
-from vna.services.archive import CHUNK_BYTES, Readable, ReencodedFile, StoredFile
+from vna.services.archive import CHUNK_BYTES, Readable, StoredFile, TranscodedFile
 
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
 WHOLE_BYTES = 4 * CHUNK_BYTES
@@ -97,15 +97,20 @@ async def pieces(file: Readable, first: int, end: int) -> AsyncIterator[bytes]:
         yield await file.read(offset, min(CHUNK_BYTES, end - offset))
 
 
-async def reencoded_response(
-    call: Call, file: StoredFile, transfer_syntax_uid: str, media_type: str, name: str
+async def transcoded_response(
+    call: Call,
+    file: StoredFile,
+    transfer_syntax_uid: str,
+    media_type: str,
+    name: str,
+    lossy_quality: int,
 ) -> Response:
     """Return the answer to a GET or HEAD of a stored file in another transfer syntax.
 
     It has no ranges: it is written while it leaves. Its tag is weak, because what means the same
     may be written in other bytes by a later version.
     """
-    etag = f'W/"{file.digest}.{transfer_syntax_uid}"'
+    etag = f'W/"{file.digest}.{transfer_syntax_uid}.{lossy_quality}"'
     answer = {
         "Accept-Ranges": "none",
         "Content-Disposition": content_disposition(name),
@@ -113,18 +118,20 @@ async def reencoded_response(
     }
     if is_known(call, etag):
         return Response(None, 304, headers=answer)
-    reencoded = await file.reencode(transfer_syntax_uid)
-    if reencoded.length is not None:
-        answer["Content-Length"] = str(reencoded.length)
+    # Who names a lossy transfer syntax asks for the instance that comes of it.
+    options = {"quality": lossy_quality, "allow_new_uid": True}
+    transcoded = await file.transcode(transfer_syntax_uid, options)
+    if transcoded.length is not None:
+        answer["Content-Length"] = str(transcoded.length)
     if call.request.method == "HEAD":
         head = Response(None, headers=answer, media_type=media_type)
-        if reencoded.length is None:
+        if transcoded.length is None:
             del head.headers["Content-Length"]  # it is not 0, but not known
         return head
-    return StreamingResponse(written(reencoded), headers=answer, media_type=media_type)
+    return StreamingResponse(written(transcoded), headers=answer, media_type=media_type)
 
 
-async def written(file: ReencodedFile) -> AsyncIterator[bytes]:
+async def written(file: TranscodedFile) -> AsyncIterator[bytes]:
     """Yield all of a file. The next piece is written when the server took the last one."""
     while piece := await file.read(CHUNK_BYTES):
         yield piece

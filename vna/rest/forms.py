@@ -12,11 +12,12 @@ from vna.errors import BadParameter, NotAcceptable, NotFound
 from vna.rest.accept import preferred
 from vna.rest.answers import json_response
 from vna.rest.describe import BYTES, DICOM, DICOM_JSON, DICOM_XML, JSON
-from vna.rest.files import file_response, reencoded_response
+from vna.rest.files import file_response, transcoded_response
 from vna.rest.requests import Call, Handler
 from vna.services.archive import ListOptions, Readable, TagsRequest
 
 UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 §9.1
+DEFAULT_LOSSY_QUALITY = 90  # as Orthanc has it
 MODELS = {DICOM_JSON: "json", DICOM_XML: "xml"}
 
 
@@ -108,7 +109,18 @@ async def file(call: Call) -> Response:
         return await file_response(call, stored, DICOM, name)
     if not UID.fullmatch(transfer_syntax_uid):
         raise BadParameter(f"parameter transcode is {transfer_syntax_uid!r}; it takes a UID")
-    return await reencoded_response(call, stored, transfer_syntax_uid, DICOM, name)
+    quality = lossy_quality(call)
+    return await transcoded_response(call, stored, transfer_syntax_uid, DICOM, name, quality)
+
+
+def lossy_quality(call: Call) -> int:
+    """Return the quality that JPEG with loss is asked for in."""
+    asked_for = call.request.query_params.get("lossy-quality")
+    if asked_for is None:
+        return DEFAULT_LOSSY_QUALITY
+    if asked_for.isascii() and asked_for.isdigit() and 1 <= int(asked_for[:4]) <= 100:
+        return int(asked_for)
+    raise BadParameter(f"parameter lossy-quality is {asked_for[:20]!r}; it goes from 1 to 100")
 
 
 async def content(call: Call) -> Response:

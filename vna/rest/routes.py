@@ -25,6 +25,7 @@ from vna.rest.describe import (
     IGNORE_LENGTH,
     JSON,
     LIMIT,
+    LOSSY_QUALITY,
     MULTIPART,
     REPORT,
     REQUESTED,
@@ -200,7 +201,7 @@ INSTANCE = [
         forms.file,
         "The DICOM file as it was received, in another transfer syntax, or in DICOM JSON or XML",
         STORED_FILE,
-        query=(FILE_NAME, TRANSCODE),
+        query=(FILE_NAME, TRANSCODE, LOSSY_QUALITY),
         refusals=(501, *CONDITIONAL),
     ),
     Entry(

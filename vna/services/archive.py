@@ -12,7 +12,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
@@ -414,14 +414,17 @@ class StoredFile:
         place = Place(found["Offset"], found["Length"], found["SwapUnit"])
         return HeldValue(self, place, held) if held else StoredValue(self, place)
 
-    async def reencode(self, transfer_syntax_uid: str) -> ReencodedFile:
-        """Open the same in another transfer syntax.
+    async def transcode(
+        self, transfer_syntax_uid: str, options: Mapping[str, object] | None = None
+    ) -> TranscodedFile:
+        """Open the same in another transfer syntax; options as `_core.transcode` takes them.
 
-        Raises NotImplementedYet if it takes a codec, EncodingError if what is stored is damaged.
+        Raises UnsupportedImage if there is no way, EncodingError if what is stored is damaged.
         """
-        reencoding = self._file.reencode(transfer_syntax_uid)
-        opened = json.loads(await self._archive._json(reencoding.open()))
-        return ReencodedFile(self._archive, reencoding, opened["length"])
+        options_json = json.dumps(dict(options or {})).encode()
+        transcoding = self._file.transcode(transfer_syntax_uid, options_json)
+        opened = json.loads(await self._archive._json(transcoding.open()))
+        return TranscodedFile(self._archive, transcoding, opened["length"])
 
 
 class Place(NamedTuple):
@@ -463,17 +466,17 @@ class HeldValue:
         return self._value[offset : offset + length]
 
 
-class ReencodedFile:
+class TranscodedFile:
     """The file of one instance in another transfer syntax, read from its beginning to its end."""
 
-    def __init__(self, archive: Archive, reencoding: _core.Reencoding, length: int | None):
+    def __init__(self, archive: Archive, transcoding: _core.Transcoding, length: int | None):
         self._archive = archive
-        self._reencoding = reencoding
+        self._transcoding = transcoding
         self.length = length
 
     async def read(self, length: int) -> bytes:
         """Read on; fewer bytes than `length` only at the end."""
-        return await self._archive._json(self._reencoding.read(length))
+        return await self._archive._json(self._transcoding.read(length))
 
 
 def log_core_line(line: bytes) -> None:

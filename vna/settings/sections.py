@@ -225,6 +225,14 @@ class Codecs(Section, frozen=True, kw_only=True):
             "codecs allocate; others wait. At least eight times codecs.max_frame_bytes",
         ),
     ] = 2 * GIB
+    held_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Frames that one transcoding keeps in memory until they leave; more wait "
+            "in a file without a name below storage.root",
+        ),
+    ] = 64 * MIB
 
 
 class Jobs(Section, frozen=True, kw_only=True):

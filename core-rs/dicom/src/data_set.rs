@@ -8,7 +8,7 @@ mod write;
 
 pub(crate) use read::read_meta;
 pub use write::DataSetWriter;
-pub(crate) use write::write_meta;
+pub(crate) use write::{write_element, write_meta};
 
 use crate::text::{effective_vr, push_numbers, text};
 use crate::{CharacterSet, Tag, Vr};

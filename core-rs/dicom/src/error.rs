@@ -158,6 +158,8 @@ pub enum Budget {
     Frames,
     /// [`crate::MAX_TAGS_BYTES`]
     Tags,
+    /// [`crate::MAX_HEADER_BYTES`]
+    Header,
 }
 
 impl Budget {
@@ -173,6 +175,7 @@ impl Budget {
             Budget::Meta => crate::MAX_META_BYTES as u64,
             Budget::Frames => crate::MAX_FRAMES as u64,
             Budget::Tags => crate::MAX_TAGS_BYTES as u64,
+            Budget::Header => crate::MAX_HEADER_BYTES as u64,
         }
     }
 
@@ -186,6 +189,7 @@ impl Budget {
             Budget::Meta => "budget.meta",
             Budget::Frames => "budget.frames",
             Budget::Tags => "budget.tags",
+            Budget::Header => "budget.header",
         }
     }
 
@@ -199,6 +203,7 @@ impl Budget {
             Budget::Meta => "bytes of file meta information",
             Budget::Frames => "frames",
             Budget::Tags => "bytes of elements and their short values",
+            Budget::Header => "bytes before the pixel data",
         }
     }
 }

@@ -5,12 +5,10 @@
 //! (2) Where nothing says so the answer is an error: a guess would show one frame's bytes as another's.
 
 use crate::charset::CharacterSet;
-use crate::element::{Window, is_pixel_data, truncated};
-use crate::scan::open;
-use crate::syntax::TransferSyntax;
-use crate::text::value_text;
-use crate::walk::{Outcome, Sink, Step, Walker};
-use crate::{Budget, DicomError, Element, FrameProblem, MAX_FRAMES, PixelData, tags};
+use crate::syntax::Encoding;
+use crate::{
+    Budget, DataSet, DicomError, FrameProblem, MAX_FRAMES, PixelData, ReadAt, Value, tags,
+};
 use std::ops::Range;
 
 mod codestream;
@@ -105,58 +103,50 @@ impl FrameTable {
 ///
 /// # Errors
 ///
-/// - [`DicomError::Frames`] if there is no pixel data, or if the frames cannot be told apart.
-/// - [`DicomError::Truncated`] if the pixel data is cut off.
-/// - What [`crate::scan`] says of the data set before it.
+/// As [`crate::ImageFile::read`].
 pub fn frame_table(file: &[u8]) -> Result<FrameTable, DicomError> {
-    let opened = open(file)?;
-    let syntax = TransferSyntax::from_uid(&opened.transfer_syntax_uid);
-    if syntax.deflated {
-        return Err(DicomError::Frames {
-            problem: FrameProblem::Deflated,
-            offset: opened.data_set_offset,
-        });
-    }
-    let mut attributes = Attributes::default();
-    let window = Window::whole(file);
-    let mut walker = Walker::new(opened.data_set_offset, syntax.encoding);
-    let outcome = walker.run(window, &mut attributes)?;
-    let encoding = walker.encoding();
-    let Some(pixel_data) = attributes
-        .pixel_data
-        .filter(|_| outcome == Outcome::Stopped)
-    else {
-        return Err(DicomError::Frames {
-            problem: FrameProblem::NoPixelData,
-            offset: file.len() as u64,
-        });
-    };
+    crate::ImageFile::read(&file).map(|image| image.frames)
+}
+
+/// Finds the frames of pixel data behind a header; `encoding` is that of the element.
+pub(crate) fn find_frames<S: ReadAt>(
+    source: &S,
+    header: &DataSet,
+    pixel_data: &PixelData,
+    encoding: Encoding,
+    transfer_syntax_uid: &str,
+) -> Result<FrameTable, S::Error> {
+    let attributes = Attributes::of(header);
     if attributes.number_of_frames as usize > MAX_FRAMES {
         return Err(DicomError::Budget {
             budget: Budget::Frames,
             offset: pixel_data.element_offset,
-        });
-    }
-    match pixel_data.length {
-        Some(length) => {
-            let end = pixel_data.value_offset + length;
-            if end > file.len() as u64 {
-                let offset = pixel_data.value_offset;
-                return Err(truncated("pixel data", offset, length, window));
-            }
-            native(&attributes, &pixel_data, length)
         }
-        None => encapsulated::frame_table(
-            window,
+        .into());
+    }
+    let Some(length) = pixel_data.length else {
+        return encapsulated::frame_table(
+            source,
             encoding,
             &attributes,
-            &pixel_data,
-            &opened.transfer_syntax_uid,
-        ),
+            pixel_data,
+            transfer_syntax_uid,
+        );
+    };
+    let (offset, size) = (pixel_data.value_offset, source.size());
+    if offset + length > size {
+        return Err(DicomError::Truncated {
+            what: "pixel data",
+            offset,
+            needed: length,
+            available: size.saturating_sub(offset),
+        }
+        .into());
     }
+    Ok(native(&attributes, pixel_data, length)?)
 }
 
-/// The elements that a frame table depends on.
+/// What a frame table depends on.
 #[derive(Debug, Default)]
 struct Attributes {
     rows: u64,
@@ -167,50 +157,34 @@ struct Attributes {
     subsampled: bool,
     extended_offsets: Vec<u8>,
     extended_lengths: Vec<u8>,
-    pixel_data: Option<PixelData>,
-}
-
-impl Sink for Attributes {
-    fn visit(&mut self, element: &Element, window: Window<'_>) -> Result<Step, DicomError> {
-        if is_pixel_data(element.tag) {
-            self.pixel_data = Some(PixelData::of(element));
-            return Ok(Step::Stop);
-        }
-        // The longest that matters is an Extended Offset Table: 8 bytes a frame.
-        if let Some(value) = window
-            .value(element)
-            .filter(|value| value.len() <= MAX_FRAMES * 8)
-        {
-            self.take(element, value);
-        }
-        Ok(Step::Over)
-    }
 }
 
 impl Attributes {
-    fn take(&mut self, element: &Element, value: &[u8]) {
-        let text = || value_text(element, value, &CharacterSet::default()).unwrap_or_default();
-        let number = || {
-            text()
-                .split('\\')
-                .next()
-                .and_then(|text| text.trim().parse().ok())
-                .unwrap_or(0)
+    fn of(header: &DataSet) -> Self {
+        let text = |tag| {
+            let element = header.get(tag)?;
+            element.text(&CharacterSet::default())
         };
-        match element.tag {
-            tags::ROWS => self.rows = number(),
-            tags::COLUMNS => self.columns = number(),
-            tags::SAMPLES_PER_PIXEL => self.samples_per_pixel = number(),
-            tags::BITS_ALLOCATED => self.bits_allocated = number(),
-            tags::NUMBER_OF_FRAMES => {
-                self.number_of_frames = u32::try_from(number()).unwrap_or(u32::MAX)
-            }
-            tags::PHOTOMETRIC_INTERPRETATION => {
-                self.subsampled = matches!(text().as_str(), "YBR_FULL_422" | "YBR_PARTIAL_422");
-            }
-            tags::EXTENDED_OFFSET_TABLE => value.clone_into(&mut self.extended_offsets),
-            tags::EXTENDED_OFFSET_TABLE_LENGTHS => value.clone_into(&mut self.extended_lengths),
-            _ => {}
+        let number = |tag| {
+            let text = text(tag).unwrap_or_default();
+            let first = text.split('\\').next().unwrap_or_default();
+            first.trim().parse::<u64>().unwrap_or(0)
+        };
+        // 8 bytes a frame; what is longer is no table.
+        let table = |tag| match header.get(tag).map(|element| &element.value) {
+            Some(Value::Bytes(table)) if table.len() <= MAX_FRAMES * 8 => table.clone(),
+            _ => Vec::new(),
+        };
+        let photometric = text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
+        Attributes {
+            rows: number(tags::ROWS),
+            columns: number(tags::COLUMNS),
+            samples_per_pixel: number(tags::SAMPLES_PER_PIXEL),
+            bits_allocated: number(tags::BITS_ALLOCATED),
+            number_of_frames: u32::try_from(number(tags::NUMBER_OF_FRAMES)).unwrap_or(u32::MAX),
+            subsampled: matches!(photometric.as_str(), "YBR_FULL_422" | "YBR_PARTIAL_422"),
+            extended_offsets: table(tags::EXTENDED_OFFSET_TABLE),
+            extended_lengths: table(tags::EXTENDED_OFFSET_TABLE_LENGTHS),
         }
     }
 

@@ -21,6 +21,7 @@ mod error;
 mod frames;
 mod head;
 mod header;
+mod image;
 mod input;
 mod instance;
 mod json;
@@ -53,6 +54,7 @@ pub use encode::swap as swap_byte_order;
 pub use error::{Budget, DicomError, EncodeProblem, FrameProblem};
 pub use frames::{Fragment, FrameTable, frame_table};
 pub use header::{HeaderReader, Progress, read_instance, read_instance_with};
+pub use image::ImageFile;
 pub use instance::{Identity, Instance, PixelData};
 pub use json::{LONGEST_JSON_VALUE, TagsForm, TagsOptions, header_json, scan_json, tags_json};
 pub use json_stream::{SharedTags, TagsStream};
@@ -67,7 +69,9 @@ pub use model::{
 };
 pub use private::{PrivateDictionaryError, PrivateElement, private_entry, set_private_dictionary};
 pub use public_id::{ParsePublicIdError, PublicId};
-pub use reencode::{ReadAt, Reencoded, reencode};
+pub use reencode::{
+    NewPixelData, PixelStream, ReadAt, Reencoded, Revision, reencode, transfer_syntax_uid,
+};
 pub use scan::{Extent, Scan, scan, scan_damaged, scan_data_set};
 pub use select::{MAX_SELECTED_BYTES, MAX_SELECTED_VALUE_BYTES, SelectStream, Selected};
 pub use stream::HeaderStream;
@@ -98,6 +102,10 @@ pub const MAX_INDEXED_BYTES: usize = 4 * MAX_INDEXED_VALUE_BYTES;
 /// short enough to be given. An enhanced multi-frame object of 50,000 frames, about the largest there is, has 3,000,000
 /// elements of 32 bytes and values of some ten each.
 pub const MAX_TAGS_BYTES: usize = 128 << 20;
+
+/// Most bytes before the pixel data of an image whose header is read as a whole. An enhanced multi-frame object of 50,000
+/// frames has some 60 MB there.
+pub const MAX_HEADER_BYTES: usize = 128 << 20;
 
 /// Most bytes of File Meta Information. It holds UIDs, AE titles and, rarely, private information; without a
 /// bound a stream could send group 2 for ever.

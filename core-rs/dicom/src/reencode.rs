@@ -6,25 +6,32 @@
 //!    more.
 //! 2. The input is walked once before anything leaves, so that a fault in it is known before the first byte is given, and
 //!    with it the length of the output.
-//! 3. An input whose elements are all encoded as they shall be is not written anew: its data set is one extent.
+//! 3. With a revision, elements of the outermost data set change on the way, and pixel data comes from its own stream.
+//! 4. An input whose elements are all encoded as they shall be is not written anew: its data set is one extent.
 
 mod body;
 mod deflating;
 mod inflating;
+mod revision;
 mod rewriter;
 mod survey;
 
 use crate::data_set::{read_meta, write_meta};
 use crate::meta::{MetaReader, PREAMBLE, Parsed};
-use crate::syntax::{TransferSyntax, is_uncompressed};
+use crate::syntax::{Encoding, TransferSyntax, is_uncompressed};
 use crate::{DataElement, DataSet, DicomError, FileMeta, MAX_INFLATED_BYTES, Vr, tags};
 use body::Body;
 use deflating::Deflating;
 use inflating::DataSetBytes;
+use revision::Edits;
+pub use revision::{NewPixelData, PixelStream, Revision};
+use rewriter::Reencoder;
+use std::fmt;
+use std::sync::Arc;
 use survey::{Survey, survey};
 
 /// Bytes that are read at once: few heads are longer.
-const PIECE_BYTES: usize = 64 << 10;
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
 /// Bytes that can be read at any position: a stored blob, or bytes in memory.
 pub trait ReadAt {
@@ -42,7 +49,31 @@ pub trait ReadAt {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
 }
 
-impl ReadAt for &[u8] {
+impl<S: ReadAt + ?Sized> ReadAt for &S {
+    type Error = S::Error;
+
+    fn size(&self) -> u64 {
+        S::size(self)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, S::Error> {
+        S::read_at(self, buffer, offset)
+    }
+}
+
+impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
+    type Error = S::Error;
+
+    fn size(&self) -> u64 {
+        S::size(self)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, S::Error> {
+        S::read_at(self, buffer, offset)
+    }
+}
+
+impl ReadAt for [u8] {
     type Error = DicomError;
 
     fn size(&self) -> u64 {
@@ -83,22 +114,21 @@ impl ReadAt for &[u8] {
 /// assert_eq!(&out[out.len() - 10_008..][..8], b"\x42\x00\x11\x00\x10\x27\x00\x00");
 /// # Ok::<(), vna_dicom::DicomError>(())
 /// ```
-#[derive(Debug)]
-pub struct Reencoded<S> {
+pub struct Reencoded<S: ReadAt> {
     source: S,
     /// Preamble and File Meta Information.
     meta: Vec<u8>,
     meta_given: usize,
-    body: Body,
+    body: Body<S::Error>,
     deflating: Option<Box<Deflating>>,
     length: Option<u64>,
 }
 
 /// What stands before a data set.
-struct Opened {
+pub(crate) struct Opened {
     meta: Option<FileMeta>,
-    transfer_syntax_uid: String,
-    data_set_offset: u64,
+    pub transfer_syntax_uid: String,
+    pub data_set_offset: u64,
     /// The beginning of the file, up to the data set at least.
     beginning: Vec<u8>,
 }
@@ -143,25 +173,55 @@ impl<S: ReadAt> Reencoded<S> {
         if !is_uncompressed(from) || !is_uncompressed(to) {
             return Err(transcode(from, to).into());
         }
-        let (syntax, target) = (TransferSyntax::from_uid(from), TransferSyntax::from_uid(to));
+        Self::rewritten(source, &opened, to, Edits::none(), None, with_meta)
+    }
+
+    /// Opens a Part 10 file to be read in `transfer_syntax_uid` with other elements, and with pixel data that the caller
+    /// has brought into that transfer syntax. `with_meta` as in [`Reencoded::new`], else as [`Reencoded::data_set`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Reencoded::new`], but for [`DicomError::Transcode`]; [`DicomError::Unencodable`] if the transfer syntax cannot
+    /// hold the new elements or pixel data of that length.
+    pub fn revised(
+        source: S,
+        transfer_syntax_uid: &str,
+        revision: Revision<S::Error>,
+        with_meta: bool,
+    ) -> Result<Self, S::Error> {
+        let opened = open(&source)?;
+        let to = crate::public_id::strip(transfer_syntax_uid);
+        let (edits, pixels) = revision.into_parts()?;
+        Self::rewritten(source, &opened, to, edits, pixels, with_meta)
+    }
+
+    fn rewritten(
+        source: S,
+        opened: &Opened,
+        to: &str,
+        edits: Arc<Edits>,
+        pixels: Option<Box<dyn PixelStream<S::Error>>>,
+        with_meta: bool,
+    ) -> Result<Self, S::Error> {
+        let syntax = TransferSyntax::from_uid(&opened.transfer_syntax_uid);
+        let target = TransferSyntax::from_uid(to);
         let bytes = || DataSetBytes::new(opened.data_set_offset, syntax.deflated);
         let begin = bytes().start();
-        let survey = survey(&source, bytes(), syntax.encoding, target.encoding)?;
+        let form = Rewriting {
+            from: syntax.encoding,
+            to: target.encoding,
+            edits,
+        };
+        let survey = survey(&source, bytes(), &form)?;
         let meta = if with_meta {
-            file_meta(&opened, &survey, to)?
+            file_meta(opened, &survey, &form.edits, to)?
         } else {
             Vec::new()
         };
         let body = if survey.uniform {
             Body::unchanged(bytes(), begin)
         } else {
-            Body::rewritten(
-                bytes(),
-                begin,
-                syntax.encoding,
-                target.encoding,
-                survey.pixels,
-            )
+            Body::rewritten(bytes(), Reencoder::new(begin, &form, survey.pixels), pixels)
         };
         let deflating = target.deflated.then(Box::default);
         let length = (!target.deflated).then_some(meta.len() as u64 + survey.length);
@@ -171,7 +231,7 @@ impl<S: ReadAt> Reencoded<S> {
     fn of(
         source: S,
         meta: Vec<u8>,
-        body: Body,
+        body: Body<S::Error>,
         deflating: Option<Box<Deflating>>,
         length: Option<u64>,
     ) -> Self {
@@ -216,6 +276,21 @@ impl<S: ReadAt> Reencoded<S> {
     }
 }
 
+impl<S: ReadAt> fmt::Debug for Reencoded<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reencoded")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// From which encoding into which, and what changes on the way.
+struct Rewriting {
+    from: Encoding,
+    to: Encoding,
+    edits: Arc<Edits>,
+}
+
 /// A whole Part 10 file in another transfer syntax, in memory; see [`Reencoded`].
 ///
 /// # Errors
@@ -241,7 +316,16 @@ pub fn reencode(file: &[u8], transfer_syntax_uid: &str) -> Result<Vec<u8>, Dicom
     }
 }
 
-fn open<S: ReadAt>(source: &S) -> Result<Opened, S::Error> {
+/// The transfer syntax of a Part 10 file: as the File Meta Information says, else as the first element shows.
+///
+/// # Errors
+///
+/// As [`crate::scan`], but for what lies behind the beginning of the data set; what `source` says.
+pub fn transfer_syntax_uid<S: ReadAt>(source: &S) -> Result<String, S::Error> {
+    Ok(open(source)?.transfer_syntax_uid)
+}
+
+pub(crate) fn open<S: ReadAt>(source: &S) -> Result<Opened, S::Error> {
     let size = source.size();
     let mut reader = MetaReader::default();
     let mut beginning = Vec::new();
@@ -288,25 +372,41 @@ fn extend<S: ReadAt>(source: &S, beginning: &mut Vec<u8>, wanted: u64) -> Result
     Ok(())
 }
 
-/// Preamble and File Meta Information as they are, with another transfer syntax.
-fn file_meta(opened: &Opened, survey: &Survey, to: &str) -> Result<Vec<u8>, DicomError> {
+/// Preamble and File Meta Information as they are, with another transfer syntax, and with the UIDs of the data set where
+/// those change or nothing is there.
+fn file_meta(
+    opened: &Opened,
+    survey: &Survey,
+    edits: &Edits,
+    to: &str,
+) -> Result<Vec<u8>, DicomError> {
     let beginning = opened.beginning.as_slice();
-    let Some(meta) = &opened.meta else {
-        let uids = [
-            (tags::MEDIA_STORAGE_SOP_CLASS_UID, &survey.sop_class_uid),
-            (
-                tags::MEDIA_STORAGE_SOP_INSTANCE_UID,
-                &survey.sop_instance_uid,
-            ),
-        ];
-        let named = uids.into_iter().filter(|(_, uid)| !uid.is_empty());
-        let meta = named.map(|(tag, uid)| DataElement::new(tag, Vr::UI, uid.as_slice()));
-        return write_meta(&DataSet::from_iter(meta), to, &[0; PREAMBLE]);
+    let mut kept = match &opened.meta {
+        Some(meta) => read_meta(beginning, meta.meta_offset, meta.data_set_offset)?,
+        None => DataSet::new(),
     };
-    let kept = read_meta(beginning, meta.meta_offset, meta.data_set_offset)?;
+    for (tag, of, uid) in [
+        (
+            tags::MEDIA_STORAGE_SOP_CLASS_UID,
+            tags::SOP_CLASS_UID,
+            &survey.sop_class_uid,
+        ),
+        (
+            tags::MEDIA_STORAGE_SOP_INSTANCE_UID,
+            tags::SOP_INSTANCE_UID,
+            &survey.sop_instance_uid,
+        ),
+    ] {
+        if !uid.is_empty() && (opened.meta.is_none() || edits.change(of)) {
+            kept.insert(DataElement::new(tag, Vr::UI, uid.as_slice()));
+        }
+    }
     let preamble = beginning
         .first_chunk()
-        .filter(|_| meta.meta_offset == PREAMBLE as u64 + 4)
+        .filter(|_| {
+            let meta = opened.meta.as_ref();
+            meta.is_some_and(|meta| meta.meta_offset == PREAMBLE as u64 + 4)
+        })
         .unwrap_or(&[0; PREAMBLE]);
     write_meta(&kept, to, preamble)
 }

@@ -25,6 +25,10 @@ use crate::labels;
 use crate::replay::Replayed;
 use crate::settings::{Settings, StorageSettings};
 use crate::stored_file::{StoredFile, StoredFiles};
+use crate::transcode::SpoolSettings;
+
+/// Bytes of frames that one transcoding holds in memory unless the settings say otherwise.
+const HELD_BYTES: u64 = 64 << 20;
 
 /// The tenant of an archive that has not been divided.
 pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
@@ -288,6 +292,14 @@ impl Archive {
     /// All codecs, with bounded memory.
     pub fn codecs(&self) -> &Arc<Codecs> {
         &self.codecs
+    }
+
+    /// Where encoded frames wait until they leave: in memory as far as `[codecs]` allows, then on the archive's disk.
+    pub fn spool_settings(&self) -> SpoolSettings {
+        SpoolSettings {
+            memory_bytes: self.settings.codecs.held_bytes.unwrap_or(HELD_BYTES),
+            folder: self.settings.storage.root.clone(),
+        }
     }
 
     /// The disk that it is on.

@@ -14,6 +14,7 @@ use crate::cfind::IdentifierProblem;
 use crate::find::FindProblem;
 use crate::ingest::UploadError;
 use crate::tls::TlsProblem;
+use crate::transcode::TranscodeProblem;
 
 /// Why the archive did not do what it was asked for.
 #[derive(Debug)]
@@ -107,6 +108,8 @@ pub enum ArchiveError {
     Codec(CodecError),
     /// What is stored is not an image that can be read.
     Image(FormatError),
+    /// It cannot be brought into another transfer syntax.
+    Transcode(TranscodeProblem),
     /// The archive is stopping.
     Stopped,
 }
@@ -138,6 +141,7 @@ impl ArchiveError {
             Self::Identifier(problem) => problem.code(),
             Self::Codec(error) => error.code(),
             Self::Image(_) => "image.none",
+            Self::Transcode(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
         }
     }
@@ -153,6 +157,7 @@ impl ArchiveError {
             | Self::MetaInDataSet { .. }
             | Self::Codec(_)
             | Self::Image(_)
+            | Self::Transcode(_)
             | Self::Store(StoreError::TooLarge { .. })
             | Self::Index(IndexError::EmptyUid { .. }) => true,
             Self::Upload(error) => error.is_of_one_file(),
@@ -215,6 +220,7 @@ impl fmt::Display for ArchiveError {
             Self::Identifier(problem) => problem.fmt(f),
             Self::Codec(error) => error.fmt(f),
             Self::Image(error) => error.fmt(f),
+            Self::Transcode(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }

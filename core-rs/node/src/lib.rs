@@ -27,6 +27,7 @@ mod status;
 mod stored_file;
 mod stored_image;
 pub mod tls;
+mod transcode;
 mod undelete;
 mod verify;
 mod view;
@@ -62,6 +63,10 @@ pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
 pub use stored_file::{StoredFile, StoredFiles};
 pub use stored_image::StoredImage;
+pub use transcode::{
+    LocalFile, SpoolSettings, TranscodeOptions, TranscodeProblem, Transcoded, TranscodedFile,
+    is_possible, transcode_file,
+};
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use verify::{Reference, Verdict, verify_instance};

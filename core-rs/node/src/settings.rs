@@ -142,6 +142,8 @@ pub struct CodecsSettings {
     pub frame_timeout_s: Option<u32>,
     /// Most bytes of all frames in work together.
     pub memory_bytes: Option<u64>,
+    /// Bytes of frames that one transcoding holds in memory; more wait in a file.
+    pub held_bytes: Option<u64>,
 }
 
 impl CodecsSettings {

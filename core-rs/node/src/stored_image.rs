@@ -1,27 +1,48 @@
 //! The frames of a stored instance, as transcoding and pictures read them.
+//!
+//! 1. A header is held, frames are read where they are. Only of a data set that is deflated as a whole there is no "where":
+//!    it is inflated first, beyond some bytes into a file without a name.
+//! 2. Native samples come out little endian, each frame from its first bit on, whatever they are stored as (PS3.5 §8.1.1).
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use vna_codec::{CodecError, Colour, Decoded, FrameFormat, Lease};
-use vna_dicom::{DataSet, DicomFile, FrameTable, ReadAt, frame_table, tags};
+use vna_codec::{CodecError, Colour, Decoded, FrameFormat, Lease, Photometric};
+use vna_dicom::{
+    Budget, DataElement, DataSet, DicomError, EXPLICIT_VR_LITTLE_ENDIAN, Encoding, FrameProblem,
+    FrameTable, ImageFile, MAX_INFLATED_BYTES, PixelData, ReadAt, Reencoded, is_uncompressed, tags,
+};
 use vna_image::frame_format;
 
 use crate::error::ArchiveError;
 use crate::reencode::StoredBlob;
 use crate::stored_file::StoredFile;
+use crate::transcode::{Spool, SpoolSettings};
+
+/// Bytes that are inflated at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A stored instance with pixel data: its header, and where each frame is.
-pub struct StoredImage {
-    source: StoredBlob,
+pub struct StoredImage<S = StoredBlob> {
+    source: Source<S>,
     /// The transfer syntax that it is stored in.
     pub transfer_syntax_uid: String,
-    /// Its data set without the pixel data.
+    /// The elements before its pixel data. Float Pixel Data and Double Float Pixel Data are there without their value.
     pub data_set: DataSet,
     /// What its frames are.
     pub format: FrameFormat,
     /// Where they are.
     pub frames: FrameTable,
+    /// The element of the pixel data.
+    pub pixel_data: PixelData,
+    /// Bytes of native samples that change places with their byte order.
+    swap_unit: usize,
+}
+
+enum Source<S> {
+    File(S),
+    /// The same in Explicit VR Little Endian.
+    Inflated(Spool),
 }
 
 impl StoredImage {
@@ -29,45 +50,138 @@ impl StoredImage {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Image`] if there is no image; what the store and the scanner say.
+    /// As [`StoredImage::read`].
     pub fn open(reader: Arc<StoredFile>) -> Result<Self, ArchiveError> {
-        let source = StoredBlob::new(reader);
-        let mut file = vec![0; usize::try_from(source.size()).unwrap_or(usize::MAX)];
-        source.read_at(&mut file, 0)?;
-        let frames = frame_table(&file)?;
-        let parsed = DicomFile::read(&file)?;
-        let format = frame_format(&parsed.data_set)?;
-        let mut data_set = parsed.data_set;
-        data_set.remove(tags::PIXEL_DATA);
+        StoredImage::read(StoredBlob::new(reader))
+    }
+}
+
+impl<S: ReadAt<Error = ArchiveError>> StoredImage<S> {
+    /// Reads the header of a Part 10 file and finds the frames.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Image`] if there is no image; what `source` and the scanner say: [`FrameProblem::NoPixelData`] if
+    /// there is none.
+    pub fn read(source: S) -> Result<Self, ArchiveError> {
+        let (source, image) = match ImageFile::read(&source) {
+            Err(ArchiveError::Dicom(DicomError::Frames {
+                problem: FrameProblem::Deflated,
+                ..
+            })) => {
+                let inflated = inflate(&source)?;
+                let image = ImageFile::read(&inflated)?;
+                let transfer_syntax_uid = vna_dicom::transfer_syntax_uid(&source)?;
+                let image = ImageFile {
+                    transfer_syntax_uid,
+                    ..image
+                };
+                (Source::Inflated(inflated), image)
+            }
+            image => (Source::File(source), image?),
+        };
+        let mut data_set = image.header;
+        let pixel_data = image.pixel_data;
+        if pixel_data.tag != tags::PIXEL_DATA {
+            data_set.insert(DataElement::new(pixel_data.tag, pixel_data.vr, []));
+        }
+        let mut format = frame_format(&data_set)?;
+        let full = FrameFormat {
+            photometric: Photometric::YbrFull,
+            ..format
+        };
+        if let FrameTable::Native { frame_bits, .. } = image.frames
+            && format.photometric == Photometric::YbrFull422
+            && frame_bits == full.native_bits()?
+        {
+            format = full; // some writers say so and give each sample
+        }
+        let swap_unit = match image.encoding {
+            Encoding::ExplicitBig => pixel_data.vr.unit().unwrap_or(1),
+            Encoding::ExplicitLittle | Encoding::ImplicitLittle => 1,
+        };
         Ok(StoredImage {
             source,
-            transfer_syntax_uid: parsed.transfer_syntax_uid,
+            transfer_syntax_uid: image.transfer_syntax_uid,
             data_set,
             format,
-            frames,
+            frames: image.frames,
+            pixel_data,
+            swap_unit,
         })
     }
 
     /// Bytes of frame `index` as stored, counted from 0: of all its fragments.
     #[must_use]
     pub fn frame_bytes(&self, index: usize) -> u64 {
-        let ranges = self.frames.ranges(index);
-        ranges.iter().map(|range| range.end - range.start).sum()
+        match &self.frames {
+            FrameTable::Native { frame_bits, .. } if index < self.frames.len() => {
+                frame_bits.div_ceil(8)
+            }
+            _ => self.frames.ranges(index).iter().map(bytes).sum(),
+        }
     }
 
-    /// Reads frame `index` as stored into `out`, which has [`StoredImage::frame_bytes`].
+    /// Reads frame `index` as stored into `out`, which has [`StoredImage::frame_bytes`]; of native frames see (2).
     ///
     /// # Errors
     ///
     /// What the store says.
     pub fn read_frame(&self, index: usize, out: &mut [u8]) -> Result<(), ArchiveError> {
+        let ranges = self.frames.ranges(index);
+        if let (FrameTable::Native { frame_bits, .. }, [range]) = (&self.frames, &*ranges) {
+            return self.read_native(range, self.frames.first_bit(index), *frame_bits, out);
+        }
         let mut rest = out;
-        for range in self.frames.ranges(index) {
-            let (part, behind) = rest.split_at_mut(length(&range));
-            self.source.read_at(part, range.start)?;
+        for range in &ranges {
+            let (part, behind) = rest.split_at_mut(length(range));
+            self.read_exact(part, range.start)?;
             rest = behind;
         }
         Ok(())
+    }
+
+    fn read_native(
+        &self,
+        range: &Range<u64>,
+        first_bit: u8,
+        frame_bits: u64,
+        out: &mut [u8],
+    ) -> Result<(), ArchiveError> {
+        // Units are counted from the first byte of the value.
+        let unit = self.swap_unit as u64;
+        let before = (range.start - self.pixel_data.value_offset) % unit;
+        if first_bit == 0 && before == 0 && bytes(range) % unit == 0 {
+            self.read_exact(out, range.start)?;
+            vna_dicom::swap_byte_order(out, self.swap_unit);
+        } else {
+            let wanted = (before + bytes(range)).next_multiple_of(unit);
+            let start = range.start - before;
+            let end = (start + wanted).min(self.source.size());
+            let mut units = vec![0; length(&(start..end))];
+            self.read_exact(&mut units, start)?;
+            vna_dicom::swap_byte_order(&mut units, self.swap_unit);
+            let first = length(&(0..before));
+            shift(&units[first..], first_bit, out);
+        }
+        if let (spare @ 1.., Some(last)) = (frame_bits % 8, out.last_mut()) {
+            *last &= (1 << spare) - 1; // the rest is of the next frame
+        }
+        Ok(())
+    }
+
+    fn read_exact(&self, out: &mut [u8], offset: u64) -> Result<(), ArchiveError> {
+        let available = self.source.read_at(out, offset)?;
+        if available == out.len() {
+            return Ok(());
+        }
+        Err(DicomError::Truncated {
+            what: "pixel data",
+            offset,
+            needed: out.len() as u64,
+            available: available as u64,
+        }
+        .into())
     }
 
     /// Decodes frame `index` in a place for it.
@@ -81,19 +195,92 @@ impl StoredImage {
         colour: Colour,
         lease: &'a mut Lease<'_>,
     ) -> Result<Decoded<'a>, ArchiveError> {
-        if index >= self.frames.len() {
-            return Err(ArchiveError::Codec(CodecError::Mismatch {
-                what: "frames",
-                expected: index as u64 + 1,
-                found: self.frames.len() as u64,
-            }));
-        }
+        self.check_frame(index)?;
         let input = lease.input(self.frame_bytes(index))?;
         self.read_frame(index, input)?;
-        Ok(lease.decode(&self.transfer_syntax_uid, &self.format, colour)?)
+        // What is native was read in little endian.
+        let uid = match &*self.transfer_syntax_uid {
+            uid if is_uncompressed(uid) => EXPLICIT_VR_LITTLE_ENDIAN,
+            uid => uid,
+        };
+        Ok(lease.decode(uid, &self.format, colour)?)
+    }
+
+    /// Whether there is a frame `index`.
+    pub(crate) fn check_frame(&self, index: usize) -> Result<(), ArchiveError> {
+        if index < self.frames.len() {
+            return Ok(());
+        }
+        Err(ArchiveError::Codec(CodecError::Mismatch {
+            what: "frames",
+            expected: index as u64 + 1,
+            found: self.frames.len() as u64,
+        }))
     }
 }
 
+/// The file, inflated if it was deflated.
+impl<S: ReadAt<Error = ArchiveError>> ReadAt for StoredImage<S> {
+    type Error = ArchiveError;
+
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
+        self.source.read_at(buffer, offset)
+    }
+}
+
+impl<S: ReadAt<Error = ArchiveError>> Source<S> {
+    fn size(&self) -> u64 {
+        match self {
+            Source::File(source) => source.size(),
+            Source::Inflated(spool) => spool.size(),
+        }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
+        match self {
+            Source::File(source) => source.read_at(buffer, offset),
+            Source::Inflated(spool) => spool.read_at(buffer, offset),
+        }
+    }
+}
+
+/// A file whose data set is deflated, in Explicit VR Little Endian.
+fn inflate<S: ReadAt<Error = ArchiveError>>(source: &S) -> Result<Spool, ArchiveError> {
+    let mut inflated = Reencoded::new(source, EXPLICIT_VR_LITTLE_ENDIAN)?;
+    let length = inflated.length().unwrap_or(u64::MAX);
+    if length > MAX_INFLATED_BYTES {
+        let budget = Budget::Inflated;
+        let offset = length;
+        return Err(DicomError::Budget { budget, offset }.into());
+    }
+    let mut spool = Spool::new(&SpoolSettings::default());
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = inflated.read(&mut piece)?;
+        if count == 0 {
+            return Ok(spool);
+        }
+        spool.append(&piece[..count])?;
+    }
+}
+
+/// Moves bits so that number `first` of `bits` becomes the first one.
+fn shift(bits: &[u8], first: u8, out: &mut [u8]) {
+    for (index, byte) in out.iter_mut().enumerate() {
+        let at = |index| u16::from(bits.get(index).copied().unwrap_or_default());
+        let pair = at(index) | at(index + 1) << 8;
+        *byte = (pair >> first).to_le_bytes()[0];
+    }
+}
+
+fn bytes(range: &Range<u64>) -> u64 {
+    range.end - range.start
+}
+
 fn length(range: &Range<u64>) -> usize {
-    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+    usize::try_from(bytes(range)).unwrap_or(usize::MAX)
 }

@@ -9,16 +9,17 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use vna_codec::Codecs;
 use vna_dicom::{Level, PublicId};
 use vna_index::{ChangeType, ChangesRequest, Outcome as Became};
 use vna_io::{Disk, RealDisk};
 use vna_node::dimse::Server;
 use vna_node::http::{Credentials, HttpServer};
-use vna_node::{Answer, Archive, ArchiveError, RepairOptions, Settings, now_us};
+use vna_node::{Answer, Archive, ArchiveError, RepairOptions, Settings, SpoolSettings, now_us};
 
 use crate::completions::{Completions, Outcome};
 use crate::errors::BoundaryError;
-use crate::reencode::CoreReencoding;
+use crate::transcode::{CoreTranscoding, Source, parse_options};
 
 /// Threads of the data plane. Associations wait for the disk most of the time; two keep a network of ten
 /// gigabits busy, and each costs memory on a small machine.
@@ -107,6 +108,8 @@ impl CoreArchive {
                 transfer_syntax_uid: located.transfer_syntax_uid.clone(),
                 digest: hex(&located.blob.digest),
                 located: Arc::new(located),
+                codecs: Arc::clone(archive.codecs()),
+                spool: archive.spool_settings(),
                 completions: Arc::clone(&self.completions),
                 handle: self.handle.clone(),
             }))
@@ -281,19 +284,32 @@ pub(crate) struct CoreFile {
     digest: String,
     #[pyo3(get)]
     transfer_syntax_uid: String,
+    codecs: Arc<Codecs>,
+    spool: SpoolSettings,
     pub(crate) completions: Arc<Completions>,
     pub(crate) handle: tokio::runtime::Handle,
 }
 
 #[pymethods]
 impl CoreFile {
-    fn reencode(&self, transfer_syntax_uid: String) -> CoreReencoding {
-        CoreReencoding::new(
-            Arc::clone(&self.reader),
+    #[pyo3(signature = (transfer_syntax_uid, options_json = None))]
+    fn transcode(
+        &self,
+        transfer_syntax_uid: String,
+        options_json: Option<&[u8]>,
+    ) -> Result<CoreTranscoding, BoundaryError> {
+        let source = Source {
+            reader: Arc::clone(&self.reader),
             transfer_syntax_uid,
-            Arc::clone(&self.completions),
+            options: parse_options(options_json, self.spool.clone())?,
+            codecs: Arc::clone(&self.codecs),
+        };
+        let completions = Arc::clone(&self.completions);
+        Ok(CoreTranscoding::new(
+            source,
+            completions,
             self.handle.clone(),
-        )
+        ))
     }
 
     #[pyo3(signature = (offset, length, swap_unit = 1))]
@@ -309,7 +325,7 @@ impl CoreFile {
                     vna_dicom::swap_byte_order(&mut buffer, swap_unit);
                     Ok(buffer)
                 }
-                Err(error) => Err(ArchiveError::from(error).into()),
+                Err(error) => Err(error.into()),
             });
         });
         handle

@@ -1,7 +1,7 @@
 //! Frames decoded and encoded for scripts and tests; the archive's own pictures and transcoding never come this way.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -37,19 +37,19 @@ fn codec_helper(py: Python<'_>) {
 }
 
 /// Codecs outside of any archive: in this process, or in helpers that the command starts. The first command stays.
-fn codecs(helper_command: Option<Vec<String>>) -> &'static Codecs {
-    static HERE: OnceLock<Codecs> = OnceLock::new();
-    static IN_HELPERS: OnceLock<Codecs> = OnceLock::new();
+pub(crate) fn codecs(helper_command: Option<Vec<String>>) -> &'static Arc<Codecs> {
+    static HERE: OnceLock<Arc<Codecs>> = OnceLock::new();
+    static IN_HELPERS: OnceLock<Arc<Codecs>> = OnceLock::new();
     let place = if helper_command.is_some() {
         &IN_HELPERS
     } else {
         &HERE
     };
     place.get_or_init(|| {
-        Codecs::new(CodecSettings {
+        Arc::new(Codecs::new(CodecSettings {
             helper_command,
             ..CodecSettings::default()
-        })
+        }))
     })
 }
 
@@ -126,7 +126,10 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default() // numbers and names always can be written
 }
 
-fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, BoundaryError> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    what: &str,
+    json: &'a [u8],
+) -> Result<T, BoundaryError> {
     serde_json::from_slice(json)
         .map_err(|error| BoundaryError::Argument(format!("{what} is not as described: {error}")))
 }

@@ -177,7 +177,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             IdentifierProblem::Malformed(_) => EncodingError::new_err((message, code)),
             IdentifierProblem::TooLarge(_) => TooLarge::new_err((message, code)),
         },
-        ArchiveError::Codec(_) | ArchiveError::Image(_) => {
+        ArchiveError::Codec(_) | ArchiveError::Image(_) | ArchiveError::Transcode(_) => {
             UnsupportedImage::new_err((message, code))
         }
         ArchiveError::Stopped => Busy::new_err((message, code)),

@@ -17,8 +17,8 @@ mod labels;
 mod log;
 mod model;
 mod peer;
-mod reencode;
 mod sending;
+mod transcode;
 mod upkeep;
 mod upload;
 mod verify;
@@ -35,7 +35,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dump::register(m)?;
     model::register(m)?;
     data_set::register(m)?;
-    reencode::register(m)?;
+    transcode::register(m)?;
     codec::register(m)?;
     archive::register(m)?;
     http::register(m)?;

@@ -132,6 +132,15 @@ pub(crate) fn write_meta(
     Ok(out)
 }
 
+/// Appends an element in `encoding`; pixel data in fragments has no place in it.
+pub(crate) fn write_element(
+    out: &mut Vec<u8>,
+    encoding: Encoding,
+    element: &DataElement,
+) -> Result<(), DicomError> {
+    Writer::new(out, encoding, true).element(element.tag, element.vr, &element.value, 0)
+}
+
 /// Writes a data set element by element, behind what a buffer holds: for answers that are made of single values.
 ///
 /// The caller writes each tag once, in their order (PS3.5 §7.1).

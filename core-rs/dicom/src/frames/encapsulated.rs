@@ -2,9 +2,8 @@
 
 use super::codestream::Codestream;
 use super::{Attributes, FrameTable};
-use crate::element::Window;
-use crate::walk::{Outcome, Sink, Step, Walker};
-use crate::{Budget, DicomError, Element, Encoding, FrameProblem, MAX_FRAMES, PixelData};
+use crate::element::{UNDEFINED, read_tag, read_u32};
+use crate::{Budget, DicomError, Encoding, FrameProblem, MAX_FRAMES, PixelData, ReadAt, Vr, tags};
 use std::ops::Range;
 
 /// One fragment of encapsulated pixel data.
@@ -22,79 +21,206 @@ impl Fragment {
     pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + u64::from(self.length)
     }
+}
 
-    fn bytes<'a>(&self, file: &'a [u8]) -> &'a [u8] {
-        let (Ok(start), Ok(length)) = (usize::try_from(self.offset), usize::try_from(self.length))
-        else {
-            return &[];
-        };
-        file.get(start..)
-            .and_then(|rest| rest.get(..length))
-            .unwrap_or_default()
+/// Bytes that the beginning of a codestream takes at most.
+const START_BYTES: usize = 12;
+
+/// What is read of a fragment's end, and how far back its padding may reach.
+const END_BYTES: [usize; 2] = [64, 64 << 10];
+
+/// Reads small parts of a source that often lie close to each other.
+struct Nearby<'a, S> {
+    source: &'a S,
+    piece: Vec<u8>,
+    at: u64,
+}
+
+impl<'a, S: ReadAt> Nearby<'a, S> {
+    /// Bytes that are read at once.
+    const PIECE_BYTES: usize = 4 << 10;
+
+    fn new(source: &'a S) -> Self {
+        Nearby {
+            source,
+            piece: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// The `length` bytes at `offset`; fewer only at the end.
+    fn read(&mut self, offset: u64, length: usize) -> Result<&[u8], S::Error> {
+        let end = offset + length as u64;
+        if offset < self.at || end > self.at + self.piece.len() as u64 {
+            self.piece.resize(length.max(Self::PIECE_BYTES), 0);
+            let count = self.source.read_at(&mut self.piece, offset)?;
+            self.piece.truncate(count);
+            self.at = offset;
+        }
+        let first = usize::try_from(offset - self.at).unwrap_or(usize::MAX);
+        let found = self.piece.get(first..).unwrap_or_default();
+        Ok(&found[..found.len().min(length)])
     }
 }
 
-/// Collects the items of the pixel data element.
+/// The fragments of an element of pixel data.
 #[derive(Default)]
-struct Items(Vec<Fragment>);
+struct Items {
+    /// The Basic Offset Table, which is the first item; `None` if there is no item.
+    table: Option<Vec<u8>>,
+    fragments: Vec<Fragment>,
+    /// Whether a codestream begins with each of the fragments.
+    starts: Vec<bool>,
+}
 
-impl Sink for Items {
-    fn visit(&mut self, element: &Element, _: Window<'_>) -> Result<Step, DicomError> {
-        if element.depth == 0 {
-            // The element itself first, then whatever follows it.
-            return Ok(if self.0.is_empty() && element.length().is_none() {
-                Step::Into
-            } else {
-                Step::Stop
-            });
+impl Items {
+    fn read<S: ReadAt>(
+        nearby: &mut Nearby<'_, S>,
+        encoding: Encoding,
+        pixel_data: &PixelData,
+        codestream: Codestream,
+    ) -> Result<Items, S::Error> {
+        let mut items = Items::default();
+        let mut at = pixel_data.value_offset;
+        while let Some((length, start)) = next_item(nearby, encoding, at)? {
+            let starts = codestream.starts(start);
+            let offset = at + 8;
+            at = offset + u64::from(length);
+            let size = nearby.source.size();
+            if at > size {
+                return Err(truncated_item("element", offset - 8, at, size).into());
+            }
+            if items.table.is_none() {
+                // 4 bytes a frame; what is longer is no table.
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                let is_table = length <= 4 * MAX_FRAMES;
+                let length = if is_table { length } else { 0 };
+                items.table = Some(nearby.read(offset, length)?.to_vec());
+                continue;
+            }
+            // 17 bytes for at least 8 of input; a fragment a frame is what there usually is.
+            if items.fragments.len() >= 4 * MAX_FRAMES {
+                return Err(DicomError::Budget {
+                    budget: Budget::Frames,
+                    offset: offset - 8,
+                }
+                .into());
+            }
+            items.fragments.push(Fragment { offset, length });
+            items.starts.push(starts);
         }
-        // 16 bytes for at least 8 of input; a fragment a frame, and one more, is what there usually is.
-        if self.0.len() > 4 * MAX_FRAMES {
-            return Err(DicomError::Budget {
-                budget: Budget::Frames,
-                offset: element.offset(),
-            });
-        }
-        self.0.push(Fragment {
-            offset: element.value_offset,
-            length: element.raw_length,
-        });
-        Ok(Step::Over)
+        Ok(items)
     }
 }
 
-pub(super) fn frame_table(
-    window: Window<'_>,
+/// Length and first bytes of the item at `at`; `None` if the items end there.
+fn next_item<'a, S: ReadAt>(
+    nearby: &'a mut Nearby<'_, S>,
+    encoding: Encoding,
+    at: u64,
+) -> Result<Option<(u32, &'a [u8])>, S::Error> {
+    let size = nearby.source.size();
+    let head = nearby.read(at, 8 + START_BYTES)?;
+    let Some((header, start)) = head.split_at_checked(8) else {
+        let what = if head.is_empty() {
+            "delimiter of an open sequence"
+        } else {
+            "element header"
+        };
+        return Err(truncated_item(what, at, at + 8, size).into());
+    };
+    let tag = read_tag(header, encoding);
+    let big = encoding == Encoding::ExplicitBig;
+    let length = read_u32([header[4], header[5], header[6], header[7]], big);
+    match (tag, length) {
+        (tags::SEQUENCE_DELIMITATION_ITEM, _) => Ok(None),
+        (tags::ITEM, UNDEFINED) => Err(DicomError::UndefinedLength {
+            tag,
+            vr: Vr::OB,
+            offset: at,
+        }
+        .into()),
+        (tags::ITEM, length) => {
+            let within = start
+                .len()
+                .min(usize::try_from(length).unwrap_or(usize::MAX));
+            Ok(Some((length, &start[..within])))
+        }
+        _ => Err(DicomError::ItemExpected { tag, offset: at }.into()),
+    }
+}
+
+fn truncated_item(what: &'static str, offset: u64, end: u64, size: u64) -> DicomError {
+    DicomError::Truncated {
+        what,
+        offset,
+        needed: end - offset,
+        available: size.saturating_sub(offset),
+    }
+}
+
+/// Whether each of the fragments ends a codestream; true where that cannot be told.
+fn read_ends<S: ReadAt>(
+    nearby: &mut Nearby<'_, S>,
+    fragments: &[Fragment],
+    codestream: Codestream,
+) -> Result<Vec<bool>, S::Error> {
+    let mut ends = Vec::with_capacity(fragments.len());
+    for fragment in fragments {
+        let mut found = false;
+        for wanted in END_BYTES {
+            let length = wanted.min(usize::try_from(fragment.length).unwrap_or(usize::MAX));
+            let tail = nearby.read(fragment.range().end - length as u64, length)?;
+            found = codestream.ends(tail).unwrap_or(true);
+            if found || tail.iter().any(|byte| *byte != 0) {
+                break;
+            }
+        }
+        ends.push(found);
+    }
+    Ok(ends)
+}
+
+pub(super) fn frame_table<S: ReadAt>(
+    source: &S,
     encoding: Encoding,
     attributes: &Attributes,
     pixel_data: &PixelData,
     transfer_syntax_uid: &str,
-) -> Result<FrameTable, DicomError> {
-    let mut items = Items::default();
-    let outcome = Walker::new(pixel_data.element_offset, encoding).run(window, &mut items)?;
-    debug_assert!(!matches!(outcome, Outcome::NeedMore(_)));
+) -> Result<FrameTable, S::Error> {
+    let codestream = Codestream::of(transfer_syntax_uid);
+    let nearby = &mut Nearby::new(source);
+    let items = Items::read(nearby, encoding, pixel_data, codestream)?;
     let error = |problem| DicomError::Frames {
         problem,
         offset: pixel_data.element_offset,
     };
-    // The first item is the Basic Offset Table, empty or not.
-    let table = items.0.first().map(|table| table.bytes(window.bytes));
-    let mut fragments = items.0.split_off(items.0.len().min(1));
-    let Some(basic_offset_table) = table.filter(|_| !fragments.is_empty()) else {
+    let mut fragments = items.fragments;
+    let Some(basic_offset_table) = items.table.filter(|_| !fragments.is_empty()) else {
         return Err(error(FrameProblem::Count {
             expected: attributes.frames(),
             found: 0,
-        }));
+        })
+        .into());
+    };
+    let expected = usize::try_from(attributes.frames()).unwrap_or(usize::MAX);
+    // One fragment a frame that each begin a codestream leave no question that their ends would answer.
+    let plain = fragments.len() == expected && items.starts.iter().all(|starts| *starts);
+    let ends = if plain || !codestream.has_start() {
+        vec![true; fragments.len()]
+    } else {
+        read_ends(nearby, &fragments, codestream)?
     };
     let frames = Frames {
-        file: window.bytes,
         fragments: &fragments,
-        codestream: Codestream::of(transfer_syntax_uid),
-        expected: usize::try_from(attributes.frames()).unwrap_or(usize::MAX),
+        starts: items.starts,
+        ends,
+        codestream,
+        expected,
     };
     let first_fragments = frames
         .by_extended_table(&attributes.extended_offsets)
-        .or_else(|| frames.by_basic_table(basic_offset_table));
+        .or_else(|| frames.by_basic_table(&basic_offset_table));
     let first_fragments = match first_fragments {
         Some(found) => found,
         None => frames
@@ -114,8 +240,10 @@ pub(super) fn frame_table(
 
 /// What is known when frames are told apart.
 struct Frames<'a> {
-    file: &'a [u8],
     fragments: &'a [Fragment],
+    /// Whether a codestream begins, and ends, with each of them.
+    starts: Vec<bool>,
+    ends: Vec<bool>,
     codestream: Codestream,
     /// Number of Frames.
     expected: usize,
@@ -169,16 +297,12 @@ impl Frames<'_> {
     }
 
     fn starts(&self, at: usize) -> bool {
-        self.codestream.starts(self.fragments[at].bytes(self.file))
+        self.starts[at]
     }
 
     /// Whether the fragment before `at` ends a codestream; true where that cannot be told.
     fn ends_before(&self, at: usize) -> bool {
-        at == 0
-            || self
-                .codestream
-                .ends(self.fragments[at - 1].bytes(self.file))
-                .unwrap_or(true)
+        at == 0 || self.ends[at - 1]
     }
 
     /// Whether a codestream certainly begins inside one of the frames that begin at `firsts`.

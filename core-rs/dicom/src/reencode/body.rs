@@ -1,39 +1,35 @@
 //! The data set as it leaves, byte by byte, before it is deflated.
 
-use super::ReadAt;
 use super::inflating::DataSetBytes;
 use super::rewriter::{Part, Reencoder};
+use super::{PixelStream, ReadAt};
 use crate::DicomError;
-use crate::ambiguous::Pixels;
 use crate::encode::swap;
-use crate::syntax::Encoding;
 use std::collections::VecDeque;
 
 /// A data set that is read from its beginning to its end.
-#[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct Body<E> {
     bytes: DataSetBytes,
-    form: Form,
+    form: Form<E>,
 }
 
-#[derive(Debug)]
-enum Form {
+enum Form<E> {
     /// As it is, from here on.
     Unchanged(u64),
     /// Written anew.
-    Rewritten(Box<Rewritten>),
+    Rewritten(Box<Rewritten<E>>),
 }
 
-#[derive(Debug)]
-struct Rewritten {
+struct Rewritten<E> {
     reencoder: Reencoder,
     /// What is still to be given.
     parts: VecDeque<Part>,
     /// How much of the first part was given, if that is written.
     given: usize,
+    pixels: Option<Box<dyn PixelStream<E>>>,
 }
 
-impl Body {
+impl<E: From<DicomError>> Body<E> {
     /// The bytes of the source from `offset` on.
     pub fn stored(offset: u64) -> Self {
         Body::unchanged(DataSetBytes::new(offset, false), offset)
@@ -50,23 +46,26 @@ impl Body {
     /// The data set in another encoding.
     pub fn rewritten(
         bytes: DataSetBytes,
-        begin: u64,
-        from: Encoding,
-        to: Encoding,
-        pixels: Pixels,
+        reencoder: Reencoder,
+        pixels: Option<Box<dyn PixelStream<E>>>,
     ) -> Self {
         Body {
             bytes,
             form: Form::Rewritten(Box::new(Rewritten {
-                reencoder: Reencoder::new(begin, from, to, pixels),
+                reencoder,
                 parts: VecDeque::new(),
                 given: 0,
+                pixels,
             })),
         }
     }
 
     /// Reads on; 0 at the end only.
-    pub fn read<S: ReadAt>(&mut self, source: &S, buffer: &mut [u8]) -> Result<usize, S::Error> {
+    pub fn read<S: ReadAt<Error = E>>(
+        &mut self,
+        source: &S,
+        buffer: &mut [u8],
+    ) -> Result<usize, E> {
         match &mut self.form {
             Form::Unchanged(at) => {
                 let count = self.bytes.read_at(source, buffer, *at)?;
@@ -78,13 +77,13 @@ impl Body {
     }
 }
 
-impl Rewritten {
-    fn read<S: ReadAt>(
+impl<E: From<DicomError>> Rewritten<E> {
+    fn read<S: ReadAt<Error = E>>(
         &mut self,
         source: &S,
         bytes: &mut DataSetBytes,
         buffer: &mut [u8],
-    ) -> Result<usize, S::Error> {
+    ) -> Result<usize, E> {
         loop {
             match self.parts.front_mut() {
                 Some(Part::Written(written)) => {
@@ -123,6 +122,22 @@ impl Rewritten {
                     range.start += whole as u64;
                     return Ok(whole);
                 }
+                Some(Part::Pixels(0)) => {
+                    self.parts.pop_front();
+                }
+                Some(Part::Pixels(left)) => {
+                    let room = usize::try_from(*left).unwrap_or(usize::MAX);
+                    let room = room.min(buffer.len());
+                    let count = match &mut self.pixels {
+                        Some(pixels) => pixels.read(&mut buffer[..room])?,
+                        None => 0,
+                    };
+                    if count < room {
+                        return Err(truncated("pixel data", 0, *left, count));
+                    }
+                    *left -= count as u64;
+                    return Ok(count);
+                }
                 None if self.reencoder.is_done() => return Ok(0),
                 None => {
                     self.reencoder.go_on(source, bytes)?;
@@ -144,11 +159,21 @@ fn read_exact<S: ReadAt>(
         return Ok(());
     }
     // The survey has seen it, so the source is another one than it was.
-    Err(DicomError::Truncated {
-        what: "value",
+    let needed = buffer.len() as u64;
+    Err(truncated("value", offset, needed, available))
+}
+
+fn truncated<E: From<DicomError>>(
+    what: &'static str,
+    offset: u64,
+    needed: u64,
+    available: usize,
+) -> E {
+    DicomError::Truncated {
+        what,
         offset,
-        needed: buffer.len() as u64,
+        needed,
         available: available as u64,
     }
-    .into())
+    .into()
 }

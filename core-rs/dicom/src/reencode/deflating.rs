@@ -41,7 +41,7 @@ impl Deflating {
     /// Reads on; 0 at the end only.
     pub fn read<S: ReadAt>(
         &mut self,
-        body: &mut Body,
+        body: &mut Body<S::Error>,
         source: &S,
         buffer: &mut [u8],
     ) -> Result<usize, S::Error> {

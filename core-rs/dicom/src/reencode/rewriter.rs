@@ -1,7 +1,8 @@
 //! Writes the elements that a walk passes in another encoding.
 
 use super::inflating::DataSetBytes;
-use super::{PIECE_BYTES, ReadAt};
+use super::revision::Edits;
+use super::{PIECE_BYTES, ReadAt, Rewriting};
 use crate::ambiguous::Pixels;
 use crate::element::{UNDEFINED, Window, holds_fragments};
 use crate::encode::{
@@ -13,9 +14,13 @@ use crate::syntax::Encoding;
 use crate::walk::{Outcome, Sink, Step, Walker};
 use crate::{DicomError, Element, EncodeProblem, Tag, Vr, tags};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Values up to this are copied; a longer one is an extent of the input, which costs a read of its own.
 const MAX_COPIED_BYTES: u64 = 4 << 10;
+
+/// What is read behind a value that was stepped over.
+const FIRST_PIECE_BYTES: usize = 4 << 10;
 
 /// A part of what leaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +29,8 @@ pub(super) enum Part {
     Written(Vec<u8>),
     /// Bytes of the input, with the byte order of units of `unit` bytes turned; 1 leaves them as they are.
     Extent { range: Range<u64>, unit: usize },
+    /// So many bytes of new pixel data.
+    Pixels(u64),
 }
 
 /// Takes a data set in pieces and gives its parts.
@@ -33,27 +40,34 @@ pub(super) struct Reencoder {
     unread: Unread,
     rewriter: Rewriter,
     done: bool,
+    /// How much was read at once, and up to where.
+    piece_bytes: usize,
+    read_to: u64,
 }
 
 impl Reencoder {
-    /// For a data set that begins at byte `offset` of an input, in the encoding `from`. `pixels` is what it says of its
-    /// pixels, if that is known.
-    pub fn new(offset: u64, from: Encoding, to: Encoding, pixels: Pixels) -> Self {
+    /// For a data set that begins at byte `offset` of an input. `pixels` is what it says of its pixels, if that is known.
+    pub fn new(offset: u64, rewriting: &Rewriting, pixels: Pixels) -> Self {
+        let edits = Arc::clone(&rewriting.edits);
         Reencoder {
-            walker: Walker::new(offset, from),
+            walker: Walker::new(offset, rewriting.from),
             unread: Unread::from_offset(offset),
             rewriter: Rewriter {
-                to,
+                to: rewriting.to,
+                uniform: edits.is_empty(),
+                edits,
+                edited: 0,
                 open: 0,
                 pixels: vec![pixels],
                 out: Vec::new(),
                 parts: Vec::new(),
                 length: 0,
-                uniform: true,
                 sop_class_uid: Vec::new(),
                 sop_instance_uid: Vec::new(),
             },
             done: false,
+            piece_bytes: PIECE_BYTES,
+            read_to: offset,
         }
     }
 
@@ -64,7 +78,14 @@ impl Reencoder {
         bytes: &mut DataSetBytes,
     ) -> Result<(), S::Error> {
         let at = self.unread.skip(bytes.end(source));
-        let piece = bytes.piece(source, at, PIECE_BYTES)?;
+        // Behind a value that was stepped over, as between fragments, another such one may follow.
+        self.piece_bytes = if at == self.read_to {
+            (2 * self.piece_bytes).min(PIECE_BYTES)
+        } else {
+            FIRST_PIECE_BYTES
+        };
+        let piece = bytes.piece(source, at, self.piece_bytes)?;
+        self.read_to = at + piece.len() as u64;
         let (walker, rewriter) = (&mut self.walker, &mut self.rewriter);
         let done = if piece.is_empty() {
             self.unread.end_at(bytes.find_end(source)?);
@@ -75,15 +96,10 @@ impl Reencoder {
             self.unread.feed(piece, fed)?.is_some()
         };
         if done {
-            self.end();
+            self.done = true;
+            self.rewriter.end()?;
         }
         Ok(())
-    }
-
-    fn end(&mut self) {
-        self.done = true;
-        self.rewriter.close(0);
-        self.rewriter.flush();
     }
 
     /// Whether the data set was read to its end.
@@ -124,6 +140,9 @@ fn walk(
 #[derive(Debug)]
 pub(super) struct Rewriter {
     to: Encoding,
+    edits: Arc<Edits>,
+    /// How many of the edits are made.
+    edited: usize,
     /// How many sequences and items are open.
     open: usize,
     /// What the data sets from the outermost to the one at hand say of their pixels.
@@ -146,6 +165,9 @@ impl Sink for Rewriter {
             return Ok(Step::Into);
         }
         let tag = element.tag;
+        if element.depth == 0 && self.edit(tag)? {
+            return Ok(Step::Over);
+        }
         let Some(length) = element.length().filter(|_| element.vr != Vr::SQ) else {
             self.sequence(element)?;
             return Ok(Step::Into);
@@ -160,7 +182,10 @@ impl Sink for Rewriter {
             return Ok(Step::Over); // it counts bytes of an encoding that is left
         }
         self.check_group(tag)?;
-        self.value(element, length, value)?;
+        match value.and_then(|value| self.edits.revised(tag, value)) {
+            Some(value) => self.value(element, value.len() as u64, Some(&value))?,
+            None => self.value(element, length, value)?,
+        }
         Ok(Step::Over)
     }
 }
@@ -169,6 +194,35 @@ impl Rewriter {
     /// What the outermost data set says of its pixels.
     pub fn pixels(&self) -> Pixels {
         self.pixels.first().copied().unwrap_or_default()
+    }
+
+    /// Makes the edits up to an element of the outermost data set; whether they take its place.
+    fn edit(&mut self, tag: Tag) -> Result<bool, DicomError> {
+        if self.edits.is_empty() {
+            return Ok(false);
+        }
+        self.close(0);
+        let edits = Arc::clone(&self.edits);
+        self.edited = edits.write_before(&mut self.out, self.to, self.edited, Some(tag))?;
+        if let Some(length) = edits.write_pixel_header(&mut self.out, self.to, tag) {
+            self.flush();
+            self.length += length;
+            self.parts.push(Part::Pixels(length));
+            return Ok(true);
+        }
+        Ok(edits.change(tag))
+    }
+
+    /// Ends the data set.
+    fn end(&mut self) -> Result<(), DicomError> {
+        self.close(0);
+        let edits = Arc::clone(&self.edits);
+        self.edited = edits.write_before(&mut self.out, self.to, self.edited, None)?;
+        self.flush();
+        if let Some(uid) = edits.value(tags::SOP_INSTANCE_UID) {
+            self.sop_instance_uid = uid.to_vec();
+        }
+        Ok(())
     }
 
     fn item(&mut self, element: &Element) {

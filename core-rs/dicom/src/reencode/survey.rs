@@ -1,10 +1,9 @@
 //! The first walk, which writes nothing: is the data set whole, how long will it be, what does it say of its pixels?
 
-use super::ReadAt;
 use super::inflating::DataSetBytes;
 use super::rewriter::Reencoder;
+use super::{ReadAt, Rewriting};
 use crate::ambiguous::Pixels;
-use crate::syntax::Encoding;
 
 /// What is known of a data set before it is written in another encoding.
 #[derive(Debug)]
@@ -25,11 +24,10 @@ pub(super) struct Survey {
 pub(super) fn survey<S: ReadAt>(
     source: &S,
     mut bytes: DataSetBytes,
-    from: Encoding,
-    to: Encoding,
+    rewriting: &Rewriting,
 ) -> Result<Survey, S::Error> {
     let begin = bytes.start();
-    let mut reencoder = Reencoder::new(begin, from, to, Pixels::default());
+    let mut reencoder = Reencoder::new(begin, rewriting, Pixels::default());
     while !reencoder.is_done() {
         reencoder.go_on(source, &mut bytes)?;
         reencoder.take_parts();
