@@ -17,8 +17,6 @@ fn jpeg() {
         .includes(headers.split(','))
         .std("c99")
         .extra_warnings(true)
-        // A parameter that only one side of a callback needs.
-        .flag_if_supported("-Wno-clobbered")
         .compile("vna_jpeg");
 }
 

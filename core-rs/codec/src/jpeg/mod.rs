@@ -1,4 +1,4 @@
-//! JPEG (ISO/IEC 10918-1; PS3.5 §A.4.1 to §A.4.3, §8.2.1) by libjpeg-turbo.
+//! JPEG (ISO/IEC 10918-1; PS3.5 §A.4.1 to §A.4.3, §8.2.1): lossy by libjpeg-turbo, lossless by our own code.
 //!
 //! All processes are decoded under each transfer syntax: writers exist that put lossless codestreams under the UID of
 //! the baseline, or 8-bit ones under that of 12 bits.
@@ -116,8 +116,8 @@ impl FrameCodec for Jpeg {
 
     fn max_encoded_bytes(&self, format: &FrameFormat) -> u64 {
         let padded = FrameFormat {
-            rows: format.rows.next_multiple_of(16),
-            columns: format.columns.next_multiple_of(16),
+            rows: format.rows.saturating_add(15),
+            columns: format.columns.saturating_add(15),
             ..*format
         };
         // Noise at the best quality doubles: coefficients of 12 bits with codes of 16.
