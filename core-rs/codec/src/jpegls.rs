@@ -170,7 +170,18 @@ fn checked(status: charls::charls_jpegls_errc) -> Result<(), CodecError> {
             .to_string_lossy()
             .into_owned()
     });
-    Err(corrupt(reason))
+    Err(match status {
+        // Subsampled components, for one: whole, but beyond the library.
+        charls::charls_jpegls_errc_parameter_value_not_supported
+        | charls::charls_jpegls_errc_encoding_not_supported
+        | charls::charls_jpegls_errc_color_transform_not_supported
+        | charls::charls_jpegls_errc_bit_depth_for_transform_not_supported => {
+            CodecError::Unsupported {
+                what: format!("JPEG-LS: {reason}"),
+            }
+        }
+        _ => corrupt(reason),
+    })
 }
 
 /// The codestream from SOI to EOI. Writers exist that leave the latter away; the library wants both. Inside entropy-coded

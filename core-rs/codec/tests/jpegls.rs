@@ -160,6 +160,27 @@ fn too_little_room_for_the_codestream_is_told() {
 }
 
 #[test]
+fn subsampled_components_are_not_called_broken() {
+    let format = FrameFormat {
+        samples_per_pixel: 3,
+        photometric: Photometric::Rgb,
+        ..grey(8, 8, Sample::Unsigned)
+    };
+    let samples = [7; 13 * 19 * 3];
+    let mut codestream = encode(LOSSLESS, &samples, &format, 0);
+    let frame = codestream
+        .windows(2)
+        .position(|two| two == [0xFF, 0xF7])
+        .unwrap();
+    assert_eq!(codestream[frame + 11], 0x11);
+    codestream[frame + 11] = 0x22;
+    assert_eq!(
+        decode(&codestream, &format).unwrap_err().code(),
+        "codec.unsupported"
+    );
+}
+
+#[test]
 fn a_palette_is_not_encoded_with_loss() {
     let format = FrameFormat {
         photometric: Photometric::PaletteColor,
