@@ -71,6 +71,12 @@ class File:
     def digest(self) -> str: ...
     @property
     def transfer_syntax_uid(self) -> str: ...
+    @property
+    def sop_class_uid(self) -> str: ...
+    @property
+    def frames(self) -> int:
+        """How many frames its header promises, 1 if it says nothing; a video is one stream."""
+
     def read(self, offset: int, length: int, swap_unit: int = 1) -> int:
         """Read bytes; with a `swap_unit` those of so many bytes are turned around."""
 
@@ -85,6 +91,46 @@ class File:
 
     def transcode(self, transfer_syntax_uid: str, options_json: bytes | None = None) -> Transcoding:
         """Prepare to read it in another transfer syntax; options as `transcode` takes them."""
+
+@final
+class Picture:
+    """The picture of a frame."""
+
+    def make(self) -> int:
+        """Make it; gives all of it, or nothing if it is long: then it is read.
+
+        Raises UnsupportedImage with the reason if there is none, NotFound if there is no such
+        frame, Busy if others hold the memory that it takes.
+        """
+
+    @property
+    def length(self) -> int:
+        """Bytes that are to be read."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of it, fewer at its end."""
+
+@final
+class Stream:
+    """Bytes that are made while they are read. Calls are made one after the other."""
+
+    def open(self) -> int:
+        """Begin; gives `{"length": ...}`, null if only the end tells. Raises as `Picture.make`."""
+
+    def read(self, length: int) -> int:
+        """Read on; gives fewer bytes than `length` only at the end."""
+
+@final
+class Frame:
+    """A frame as it is stored: native samples in little endian, or its codestream."""
+
+    def open(self) -> int:
+        """Find it; gives `{"length": ...}`. Raises as `Picture.make`."""
+
+    def read(self, offset: int, length: int) -> int:
+        """Read bytes of it, fewer at its end."""
+
+    def gzip(self) -> Stream: ...
 
 @final
 class Transcoding:
@@ -442,6 +488,36 @@ class Archive:
         """
 
     def lookup(self, tenant: int, identifier: str) -> int: ...
+    def picture(
+        self, file: File, request_json: bytes, presentation_state: File | None = None
+    ) -> Picture:
+        """Return the picture of a frame, to be made.
+
+        Takes `{"frame", "mode", "window_center", "window_width", "width", "height", "smooth",
+        "overlays", "own_values", "form", "quality"}`, of which each has a default; modes are
+        preview, rendered, uint8, uint16 and int16, forms png, jpeg and pam.
+        """
+
+    def thumbnail(self, file: File, request_json: bytes) -> int:
+        """Give a small picture, from the cache if it is there; takes `{"size", "form"}`."""
+
+    def array(self, file: File, request_json: bytes) -> Stream:
+        """Return frames of an instance as an array, to be made.
+
+        Takes `{"frame", "rescale", "form"}`; forms are npy, npz and matlab. Without a frame it is
+        of all.
+        """
+
+    def series_array(self, tenant: int, public_id: str, request_json: bytes) -> Stream:
+        """Return all frames of a series as an array, to be made; takes what `array` takes."""
+
+    def stored_frame(self, file: File, frame: int) -> Frame: ...
+    def ordered_slices(self, tenant: int, public_id: str) -> int:
+        """Give the order of the instances of a series as `/ordered-slices` answers it."""
+
+    def representative(self, tenant: int, level: str, public_id: str) -> int:
+        """Give the public id of the instance whose picture stands for a resource."""
+
     def statistics(self, tenant: int) -> bytes: ...
     def verify_instances(self, tenant: int, references_json: bytes) -> int:
         """Read instances again and compare them with their digests.
@@ -621,6 +697,15 @@ def encode_frame(
     Options are JSON: `quality` (1 to 100, of lossy JPEG), `near` (the largest difference of
     near-lossless JPEG-LS), `ratio` (aimed at by lossy JPEG 2000 and HTJ2K).
     """
+
+def render_file(path: str, request_json: bytes, presentation_state: str | None = None) -> bytes:
+    """Return a picture of a file that is no part of an archive; takes what `picture` takes.
+
+    Raises as `Picture.make`, and EncodingError, StorageFailed.
+    """
+
+def count_frames(path: str, /) -> int:
+    """Return how many frames the image in a file has; raises as `render_file`."""
 
 def decode_text(value: bytes, /, *, terms: str, vr: str) -> str: ...
 def tags_json(

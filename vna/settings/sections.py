@@ -235,6 +235,23 @@ class Codecs(Section, frozen=True, kw_only=True):
     ] = 64 * MIB
 
 
+class Pictures(Section, frozen=True, kw_only=True):
+    """Pictures and arrays of stored images."""
+
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            description="Memory for pictures and arrays in the making, all requests together; "
+            "what takes more alone is refused",
+        ),
+    ] = 256 * MIB
+    thumbnail_cache_bytes: Annotated[
+        int,
+        Meta(ge=0, description="Thumbnails kept on the disk; the oldest go first; 0: none"),
+    ] = 256 * MIB
+
+
 class Jobs(Section, frozen=True, kw_only=True):
     """Long actions: what runs at a time, and what is kept of them."""
 
@@ -317,6 +334,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dictionary: Dictionary = Dictionary()
     tls: Tls = Tls()
     codecs: Codecs = Codecs()
+    pictures: Pictures = Pictures()
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
@@ -339,6 +357,7 @@ SECTIONS: dict[str, type[Section]] = {
     "dictionary": Dictionary,
     "tls": Tls,
     "codecs": Codecs,
+    "pictures": Pictures,
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,

@@ -22,6 +22,7 @@ use crate::error::ArchiveError;
 use crate::ground::Ground;
 use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
 use crate::labels;
+use crate::pictures::{Pictures, ThumbnailCache};
 use crate::replay::Replayed;
 use crate::settings::{Settings, StorageSettings};
 use crate::stored_file::{StoredFile, StoredFiles};
@@ -43,6 +44,7 @@ pub struct Archive {
     log: Arc<Log>,
     index: Arc<dyn Index>,
     codecs: Arc<Codecs>,
+    pictures: Arc<Pictures>,
     files: StoredFiles,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
@@ -73,17 +75,22 @@ impl Archive {
             })?;
         let committer = Arc::new(committer);
         let recorder = labels::through(Arc::clone(&committer));
-        let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder);
+        let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
+        let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder)
+            .with_thumbnails(Arc::clone(&thumbnails));
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
         let files = StoredFiles::new(Arc::clone(&log));
         let codecs = Arc::new(Codecs::new(settings.codecs.to_codec_settings()));
+        let memory_bytes = settings.pictures.memory_bytes;
+        let pictures = Arc::new(Pictures::new(Arc::clone(&codecs), thumbnails, memory_bytes));
         Ok(Self {
             disk,
             settings,
             log,
             index,
             codecs,
+            pictures,
             files,
             committer,
             keeper,
@@ -300,6 +307,11 @@ impl Archive {
             memory_bytes: self.settings.codecs.held_bytes.unwrap_or(HELD_BYTES),
             folder: self.settings.storage.root.clone(),
         }
+    }
+
+    /// What makes pictures of its frames.
+    pub fn pictures(&self) -> &Arc<Pictures> {
+        &self.pictures
     }
 
     /// The disk that it is on.

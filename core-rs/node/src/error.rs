@@ -13,6 +13,7 @@ use vna_store::StoreError;
 use crate::cfind::IdentifierProblem;
 use crate::find::FindProblem;
 use crate::ingest::UploadError;
+use crate::pictures::PictureProblem;
 use crate::tls::TlsProblem;
 use crate::transcode::TranscodeProblem;
 
@@ -110,6 +111,8 @@ pub enum ArchiveError {
     Image(FormatError),
     /// It cannot be brought into another transfer syntax.
     Transcode(TranscodeProblem),
+    /// There is no picture.
+    Picture(PictureProblem),
     /// The archive is stopping.
     Stopped,
 }
@@ -142,6 +145,7 @@ impl ArchiveError {
             Self::Codec(error) => error.code(),
             Self::Image(_) => "image.none",
             Self::Transcode(problem) => problem.code(),
+            Self::Picture(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
         }
     }
@@ -158,6 +162,7 @@ impl ArchiveError {
             | Self::Codec(_)
             | Self::Image(_)
             | Self::Transcode(_)
+            | Self::Picture(_)
             | Self::Store(StoreError::TooLarge { .. })
             | Self::Index(IndexError::EmptyUid { .. }) => true,
             Self::Upload(error) => error.is_of_one_file(),
@@ -221,6 +226,7 @@ impl fmt::Display for ArchiveError {
             Self::Codec(error) => error.fmt(f),
             Self::Image(error) => error.fmt(f),
             Self::Transcode(problem) => problem.fmt(f),
+            Self::Picture(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }
@@ -254,6 +260,12 @@ impl From<CodecError> for ArchiveError {
 impl From<FormatError> for ArchiveError {
     fn from(error: FormatError) -> Self {
         Self::Image(error)
+    }
+}
+
+impl From<PictureProblem> for ArchiveError {
+    fn from(problem: PictureProblem) -> Self {
+        Self::Picture(problem)
     }
 }
 

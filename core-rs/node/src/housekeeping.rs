@@ -19,6 +19,7 @@ use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
 use crate::error::ArchiveError;
 use crate::labels::{Recorder, write_again};
+use crate::pictures::ThumbnailCache;
 
 /// How often to look for work.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -114,6 +115,8 @@ pub(crate) struct Keeper {
     compacting: Mutex<()>,
     /// Long work is to end soon.
     stopping: AtomicBool,
+    /// What is kept on the disk of blobs, and goes with them.
+    thumbnails: Option<Arc<ThumbnailCache>>,
 }
 
 impl Keeper {
@@ -133,6 +136,15 @@ impl Keeper {
             tidying: Mutex::default(),
             compacting: Mutex::default(),
             stopping: AtomicBool::new(false),
+            thumbnails: None,
+        }
+    }
+
+    /// Lets thumbnails go with their blobs.
+    pub(crate) fn with_thumbnails(self, thumbnails: Arc<ThumbnailCache>) -> Self {
+        Self {
+            thumbnails: Some(thumbnails),
+            ..self
         }
     }
 
@@ -189,6 +201,9 @@ impl Keeper {
             }
         };
         self.log.mark_dead(&blobs);
+        if let Some(thumbnails) = &self.thumbnails {
+            thumbnails.forget(&blobs.iter().map(|blob| blob.key).collect::<Vec<_>>());
+        }
         let kept = self.index.oldest_deletion()?.unwrap_or(u64::MAX);
         let settled = applied.min(kept.saturating_sub(1));
         self.settled.store(settled, Ordering::Release);

@@ -16,6 +16,7 @@ pub mod http;
 mod ingest;
 mod labels;
 mod offline;
+mod pictures;
 mod policy;
 mod reencode;
 mod repair;
@@ -50,14 +51,19 @@ pub use housekeeping::CompactedPack;
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use labels::{MAX_LABEL_BYTES, check_label};
 pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};
+pub use pictures::{
+    ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureCounters, PictureFile, PictureForm,
+    PictureMode, PictureProblem, PictureRequest, PictureSource, Pictures, Slice, StoredFrame,
+    ThumbnailRequest, count_frames, ordered_slices, promised_frames, render_object, representative,
+};
 pub use policy::{listen, parse_policy};
 pub use reencode::{StoredBlob, reencode_stored};
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
 pub use settings::{
-    DictionarySettings, LimitSettings, PrivateElementSettings, Settings, StorageSettings,
-    UploadSettings,
+    DictionarySettings, LimitSettings, PictureSettings, PrivateElementSettings, Settings,
+    StorageSettings, UploadSettings,
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};

@@ -23,6 +23,9 @@ pub struct Settings {
     /// Where codecs run, and their bounds.
     #[serde(default)]
     pub codecs: CodecsSettings,
+    /// Memory and disk for pictures.
+    #[serde(default)]
+    pub pictures: PictureSettings,
     /// Certificates, and how safe is safe enough.
     #[serde(default)]
     pub tls: crate::tls::TlsSettings,
@@ -126,6 +129,26 @@ pub struct LimitSettings {
     pub spool_bytes: u64,
     /// SQLite's page cache, over all connections.
     pub index_cache_bytes: u64,
+}
+
+/// `[pictures]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct PictureSettings {
+    /// Bytes of pictures and arrays in the making, all requests together.
+    pub memory_bytes: u64,
+    /// Bytes of thumbnails that are kept on the disk; 0: none.
+    pub thumbnail_cache_bytes: u64,
+}
+
+impl Default for PictureSettings {
+    /// As `vna/settings` has them.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            thumbnail_cache_bytes: 256 << 20,
+        }
+    }
 }
 
 /// `[codecs]`

@@ -8,6 +8,7 @@ use vna_codec::CodecCounts;
 use crate::archive::Archive;
 use crate::dimse::Snapshot;
 use crate::error::ArchiveError;
+use crate::pictures::PictureCounters;
 
 /// The body of `/health/ready`: whether instances can be stored, and why not.
 pub fn health_json(archive: &Archive, listening: bool) -> Vec<u8> {
@@ -121,6 +122,7 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
     );
 
     codecs_text(&mut text, &archive.codecs().counts());
+    pictures_text(&mut text, &archive.pictures().counters());
     if let Some(dimse) = dimse {
         dimse_text(&mut text, dimse);
     }
@@ -161,6 +163,55 @@ fn codecs_text(text: &mut Exposition, codecs: &CodecCounts) {
         "vna_codec_idle_bytes",
         "Memory that processes of codecs keep for their next frame",
         codecs.idle_bytes,
+    );
+}
+
+fn pictures_text(text: &mut Exposition, pictures: &PictureCounters) {
+    text.counter("vna_pictures_total", "Pictures rendered", pictures.rendered);
+    text.gauge(
+        "vna_pictures_used_bytes",
+        "Memory held by pictures and arrays in the making",
+        pictures.memory_used_bytes,
+    );
+    text.gauge(
+        "vna_pictures_budget_bytes",
+        "Memory that they may hold",
+        pictures.memory_budget_bytes,
+    );
+    text.counter(
+        "vna_pictures_waits_total",
+        "Times that a picture waited for memory",
+        pictures.memory_waits,
+    );
+    text.gauge(
+        "vna_thumbnail_cache_bytes",
+        "Thumbnails on the disk, once the cache was used",
+        pictures.thumbnail_cache_bytes,
+    );
+    text.gauge(
+        "vna_thumbnail_cache_budget_bytes",
+        "Bytes that thumbnails may take on the disk",
+        pictures.thumbnail_cache_budget_bytes,
+    );
+    text.counter(
+        "vna_thumbnail_hits_total",
+        "Thumbnails that were found in the cache",
+        pictures.thumbnail_hits,
+    );
+    text.counter(
+        "vna_thumbnail_misses_total",
+        "Thumbnails that were not",
+        pictures.thumbnail_misses,
+    );
+    text.counter(
+        "vna_thumbnails_removed_total",
+        "Thumbnails removed from the cache",
+        pictures.thumbnails_evicted,
+    );
+    text.counter(
+        "vna_thumbnail_failures_total",
+        "Files of the cache that were damaged, or could not be read, written or removed",
+        pictures.thumbnail_failures,
     );
 }
 

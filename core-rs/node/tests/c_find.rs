@@ -34,6 +34,7 @@ fn archive() -> Archive {
         dictionary: DictionarySettings::default(),
         tls: vna_node::tls::TlsSettings::default(),
         codecs: Default::default(),
+        pictures: Default::default(),
         limits: LimitSettings {
             spool_bytes: 8 << 20,
             index_cache_bytes: 1 << 20,

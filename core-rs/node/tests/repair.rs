@@ -58,6 +58,7 @@ fn settings() -> Settings {
         dictionary: Default::default(),
         tls: Default::default(),
         codecs: Default::default(),
+        pictures: Default::default(),
     }
 }
 

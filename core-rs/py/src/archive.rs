@@ -292,6 +292,16 @@ pub(crate) struct CoreFile {
 
 #[pymethods]
 impl CoreFile {
+    #[getter]
+    fn sop_class_uid(&self) -> &str {
+        &self.located.sop_class_uid
+    }
+
+    #[getter]
+    fn frames(&self) -> u64 {
+        vna_node::promised_frames(&self.located)
+    }
+
     #[pyo3(signature = (transfer_syntax_uid, options_json = None))]
     fn transcode(
         &self,

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyConnectionError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
 use vna_node::dimse::{PeerError, abort_source};
-use vna_node::{ArchiveError, IdentifierProblem, Refusal, UploadError, Wrong};
+use vna_node::{ArchiveError, IdentifierProblem, PictureProblem, Refusal, UploadError, Wrong};
 use vna_store::StoreError;
 use vna_ul::AssociateRj;
 
@@ -180,6 +180,16 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::Codec(_) | ArchiveError::Image(_) | ArchiveError::Transcode(_) => {
             UnsupportedImage::new_err((message, code))
         }
+        ArchiveError::Picture(problem) => match problem {
+            PictureProblem::NoSuchFrame { .. } => UnknownItem::new_err((message, code)),
+            PictureProblem::Busy => Busy::new_err((message, code)),
+            PictureProblem::NoImage { .. }
+            | PictureProblem::Video { .. }
+            | PictureProblem::Elsewhere { .. }
+            | PictureProblem::Image(_)
+            | PictureProblem::Unlike { .. }
+            | PictureProblem::TooLarge { .. } => UnsupportedImage::new_err((message, code)),
+        },
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
 }

@@ -17,6 +17,7 @@ mod labels;
 mod log;
 mod model;
 mod peer;
+mod pictures;
 mod sending;
 mod transcode;
 mod upkeep;
@@ -42,6 +43,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dimse::register(m)?;
     upkeep::register(m)?;
     peer::register(m)?;
+    pictures::register(m)?;
     sending::register(m)?;
     upload::register(m)
 }

@@ -125,6 +125,7 @@ impl World {
             dictionary: vna_node::DictionarySettings::default(),
             tls: vna_node::tls::TlsSettings::default(),
             codecs: Default::default(),
+            pictures: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,

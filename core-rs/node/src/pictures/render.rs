@@ -1,0 +1,333 @@
+//! One frame as a picture.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Deserialize;
+use vna_codec::{Codecs, Colour};
+use vna_dicom::ReadAt;
+use vna_image::{ClippedTo, Fallback, Mode, Picture, PresentationState, RenderOptions, Window};
+use vna_index::Located;
+
+use super::opened::{Opened, presentation_state};
+use super::problem::PictureProblem;
+use super::room::Lent;
+use super::{Pictures, blocking};
+use crate::error::ArchiveError;
+use crate::reencode::StoredBlob;
+use crate::stored_file::StoredFile;
+
+/// Which values a picture shows; see [`Mode`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names of Mode")]
+pub enum PictureMode {
+    Preview,
+    #[default]
+    Rendered,
+    UInt8,
+    UInt16,
+    Int16,
+}
+
+impl PictureMode {
+    fn to_mode(self) -> Mode {
+        match self {
+            PictureMode::Preview => Mode::Preview,
+            PictureMode::Rendered => Mode::Rendered,
+            PictureMode::UInt8 => Mode::Clipped(ClippedTo::UInt8),
+            PictureMode::UInt16 => Mode::Clipped(ClippedTo::UInt16),
+            PictureMode::Int16 => Mode::Clipped(ClippedTo::Int16),
+        }
+    }
+}
+
+/// The file format of a picture.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "their names")]
+pub enum PictureForm {
+    #[default]
+    Png,
+    Jpeg,
+    Pam,
+}
+
+/// Which picture of an instance is wanted.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PictureRequest {
+    /// The frame, counted from 0.
+    pub frame: u64,
+    /// Which values.
+    pub mode: PictureMode,
+    /// Window Center; the header's if not said.
+    pub window_center: Option<f64>,
+    /// Window Width; the header's if not said.
+    pub window_width: Option<f64>,
+    /// Most columns; 0 is as if not said.
+    pub width: u32,
+    /// Most rows; 0 is as if not said.
+    pub height: u32,
+    /// Whether another size is interpolated.
+    pub smooth: bool,
+    /// Whether overlays are shown.
+    pub overlays: bool,
+    /// Whether black and white are the lowest and highest values of the frame where nothing says so.
+    pub own_values: bool,
+    /// The file format.
+    pub form: PictureForm,
+    /// Of a JPEG file, 1 to 100.
+    pub quality: u8,
+}
+
+impl Default for PictureRequest {
+    fn default() -> Self {
+        PictureRequest {
+            frame: 0,
+            mode: PictureMode::default(),
+            window_center: None,
+            window_width: None,
+            width: 0,
+            height: 0,
+            smooth: true,
+            overlays: false,
+            own_values: false,
+            form: PictureForm::default(),
+            quality: 90,
+        }
+    }
+}
+
+/// An instance that is held open, and the presentation state that is to be applied to it.
+#[derive(Clone)]
+pub struct PictureSource {
+    /// What the index says of it.
+    pub located: Arc<Located>,
+    /// Its file.
+    pub reader: Arc<StoredFile>,
+    /// The file of a presentation state.
+    pub state: Option<Arc<StoredFile>>,
+}
+
+/// A picture file, with the memory that it holds.
+pub struct PictureFile {
+    bytes: Vec<u8>,
+    _lent: Lent,
+}
+
+impl PictureFile {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its bytes, which nothing accounts for any more.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// An opened frame of which a picture is to be made.
+pub(super) struct Frame<S> {
+    opened: Opened<S>,
+    index: usize,
+    request: PictureRequest,
+    state: Option<PresentationState>,
+}
+
+impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
+    pub fn new(
+        opened: Opened<S>,
+        request: PictureRequest,
+        state: Option<PresentationState>,
+    ) -> Result<Self, ArchiveError> {
+        let index = opened.frame(request.frame)?;
+        Ok(Frame {
+            opened,
+            index,
+            request,
+            state,
+        })
+    }
+
+    /// The image that it is a frame of.
+    pub fn opened(&self) -> &Opened<S> {
+        &self.opened
+    }
+
+    /// Takes another frame, or another picture of it.
+    pub fn change(&mut self, request: PictureRequest) -> Result<(), ArchiveError> {
+        self.index = self.opened.frame(request.frame)?;
+        self.request = request;
+        Ok(())
+    }
+
+    /// Bytes that rendering and encoding take at most, beside what the codec has.
+    fn bytes(&self) -> u64 {
+        let samples = u64::from(self.opened.image.format.samples_per_pixel).max(1);
+        let source = self.opened.pixels().saturating_mul(samples);
+        let (columns, rows) = self.size();
+        let picture = columns.saturating_mul(rows).saturating_mul(3);
+        let sample_bytes = match self.request.mode {
+            PictureMode::UInt16 | PictureMode::Int16 => 2,
+            _ => 1,
+        };
+        // The values of the frame, the picture, and its file.
+        source
+            .saturating_mul(4)
+            .saturating_add(picture.saturating_mul(2 * sample_bytes))
+            .saturating_add(64 << 10)
+    }
+
+    /// Columns and rows of the picture at most.
+    fn size(&self) -> (u64, u64) {
+        let format = &self.opened.image.format;
+        let (columns, rows) = (u64::from(format.columns), u64::from(format.rows));
+        match (self.request.width.into(), self.request.height.into()) {
+            (0, 0) => (columns, rows),
+            (width, 0) => (width, (width * rows).div_ceil(columns.max(1))),
+            (0, height) => ((height * columns).div_ceil(rows.max(1)), height),
+            size => size,
+        }
+    }
+
+    fn render(&self, codecs: &Codecs) -> Result<Picture, ArchiveError> {
+        let request = &self.request;
+        let description = &self.opened.description;
+        let mut lease = codecs.lease()?;
+        let image = &self.opened.image;
+        let decoded = image.decode_frame(self.index, Colour::Rgb, &mut lease)?;
+        let window = match (request.window_center, request.window_width) {
+            (None, None) => None,
+            (center, width) => {
+                let usual = description.window(self.index);
+                Some(Window {
+                    center: center.unwrap_or(usual.center),
+                    width: width.unwrap_or(usual.width),
+                    ..usual
+                })
+            }
+        };
+        let options = RenderOptions {
+            mode: request.mode.to_mode(),
+            window,
+            width: (request.width > 0).then_some(request.width),
+            height: (request.height > 0).then_some(request.height),
+            smooth: request.smooth,
+            overlays: request.overlays,
+            fallback: match request.own_values {
+                true => Fallback::FrameValues,
+                false => Fallback::BitsStored,
+            },
+            presentation_state: self.state.as_ref(),
+            ..RenderOptions::default()
+        };
+        let picture = description.render(self.index, &decoded, &options);
+        Ok(picture.map_err(PictureProblem::from)?)
+    }
+
+    fn make(&self, codecs: &Codecs) -> Result<Vec<u8>, ArchiveError> {
+        let picture = self.render(codecs)?;
+        let file = match self.request.form {
+            PictureForm::Png => picture.to_png(),
+            PictureForm::Jpeg => picture.to_jpeg(self.request.quality),
+            PictureForm::Pam => Ok(picture.to_pam()),
+        };
+        Ok(file.map_err(PictureProblem::from)?)
+    }
+}
+
+impl Frame<StoredBlob> {
+    pub fn open(source: &PictureSource, request: PictureRequest) -> Result<Self, ArchiveError> {
+        let state = source.state.as_ref().map(|reader| {
+            let state = StoredBlob::new(Arc::clone(reader));
+            presentation_state(&state)
+        });
+        let opened = Opened::read(
+            StoredBlob::new(Arc::clone(&source.reader)),
+            &source.located.sop_class_uid,
+            &source.located.transfer_syntax_uid,
+        )?;
+        Frame::new(opened, request, state.transpose()?)
+    }
+}
+
+/// How far a picture is: finished, or waiting for memory.
+enum Step {
+    Done(PictureFile),
+    Waits(Box<Frame<StoredBlob>>),
+}
+
+impl Pictures {
+    /// The picture of a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Picture`] says why there is none; what codecs, the store and the scanner say.
+    pub async fn picture(
+        self: &Arc<Self>,
+        source: PictureSource,
+        request: PictureRequest,
+    ) -> Result<PictureFile, ArchiveError> {
+        self.picture_of(move || Frame::open(&source, request)).await
+    }
+
+    /// The picture of the frame that `open` gives, on a thread that may wait.
+    pub(super) async fn picture_of(
+        self: &Arc<Self>,
+        open: impl FnOnce() -> Result<Frame<StoredBlob>, ArchiveError> + Send + 'static,
+    ) -> Result<PictureFile, ArchiveError> {
+        let place = self.place().await?;
+        let pictures = Arc::clone(self);
+        let begun = blocking(move || {
+            let frame = open()?;
+            Ok(match pictures.room.try_lend(frame.bytes())? {
+                Some(lent) => Step::Done(pictures.make(&frame, lent)?),
+                None => Step::Waits(Box::new(frame)),
+            })
+        });
+        let frame = match begun.await? {
+            Step::Done(file) => return Ok(file),
+            Step::Waits(frame) => frame,
+        };
+        // Who waits for memory must not hold a place that those need who have it.
+        drop(place);
+        let lent = self.room.lend(frame.bytes()).await?;
+        let pictures = Arc::clone(self);
+        self.on_a_place(move || pictures.make(&frame, lent)).await
+    }
+
+    fn make(&self, frame: &Frame<StoredBlob>, mut lent: Lent) -> Result<PictureFile, ArchiveError> {
+        let bytes = frame.make(&self.codecs)?;
+        self.rendered.fetch_add(1, Ordering::Relaxed);
+        super::room::keep(&mut lent, bytes.len() as u64);
+        Ok(PictureFile { bytes, _lent: lent })
+    }
+}
+
+/// The picture of a frame of an object that is no part of an archive.
+///
+/// # Errors
+///
+/// As [`Pictures::picture`].
+pub fn render_object<S: ReadAt<Error = ArchiveError>>(
+    source: S,
+    state: Option<&S>,
+    request: PictureRequest,
+    codecs: &Codecs,
+) -> Result<Vec<u8>, ArchiveError> {
+    let state = state.map(presentation_state).transpose()?;
+    Frame::new(Opened::read_object(source)?, request, state)?.make(codecs)
+}
+
+/// How many frames an image has that is no part of an archive.
+///
+/// # Errors
+///
+/// As [`Pictures::picture`].
+pub fn count_frames<S: ReadAt<Error = ArchiveError>>(source: S) -> Result<u64, ArchiveError> {
+    Ok(Opened::read_object(source)?.frames())
+}
