@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def preferred(accept: str, offered: Sequence[str]) -> str | None:
+def preferred(accept: str, offered: Sequence[str], *, named_first: bool = False) -> str | None:
     """Return the form of `offered` that the header asks for most, the first of equals; or None.
 
-    A part of the header that cannot be read counts as not there.
+    With `named_first` a form that the header names comes before one that only a range such as
+    `image/*` holds. A part of the header that cannot be read counts as not there.
     """
-    best, most = None, 0.0
+    best, most = None, (0.0, 0)
     for form in offered:
-        quality = quality_of(form, accept)
-        if quality > most:
-            best, most = form, quality
+        quality, specific = quality_of(form, accept)
+        wanted = (quality, specific if named_first else 0)
+        if quality > 0 and wanted > most:
+            best, most = form, wanted
     return best
 
 
-def quality_of(form: str, accept: str) -> float:
-    """Return what the most specific range of the header that holds `form` says of it."""
+def quality_of(form: str, accept: str) -> tuple[float, int]:
+    """Return what the most specific range of the header that holds `form` says of it.
+
+    Beside the quality it is told how specific that range is.
+    """
     kind = form.partition("/")[0]
     ranges = {"*/*": 0, f"{kind}/*": 1, form: 2}
     found, specific = 0.0, -1
@@ -28,7 +33,7 @@ def quality_of(form: str, accept: str) -> float:
         rank = ranges.get(name, -1)
         if rank > specific:
             found, specific = quality_in(parameters), rank
-    return found
+    return found, specific
 
 
 def quality_in(parameters: Sequence[str]) -> float:

@@ -20,6 +20,11 @@ BYTES = "application/octet-stream"
 TEXT = "text/plain"
 GZIP = "application/gzip"
 ZIP = "application/zip"
+PNG = "image/png"
+JPEG = "image/jpeg"
+JP2 = "image/jp2"
+PAM = "image/x-portable-arbitrarymap"
+PDF = "application/pdf"
 MULTIPART = ("multipart/form-data", "multipart/mixed", "multipart/related")
 
 
@@ -27,7 +32,7 @@ class Parameter(NamedTuple):
     """One parameter of the query; a `list` has its items between semicolons."""
 
     name: str
-    kind: Literal["flag", "number", "text", "list"]
+    kind: Literal["flag", "number", "decimal", "text", "list"]
     text: str
 
 

@@ -31,6 +31,7 @@ MAX_NUMBER = 10**18 - 1
 KINDS: dict[str, Schema] = {
     "flag": {"type": "boolean"},
     "number": {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
+    "decimal": {"type": "number"},
     "text": {"type": "string"},
     "list": {"type": "string"},
 }
@@ -41,6 +42,7 @@ PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
     "uid": "SOP Instance UID of the procedure step",
     "label": "1 to 64 letters A to Z and a to z, digits, _ and -",
+    "frame": "Number of a frame, from 0 on",
     "index": "Number of an answer, from 0 on",
     "key": "Name of a file that a job left, such as `archive`",
     "name": "Name or number of a metadata type",

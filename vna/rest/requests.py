@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -135,6 +136,19 @@ class Call:
         if not is_number(text):
             raise BadParameter(f"parameter {name} is {text!r}; it takes a number from 0 on")
         return int(text)
+
+    def decimal(self, name: str) -> float | None:
+        """Return a number of the query that may have a sign, a fraction and an exponent."""
+        text = self.request.query_params.get(name)
+        if text is None:
+            return None
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise BadParameter(f"parameter {name} is {text[:64]!r}; it takes a number")
+        return number
 
     def tags(self, name: str) -> tuple[int, ...]:
         """Return the tags that the query lists: by keyword or number, commas between them."""

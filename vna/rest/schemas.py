@@ -185,6 +185,15 @@ SCHEMAS: dict[str, Schema] = {
     "Text": TEXT,
     "LabelList": array(TEXT),
     "Names": array(TEXT),
+    "Numbers": array(COUNT),
+    "OrderedSlices": record(
+        {
+            "Dicom": array(TEXT),
+            "Slices": array(TEXT),
+            "SlicesShort": array({"type": "array"}),
+            "Type": {"enum": ["Volume", "Sequence"]},
+        }
+    ),
     "DicomJson": {"type": "object", "description": "PS3.18 Annex F"},
     "TagsById": {"type": "object", "additionalProperties": reference("Tags")},
     **RESOURCES,

@@ -395,6 +395,13 @@ class StoredFile:
         self.size = file.size
         self.digest = file.digest
         self.transfer_syntax_uid = file.transfer_syntax_uid
+        self.sop_class_uid = file.sop_class_uid
+        self.frames = file.frames
+
+    @property
+    def core(self) -> _core.File:
+        """The file as the core knows it."""
+        return self._file
 
     async def read(self, offset: int, length: int, swap_unit: int = 1) -> bytes:
         """Return bytes `offset` to `offset + length`."""
