@@ -225,6 +225,77 @@ def get(
     )
 
 
+@app.command()
+@with_settings()
+def render(
+    settings: Settings,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|ID", help="A DICOM file, or an instance of the archive")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PICTURE", help="The file to write; - for standard output"
+        ),
+    ],
+    frame: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, help="Of the frame, counted from 0")
+    ] = 0,
+    all_frames: Annotated[
+        bool,
+        typer.Option("--all-frames", metavar="", help="All, each into a file with its number"),
+    ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="C,W", help="Center and width, in place of those of the header"),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Most columns and rows: 512x512, 512x, x512")
+    ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", metavar="", help="From the lowest value to the highest"),
+    ] = False,
+    overlays: Annotated[
+        bool, typer.Option("--overlays", metavar="", help="Show overlays too")
+    ] = False,
+    presentation_state: Annotated[
+        str | None, typer.Option(metavar="FILE|ID", help="A presentation state to apply")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="png, jpeg or pam; as the name tells if not said",
+            autocompletion=lambda: ["png", "jpeg", "pam"],
+        ),
+    ] = None,
+    quality: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, max=100, help="Of JPEG, 1 to 100")
+    ] = 90,
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
+) -> int:
+    """Write a frame as a picture, as its header or a presentation state wants it displayed."""
+    from vna.cli.render import Place, Wanted
+    from vna.cli.render import render as run
+
+    wanted = Wanted(
+        frame=frame,
+        all_frames=all_frames,
+        window=window,
+        size=size,
+        preview=preview,
+        overlays=overlays,
+        presentation_state=presentation_state,
+        form=form,
+        quality=quality,
+    )
+    return run(source, output, wanted, Place(settings, url, tenant), as_json)
+
+
 Modality = Annotated[
     str, typer.Argument(metavar="MODALITY", help="A remote node, as vna modality list tells")
 ]
