@@ -5,6 +5,7 @@ use vna_codec::{Decoded, Sample};
 use crate::ImageError;
 use crate::colour::with_rgb;
 use crate::description::ImageDescription;
+use crate::picture::bytes_of;
 
 /// The type of the elements of an array, little endian.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -109,7 +110,7 @@ impl ImageDescription {
         let (element, _) = self.array_type(rescale);
         if self.format.samples_per_pixel > 1 {
             return with_rgb(decoded, |decoded| {
-                self.append(frame, decoded, element, |value| value, out)
+                self.append(frame, decoded, element, &|value| value, out)
             });
         }
         if let (Some(palette), true) = (&self.palette, self.is_palette_color()) {
@@ -119,9 +120,9 @@ impl ImageDescription {
         }
         let modality = self.groups.modality(frame);
         if rescale {
-            return self.append(frame, decoded, element, |value| modality.apply(value), out);
+            return self.append(frame, decoded, element, &|value| modality.apply(value), out);
         }
-        self.append(frame, decoded, element, |value| value, out)
+        self.append(frame, decoded, element, &|value| value, out)
     }
 
     #[allow(
@@ -134,14 +135,14 @@ impl ImageDescription {
         frame: usize,
         decoded: &Decoded<'_>,
         element: ElementType,
-        of: impl Fn(f64) -> f64,
+        of: &dyn Fn(f64) -> f64,
         out: &mut Vec<u8>,
     ) -> Result<ElementType, ImageError> {
         let samples = self.samples(frame, decoded)?;
         macro_rules! elements {
             ($type:ty) => {{
                 let elements = samples.map(|value| of(value) as $type);
-                out.extend(elements.iter().flat_map(|element| element.to_le_bytes()));
+                out.extend(bytes_of(&elements, <$type>::to_le_bytes));
             }};
         }
         match element {

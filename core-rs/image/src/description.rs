@@ -48,7 +48,7 @@ impl ImageDescription {
     /// pixels need is broken.
     pub fn read(data_set: &DataSet) -> Result<Self, ImageError> {
         let format = frame_format(data_set)?;
-        let signed = format.sample == Sample::Signed;
+        let signed = Some(format.sample == Sample::Signed);
         let frames = data_set.number(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1);
         let coloured = match format.photometric {
             Photometric::PaletteColor => true,

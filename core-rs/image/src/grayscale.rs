@@ -30,7 +30,7 @@ impl Modality {
     };
 
     /// The modality LUT of a data set; `None` if it has none. A slope of 0, which would make one value of all, is none.
-    pub fn read(data_set: &DataSet, signed: bool) -> Result<Option<Self>, ImageError> {
+    pub fn read(data_set: &DataSet, signed: Option<bool>) -> Result<Option<Self>, ImageError> {
         if let Some(item) = data_set.item(MODALITY_LUT_SEQUENCE) {
             return Lut::read(item, signed).map(|lut| Some(Modality::Table(lut)));
         }
@@ -63,13 +63,12 @@ impl Modality {
         }
     }
 
-    /// Whether values that come out may be negative.
-    fn is_signed(&self, stored_signed: bool) -> bool {
+    /// Whether values that come out may be negative, if that is known of those that go in.
+    fn is_signed(&self, stored_signed: Option<bool>) -> Option<bool> {
         match self {
-            Modality::Linear { slope, intercept } => {
-                stored_signed || *intercept < 0.0 || *slope < 0.0
-            }
-            Modality::Table(_) => false,
+            Modality::Linear { slope, intercept } if *intercept < 0.0 || *slope < 0.0 => Some(true),
+            Modality::Linear { .. } => stored_signed,
+            Modality::Table(_) => Some(false),
         }
     }
 }
@@ -87,7 +86,7 @@ pub(crate) enum Voi {
 
 impl Voi {
     /// All views that a data set has: windows, then tables. A table that is broken is an error only when it is used.
-    pub fn read(data_set: &DataSet, stored_signed: bool, modality: &Modality) -> Vec<View> {
+    pub fn read(data_set: &DataSet, signed: Option<bool>, modality: &Modality) -> Vec<View> {
         let function = match data_set.text(VOI_LUT_FUNCTION).as_deref() {
             Some("SIGMOID") => VoiFunction::Sigmoid,
             Some("LINEAR_EXACT") => VoiFunction::LinearExact,
@@ -102,7 +101,7 @@ impl Voi {
                 function,
             }))
         });
-        let signed = modality.is_signed(stored_signed);
+        let signed = modality.is_signed(signed);
         let tables = data_set.items(VOI_LUT_SEQUENCE).iter();
         let tables = tables.map(|item| Lut::read(item, signed).map(Voi::Table));
         windows.chain(tables).collect()
@@ -168,7 +167,7 @@ impl Presentation {
     /// The presentation LUT of a data set.
     pub fn read(data_set: &DataSet) -> Result<Self, ImageError> {
         if let Some(item) = data_set.item(PRESENTATION_LUT_SEQUENCE) {
-            return Lut::read(item, false).map(Presentation::Table);
+            return Lut::read(item, Some(false)).map(Presentation::Table);
         }
         Ok(match data_set.text(PRESENTATION_LUT_SHAPE).as_deref() {
             Some("INVERSE") => Presentation::Inverse,
@@ -183,7 +182,7 @@ impl Presentation {
             Presentation::Table(lut) => {
                 // All that the VOI LUT can give is mapped to the whole of the table.
                 let last = (lut.entries.len() - 1) as f64;
-                let value = (unit.clamp(0.0, 1.0) * last).round();
+                let value = (unit.clamp(0.0, 1.0) * last + 1e-6).floor();
                 f64::from(lut.entry(value + lut.first as f64)) / lut.largest()
             }
         }

@@ -20,7 +20,7 @@ pub(crate) struct FrameGroup {
 
 impl FrameGroup {
     /// Reads one item of Shared or Per-Frame Functional Groups Sequence.
-    fn read(item: &DataSet, signed: bool, default: &Modality) -> Result<Self, ImageError> {
+    fn read(item: &DataSet, signed: Option<bool>, default: &Modality) -> Result<Self, ImageError> {
         let modality = match item.item(PIXEL_VALUE_TRANSFORMATION_SEQUENCE) {
             Some(item) => Modality::read(item, signed)?,
             None => None,
@@ -50,7 +50,7 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Reads the functional groups; where they are silent the data set itself speaks for all frames.
-    pub fn read(data_set: &DataSet, signed: bool) -> Result<Self, ImageError> {
+    pub fn read(data_set: &DataSet, signed: Option<bool>) -> Result<Self, ImageError> {
         let modality = Modality::read(data_set, signed)?;
         let applied = modality.clone().unwrap_or(Modality::IDENTITY);
         let mut shared = match data_set.item(SHARED_FUNCTIONAL_GROUPS_SEQUENCE) {

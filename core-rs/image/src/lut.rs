@@ -28,11 +28,11 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// Reads the three values of a descriptor; `signed` says that what goes into the table has a sign.
+    /// Reads the three values of a descriptor; `signed` says whether what goes into the table has a sign, if that is known.
     ///
-    /// The second value has the VR of what goes in, and where a writer or an implicit VR made it US all the same, a value
-    /// of the upper half is a negative one.
-    pub fn read(data_set: &DataSet, tag: Tag, signed: bool) -> Result<Self, ImageError> {
+    /// The second value has the VR of what goes in. Where a writer or an implicit VR made it the other one all the same, what
+    /// goes in decides: a US of the upper half is a negative value, an SS below 0 one of the upper half.
+    pub fn read(data_set: &DataSet, tag: Tag, signed: Option<bool>) -> Result<Self, ImageError> {
         let table = |problem| ImageError::Table { tag, problem };
         let values = data_set.decimals(tag);
         let &[entries, first, bits] = values.first_chunk().ok_or(table("has not three values"))?;
@@ -43,12 +43,10 @@ impl Descriptor {
             0 => 65536,
             entries => usize::try_from(entries).unwrap_or(65536),
         };
-        let first = if signed && (32768..65536).contains(&first) {
-            first - 65536
-        } else if !signed && first < 0 {
-            first & 0xFFFF
-        } else {
-            first
+        let first = match signed {
+            Some(true) if (32768..65536).contains(&first) => first - 65536,
+            Some(false) if first < 0 => first & 0xFFFF,
+            _ => first,
         };
         Ok(Descriptor {
             entries,
@@ -60,7 +58,7 @@ impl Descriptor {
 
 impl Lut {
     /// Reads the LUT Descriptor (0028,3002) and LUT Data (0028,3006) of an item.
-    pub fn read(item: &DataSet, signed: bool) -> Result<Self, ImageError> {
+    pub fn read(item: &DataSet, signed: Option<bool>) -> Result<Self, ImageError> {
         let descriptor = Descriptor::read(item, LUT_DESCRIPTOR, signed)?;
         let bytes = item.bytes(LUT_DATA).unwrap_or_default();
         Lut::new(descriptor, bytes, LUT_DATA)

@@ -21,7 +21,7 @@ impl Palette {
     /// # Errors
     ///
     /// [`ImageError::Table`] if it is broken.
-    pub fn read(data_set: &DataSet, signed: bool) -> Result<Option<Self>, ImageError> {
+    pub fn read(data_set: &DataSet, signed: Option<bool>) -> Result<Option<Self>, ImageError> {
         if data_set.get(DESCRIPTORS[0]).is_none() {
             return Ok(None);
         }

@@ -67,13 +67,26 @@ impl Pixels {
         match self {
             Pixels::Gray8(samples) | Pixels::Rgb8(samples) => Cow::Borrowed(samples),
             Pixels::Gray16(samples) | Pixels::Rgb16(samples) => {
-                Cow::Owned(samples.iter().flat_map(|v| v.to_be_bytes()).collect())
+                Cow::Owned(bytes_of(samples, |sample| sample.to_be_bytes()))
             }
             Pixels::SignedGray16(samples) => {
-                Cow::Owned(samples.iter().flat_map(|v| v.to_be_bytes()).collect())
+                Cow::Owned(bytes_of(samples, |sample| sample.to_be_bytes()))
             }
         }
     }
+}
+
+/// The bytes of samples, one after the other.
+pub(crate) fn bytes_of<T: Copy, const N: usize>(
+    samples: &[T],
+    bytes: impl Fn(T) -> [u8; N],
+) -> Vec<u8> {
+    let mut out = vec![0; N * samples.len()];
+    // Of known lengths throughout, so that it is done in large steps.
+    for (place, sample) in out.chunks_exact_mut(N).zip(samples) {
+        place.copy_from_slice(&bytes(*sample));
+    }
+    out
 }
 
 impl Picture {

@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use crate::ImageError;
 use crate::options::RenderOptions;
-use crate::picture::{Picture, Pixels};
+use crate::picture::{Picture, Pixels, bytes_of};
 
 /// The size that a picture of `width` columns and `height` rows gets: pixels made square if that is asked for, then as large as
 /// fits into the size asked for. A bound of 0 is none.
@@ -109,19 +109,19 @@ fn smoothed(pixels: &Pixels, from: (u32, u32), to: (u32, u32)) -> Result<Pixels,
         Pixels::Gray8(samples) => Pixels::Gray8(resize(samples, PixelType::U8)?),
         Pixels::Rgb8(samples) => Pixels::Rgb8(resize(samples, PixelType::U8x3)?),
         Pixels::Gray16(samples) => {
-            let bytes = resize(&ne_bytes(samples.iter().copied()), PixelType::U16)?;
+            let bytes = resize(&bytes_of(samples, u16::to_ne_bytes), PixelType::U16)?;
             Pixels::Gray16(words(&bytes).collect())
         }
         Pixels::Rgb16(samples) => {
-            let bytes = resize(&ne_bytes(samples.iter().copied()), PixelType::U16x3)?;
+            let bytes = resize(&bytes_of(samples, u16::to_ne_bytes), PixelType::U16x3)?;
             Pixels::Rgb16(words(&bytes).collect())
         }
         Pixels::SignedGray16(samples) => {
             // Turned so that the lowest is 0.
-            let turn = |word: [u8; 2]| u16::from_ne_bytes(word) ^ 0x8000;
-            let turned = samples.iter().map(|sample| turn(sample.to_ne_bytes()));
-            let bytes = resize(&ne_bytes(turned), PixelType::U16)?;
-            let back = words(&bytes).map(|word| i16::from_ne_bytes((word ^ 0x8000).to_ne_bytes()));
+            let turn = |word: [u8; 2]| (u16::from_ne_bytes(word) ^ 0x8000).to_ne_bytes();
+            let bytes = bytes_of(samples, |sample| turn(sample.to_ne_bytes()));
+            let bytes = resize(&bytes, PixelType::U16)?;
+            let back = words(&bytes).map(|word| i16::from_ne_bytes(turn(word.to_ne_bytes())));
             Pixels::SignedGray16(back.collect())
         }
     })
@@ -142,10 +142,6 @@ fn resize_bytes(
         .resize(&source, &mut target, &options)
         .map_err(|_| failed("the picture cannot be resized to that"))?;
     Ok(target.into_vec())
-}
-
-fn ne_bytes(words: impl Iterator<Item = u16>) -> Vec<u8> {
-    words.flat_map(u16::to_ne_bytes).collect()
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = u16> {

@@ -56,10 +56,10 @@ impl PresentationState {
             });
         }
         let series = data_set.items(REFERENCED_SERIES_SEQUENCE).iter();
-        let modality = Modality::read(data_set, true)?.unwrap_or(Modality::IDENTITY);
+        let modality = Modality::read(data_set, None)?.unwrap_or(Modality::IDENTITY);
         let vois = data_set.items(SOFTCOPY_VOI_LUT_SEQUENCE).iter();
         let vois = vois.filter_map(|item| {
-            let view = Voi::read(item, true, &modality).into_iter().next()?;
+            let view = Voi::read(item, None, &modality).into_iter().next()?;
             Some((References::of_item(item), view))
         });
         let areas = data_set.items(DISPLAYED_AREA_SELECTION_SEQUENCE).iter();
@@ -77,7 +77,7 @@ impl PresentationState {
             images: References::new(series.flat_map(|item| item.items(REFERENCED_IMAGE_SEQUENCE))),
             vois: vois.collect(),
             presentation: Presentation::read(data_set)?,
-            palette: Palette::read(data_set, false)?,
+            palette: Palette::read(data_set, Some(false))?,
             orientation: Orientation::read(data_set),
             areas: areas.collect(),
             shutter: Shutter::read(data_set),
