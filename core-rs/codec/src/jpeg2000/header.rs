@@ -3,6 +3,7 @@
 //! The libraries size memory by tiles, precincts and layers as well as by pixels; here each of them is bounded, and
 //! a codestream that ends too early is refused, so that nothing half decoded is shown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::corrupt;
@@ -67,6 +68,8 @@ pub(super) struct Header {
     tile_top: u32,
     tile_width: u32,
     tile_height: u32,
+    /// Where the last tile-part ends, if no EOC is there.
+    end_without_eoc: Option<usize>,
 }
 
 /// How a component of a tile is cut into packets: what COD and COC say.
@@ -102,6 +105,14 @@ struct TileParts {
 }
 
 impl Header {
+    /// The codestream that this header was read of, with the EOC that some devices forget.
+    pub(super) fn completed<'a>(&self, codestream: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.end_without_eoc {
+            None => codestream.into(),
+            Some(end) => [&codestream[..end], &EOC.to_be_bytes()].concat().into(),
+        }
+    }
+
     /// Columns and rows of the image.
     pub(super) fn size(&self) -> (u32, u32) {
         (self.right - self.left, self.bottom - self.top)
@@ -230,7 +241,9 @@ pub(super) fn read(codestream: &[u8]) -> Result<Header, CodecError> {
     let tiles = u64::from(across) * u64::from(down);
     let limit = (FREE_TILES + header.pixels() / PIXELS_OF_A_TILE).min(1 << 16);
     within("tiles", tiles, limit.min(codestream.len() as u64 / 14))?;
-    header.high_throughput &= read_tile_parts(&mut reader, &header, &codings, tiles)?;
+    let (all_same, ended) = read_tile_parts(&mut reader, &header, &codings, tiles)?;
+    header.high_throughput &= all_same;
+    header.end_without_eoc = (!ended).then_some(reader.at);
     Ok(header)
 }
 
@@ -280,6 +293,7 @@ fn read_size(segment: &mut Reader) -> Result<Header, CodecError> {
         tile_top,
         tile_width,
         tile_height,
+        end_without_eoc: None,
     })
 }
 
@@ -371,13 +385,13 @@ fn read_style(
 }
 
 /// Walks all tile-parts: each tile has all of its own, and there are not more packets than bytes. Gives whether all are
-/// coded as the main header says.
+/// coded as the main header says, and whether EOC ends them; if not, the reader is where they end.
 fn read_tile_parts(
     reader: &mut Reader,
     header: &Header,
     defaults: &[Coding],
     tiles: u64,
-) -> Result<bool, CodecError> {
+) -> Result<(bool, bool), CodecError> {
     let mut parts = vec![TileParts::default(); usize::try_from(tiles).unwrap_or(0)];
     let (mut packets, mut precincts) = (0, 0);
     let mut all_same = true;
@@ -391,7 +405,10 @@ fn read_tile_parts(
             SOT => {}
             EOC => break true,
             // Padding after a missing EOC.
-            0 => break false,
+            0 => {
+                reader.at = start;
+                break false;
+            }
             marker => {
                 return Err(corrupt(format!(
                     "marker {marker:04X} at byte {start} between tiles"
@@ -421,8 +438,11 @@ fn read_tile_parts(
             part.announced = announced;
         }
         if size == 0 {
-            // The last tile-part goes to the end.
-            break reader.ends_with_eoc();
+            // The last tile-part goes to the end, which nothing else tells.
+            if !reader.ends_with_eoc() {
+                return Err(corrupt("it ends within its last tile-part"));
+            }
+            break true;
         }
         let end = start + usize::try_from(size).unwrap_or(usize::MAX / 2);
         if end < reader.at || end > reader.data.len() {
@@ -437,7 +457,7 @@ fn read_tile_parts(
     let complete =
         |part: &TileParts| part.found > 0 && (ended || part.found == u16::from(part.announced));
     match parts.iter().position(|part| !complete(part)) {
-        None => Ok(all_same),
+        None => Ok((all_same, ended)),
         Some(tile) => Err(corrupt(format!("it ends before tile {tile} is complete"))),
     }
 }

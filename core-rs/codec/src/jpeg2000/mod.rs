@@ -59,10 +59,11 @@ impl FrameCodec for Jpeg2000 {
         let length = checked_length(format.frame_bytes()?, out.len())?;
         let out = &mut out[..length];
         let mut rows = RowWriter::new(&header, format, out);
+        let codestream = header.completed(codestream);
         if header.high_throughput {
-            openjph::decode(codestream, &header, &mut rows)?;
+            openjph::decode(&codestream, &header, &mut rows)?;
         } else {
-            openjpeg::decode(codestream, &header, &mut rows)?;
+            openjpeg::decode(&codestream, &header, &mut rows)?;
         }
         rows.finish()?;
         let decoded = FrameFormat {
@@ -103,7 +104,9 @@ impl FrameCodec for Jpeg2000 {
             let what = format!("JPEG 2000 of {} bits a sample", samples.precision);
             return Err(unsupported(what));
         }
-        let colour_transform = format.samples_per_pixel == 3 && is_rgb(format.photometric);
+        // Differences of one or two bits are longer than these.
+        let colour_transform =
+            format.samples_per_pixel == 3 && is_rgb(format.photometric) && samples.precision > 2;
         let length = match self {
             Jpeg2000::HighThroughputLossless
             | Jpeg2000::HighThroughputByResolution

@@ -12,10 +12,15 @@ use super::{Compression, corrupt};
 use crate::CodecError;
 
 /// More bits do not come back exactly.
-pub(super) const MAX_PRECISION: u8 = 24;
+pub(super) const MAX_PRECISION: u8 = 20;
 
 /// Enough for any small frame at once; larger ones are copied in pieces of it.
 const MAX_STREAM_BUFFER: usize = 1 << 20;
+
+/// What rounding adds in a transform is much beside samples of fewer bits than these: they get more guard bits than the two
+/// of all others (ISO/IEC 15444-1 §E.1).
+const FEW_BITS: u8 = 8;
+const GUARD_BITS: &CStr = c"GUARD_BITS=4";
 
 /// Decodes a codestream that [`super::header::read`] found sound.
 pub(super) fn decode(
@@ -78,10 +83,13 @@ pub(super) fn encode(
     let codec =
         Codec::new(unsafe { opj::opj_create_compress(opj::OPJ_CODEC_FORMAT::OPJ_CODEC_J2K) })?;
     codec.report_to(&mut messages);
+    let options = [GUARD_BITS.as_ptr(), std::ptr::null()];
     let mut parameters = parameters(samples, colour_transform, compression);
     // SAFETY: codec, stream, image and parameters live to the end of this function.
     let done = unsafe {
         opj::opj_setup_encoder(codec.0.as_ptr(), &mut parameters, image.0.as_ptr()) != 0
+            && (samples.precision >= FEW_BITS
+                || opj::opj_encoder_set_extra_options(codec.0.as_ptr(), options.as_ptr()) != 0)
             && opj::opj_start_compress(codec.0.as_ptr(), image.0.as_ptr(), stream.0.as_ptr()) != 0
             && opj::opj_encode(codec.0.as_ptr(), stream.0.as_ptr()) != 0
             && opj::opj_end_compress(codec.0.as_ptr(), stream.0.as_ptr()) != 0
@@ -116,9 +124,15 @@ fn parameters(
         parameters.irreversible = 1;
         parameters.tcp_rates[0] = ratio.max(1.0);
     }
-    // The smallest resolution has at least one row and column.
+    // The smallest resolution has at least one row and column. Of one or two bits a transform makes more: the library's
+    // buffer is too small for noise then.
     let shorter = samples.columns.min(samples.rows);
-    parameters.numresolution = parameters.numresolution.min(shorter.ilog2() as i32 + 1);
+    let possible = if samples.precision <= 2 {
+        1
+    } else {
+        shorter.ilog2() as i32 + 1
+    };
+    parameters.numresolution = parameters.numresolution.min(possible);
     parameters
 }
 

@@ -9,7 +9,7 @@ use super::{Compression, corrupt};
 use crate::CodecError;
 
 /// More bits do not come back exactly.
-pub(super) const MAX_PRECISION: u8 = 24;
+pub(super) const MAX_PRECISION: u8 = 32;
 
 /// `VnaJphFrame` of the shim.
 #[repr(C)]
@@ -101,7 +101,7 @@ pub(super) fn encode(
     match compression {
         Compression::Reversible => encode_frame(&frame, samples, out),
         Compression::Irreversible { ratio } => {
-            let target = samples.coded_bytes() / f64::from(ratio.max(1.0));
+            let target = HEADERS + samples.coded_bytes() / f64::from(ratio.max(1.0));
             let attempt = |step| {
                 frame.step = step;
                 encode_frame(&frame, samples, out)
@@ -117,7 +117,7 @@ fn levels(samples: &Samples) -> u32 {
     let longer = samples.columns.max(samples.rows);
     let to_thumbnail = longer.div_ceil(THUMBNAIL).next_power_of_two().ilog2();
     let possible = samples.columns.min(samples.rows).ilog2();
-    // The library asserts one level of pixels of one bit.
+    // Without a transform the library has one bit too few for the lowest sample.
     possible.clamp(1, 5).max(to_thumbnail)
 }
 
@@ -130,8 +130,8 @@ fn approach(
     precision: u8,
     mut encode: impl FnMut(f32) -> Result<usize, CodecError>,
 ) -> Result<usize, CodecError> {
-    // Logarithms of steps. The finest is one of the samples' own, the coarsest leaves nothing.
-    let (mut finer, mut coarser) = (-f32::from(precision), -1.0);
+    // Logarithms of steps, as parts of the range. The finest is one of the samples' own, the coarsest leaves an image.
+    let (mut finer, mut coarser) = (-f32::from(precision).max(5.0), -4.0);
     let mut step = (finer + 2.0f32).min(coarser);
     let mut attempts = 0;
     loop {
@@ -161,6 +161,8 @@ fn approach(
 /// How often a frame is encoded for its ratio, and how near to it is near enough.
 const MAX_ATTEMPTS: usize = 8;
 const TOLERANCE: f64 = 0.05;
+/// Bytes of a codestream that no step makes fewer.
+const HEADERS: f64 = 160.0;
 
 fn encode_frame(frame: &Frame, samples: &Samples, out: &mut [u8]) -> Result<usize, CodecError> {
     let mut message = Message::default();

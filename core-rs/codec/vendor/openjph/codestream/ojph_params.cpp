@@ -1513,7 +1513,9 @@ namespace ojph {
     void param_qcd::set_rev_quant(ui32 num_decomps, ui32 bit_depth,
                                   bool is_employing_color_transform)
     {
-      ui32 B = bit_depth;
+      // VNA: what rounding adds over the levels is more than the gains below
+      // allow for, where samples have few bits.
+      ui32 B = ojph_max(bit_depth, 6u);
       B += is_employing_color_transform ? 1 : 0; //1 bit for RCT
       int s = 0;
       double bibo_l = bibo_gains::get_bibo_gain_l(num_decomps, true);
