@@ -123,7 +123,7 @@ impl Codecs {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Helper`] if the system gives no memory to share.
+    /// [`CodecError::Unavailable`] if the system gives no memory to share.
     pub fn lease(&self) -> Result<Lease<'_>, CodecError> {
         let mut leases = self.leases.lock();
         while *leases >= self.settings.parallel.max(1) {
@@ -186,7 +186,7 @@ impl Lease<'_> {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Limit`] if it is more than a frame may have; [`CodecError::Helper`] if the system gives no memory.
+    /// [`CodecError::Limit`] if it is more than a frame may have, [`CodecError::Unavailable`] if the system gives no memory.
     pub fn input(&mut self, length: u64) -> Result<&mut [u8], CodecError> {
         let bytes = self.codecs.checked(length)?;
         (self.input_bytes, self.output_bytes) = (0, 0);
@@ -202,7 +202,7 @@ impl Lease<'_> {
     ///
     /// # Errors
     ///
-    /// As [`crate::FrameCodec::decode`]; [`CodecError::Limit`], [`CodecError::Helper`].
+    /// As [`crate::FrameCodec::decode`]; [`CodecError::Limit`], [`CodecError::Helper`], [`CodecError::Unavailable`].
     pub fn decode(
         &mut self,
         transfer_syntax_uid: &str,
@@ -235,7 +235,7 @@ impl Lease<'_> {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Unsupported`] if the format contradicts itself; as [`crate::FrameCodec::encode`]; [`CodecError::Limit`], [`CodecError::Helper`].
+    /// [`CodecError::Unsupported`] if the format contradicts itself; as [`crate::FrameCodec::encode`]; [`CodecError::Limit`], [`CodecError::Helper`], [`CodecError::Unavailable`].
     pub fn encode(
         &mut self,
         transfer_syntax_uid: &str,
@@ -394,7 +394,7 @@ impl Lease<'_> {
                 self.output_bytes = usize::try_from(done.length).unwrap_or(0);
             }
             // Those are counted where they are lost.
-            Err(CodecError::Helper { .. }) => {}
+            Err(CodecError::Helper { .. } | CodecError::Unavailable { .. }) => {}
             Err(_) => count(&self.codecs.counters.refused),
         }
         done
@@ -422,7 +422,7 @@ fn is_native(transfer_syntax_uid: &str) -> bool {
 }
 
 fn no_memory(error: rustix::io::Errno) -> CodecError {
-    CodecError::Helper {
+    CodecError::Unavailable {
         reason: format!("gets no memory to share: {error}"),
     }
 }

@@ -40,6 +40,11 @@ pub enum CodecError {
         /// What became of it.
         reason: String,
     },
+    /// The system gives no process or no memory now: the frame may be good, and can be tried again.
+    Unavailable {
+        /// What it does not give.
+        reason: String,
+    },
 }
 
 impl CodecError {
@@ -52,6 +57,7 @@ impl CodecError {
             CodecError::Limit { .. } => "codec.limit",
             CodecError::Unsupported { .. } => "codec.unsupported",
             CodecError::Helper { .. } => "codec.helper",
+            CodecError::Unavailable { .. } => "codec.unavailable",
         }
     }
 }
@@ -74,7 +80,9 @@ impl fmt::Display for CodecError {
                 write!(f, "{found} {what} are more than the {limit} allowed")
             }
             CodecError::Unsupported { what } => write!(f, "no codec for {what}"),
-            CodecError::Helper { reason } => write!(f, "the codec's process {reason}"),
+            CodecError::Helper { reason } | CodecError::Unavailable { reason } => {
+                write!(f, "the codec's process {reason}")
+            }
         }
     }
 }

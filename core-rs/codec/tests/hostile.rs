@@ -133,7 +133,7 @@ fn decode(number: u64, tally: &mut Tally, seeds: &[Vec<Seed>], codecs: &[Codecs;
     };
     let key = match &outcome {
         Err(error) => {
-            if let CodecError::Helper { reason } = error {
+            if let CodecError::Helper { reason } | CodecError::Unavailable { reason } = error {
                 find(reason.clone());
             }
             error.code()

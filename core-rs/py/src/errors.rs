@@ -2,6 +2,7 @@
 
 use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
+use vna_codec::CodecError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
 use vna_node::dimse::{PeerError, abort_source};
@@ -177,6 +178,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             IdentifierProblem::Malformed(_) => EncodingError::new_err((message, code)),
             IdentifierProblem::TooLarge(_) => TooLarge::new_err((message, code)),
         },
+        ArchiveError::Codec(CodecError::Unavailable { .. }) => Busy::new_err((message, code)),
         ArchiveError::Codec(_) | ArchiveError::Image(_) | ArchiveError::Transcode(_) => {
             UnsupportedImage::new_err((message, code))
         }

@@ -96,7 +96,7 @@ fn frame(arena: &mut Arena, request: &Request, work: Work<'_>) -> Result<Done, C
     for (buffer, bytes) in [(input_buffer, input), (1 - input_buffer, output)] {
         arena
             .reserve(buffer, bytes)
-            .map_err(|error| CodecError::Helper {
+            .map_err(|error| CodecError::Unavailable {
                 reason: format!("cannot map {bytes} bytes: {error}"),
             })?;
     }

@@ -140,6 +140,7 @@ pub(super) fn answer_to_bytes(answer: &Result<Done, CodecError>) -> [u8; ANSWER_
                 CodecError::Limit { what, found, limit } => (3, *what, *found, *limit),
                 CodecError::Unsupported { what } => (4, what.as_str(), 0, 0),
                 CodecError::Helper { reason } => (5, reason.as_str(), 0, 0),
+                CodecError::Unavailable { reason } => (6, reason.as_str(), 0, 0),
             };
             out.put(&[kind]);
             out.put(&a.to_le_bytes());
@@ -191,6 +192,7 @@ pub(super) fn answer_from_bytes(
         },
         4 => CodecError::Unsupported { what: text },
         5 => CodecError::Helper { reason: text },
+        6 => CodecError::Unavailable { reason: text },
         _ => return None,
     }))
 }
@@ -367,7 +369,7 @@ mod tests {
 
         #[test]
         fn an_answer_arrives_as_it_was_sent(
-            format in format(), numbers in any::<[u64; 2]>(), text in "[a-z ]{0,60}", kind in 0..6u8
+            format in format(), numbers in any::<[u64; 2]>(), text in "[a-z ]{0,60}", kind in 0..7u8
         ) {
             let [found, limit] = numbers;
             let answer = match kind {
@@ -376,7 +378,8 @@ mod tests {
                 2 => Err(CodecError::Mismatch { what: "rows", expected: limit, found }),
                 3 => Err(CodecError::Limit { what: "columns", found, limit }),
                 4 => Err(CodecError::Unsupported { what: text }),
-                _ => Err(CodecError::Helper { reason: text }),
+                5 => Err(CodecError::Helper { reason: text }),
+                _ => Err(CodecError::Unavailable { reason: text }),
             };
             prop_assert_eq!(answer_from_bytes(&answer_to_bytes(&answer), "JPEG"), Some(answer));
         }

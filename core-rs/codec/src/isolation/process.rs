@@ -51,7 +51,7 @@ impl Helper {
         work_bytes: u64,
         counters: &Arc<Counters>,
     ) -> Result<Self, CodecError> {
-        let failed = |reason: String| CodecError::Helper {
+        let failed = |reason: String| CodecError::Unavailable {
             reason: format!("could not be started: {reason}"),
         };
         let (ours, theirs) = socketpair(
