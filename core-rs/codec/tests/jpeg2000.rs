@@ -236,6 +236,20 @@ fn a_lossy_codestream_has_the_ratio_that_is_asked_for() {
 }
 
 #[test]
+fn black_and_white_stay_what_they_are_when_they_are_lossy() {
+    let stripes = rgb(64, 64);
+    let stripe = |index: usize| if index / 3 % 64 / 5 % 2 == 0 { 255 } else { 0 };
+    let samples: Vec<u8> = (0..64 * 64 * 3).map(stripe).collect();
+    for uid in [LOSSY, HIGH_THROUGHPUT_LOSSY] {
+        let (codestream, encoded) = encode(uid, &samples, &stripes, 12.0);
+        let (decoded, _) = decode(uid, &codestream, &encoded).unwrap();
+        let pairs = decoded.iter().zip(&samples);
+        let furthest = pairs.map(|(one, other)| one.abs_diff(*other)).max();
+        assert!(furthest < Some(100), "{uid}: {furthest:?}");
+    }
+}
+
+#[test]
 fn a_codestream_by_resolution_has_a_thumbnail_and_the_lengths_of_all_tile_parts() {
     let grey = format(300, 2200, 8, Sample::Unsigned);
     let (codestream, _) = encode(BY_RESOLUTION, &samples(&grey), &grey, 1.0);

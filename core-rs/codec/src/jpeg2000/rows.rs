@@ -1,9 +1,9 @@
 //! Rows of one component, as the libraries take and give them, and interleaved samples.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::corrupt;
-use super::header::Header;
+use super::header::{Component, Header};
 use crate::native::checked_length;
 use crate::{CodecError, FrameFormat, Sample};
 
@@ -25,6 +25,8 @@ pub(super) struct RowWriter<'a> {
     /// Bytes of a sample; none of one-bit pixels.
     width: usize,
     reading: Reading,
+    /// Of the numbers of each component: OpenJPH gives what lossy compression makes of white and black as it is.
+    ranges: Vec<RangeInclusive<i32>>,
     /// How many rows of each component came, in order.
     written: [u32; 4],
     line: Vec<i32>,
@@ -51,6 +53,11 @@ impl<'a> RowWriter<'a> {
             header,
             width,
             reading,
+            ranges: header
+                .components
+                .iter()
+                .map(|component| range(component, reading))
+                .collect(),
             written: [0; 4],
             line: Vec::new(),
         }
@@ -121,10 +128,15 @@ impl<'a> RowWriter<'a> {
         if every == 1 && reading == Reading::AsCoded {
             return samples;
         }
+        let coded = range(&self.header.components[component], Reading::AsCoded);
         let read = |sample: i32| match reading {
             Reading::AsCoded => sample,
-            Reading::Signed(bits) => (sample << (32 - bits)) >> (32 - bits),
-            Reading::Unsigned(bits) => sample & (u32::MAX >> (32 - bits)) as i32,
+            Reading::Signed(bits) => {
+                (sample.clamp(*coded.start(), *coded.end()) << (32 - bits)) >> (32 - bits)
+            }
+            Reading::Unsigned(bits) => {
+                sample.clamp(*coded.start(), *coded.end()) & (u32::MAX >> (32 - bits)) as i32
+            }
         };
         line.clear();
         if every == 1 {
@@ -140,6 +152,7 @@ impl<'a> RowWriter<'a> {
     }
 
     fn interleave(&mut self, component: usize, row: usize, samples: &[i32]) {
+        let range = &self.ranges[component];
         let columns = samples.len();
         let components = self.header.components.len();
         let bytes = columns * components * self.width;
@@ -149,16 +162,31 @@ impl<'a> RowWriter<'a> {
             .unwrap_or_default();
         match (self.width, components) {
             (0, _) => set_bits(self.out, row * columns, samples),
-            (1, 1) => put_row::<1, 1>(place, component, samples),
-            (1, 3) => put_row::<1, 3>(place, component, samples),
-            (1, _) => put_row::<1, 4>(place, component, samples),
-            (2, 1) => put_row::<2, 1>(place, component, samples),
-            (2, 3) => put_row::<2, 3>(place, component, samples),
-            (2, _) => put_row::<2, 4>(place, component, samples),
-            (_, 1) => put_row::<4, 1>(place, component, samples),
-            (_, 3) => put_row::<4, 3>(place, component, samples),
-            (_, _) => put_row::<4, 4>(place, component, samples),
+            (1, 1) => put_row::<1, 1>(place, component, samples, range),
+            (1, 3) => put_row::<1, 3>(place, component, samples, range),
+            (1, _) => put_row::<1, 4>(place, component, samples, range),
+            (2, 1) => put_row::<2, 1>(place, component, samples, range),
+            (2, 3) => put_row::<2, 3>(place, component, samples, range),
+            (2, _) => put_row::<2, 4>(place, component, samples, range),
+            (_, 1) => put_row::<4, 1>(place, component, samples, range),
+            (_, 3) => put_row::<4, 3>(place, component, samples, range),
+            (_, _) => put_row::<4, 4>(place, component, samples, range),
         }
+    }
+}
+
+/// The numbers that a component has when it is read so; of 32 bits all.
+fn range(component: &Component, reading: Reading) -> RangeInclusive<i32> {
+    let (signed, bits) = match reading {
+        Reading::AsCoded => (component.signed, component.precision.into()),
+        Reading::Signed(bits) => (true, bits),
+        Reading::Unsigned(bits) => (false, bits),
+    };
+    match (signed, bits) {
+        (_, 32..) => i32::MIN..=i32::MAX,
+        (true, bits) => -(1 << (bits - 1))..=(1 << (bits - 1)) - 1,
+        (false, 31) => 0..=i32::MAX,
+        (false, bits) => 0..=(1 << bits) - 1,
     }
 }
 
@@ -166,11 +194,13 @@ fn put_row<const WIDTH: usize, const COMPONENTS: usize>(
     out: &mut [u8],
     component: usize,
     samples: &[i32],
+    range: &RangeInclusive<i32>,
 ) {
+    let (least, most) = (*range.start(), *range.end());
     // Said so that one component is a loop without steps.
     let component = if COMPONENTS == 1 { 0 } else { component };
     for (pixel, sample) in out.chunks_exact_mut(WIDTH * COMPONENTS).zip(samples) {
-        let sample = sample.to_le_bytes();
+        let sample = (*sample).clamp(least, most).to_le_bytes();
         pixel[component * WIDTH..][..WIDTH].copy_from_slice(&sample[..WIDTH]);
     }
 }
