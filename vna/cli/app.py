@@ -296,6 +296,62 @@ def render(
     return run(source, output, wanted, Place(settings, url, tenant), as_json)
 
 
+@app.command()
+@with_settings()
+def transcode(
+    settings: Settings,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|FOLDER|ID", help="Files, or instances of the archive"),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="SYNTAX",
+            help="UID or name of the transfer syntax: htj2k-lossless, jpeg-ls, rle, jpeg, explicit",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="File or folder, else beside what is read"
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", min=1, max=100, help="Of JPEG with loss: 90")
+    ] = None,
+    ratio: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", min=1, help="Aimed at by JPEG 2000 and HTJ2K: 10"),
+    ] = None,
+    near: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", min=0, max=65535, help="Largest difference of JPEG-LS: 2"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace files that are there")
+    ] = False,
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
+) -> int:
+    """Write files or instances of the archive in another transfer syntax."""
+    from vna.cli.transcoding import Options
+    from vna.cli.transcoding import transcode as run
+
+    return run(
+        settings,
+        inputs,
+        to=to,
+        output=output,
+        options=Options(quality, near, ratio, force),
+        url=url,
+        tenant=tenant,
+        as_json=as_json,
+    )
+
+
 Modality = Annotated[
     str, typer.Argument(metavar="MODALITY", help="A remote node, as vna modality list tells")
 ]

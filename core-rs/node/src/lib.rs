@@ -57,7 +57,7 @@ pub use pictures::{
     ThumbnailRequest, count_frames, ordered_slices, promised_frames, render_object, representative,
 };
 pub use policy::{listen, parse_policy};
-pub use reencode::{StoredBlob, reencode_stored};
+pub use reencode::StoredBlob;
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
 pub use requesting::peer;

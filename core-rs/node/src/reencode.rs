@@ -1,8 +1,8 @@
-//! Stored files in another transfer syntax.
+//! Stored files as those read them who write them anew.
 
 use std::sync::Arc;
 
-use vna_dicom::{ReadAt, Reencoded};
+use vna_dicom::ReadAt;
 
 use crate::error::ArchiveError;
 use crate::stored_file::StoredFile;
@@ -29,17 +29,4 @@ impl ReadAt for StoredBlob {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
         self.0.read_at(buffer, offset)
     }
-}
-
-/// A stored file to be read in `transfer_syntax_uid`: its headers are written anew, its long values read where they
-/// are. Walks through the file once; memory grows neither with it nor with the number of its elements.
-///
-/// # Errors
-///
-/// What the store says, or [`Reencoded::new`] of what is stored: `transcode.unsupported` if it takes a codec.
-pub fn reencode_stored(
-    reader: Arc<StoredFile>,
-    transfer_syntax_uid: &str,
-) -> Result<Reencoded<StoredBlob>, ArchiveError> {
-    Reencoded::new(StoredBlob(reader), transfer_syntax_uid)
 }

@@ -67,6 +67,18 @@ pub(super) fn revision<S: ReadAt<Error = ArchiveError>>(
     }
 }
 
+/// What the header has to say of samples that a codec gave. Bits Stored stays: codestreams have the bits that their encoder
+/// thought of, often all that are allocated, and the samples are the same whatever is said of them.
+pub(super) fn with_stored_bits(samples: &FrameFormat, stored: &FrameFormat) -> FrameFormat {
+    if samples.bits_allocated != stored.bits_allocated || samples.sample != stored.sample {
+        return *samples;
+    }
+    FrameFormat {
+        bits_stored: stored.bits_stored,
+        ..*samples
+    }
+}
+
 /// Whether there is an icon in the transfer syntax that is left. Icons are optional, and one that no reader could decode
 /// would be worse than none; native ones stay.
 fn has_encapsulated_icon(header: &DataSet) -> bool {

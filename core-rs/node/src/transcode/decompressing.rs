@@ -83,7 +83,8 @@ fn decode<S: ReadAt<Error = ArchiveError>>(
     let decoded = image.decode_frame(index, colour, &mut lease)?;
     let length = usize::try_from(decoded.format.frame_bytes()?).unwrap_or(usize::MAX);
     let samples = &decoded.samples[..length.min(decoded.samples.len())];
-    Ok((samples.to_vec(), decoded.format))
+    let format = attributes::with_stored_bits(&decoded.format, &image.format);
+    Ok((samples.to_vec(), format))
 }
 
 /// Whether a frame is of the kind of the first.

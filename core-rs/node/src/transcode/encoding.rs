@@ -130,36 +130,31 @@ where
     let window = usize::try_from(options.spool.memory_bytes / frame_bytes).unwrap_or(usize::MAX);
     let (image, codecs) = (Arc::clone(image), Arc::clone(codecs));
     let (to, encode) = (to.to_owned(), options.encode);
+    let loses = loses(&to, &encode);
     let frames = image.frames.len();
-    Pipeline::start(
-        0,
-        frames,
-        parallel,
-        window.min(2 * parallel),
-        move |index| {
-            let mut lease = codecs.lease()?;
-            let (format, is_exact) = take_samples(&image, index, &mut lease)?;
-            if !is_exact && !wide {
-                return Ok(None);
-            }
-            let samples = FrameFormat {
-                bits_stored: if wide {
-                    format.bits_allocated
-                } else {
-                    format.bits_stored
-                },
-                ..format
-            };
-            let (codestream, encoded) = lease.encode(&to, &samples, &encode)?;
-            Ok(Some(Encoded {
-                codestream: codestream.to_vec(),
-                format: FrameFormat {
-                    photometric: encoded.photometric,
-                    ..format
-                },
-            }))
-        },
-    )
+    let window = window.min(2 * parallel);
+    Pipeline::start(0, frames, parallel, window, move |index| {
+        let mut lease = codecs.lease()?;
+        let (mut samples, is_exact) = take_samples(&image, index, &mut lease)?;
+        if !is_exact && !wide {
+            return Ok(None);
+        }
+        // Without loss, only the colours may be others.
+        let mut format = attributes::with_stored_bits(&samples, &image.format);
+        if wide {
+            samples.bits_stored = samples.bits_allocated;
+        }
+        let (codestream, encoded) = lease.encode(&to, &samples, &encode)?;
+        if loses {
+            format = encoded;
+        }
+        format.photometric = encoded.photometric;
+        format.planar = false;
+        Ok(Some(Encoded {
+            codestream: codestream.to_vec(),
+            format,
+        }))
+    })
 }
 
 /// Puts the interleaved samples of a frame into the input of a lease. Gives what they are, and whether they are what Bits
