@@ -13,13 +13,14 @@ from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
     MRImageStorage,
 )
 from pynetdicom import AllStoragePresentationContexts
 from support import ct_small, data_set_bytes, make_instance
 from support_sending import Proxy, Receiver, Silent, encode, open_archive, sent, spec, store_all
 
-from vna.errors import AssociationRejected, BadRequest, ContextRefused, PeerTimeout, PeerUnreachable
+from vna.errors import AssociationRejected, BadRequest, PeerTimeout, PeerUnreachable
 
 
 @pytest.fixture
@@ -56,22 +57,31 @@ async def test_instances_arrive_byte_for_byte_with_their_move_originator(archive
     assert progress["bytes"] == sum(len(data_set_bytes(file)) for file in files)
 
 
-async def test_what_a_peer_does_not_take_is_re_encoded_or_fails_with_the_reason(archive):
+async def test_what_a_peer_does_not_take_is_transcoded_without_loss(archive):
     explicit, compressed = ct_small(), sample("JPEG2000.dcm")
     ids = await store_all(archive, [explicit, compressed])
     with Receiver([ImplicitVRLittleEndian]) as receiver:
         progress = await sent(archive, begin(archive, receiver, ids))
-    assert (progress["completed"], progress["failed"]) == (1, 1)
+    assert (progress["completed"], progress["failures"]) == (2, [])
+    assert {syntax for _, syntax, *_ in receiver.taken} == {ImplicitVRLittleEndian}
+    for name, taken in zip(["CT_small.dcm", "JPEG2000.dcm"], receiver.taken, strict=True):
+        found = pydicom.dcmread(pydicom.filebase.DicomBytesIO(taken[2]), force=True)
+        before = pydicom.dcmread(get_testdata_file(name))
+        assert found.SOPInstanceUID == before.SOPInstanceUID
+        assert found.PixelData[: before.pixel_array.nbytes] == before.pixel_array.tobytes()
+
+
+async def test_what_a_peer_takes_only_with_loss_fails_with_the_reason(archive):
+    explicit = ct_small()
+    ids = await store_all(archive, [explicit])
+    with Receiver([JPEGExtended12Bit]) as receiver:
+        batch = begin(archive, receiver, ids, preferred_transfer_syntax=JPEGExtended12Bit)
+        progress = await sent(archive, batch)
+    assert (progress["completed"], progress["failed"]) == (0, 1)
     (failure,) = progress["failures"]
-    assert failure["id"] == ids[1]
+    assert failure["id"] == ids[0]
     assert failure["status"] is None
-    assert failure["sop_instance_uid"] == uid_of(compressed)
-    assert "takes a codec" in failure["reason"]
-    assert ImplicitVRLittleEndian in failure["reason"]
-    (taken,) = receiver.taken
-    assert taken[1] == ImplicitVRLittleEndian
-    found = pydicom.dcmread(pydicom.filebase.DicomBytesIO(taken[2]), force=True)
-    assert found.PixelData == pydicom.dcmread(get_testdata_file("CT_small.dcm")).PixelData
+    assert "does not accept" in failure["reason"]
 
 
 async def test_preferred_syntax_is_for_what_is_uncompressed(archive):
@@ -261,9 +271,9 @@ async def test_a_file_that_is_not_stored_can_be_sent(archive):
         assert receiver.taken[0][2] == data_set_bytes(file)
     assert json.loads(archive.core.statistics(1))["CountInstances"] == 0
     compressed = sample("JPEG2000.dcm")
-    uncompressed = Receiver([ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    with uncompressed as receiver, pytest.raises(ContextRefused, match="takes a codec"):
-        await send_file(receiver.spec(), compressed)
+    with Receiver([ExplicitVRLittleEndian, ImplicitVRLittleEndian]) as receiver:
+        assert (await send_file(receiver.spec(), compressed))["status"] == 0
+        assert receiver.taken[0][1] == ExplicitVRLittleEndian
     with Receiver(title="OTHER", require_called=True) as receiver:
         with pytest.raises(AssociationRejected) as rejected:
             await send_file(receiver.spec(), file)

@@ -80,7 +80,7 @@ impl CoreArchive {
         let spec = spec?;
         let (handle, promise) = self.completions.promise();
         self.handle.spawn(async move {
-            promise.keep(match send_file(&spec, file).await {
+            promise.keep(match send_file(archive, &spec, file).await {
                 Ok(sent) => Ok(serde_json::json!({
                     "sop_class_uid": sent.sop_class_uid,
                     "sop_instance_uid": sent.sop_instance_uid,

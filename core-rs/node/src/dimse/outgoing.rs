@@ -7,14 +7,14 @@ use super::socket::{Socket, WriteError};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::stored_file::StoredFile;
+use crate::transcode::{TranscodeOptions, Transcoded, is_possible};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 use vna_dicom::{
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, DicomError, EXPLICIT_VR_BIG_ENDIAN,
-    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PublicId, ReadAt, Reencoded,
-    is_uncompressed,
+    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PublicId, ReadAt, is_uncompressed,
 };
 use vna_ul::{Association, StoreRequest, UlError};
 
@@ -25,14 +25,31 @@ const PIECE_BYTES: usize = 1 << 20;
 /// takes two at a time in little more than the time of one, and more buffers only fall out of the processor's caches.
 pub(super) const OPENED_AHEAD: usize = 2;
 
-/// Into which an instance is re-encoded that the peer does not take as it is stored, the best first: VRs are kept,
-/// nothing is swapped.
-const FALLBACKS: [&str; 4] = [
+/// Into which an instance is brought that the peer does not take as it is stored, the best first. Uncompressed ones
+/// need no encoder and suit every instance: VRs are kept, nothing is swapped. Of the lossless ones those come first
+/// that take every depth of pixels and are the quickest to make. None loses anything: that would make another instance
+/// (PS3.3 §C.7.6.1.1.5), which nobody asked for.
+const FALLBACKS: [&str; 13] = [
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
+    "1.2.840.10008.1.2.4.201", // HTJ2K, then the same in order of resolution
+    "1.2.840.10008.1.2.4.202",
+    "1.2.840.10008.1.2.4.80", // JPEG-LS
+    "1.2.840.10008.1.2.4.70", // JPEG lossless, first-order prediction, then any
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.90", // JPEG 2000
+    "1.2.840.10008.1.2.5",    // RLE
+    "1.2.840.10008.1.2.8.1",  // deflated frames
+    "1.2.840.10008.1.2.1.98", // encapsulated, uncompressed
 ];
+
+/// Whether an instance may be sent in `transfer_syntax_uid` as a matter of preference, or because nothing else is taken.
+#[must_use]
+pub fn keeps_everything(transfer_syntax_uid: &str) -> bool {
+    FALLBACKS.contains(&transfer_syntax_uid)
+}
 
 /// A presentation context that the peer takes instances on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +70,7 @@ pub enum Unsendable {
         /// The SOP class.
         sop_class_uid: String,
     },
-    /// The peer accepted the SOP class, but not as it is stored, and the way to what it accepted takes a codec.
+    /// The peer accepted the SOP class, but not as it is stored, and no codec leads to what it accepted without loss.
     TransferSyntax {
         /// As it is stored.
         stored: String,
@@ -77,7 +94,7 @@ impl std::fmt::Display for Unsendable {
             }
             Self::TransferSyntax { stored, accepted } => write!(
                 f,
-                "it is stored in {stored}, the peer accepts {}, and the way there takes a codec",
+                "it is stored in {stored}, the peer accepts {}, and nothing leads there without loss",
                 accepted.join(", ")
             ),
             Self::NotAsStored { stored, accepted } => write!(
@@ -88,8 +105,8 @@ impl std::fmt::Display for Unsendable {
     }
 }
 
-/// Chooses the context that carries an instance best: as it is stored, unless it is uncompressed and `preferred` is
-/// accepted; else re-encoded, if that needs no codec.
+/// Chooses the context that carries an instance best: as it is stored, unless it is uncompressed and an uncompressed
+/// `preferred` is accepted; else in `preferred`; else in what [`FALLBACKS`] has first.
 ///
 /// # Errors
 ///
@@ -107,12 +124,15 @@ pub fn choose_context<'a>(
         let mut accepted = accepted.iter().copied();
         accepted.find(|context| context.transfer_syntax_uid == uid)
     };
-    let uncompressed = is_uncompressed(stored);
-    let preferred = preferred.filter(|uid| uncompressed && is_uncompressed(uid));
-    let fallbacks = || FALLBACKS.into_iter().filter(|_| uncompressed).find_map(of);
-    if let Some(context) = preferred
+    let suits = |uid: &&str| keeps_everything(uid) && is_possible(stored, uid);
+    let preferred = preferred.filter(suits);
+    // Where headers alone are written anew a preference costs nothing; a codec is only for what has to be.
+    let at_once = preferred.filter(|uid| is_uncompressed(stored) && is_uncompressed(uid));
+    let fallbacks = || FALLBACKS.into_iter().filter(suits).find_map(of);
+    if let Some(context) = at_once
         .and_then(of)
         .or_else(|| of(stored))
+        .or_else(|| preferred.and_then(of))
         .or_else(fallbacks)
     {
         return Ok(context);
@@ -224,7 +244,7 @@ impl OutgoingInstance {
             sop_class_uid: located.sop_class_uid.clone(),
             sop_instance_uid: located.sop_instance_uid.clone(),
         };
-        file.open(buffers, choose)
+        file.open(archive, buffers, choose)
     }
 
     /// Opens an instance that is not stored, held as a PS3.10 file.
@@ -233,6 +253,7 @@ impl OutgoingInstance {
     ///
     /// [`OpenError`].
     pub fn of_file(
+        archive: &Archive,
         file: &Arc<Vec<u8>>,
         buffers: &PieceBuffers,
         choose: impl FnOnce(&str, &str) -> Result<(u8, String), Unsendable>,
@@ -249,7 +270,7 @@ impl OutgoingInstance {
             sop_class_uid: instance.identity.sop_class_uid.clone(),
             sop_instance_uid: instance.identity.sop_instance_uid.clone(),
         };
-        file.open(buffers, choose)
+        file.open(archive, buffers, choose)
     }
 
     /// Sends it as a C-STORE request and returns how many bytes its data set had; the response is still to come.
@@ -321,6 +342,7 @@ struct InstanceFile<'a> {
 impl InstanceFile<'_> {
     fn open(
         self,
+        archive: &Archive,
         buffers: &PieceBuffers,
         choose: impl FnOnce(&str, &str) -> Result<(u8, String), Unsendable>,
     ) -> Result<OutgoingInstance, OpenError> {
@@ -337,7 +359,7 @@ impl InstanceFile<'_> {
             let mut reading = if to == self.transfer_syntax_uid {
                 Reading::as_it_is(self.bytes, self.data_set_offset)
             } else {
-                Reading::reencoded(self.bytes, &to)?
+                Reading::transcoded(archive, self.bytes, &to)?
             };
             let piece = reading.next(buffers.take())?;
             Ok((piece, reading))
@@ -360,6 +382,7 @@ impl InstanceFile<'_> {
 }
 
 /// A PS3.10 file.
+#[derive(Clone)]
 enum FileBytes {
     Stored(Arc<StoredFile>),
     Held(Arc<Vec<u8>>),
@@ -410,7 +433,7 @@ struct Reading {
 enum Source {
     /// As it is, from here on.
     File(FileBytes, u64),
-    Reencoded(Box<Reencoded<FileBytes>>),
+    Transcoded(Box<Transcoded<FileBytes>>),
 }
 
 impl Reading {
@@ -423,11 +446,20 @@ impl Reading {
         }
     }
 
-    fn reencoded(bytes: FileBytes, transfer_syntax_uid: &str) -> Result<Reading, ArchiveError> {
-        let reencoded = Reencoded::data_set(bytes, transfer_syntax_uid)?;
+    fn transcoded(
+        archive: &Archive,
+        bytes: FileBytes,
+        transfer_syntax_uid: &str,
+    ) -> Result<Reading, ArchiveError> {
+        let options = TranscodeOptions {
+            spool: archive.spool_settings(),
+            ..TranscodeOptions::default()
+        };
+        let codecs = archive.codecs();
+        let transcoded = Transcoded::data_set_of(bytes, transfer_syntax_uid, &options, codecs)?;
         Ok(Reading {
-            left: reencoded.length(),
-            source: Source::Reencoded(Box::new(reencoded)),
+            left: transcoded.length(),
+            source: Source::Transcoded(Box::new(transcoded)),
             ahead: None,
         })
     }
@@ -479,7 +511,7 @@ impl Reading {
                 *at += count as u64;
                 Ok(count)
             }
-            Source::Reencoded(reencoded) => reencoded.read(buffer),
+            Source::Transcoded(transcoded) => transcoded.read(buffer),
         }
     }
 }
@@ -501,6 +533,9 @@ mod tests {
 
     const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
     const J2K: &str = "1.2.840.10008.1.2.4.90";
+    const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+    const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+    const VIDEO: &str = "1.2.840.10008.1.2.4.102";
 
     fn context(context_id: u8, transfer_syntax_uid: &str) -> SendingContext<'_> {
         SendingContext {
@@ -511,11 +546,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_goes_first_and_else_the_best_that_needs_no_codec() {
+    fn what_is_stored_goes_first_and_else_the_best_that_loses_nothing() {
         let all = [
             context(1, IMPLICIT_VR_LITTLE_ENDIAN),
             context(3, EXPLICIT_VR_LITTLE_ENDIAN),
             context(5, J2K),
+            context(7, JPEG_LOSSLESS),
+            context(9, JPEG_BASELINE),
         ];
         let chosen = |contexts: &[SendingContext<'static>], stored: &str, preferred| {
             choose_context(contexts.iter().copied(), CT, stored, preferred)
@@ -525,18 +562,20 @@ mod tests {
         assert_eq!(chosen(&all, IMPLICIT_VR_LITTLE_ENDIAN, None), Ok(1));
         assert_eq!(chosen(&all, EXPLICIT_VR_BIG_ENDIAN, None), Ok(3));
         assert_eq!(chosen(&all[..1], EXPLICIT_VR_LITTLE_ENDIAN, None), Ok(1));
+        assert_eq!(chosen(&all[..2], J2K, None), Ok(3), "decompressed");
+        assert_eq!(chosen(&all[2..], IMPLICIT_VR_LITTLE_ENDIAN, None), Ok(7));
+        assert_eq!(chosen(&all, JPEG_BASELINE, None), Ok(9), "lossy already");
         let preferred = Some(EXPLICIT_VR_LITTLE_ENDIAN);
         assert_eq!(chosen(&all, IMPLICIT_VR_LITTLE_ENDIAN, preferred), Ok(3));
-        assert_eq!(
-            chosen(&all, J2K, preferred),
-            Ok(5),
-            "a codec is no preference"
-        );
-        let why = chosen(&all[..2], J2K, None).unwrap_err();
+        assert_eq!(chosen(&all, J2K, preferred), Ok(5), "as stored before");
+        assert_eq!(chosen(&all[2..], VIDEO, None).ok(), None);
+        assert_eq!(chosen(&all[..2], JPEG_LOSSLESS, Some(J2K)), Ok(3));
+        assert_eq!(chosen(&all[..3], JPEG_LOSSLESS, Some(J2K)), Ok(5));
+        let why = chosen(&all[4..], EXPLICIT_VR_LITTLE_ENDIAN, Some(JPEG_BASELINE)).unwrap_err();
         assert_eq!(
             why.to_string(),
-            "it is stored in 1.2.840.10008.1.2.4.90, the peer accepts 1.2.840.10008.1.2, 1.2.840.10008.1.2.1, \
-             and the way there takes a codec"
+            "it is stored in 1.2.840.10008.1.2.1, the peer accepts 1.2.840.10008.1.2.4.50, \
+             and nothing leads there without loss"
         );
         assert_eq!(
             choose_context(all.into_iter(), "1.2", J2K, None),

@@ -32,6 +32,17 @@ pub(super) struct NegotiatedContext {
     pub transfer_syntax_uid: String,
 }
 
+impl NegotiatedContext {
+    /// As instances are sent on it.
+    pub fn for_sending(&self) -> SendingContext<'_> {
+        SendingContext {
+            context_id: self.context_id,
+            sop_class_uid: &self.sop_class_uid,
+            transfer_syntax_uid: &self.transfer_syntax_uid,
+        }
+    }
+}
+
 /// An open association that we requested.
 pub(super) struct Requestor {
     pub association: Association,
@@ -93,15 +104,6 @@ impl Requestor {
             })
             .collect();
         Ok(requestor)
-    }
-
-    /// The accepted contexts, as instances can be sent on them.
-    pub fn sending_contexts(&self) -> impl Iterator<Item = SendingContext<'_>> {
-        self.contexts.iter().map(|context| SendingContext {
-            context_id: context.context_id,
-            sop_class_uid: &context.sop_class_uid,
-            transfer_syntax_uid: &context.transfer_syntax_uid,
-        })
     }
 
     /// Sends what the association has to send.

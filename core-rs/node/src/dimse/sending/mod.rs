@@ -14,7 +14,7 @@ pub use progress::{Failure, SendProgress};
 use super::outgoing::{OutgoingInstance, PieceBuffers, choose_context};
 use super::peer_error::PeerError;
 use super::peer_spec::PeerSpec;
-use super::requestor::Requestor;
+use super::requestor::{NegotiatedContext, Requestor};
 use crate::archive::Archive;
 use plan::plan;
 use progress::Record;
@@ -231,7 +231,11 @@ impl From<PeerError> for SendFileError {
 /// # Errors
 ///
 /// [`SendFileError`]. A status of the peer's that means failure is no error, but what is returned.
-pub async fn send_file(spec: &PeerSpec, file: Vec<u8>) -> Result<SentFile, SendFileError> {
+pub async fn send_file(
+    archive: Arc<Archive>,
+    spec: &PeerSpec,
+    file: Vec<u8>,
+) -> Result<SentFile, SendFileError> {
     use super::outgoing::OpenError;
     let file = Arc::new(file);
     let instance = vna_dicom::read_instance(file.as_slice())
@@ -242,10 +246,21 @@ pub async fn send_file(spec: &PeerSpec, file: Vec<u8>) -> Result<SentFile, SendF
         None,
     );
     let mut requestor = Requestor::open(spec, &contexts).await?;
-    let opened = OutgoingInstance::of_file(&file, &PieceBuffers::default(), |class, stored| {
-        let context = choose_context(requestor.sending_contexts(), class, stored, None)?;
-        Ok((context.context_id, context.transfer_syntax_uid.to_owned()))
+    let contexts = requestor.contexts.clone();
+    // On a thread that may take its time over a codec.
+    let opened = tokio::task::spawn_blocking(move || {
+        OutgoingInstance::of_file(
+            &archive,
+            &file,
+            &PieceBuffers::default(),
+            |class, stored| {
+                let contexts = contexts.iter().map(NegotiatedContext::for_sending);
+                let context = choose_context(contexts, class, stored, None)?;
+                Ok((context.context_id, context.transfer_syntax_uid.to_owned()))
+            },
+        )
     });
+    let opened = opened.await.unwrap_or(Err(OpenError::Gone));
     let outgoing = match opened {
         Ok(outgoing) => outgoing,
         Err(error) => {

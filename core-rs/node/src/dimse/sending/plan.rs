@@ -1,11 +1,13 @@
 //! Which presentation contexts a batch needs, and on which association each instance goes.
 
+use super::super::outgoing::keeps_everything;
 use super::super::peer_spec::{ContextSpec, MAX_CONTEXTS};
 use super::Item;
 use super::progress::Record;
 use crate::archive::Archive;
+use crate::transcode::is_possible;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use vna_dicom::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PublicId, is_uncompressed};
+use vna_dicom::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PublicId};
 
 /// Instances that one association can carry, and its contexts.
 #[derive(Debug)]
@@ -90,17 +92,18 @@ fn lots(kinds: BTreeMap<(String, String), Vec<PublicId>>, preferred: Option<&str
 }
 
 /// The contexts for instances of one SOP class: one for each transfer syntax that they are stored in, so that the peer
-/// answers each, one for the default transfer syntax (PS3.5 §10.1), and, if any is uncompressed, for those that it can
-/// be re-encoded in.
+/// answers each, one for the default transfer syntax (PS3.5 §10.1), and, unless no codec reads any of them, for those
+/// that they can be brought into.
 pub(super) fn contexts_of<'a>(
     sop_class_uid: &str,
     stored: impl Iterator<Item = &'a str>,
     preferred: Option<&'a str>,
 ) -> Vec<ContextSpec> {
     let mut syntaxes: BTreeSet<&str> = stored.collect();
-    if syntaxes.iter().any(|uid| is_uncompressed(uid)) {
+    let readable = |uid: &&str| is_possible(uid, EXPLICIT_VR_LITTLE_ENDIAN);
+    if syntaxes.iter().any(readable) {
         syntaxes.insert(EXPLICIT_VR_LITTLE_ENDIAN);
-        syntaxes.extend(preferred.filter(|uid| is_uncompressed(uid)));
+        syntaxes.extend(preferred.filter(|uid| keeps_everything(uid)));
     }
     syntaxes.insert(IMPLICIT_VR_LITTLE_ENDIAN);
     syntaxes
@@ -119,6 +122,7 @@ mod tests {
     use super::*;
 
     const J2K: &str = "1.2.840.10008.1.2.4.90";
+    const VIDEO: &str = "1.2.840.10008.1.2.4.102";
 
     fn id(n: usize) -> PublicId {
         PublicId::patient(&n.to_string())
@@ -132,6 +136,7 @@ mod tests {
                 ("1.3".to_owned(), EXPLICIT_VR_LITTLE_ENDIAN.to_owned()),
                 vec![id(2), id(3)],
             ),
+            (("1.4".to_owned(), VIDEO.to_owned()), vec![id(4)]),
         ]);
         let lots = lots(kinds, Some(J2K));
         let [lot] = lots.as_slice() else {
@@ -151,13 +156,17 @@ mod tests {
             proposed,
             [
                 ("1.2", IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
+                ("1.2", EXPLICIT_VR_LITTLE_ENDIAN.to_owned()),
                 ("1.2", J2K.to_owned()),
                 ("1.3", IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
                 ("1.3", EXPLICIT_VR_LITTLE_ENDIAN.to_owned()),
+                ("1.3", J2K.to_owned()),
+                ("1.4", IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
+                ("1.4", VIDEO.to_owned()),
             ],
-            "a codec is no preference, and a compressed instance cannot become explicit"
+            "no codec reads video"
         );
-        assert_eq!(lot.items.len(), 3);
+        assert_eq!(lot.items.len(), 4);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! One of the associations of a batch: opened, filled, resumed.
 
 use super::super::outgoing::{
-    OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendError, SendingContext, Unsendable,
-    choose_context,
+    OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendError, Unsendable, choose_context,
 };
 use super::super::peer_error::PeerError;
 use super::super::peer_spec::{ContextSpec, PeerSpec};
@@ -275,11 +274,7 @@ impl Worker {
             let tenant = common.spec.tenant;
             let (archive, preferred) = (&common.archive, common.preferred.as_deref());
             OutgoingInstance::open(archive, tenant, &item.id, &buffers, |class, stored| {
-                let contexts = contexts.iter().map(|context| SendingContext {
-                    context_id: context.context_id,
-                    sop_class_uid: &context.sop_class_uid,
-                    transfer_syntax_uid: &context.transfer_syntax_uid,
-                });
+                let contexts = contexts.iter().map(NegotiatedContext::for_sending);
                 let context = choose_context(contexts, class, stored, preferred)?;
                 if !common.transcoding && context.transfer_syntax_uid != stored {
                     return Err(Unsendable::NotAsStored {
