@@ -41,6 +41,21 @@ class Storage(Section, frozen=True, kw_only=True):
             description="How long what was deleted can be brought back; 0: not at all",
         ),
     ] = 24
+    ingest_transcoding: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9.]{0,64}$",
+            description="UID of the transfer syntax that images are kept in, whatever they come "
+            "in: an uncompressed one, or one that loses nothing. What cannot be brought into it "
+            "is kept as it came",
+        ),
+    ] = ""
+    ingest_transcoding_of_uncompressed: Annotated[
+        bool, Meta(description="Whether that is for images that come uncompressed")
+    ] = True
+    ingest_transcoding_of_compressed: Annotated[
+        bool, Meta(description="Whether that is for images that come compressed")
+    ] = True
     patient_issuers: Annotated[
         bool,
         Meta(

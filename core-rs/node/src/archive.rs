@@ -16,6 +16,7 @@ use vna_io::{Disk, DiskFile};
 use vna_store::{Digest, Log, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
+use crate::arriving::check_ingest_transcoding;
 use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
@@ -62,6 +63,7 @@ impl Archive {
     ///
     /// [`ArchiveError::Locked`] if another process has it open; else what log or index say.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self, ArchiveError> {
+        check_ingest_transcoding(&settings.storage)?;
         let ground = Ground::open(&disk, &settings)?;
         let replayed = ground.catch_up(&mut |_| {})?;
         let Ground {

@@ -99,6 +99,13 @@ pub enum ArchiveError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A setting has a value that it cannot have.
+    Setting {
+        /// Its key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// TLS cannot be used.
     Tls(TlsProblem),
     /// A search is none.
@@ -139,6 +146,7 @@ impl ArchiveError {
             Self::Shared(error) => error.code(),
             Self::Dictionary(_) => "settings",
             Self::Policy { .. } => "policy",
+            Self::Setting { .. } => "settings",
             Self::Tls(_) => "settings.tls",
             Self::Find(problem) => problem.code(),
             Self::Identifier(problem) => problem.code(),
@@ -220,6 +228,7 @@ impl fmt::Display for ArchiveError {
             Self::Shared(error) => error.fmt(f),
             Self::Dictionary(error) => error.fmt(f),
             Self::Policy { problem } => write!(f, "policy table: {problem}"),
+            Self::Setting { key, problem } => write!(f, "{key} {problem}"),
             Self::Tls(problem) => problem.fmt(f),
             Self::Find(problem) => problem.fmt(f),
             Self::Identifier(problem) => problem.fmt(f),

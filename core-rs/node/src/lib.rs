@@ -2,6 +2,7 @@
 
 mod archive;
 mod arrival;
+mod arriving;
 mod cfind;
 mod check;
 mod committer;

@@ -48,6 +48,15 @@ pub struct StorageSettings {
     pub duplicate_retention_days: u32,
     /// How long what was deleted can be brought back.
     pub undelete_hours: u32,
+    /// The transfer syntax that instances are kept in; as they come if empty.
+    #[serde(default)]
+    pub ingest_transcoding: String,
+    /// Whether that is for what comes uncompressed.
+    #[serde(default)]
+    pub ingest_transcoding_of_uncompressed: bool,
+    /// Whether that is for what comes compressed.
+    #[serde(default)]
+    pub ingest_transcoding_of_compressed: bool,
 }
 
 /// `[uploads]`

@@ -12,6 +12,7 @@ use vna_index::{Ids, Label, Origin, Outcome};
 use vna_store::{Digest, LargeBlobWriter};
 
 use crate::archive::Archive;
+use crate::arriving::ArrivedBytes;
 use crate::committer::{Answer, File};
 use crate::dimse::{InstanceSink, InstanceStream, ReceivedDataSet, ReceivedHeader, Spool, status};
 use crate::error::ArchiveError;
@@ -48,12 +49,7 @@ impl InstanceSink for ArchiveSink {
         if let Err(error) = check_head(&header, &instance) {
             return refuse(&header, &error);
         }
-        let (digest, size) = (Digest::of(&spool), spool.len() as u64);
-        if let Some(status) = known(&self.archive, &instance, (digest, size), &header).await {
-            return status;
-        }
-        let file = File::with_digest(spool, digest);
-        commit(&self.archive, instance, file, &header).await
+        keep(&self.archive, instance, ArrivedBytes::held(spool), &header).await
     }
 
     async fn open_stream(&self, header: ReceivedHeader) -> Result<LargeInstance, u16> {
@@ -135,15 +131,42 @@ impl InstanceStream for LargeInstance {
         if let Err(error) = check_head(&self.header, &instance) {
             return refuse(&self.header, &error);
         }
-        let same = (writer.digest(), writer.size());
-        if let Some(status) = known(&self.archive, &instance, same, &self.header).await {
-            return status; // the file goes with its writer
+        let bytes = ArrivedBytes::Written(Box::new(writer));
+        keep(&self.archive, instance, bytes, &self.header).await
+    }
+}
+
+/// Stores what arrived, in the transfer syntax that it is to be kept in, and gives the status to answer with.
+async fn keep(
+    archive: &Arc<Archive>,
+    mut instance: Instance,
+    mut bytes: ArrivedBytes,
+    header: &ReceivedHeader,
+) -> u16 {
+    if archive.ingest_transfer_syntax(&instance).is_some() {
+        let keeper = Arc::clone(archive);
+        let kept = tokio::task::spawn_blocking(move || keeper.as_kept(instance, bytes));
+        let Ok(kept) = kept.await else {
+            return status::OUT_OF_RESOURCES;
+        };
+        (instance, bytes) = kept;
+    }
+    let same = (bytes.digest(), bytes.size());
+    if let Some(status) = known(archive, &instance, same, header).await {
+        return status; // a file of its own goes with its writer
+    }
+    let file = match bytes {
+        held @ ArrivedBytes::Held(_) => held.into_file(same.0),
+        written @ ArrivedBytes::Written(_) => {
+            match tokio::task::spawn_blocking(move || written.into_file(same.0)).await {
+                Ok(file) => file,
+                Err(_) => return status::OUT_OF_RESOURCES,
+            }
         }
-        match tokio::task::spawn_blocking(move || writer.finish()).await {
-            Ok(Ok(blob)) => commit(&self.archive, instance, File::Large(blob), &self.header).await,
-            Ok(Err(error)) => refuse(&self.header, &error.into()),
-            Err(_) => status::OUT_OF_RESOURCES,
-        }
+    };
+    match file {
+        Ok(file) => commit(archive, instance, file, header).await,
+        Err(error) => refuse(header, &error),
     }
 }
 

@@ -49,6 +49,9 @@ fn settings() -> Settings {
             patient_issuers: false,
             duplicate_retention_days: 0,
             undelete_hours: 0,
+            ingest_transcoding: String::new(),
+            ingest_transcoding_of_uncompressed: true,
+            ingest_transcoding_of_compressed: true,
         },
         uploads: UploadSettings::default(),
         limits: LimitSettings {

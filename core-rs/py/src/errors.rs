@@ -164,9 +164,10 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Upload(inner) => upload_error(inner, message, code),
         ArchiveError::Shared(inner) => archive_error(inner),
-        ArchiveError::Dictionary(_) | ArchiveError::Policy { .. } | ArchiveError::Tls(_) => {
-            SettingsError::new_err((message, code))
-        }
+        ArchiveError::Dictionary(_)
+        | ArchiveError::Policy { .. }
+        | ArchiveError::Setting { .. }
+        | ArchiveError::Tls(_) => SettingsError::new_err((message, code)),
         ArchiveError::Find(problem) => match problem.wrong {
             Wrong::Request => BadRequest::new_err((message, code)),
             Wrong::Range => OutOfRange::new_err((message, code)),

@@ -67,6 +67,14 @@ impl LargeBlobWriter {
         self.size
     }
 
+    /// The bytes so far, to be read while they are not a blob yet.
+    pub fn written(&self) -> WrittenBytes {
+        WrittenBytes {
+            file: Arc::clone(&self.file),
+            size: self.size,
+        }
+    }
+
     /// The digest of the bytes so far.
     pub fn digest(&self) -> Digest {
         self.digester.finish()
@@ -111,6 +119,41 @@ impl Drop for LargeBlobWriter {
             );
             forget(&self.shared, &self.key);
         }
+    }
+}
+
+/// What was written of a large blob that is not finished. They can be read also when it is given up meanwhile.
+#[derive(Clone)]
+pub struct WrittenBytes {
+    file: Arc<dyn DiskFile>,
+    size: u64,
+}
+
+impl WrittenBytes {
+    /// How many there are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads at `offset`; fewer bytes than `buffer` takes only at the end.
+    ///
+    /// # Errors
+    ///
+    /// The system's refusal.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let mut count = 0;
+        while count < wanted {
+            match self
+                .file
+                .read_at(&mut buffer[count..wanted], offset + count as u64)?
+            {
+                0 => break,
+                read => count += read,
+            }
+        }
+        Ok(count)
     }
 }
 

@@ -53,7 +53,7 @@ mod stats;
 mod types;
 mod verify;
 
-pub use blobs::{FinishedBlob, LargeBlobWriter, Sweep};
+pub use blobs::{FinishedBlob, LargeBlobWriter, Sweep, WrittenBytes};
 pub use compact::{Compaction, Moved};
 pub use error::{Damage, DamageKind, StoreError};
 pub use log::Log;

@@ -11,7 +11,8 @@ use vna_store::{Digest, LargeBlobWriter};
 use super::error::UploadError;
 use super::pending::{Entry, How, Pending, Told};
 use crate::archive::Archive;
-use crate::committer::{Answer, File};
+use crate::arriving::ArrivedBytes;
+use crate::committer::Answer;
 use crate::error::ArchiveError;
 use crate::settings::UploadSettings;
 
@@ -78,16 +79,15 @@ impl Ingest {
         &self,
         entry: Entry,
         instance: Instance,
-        digest: Digest,
-        size: u64,
-        file: impl FnOnce() -> Result<File, ArchiveError>,
+        arrived: ArrivedBytes,
     ) -> Result<(), ArchiveError> {
-        if let Some(ids) = self.twin(&instance, digest, size)? {
+        let digest = arrived.digest();
+        if let Some(ids) = self.twin(&instance, digest, arrived.size())? {
             let how = How::Again;
             self.pending.tell(entry.number, Told::Stored { ids, how });
             return Ok(());
         }
-        let file = file()?;
+        let file = arrived.into_file(digest)?;
         let bytes = file.buffered_bytes();
         self.pending.enter(bytes);
         let pending = Arc::clone(&self.pending);
@@ -180,18 +180,11 @@ impl Object {
         if size == 0 {
             return Err(UploadError::Empty.into());
         }
-        match bytes {
+        let (instance, arrived) = match bytes {
             Bytes::Held(bytes) => {
                 let instance =
                     read_instance(&bytes).map_err(|error| known(error.into(), &bytes))?;
-                let digest = Digest::of(&bytes);
-                let file = || {
-                    Ok(File::Memory {
-                        bytes: Box::new(bytes),
-                        digest,
-                    })
-                };
-                ingest.store(entry, instance, digest, size, file)
+                (instance, ArrivedBytes::held(bytes))
             }
             Bytes::Streamed(streamed) => {
                 let Streamed {
@@ -201,11 +194,11 @@ impl Object {
                 } = *streamed;
                 let instance = head.finish()?;
                 writer.write(&buffer)?;
-                let digest = writer.digest();
-                let file = || Ok(File::Large(writer.finish()?));
-                ingest.store(entry, instance, digest, size, file)
+                (instance, ArrivedBytes::Written(Box::new(writer)))
             }
-        }
+        };
+        let (instance, arrived) = ingest.archive.as_kept(instance, arrived);
+        ingest.store(entry, instance, arrived)
     }
 }
 
