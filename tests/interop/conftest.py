@@ -4,6 +4,7 @@ A real Orthanc has to be there in CI.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,5 +139,8 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter, config):
     if shown:
         terminalreporter.write_line("\n".join(table()))
+    codecs = sys.modules.get("support_codecs_table")
+    if codecs is not None and codecs.shown:
+        terminalreporter.write_line("\n".join(codecs.table()))
     if said := config.stash.get(SAID, None):
         terminalreporter.write_line(said)

@@ -65,10 +65,18 @@ DIFFERENCES = {
     ("*/rtdose_expb*.dcm", "pydicom"): (
         "32 bits in OW of big endian: words of 16 bits are swapped (PS3.5 §7.3), as DCMTK does"
     ),
+    ("*/SC_rgb_jpeg_lossy_gdcm.dcm", "*"): (
+        "the header says RGB, the codestream is subsampled, which RGB never is: it is YCbCr"
+    ),
+    ("*/rgb_*.203_HTJ2K.dcm", "pydicom"): (
+        "OpenJPEG lets values of lossy HTJ2K beyond the range wrap around; OpenJPH and we clip them"
+    ),
 }
 # (file): why there is no picture, by our code for it.
 NO_PICTURE = {
     "*/MR_truncated.dcm": "header.truncated",
+    "*/meta_missing_tsyntax.dcm": "image.none",
+    "*/nested_priv_SQ.dcm": "image.none",
     "*/JPEG2000-embedded-sequence-delimiter.dcm": "codec.limit",
     "derived-transfer-syntaxes/video_*": "frames.undecidable",
 }
@@ -189,7 +197,7 @@ def look(seen, name, data, found):
     lossy = uid in LOSSY
     of_colour = found.get("SamplesPerPixel") == 3
     # GDCM and Pillow have DCTs of their own; pydicom converts colours with floating point.
-    dct = 2 if lossy and uid in JPEGS else int(uid == JPEG_2000)
+    dct = 2 if lossy and uid in JPEGS else int(uid in {JPEG_2000} | HTJ2KS & LOSSY)
     seen.compare(
         name,
         "pydicom",
@@ -213,6 +221,7 @@ def look(seen, name, data, found):
             lambda: vna.pixel_array(data, 0),
             lambda: ask_imagecodecs(found, uid),
             bits,
+            int(uid in HTJ2KS & LOSSY or uid in JPEG_XLS & LOSSY),
         )
     if uid in DCMTK_DECODERS and found.get("NumberOfFrames", 1) == 1:
         how = ["+cn"] if uid in JPEGS else []
@@ -237,7 +246,8 @@ def test_every_oracle_was_asked(looked):
 
 
 def test_every_difference_was_met(looked):
-    assert set(DIFFERENCES.values()) - looked.met == set()
+    if shared_data() is not None:
+        assert set(DIFFERENCES.values()) - looked.met == set()
 
 
 EXPECTED = [

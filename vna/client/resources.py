@@ -251,19 +251,20 @@ class Instance(Resource):
         Raises
         ------
         ImportError
-            Without pydicom and numpy, which ``pip install 'vna[dicom]'`` brings.
+            Without numpy, and with `rescale` pydicom, which ``pip install 'vna[dicom]'`` brings.
         """
-        dataset = self.dataset()
-        try:
-            from pydicom.pixels.processing import apply_modality_lut
-            from pydicom.pixels.utils import pixel_array
-        except ImportError as error:
-            raise ImportError(
-                "arrays need pydicom and numpy: pip install 'vna[dicom]'", name=error.name
-            ) from error
+        from vna.pixels import pixel_array
 
-        pixels = pixel_array(dataset, index=frame)
-        return apply_modality_lut(pixels, dataset) if rescale else pixels
+        file = self.file()
+        pixels = pixel_array(file, frame)
+        if not rescale:
+            return pixels
+        from vna.dataset import dcmread
+
+        dataset = dcmread(file, stop_before_pixels=True)
+        from pydicom.pixels.processing import apply_modality_lut
+
+        return apply_modality_lut(pixels, dataset)
 
 
 class Stored(NamedTuple):

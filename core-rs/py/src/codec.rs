@@ -1,6 +1,5 @@
 //! Frames decoded and encoded for scripts and tests; the archive's own pictures and transcoding never come this way.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
@@ -11,12 +10,8 @@ use vna_codec::{
     CodecError, CodecSettings, Codecs, Colour, Compression, EncodeOptions, FrameFormat,
     PIXEL_SYNTAXES, Photometric, Sample, codec,
 };
-use vna_dicom::{
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, DicomFile, EXPLICIT_VR_LITTLE_ENDIAN, FrameTable,
-    frame_table, reencode,
-};
-use vna_image::frame_format;
-use vna_node::ArchiveError;
+use vna_dicom::ReadAt;
+use vna_node::{ArchiveError, StoredImage};
 
 use crate::errors::BoundaryError;
 
@@ -167,55 +162,35 @@ fn parse_colour(colour: &str) -> Result<Colour, BoundaryError> {
 /// Bytes of a decoded or encoded frame, and its format as JSON.
 type Frame<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
-/// A Part 10 file in memory whose frames are decoded.
-struct Image<'a> {
-    file: Cow<'a, [u8]>,
-    transfer_syntax_uid: String,
-    format: FrameFormat,
-    frames: FrameTable,
+/// A Part 10 file in memory.
+struct InMemory<'a>(&'a [u8]);
+
+impl ReadAt for InMemory<'_> {
+    type Error = ArchiveError;
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
+        Ok(self.0.read_at(buffer, offset)?)
+    }
 }
 
-impl<'a> Image<'a> {
-    fn open(file: &'a [u8]) -> Result<Self, ArchiveError> {
-        let parsed = DicomFile::read(file)?;
-        let format = frame_format(&parsed.data_set)?;
-        let mut transfer_syntax_uid = parsed.transfer_syntax_uid;
-        let mut file = Cow::Borrowed(file);
-        if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
-            transfer_syntax_uid = EXPLICIT_VR_LITTLE_ENDIAN.to_owned();
-            let inflated = reencode(&file, EXPLICIT_VR_LITTLE_ENDIAN)?;
-            file = Cow::Owned(inflated);
-        }
-        Ok(Image {
-            frames: frame_table(&file)?,
-            file,
-            transfer_syntax_uid,
-            format,
-        })
-    }
+type Image<'a> = StoredImage<InMemory<'a>>;
 
-    /// Decodes frame `index` into `out`.
-    fn decode(
-        &self,
-        index: usize,
-        colour: Colour,
-        codecs: &Codecs,
-        out: &mut [u8],
-    ) -> Result<FrameFormat, ArchiveError> {
-        let ranges = self.frames.ranges(index);
-        let length = ranges.iter().map(|range| range.end - range.start).sum();
-        let mut lease = codecs.lease()?;
-        let mut input = lease.input(length)?;
-        for range in ranges {
-            let bytes = &self.file[place(range.start)..place(range.end)];
-            let (part, rest) = input.split_at_mut(bytes.len());
-            part.copy_from_slice(bytes);
-            input = rest;
-        }
-        let decoded = lease.decode(&self.transfer_syntax_uid, &self.format, colour)?;
-        out.copy_from_slice(decoded.samples);
-        Ok(decoded.format)
-    }
+/// Decodes frame `index` into `out`.
+fn decode_into(
+    image: &Image<'_>,
+    index: usize,
+    colour: Colour,
+    codecs: &Codecs,
+    out: &mut [u8],
+) -> Result<FrameFormat, ArchiveError> {
+    let mut lease = codecs.lease()?;
+    let decoded = image.decode_frame(index, colour, &mut lease)?;
+    out.copy_from_slice(decoded.samples);
+    Ok(decoded.format)
 }
 
 fn place(offset: u64) -> usize {
@@ -226,7 +201,7 @@ fn place(offset: u64) -> usize {
 #[pyfunction]
 #[pyo3(signature = (file, /))]
 fn number_of_frames(py: Python<'_>, file: PyBackedBytes) -> Result<usize, BoundaryError> {
-    let image = py.detach(|| Image::open(&file))?;
+    let image = py.detach(|| Image::read(InMemory(&file)))?;
     Ok(image.frames.len())
 }
 
@@ -244,7 +219,7 @@ fn decode_frames<'py>(
     let colour = parse_colour(colour)?;
     let codecs = codecs(helper_command);
     let image = py
-        .detach(|| Image::open(&file))
+        .detach(|| Image::read(InMemory(&file)))
         .map_err(BoundaryError::from)?;
     let count = image.frames.len();
     let frames = frames.unwrap_or_else(|| (0..count).collect());
@@ -277,13 +252,13 @@ fn decode_wave(
     places: &mut [&mut [u8]],
 ) -> Vec<Result<FrameFormat, ArchiveError>> {
     if let ([index], [place]) = (frames, &mut *places) {
-        return vec![image.decode(*index, colour, codecs, place)];
+        return vec![decode_into(image, *index, colour, codecs, place)];
     }
     std::thread::scope(|scope| {
         let workers: Vec<_> = frames
             .iter()
             .zip(places)
-            .map(|(index, place)| scope.spawn(|| image.decode(*index, colour, codecs, place)))
+            .map(|(index, place)| scope.spawn(|| decode_into(image, *index, colour, codecs, place)))
             .collect();
         let joined = workers.into_iter().map(|worker| {
             worker.join().unwrap_or_else(|_| {
