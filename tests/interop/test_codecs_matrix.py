@@ -153,7 +153,7 @@ def colour_of(case):
 def ours(uid, case):
     """Return image, codestream and what it holds, what we decode of it: checked against itself."""
     original = image(uid, case)
-    codestream, described = we_encode(uid, case, original, near=NEAR)
+    codestream, described = we_encode(uid, case, original, near=NEAR, ratio=4.0)
     held = as_case(case, described)
     decoded = we_decode(uid, held, codestream, colour=colour_of(case))
     assert resembles(uid, case, original, decoded), "not what we encoded"
@@ -187,12 +187,13 @@ def test_what_others_encode_we_decode_to_the_same(uid, oracle):
         made = encode(case)
         held = case if isinstance(made, bytes) else case_of(made)
         codestream = first_frame(made)
-        decoded = we_decode(uid, held, codestream, colour=colour_of(case))
         if oracle.name == "DCMTK" and uid in LOSSY:
             # It widens the range of values first: what it decodes itself is what is in there.
+            decoded = we_decode(uid, held, codestream, colour="stored")
             check(uid, case, decoded, oracle.decode(uid, held, codestream), oracle.name)
-        else:
-            assert resembles(uid, case, image(uid, case), decoded), "not what was encoded"
+            return
+        decoded = we_decode(uid, held, codestream, colour=colour_of(case))
+        assert resembles(uid, case, image(uid, case), decoded), "not what was encoded"
 
     all_cases(uid, "they encode", oracle, compare, lambda: encode(CASES[uid][0]))
 
