@@ -55,7 +55,12 @@ PICTURE = (
     Answer(307, "There is none; with returnUnsupportedImage, the address of another", {}),
 )
 DEEP_PICTURE = (*pictures(PNG, PAM), PICTURE[-1])
-ARRAY = (Answer(200, "An array of frames, rows, columns and channels", {BYTES: "Bytes"}), UNCHANGED)
+ARRAY = (
+    Answer(
+        200, "An array of rows, columns and channels, of all frames also of those", {BYTES: "Bytes"}
+    ),
+    UNCHANGED,
+)
 EXPRESSION = (Answer(200, "The expression", {TEXT: "Text"}), UNCHANGED)
 FRAME = (
     Answer(

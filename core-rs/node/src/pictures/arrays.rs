@@ -1,6 +1,7 @@
 //! Frames of an instance or a series as arrays of numbers.
 //!
-//! An array has four dimensions: frames, rows, columns, channels. It is made a frame at a time while it is read.
+//! An array has four dimensions: frames, rows, columns, channels; that of a frame has the last three. It is made a frame at
+//! a time while it is read.
 
 use std::sync::{Arc, Weak};
 
@@ -119,6 +120,8 @@ struct Frames {
     /// The last is the first to be read.
     parts: Vec<Part>,
     count: u64,
+    /// Whether it is the one frame that the request names.
+    is_named: bool,
     _lent: Option<Lent>,
 }
 
@@ -217,6 +220,7 @@ impl Pictures {
                 shape,
                 parts: vec![Part { source, first, end }],
                 count: end - first,
+                is_named: request.frame.is_some(),
                 _lent: None,
             })
         });
@@ -257,10 +261,10 @@ impl Pictures {
             None => self.room.lend(bytes).await?,
         });
         let shape = frames.shape;
-        let header = npy_header(
-            shape.element.name(),
-            &[frames.count, shape.rows, shape.columns, shape.channels],
-        );
+        let dimensions = [frames.count, shape.rows, shape.columns, shape.channels];
+        // A frame that was named has no dimension of frames.
+        let dimensions = &dimensions[usize::from(frames.is_named)..];
+        let header = npy_header(shape.element.name(), dimensions);
         Ok(match form {
             ArrayForm::Npy => MadeStream::new(NpyMaker {
                 header: Some(header),
@@ -329,6 +333,7 @@ fn series_frames(
         shape,
         parts,
         count,
+        is_named: false,
         _lent: None,
     })
 }
