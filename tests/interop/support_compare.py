@@ -94,9 +94,9 @@ def matches(text, pattern):
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
-def intended():
-    """Return the entries of differences.toml."""
-    with INTENDED.open("rb") as file:
+def intended(path=INTENDED):
+    """Return the entries of differences.toml, or of a file like it."""
+    with path.open("rb") as file:
         entries = tomllib.load(file)["difference"]
     return [Intended(**entry) for entry in entries]
 
