@@ -11,13 +11,13 @@ use vna_io::{DiskFile, Open};
 use crate::error::StoreError;
 use crate::format::{
     ALIGNMENT, Entry, FIRST_RECORD, Footer, Holds, RECORD_HEADER_BYTES, RecordHeader,
-    SegmentHeader, encode_index,
+    SegmentHeader, VERSION, encode_index,
 };
 use crate::scan::{MAX_HEADER_BYTES, entry_of};
 use crate::segments::{Contents, LiveCount, Segment, count_blobs};
 use crate::shared::{Counters, Shared, is_full};
 use crate::sites;
-use crate::types::{Appended, BlobKey, Body, Digest, Lsn, NewRecord, RecordKind};
+use crate::types::{Appended, BlobKey, Body, Digest, Encoding, Lsn, NewRecord, RecordKind};
 
 /// What one slice of zeros holds. Larger amounts repeat it.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -212,6 +212,7 @@ impl Writer {
     pub fn begin(&mut self, shared: &Shared) -> io::Result<()> {
         let id = shared.take_segment_id();
         let header = SegmentHeader {
+            version: VERSION,
             id,
             log: shared.log_id,
             salt: shared.keys.make(),
@@ -440,6 +441,8 @@ impl<'a> Group<'a> {
                 body_bytes: body_bytes(&record.body),
                 // `check` has bounded it.
                 header_bytes: u32::try_from(record.header.len()).unwrap_or(u32::MAX),
+                encoded: None,
+                tried: Encoding::PLAIN,
                 padding: match lsn == first_lsn + (records.len() as u64 - 1) {
                     true => u32::try_from(self.block_padding).unwrap_or(0), // less than a block
                     false => 0,

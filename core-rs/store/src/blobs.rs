@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::handles::FileId;
 use crate::shared::{Shared, is_full};
 use crate::sites;
-use crate::types::{BlobKey, Digest, Digester};
+use crate::types::{BlobKey, Digest, Digester, Encoding};
 
 /// Writes one large blob. Dropped before [`finish`](LargeBlobWriter::finish), it leaves nothing.
 pub struct LargeBlobWriter {
@@ -94,7 +94,8 @@ impl LargeBlobWriter {
             disk.create_dir_all(&folder)?;
             self.shared.durable_folders.lock()[number] = true;
         }
-        disk.rename(&paths.incoming_blob(&self.key), &paths.blob(&self.key))?;
+        let path = paths.blob(&self.key, Encoding::PLAIN);
+        disk.rename(&paths.incoming_blob(&self.key), &path)?;
         self.is_finished = true; // from here on the file has its final name, whatever follows
         let blob = FinishedBlob {
             shared: Arc::clone(&self.shared),
@@ -192,7 +193,8 @@ impl FinishedBlob {
 impl Drop for FinishedBlob {
     fn drop(&mut self) {
         if !*self.is_referred.get_mut() {
-            drop(self.shared.disk.remove(&self.shared.paths.blob(&self.key)));
+            let path = self.shared.paths.blob(&self.key, Encoding::PLAIN);
+            drop(self.shared.disk.remove(&path));
             forget(&self.shared, &self.key);
         }
     }
@@ -204,13 +206,31 @@ fn forget(shared: &Shared, key: &BlobKey) {
     }
 }
 
-/// Removes the files of large blobs, durably. Those that are gone already are no error.
+/// Removes the files of large blobs, in whatever form they are kept, durably. Those that are gone already are no error.
 pub fn remove_files(shared: &Shared, keys: &[BlobKey]) -> Result<usize, StoreError> {
+    let mut forms = Vec::new();
+    for key in keys {
+        let path = |encoding| shared.paths.blob(key, encoding);
+        let is_there = |encoding: &Encoding| {
+            // The plain one is asked for in every case: its folder is synced also if it is gone.
+            *encoding == Encoding::PLAIN || shared.disk.exists(&path(*encoding)).unwrap_or(true)
+        };
+        forms.extend(
+            Encoding::all()
+                .filter(is_there)
+                .map(|encoding| (*key, encoding)),
+        );
+    }
+    remove_forms(shared, &forms)
+}
+
+/// Removes files of large blobs, durably. Those that are gone already are no error.
+pub fn remove_forms(shared: &Shared, forms: &[(BlobKey, Encoding)]) -> Result<usize, StoreError> {
     let mut folders = std::collections::BTreeMap::new();
     let mut removed = 0;
-    for key in keys {
-        let result = shared.disk.remove(&shared.paths.blob(key));
-        shared.handles.forget(FileId::Blob(*key));
+    for (key, encoding) in forms {
+        let result = shared.disk.remove(&shared.paths.blob(key, *encoding));
+        shared.handles.forget(FileId::Blob(*key, *encoding));
         match result {
             Ok(()) => {
                 removed += 1;

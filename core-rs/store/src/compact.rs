@@ -1,4 +1,4 @@
-//! Compaction: a pack is written again without what is dead.
+//! Compaction: a pack is written again without what is dead, or with its blobs in another form.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
@@ -9,15 +9,20 @@ use parking_lot::{Mutex, RwLock};
 use vna_io::{DiskFile, Open};
 
 use crate::append::Writer;
+use crate::blobs::remove_forms;
 use crate::error::{DamageKind, StoreError};
-use crate::format::{Entry, Footer, Holds, RecordHeader, SegmentHeader, encode_index};
+use crate::format::{
+    Encoded, Entry, Footer, Holds, RecordHeader, SegmentHeader, VERSION_ENCODED, encode_index,
+};
+use crate::read::BlobReader;
 use crate::reclaim::{self, Sorting};
+use crate::recode::{Recoded, Recoder, Replacement, is_untried};
 use crate::replay::{damage_of, load_entries};
-use crate::scan::Reader;
+use crate::scan::{Reader, entry_of};
 use crate::segments::{Contents, LiveCount, Segment, count_blobs};
 use crate::shared::{Counters, Shared, is_full};
 use crate::sites;
-use crate::types::{BlobKey, Digester, Lsn, Place};
+use crate::types::{BlobKey, Digester, Encoding, Lsn, Place, Record};
 
 /// What is copied at once, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -33,6 +38,10 @@ pub struct Moved {
     pub from: Place,
     /// Where it is.
     pub to: Place,
+    /// The form in which it is kept there.
+    pub encoding: Encoding,
+    /// Length in bytes of what is kept there.
+    pub stored_size: u64,
 }
 
 /// What a compaction has done.
@@ -56,12 +65,14 @@ pub struct Plan<'a> {
     pub covered: Lsn,
     /// Whether a blob is wanted.
     pub is_live: &'a dyn Fn(&BlobKey) -> bool,
+    /// What gives blobs another form, if they are to have one.
+    pub recoder: Option<&'a dyn Recoder>,
     /// Whether records that cannot be read are left out, rather than being a reason to leave the pack alone.
     pub is_to_mend: bool,
 }
 
 pub fn compact<E: From<StoreError>>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     writer: &Mutex<Writer>,
     id: u64,
     plan: &Plan<'_>,
@@ -96,8 +107,14 @@ pub fn compact<E: From<StoreError>>(
     if let Some(damage) = damages.first() {
         return Err(StoreError::Damaged(*damage).into()); // the old one may still be whole
     }
-    for batch in moves(shared, &old, &new, &entries)?.chunks(BATCH) {
+    let moves = moves(shared, &old, &new, &entries)?;
+    for batch in moves.moved.chunks(BATCH) {
         relocate(batch)?;
+    }
+    remove_forms(shared, &moves.replaced)?;
+    if let Some(live) = &mut *new.live.lock() {
+        // Counted while rows still referred to the other form, if an opening finishes what another began.
+        live.bytes = live.bytes.min(live_count(&entries).bytes);
     }
     shared.moved.lock().insert(id, new.id());
     reclaim::remove_segment(shared, &old)?;
@@ -109,15 +126,22 @@ pub fn compact<E: From<StoreError>>(
     })
 }
 
+/// What a compaction moves.
+struct Moves {
+    moved: Vec<Moved>,
+    /// Large blobs in the forms that they had and have no more.
+    replaced: Vec<(BlobKey, Encoding)>,
+}
+
 /// Where the blobs of `new` were in `old`.
 fn moves(
     shared: &Shared,
     old: &Segment,
     new: &Segment,
     entries: &[Entry],
-) -> Result<Vec<Moved>, StoreError> {
+) -> Result<Moves, StoreError> {
     let (before, _) = load_entries(shared, old)?;
-    let before: HashMap<Lsn, u64> = before.iter().map(|e| (e.lsn, e.offset)).collect();
+    let before: HashMap<Lsn, &Entry> = before.iter().map(|e| (e.lsn, e)).collect();
     let place = |segment: &Segment, holds, offset| {
         let segment = segment.id();
         match holds {
@@ -126,23 +150,29 @@ fn moves(
         }
     };
     let moved = |entry: &Entry| {
-        let from = place(old, entry.holds, *before.get(&entry.lsn)?);
+        let from = place(old, entry.holds, before.get(&entry.lsn)?.offset);
         Some(Moved {
             key: entry.key,
             from,
             to: place(new, entry.holds, entry.offset),
+            encoding: entry.encoding,
+            stored_size: entry.body_bytes,
         })
     };
-    Ok(entries
-        .iter()
-        .filter(|e| e.holds != Holds::Nothing)
-        .filter_map(moved)
-        .collect())
+    let replaced = |entry: &Entry| {
+        let before = before.get(&entry.lsn)?.encoding;
+        (entry.holds == Holds::File && before != entry.encoding).then_some((entry.key, before))
+    };
+    let blobs = || entries.iter().filter(|e| e.holds != Holds::Nothing);
+    Ok(Moves {
+        moved: blobs().filter_map(moved).collect(),
+        replaced: blobs().filter_map(replaced).collect(),
+    })
 }
 
 /// Writes the new pack and takes it into the log; removes the old one at once if nothing is left.
 fn build(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     writer: &Mutex<Writer>,
     old: &Arc<Segment>,
     plan: &Plan<'_>,
@@ -167,7 +197,7 @@ fn build(
     reclaim::prepare_loss(shared, writer, &sorting)?;
     let id = shared.take_segment_id();
     let incoming = shared.paths.incoming_segment(id);
-    let pack = match write_pack(shared, old, id, &sorting) {
+    let pack = match write_pack(shared, old, id, &sorting, plan.recoder) {
         Ok(pack) => pack,
         Err(error) => {
             drop(shared.disk.remove(&incoming));
@@ -180,8 +210,10 @@ fn build(
         .sync_dir(&shared.paths.segments(), sites::PACK_NAME)?; // (10)
     // Whoever marks a blob dead holds the old pack's count, sees the new pack or is seen here.
     let live = old.live.lock();
-    if live.is_some() {
-        *pack.live.lock() = *live;
+    if let (Some(now), Some(kept)) = (*live, &mut *pack.live.lock()) {
+        let died = live_count(&sorting.kept).bytes.saturating_sub(now.bytes);
+        kept.records = now.records;
+        kept.bytes = kept.bytes.saturating_sub(died);
     }
     shared.segments.insert(Arc::clone(&pack));
     drop(live);
@@ -205,7 +237,7 @@ fn readable(
         };
         if header.holds == Holds::Blob {
             let digest = reader.digest(entry.offset + header.body_at(), header.body_bytes)?;
-            if digest != Some(header.digest) {
+            if digest != Some(header.stored_digest()) {
                 continue;
             }
         }
@@ -214,30 +246,38 @@ fn readable(
     Ok(kept)
 }
 
+fn live_count(entries: &[Entry]) -> LiveCount {
+    LiveCount {
+        records: count_blobs(entries),
+        bytes: entries.iter().map(Entry::body_bytes_inline).sum(),
+    }
+}
+
 fn write_pack(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     old: &Segment,
     id: u64,
     sorting: &Sorting,
+    recoder: Option<&dyn Recoder>,
 ) -> Result<Arc<Segment>, StoreError> {
     let header = SegmentHeader {
+        version: recoder.map_or(old.header.version, |_| VERSION_ENCODED),
         id,
         salt: shared.keys.make(),
         replaces: old.id(),
         horizon: shared.horizon(),
         ..old.header.clone()
     };
-    let room: u64 = sorting
-        .kept
-        .iter()
-        .map(|entry| entry.body_bytes_inline())
-        .sum();
+    let room = live_count(&sorting.kept).bytes;
     shared.check_room(room)?;
     let source = shared.segment_file(old)?;
     let file = shared
         .disk
         .open(&shared.paths.incoming_segment(id), Open::CreateNew)?;
     let mut copy = Copy {
+        shared,
+        recoder,
+        new_files: Vec::new(),
         old,
         header: &header,
         reader: Reader::new(&*source),
@@ -249,15 +289,21 @@ fn write_pack(
         throttle: Throttle::new(shared.options.compaction_bytes_per_s),
         entries: Vec::with_capacity(sorting.kept.len()),
     };
-    let footer = copy.run(&sorting.kept).map_err(|error| match error {
-        StoreError::Io(error) if is_full(&error) => shared.full(room),
-        error => error,
-    })?;
-    file.sync_data(sites::PACK_BYTES)?; // (10)
-    let live = LiveCount {
-        records: count_blobs(&sorting.kept),
-        bytes: sorting.kept.iter().map(Entry::body_bytes_inline).sum(),
+    let written = copy.run(&sorting.kept).and_then(|footer| {
+        file.sync_data(sites::PACK_BYTES)?; // (10)
+        Ok(footer)
+    });
+    let footer = match written {
+        Ok(footer) => footer,
+        Err(error) => {
+            drop(remove_forms(shared, &copy.new_files)); // else the next opening does it
+            return Err(match error {
+                StoreError::Io(error) if is_full(&error) => shared.full(room),
+                error => error,
+            });
+        }
     };
+    let live = live_count(&copy.entries);
     Ok(Arc::new(Segment {
         path: shared.paths.segment(id),
         contents: RwLock::new(Contents::Sealed(footer)),
@@ -266,7 +312,21 @@ fn write_pack(
     }))
 }
 
+/// What becomes of a blob.
+enum Form {
+    /// It is copied.
+    AsItIs,
+    /// It is copied, and not tried in this form again.
+    Tried,
+    /// It is kept so from now on; the bytes are empty if they have a file of their own.
+    Replaced(Encoded, u64, Vec<u8>),
+}
+
 struct Copy<'a> {
+    shared: &'a Arc<Shared>,
+    recoder: Option<&'a dyn Recoder>,
+    /// Files that no record refers to before the pack has its name.
+    new_files: Vec<(BlobKey, Encoding)>,
     old: &'a Segment,
     header: &'a SegmentHeader,
     reader: Reader<'a>,
@@ -278,8 +338,11 @@ struct Copy<'a> {
 impl Copy<'_> {
     fn run(&mut self, kept: &[Entry]) -> Result<Footer, StoreError> {
         self.out.put(&self.header.encode())?;
-        for entry in kept {
-            self.record(entry)?;
+        let at_once = self.recoder.map_or(1, Recoder::parallel).max(1);
+        for entries in kept.chunks(at_once) {
+            for (entry, form) in entries.iter().zip(self.forms(entries)?) {
+                self.record(entry, form)?;
+            }
         }
         let index_at = self.out.end();
         let (index, index_digest) = encode_index(&self.entries);
@@ -300,29 +363,72 @@ impl Copy<'_> {
         Ok(footer)
     }
 
+    /// What becomes of the blobs of these records.
+    fn forms(&mut self, entries: &[Entry]) -> Result<Vec<Form>, StoreError> {
+        let Some(recoder) = self.recoder else {
+            return Ok(entries.iter().map(|_| Form::AsItIs).collect());
+        };
+        let (shared, old) = (self.shared, self.old);
+        let one = |entry: &Entry| recode(shared, old, entry, recoder);
+        // Large ones one after the other: each may be as large as memory.
+        let has_file = entries.iter().any(|entry| entry.holds == Holds::File);
+        let forms: Vec<_> = match entries {
+            entries if has_file || entries.len() == 1 => entries.iter().map(one).collect(),
+            entries => std::thread::scope(|scope| {
+                let running: Vec<_> = entries
+                    .iter()
+                    .map(|entry| scope.spawn(|| one(entry)))
+                    .collect();
+                let ended = running.into_iter().map(|thread| {
+                    let panicked = || StoreError::Io(io::Error::other("a thread panicked"));
+                    thread.join().unwrap_or_else(|_| Err(panicked()))
+                });
+                ended.collect()
+            }),
+        };
+        for (entry, form) in entries.iter().zip(&forms) {
+            if let (Ok(Form::Replaced(..)), Holds::File) = (form, entry.holds) {
+                self.new_files.push((entry.key, recoder.encoding()));
+            }
+        }
+        forms.into_iter().collect()
+    }
+
     /// Copies one record; what does not match its checksums is not copied but reported.
-    fn record(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    fn record(&mut self, entry: &Entry, form: Form) -> Result<(), StoreError> {
         let damaged = |kind| StoreError::Damaged(damage_of(self.old, entry, kind));
         let salt = &self.old.header.salt;
         let record = self.reader.record(salt, entry.offset, CHUNK_BYTES)?;
         let found = record.ok().filter(|(header, _)| header.lsn == entry.lsn);
-        let Some((header, caller)) = found else {
+        let Some((before, caller)) = found else {
             return Err(damaged(DamageKind::Header));
         };
-        let header = RecordHeader {
+        let mut header = RecordHeader {
             padding: 0,
-            ..header
+            ..before.clone()
         };
+        match (&form, self.recoder) {
+            (Form::Tried, Some(recoder)) => header.tried = recoder.encoding(),
+            (Form::Replaced(encoded, size, _), _) => {
+                header.encoded = Some(*encoded);
+                header.body_bytes = *size;
+                header.tried = Encoding::PLAIN;
+            }
+            _ => {}
+        }
         let offset = self.out.end();
         let mut head = Vec::new();
         header.encode(caller, &self.header.salt, offset, &mut head);
         self.out.put(&head)?;
-        if header.holds == Holds::Blob {
-            let start = entry.offset + header.body_at();
+        if let (Form::Replaced(_, _, bytes), Holds::Blob) = (&form, header.holds) {
+            self.out.put(bytes)?;
+            self.throttle.moved(bytes.len());
+        } else if header.holds == Holds::Blob {
+            let start = entry.offset + before.body_at();
             let mut digester = Digester::new();
             let mut done = 0;
-            while done < header.body_bytes {
-                let left = header.body_bytes - done;
+            while done < before.body_bytes {
+                let left = before.body_bytes - done;
                 let wanted = usize::try_from(left)
                     .unwrap_or(CHUNK_BYTES)
                     .min(CHUNK_BYTES);
@@ -335,7 +441,7 @@ impl Copy<'_> {
                 self.throttle.moved(wanted);
                 done += wanted as u64;
             }
-            if digester.finish() != header.digest {
+            if digester.finish() != before.stored_digest() {
                 return Err(damaged(DamageKind::Body));
             }
         }
@@ -343,8 +449,62 @@ impl Copy<'_> {
         self.out
             .put(&[0; 8][..usize::try_from(padding).unwrap_or(0)])?;
         self.throttle.moved(head.len());
-        self.entries.push(Entry { offset, ..*entry });
+        self.entries.push(entry_of(&header, offset));
         Ok(())
+    }
+}
+
+/// Asks for another form of one blob. A record that cannot be read is copied, which tells what is wrong with it.
+fn recode(
+    shared: &Arc<Shared>,
+    old: &Segment,
+    entry: &Entry,
+    recoder: &dyn Recoder,
+) -> Result<Form, StoreError> {
+    let encoding = recoder.encoding();
+    if !is_untried(entry, recoder.kind(), encoding) {
+        return Ok(Form::AsItIs);
+    }
+    let file = shared.segment_file(old)?;
+    let mut reader = Reader::new(&*file);
+    let record = reader.record(&old.header.salt, entry.offset, 0)?;
+    let Some((header, caller)) = record.ok().filter(|(header, _)| header.lsn == entry.lsn) else {
+        return Ok(Form::AsItIs);
+    };
+    let Some(blob) = header.blob(old.id(), entry.offset) else {
+        return Ok(Form::AsItIs);
+    };
+    let source = match BlobReader::open(shared, &blob) {
+        Err(StoreError::Gone { .. } | StoreError::Damaged(_)) => return Ok(Form::AsItIs),
+        opened => opened?.with_digest(header.stored_digest()),
+    };
+    let mut into = match entry.holds {
+        Holds::File => Replacement::in_file(shared, entry.key)?,
+        Holds::Blob | Holds::Nothing => Replacement::in_memory(),
+    };
+    let record = Record {
+        lsn: header.lsn,
+        kind: header.kind,
+        header: caller,
+        blob: Some(blob),
+    };
+    match recoder.recode(&record, &source, &mut into) {
+        Ok(Recoded::Replaced) => {
+            let (size, digest, bytes) = into.finish(encoding)?;
+            let encoded = Encoded {
+                encoding,
+                plain_bytes: blob.size,
+                digest,
+            };
+            Ok(Form::Replaced(encoded, size, bytes))
+        }
+        kept => {
+            into.give_up();
+            Ok(match kept? {
+                Recoded::Unchanged => Form::Tried,
+                Recoded::Later | Recoded::Replaced => Form::AsItIs,
+            })
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 0                 segment header, at 512 a second copy
-//! 1024              records, each at a multiple of 8: header of 88 bytes, the caller's header, blob
+//! 1024              records, each at a multiple of 8: header of 88 bytes, for a blob that is not kept plain 24 more,
+//!                   the caller's header, blob
 //! (while open)      zeros written ahead, or nothing
 //! (once sealed)     index: magic, then 48 bytes a record; footer of 64 bytes at the end of the file
 //! ```
@@ -17,12 +18,14 @@ mod segment;
 
 pub use index::{Entry, FOOTER_BYTES, Footer, decode_index, encode_index};
 pub use record::{
-    ALIGNMENT, HEADER_BYTES_AT, Holds, RECORD_HEADER_BYTES, RecordHeader, RecordProblem,
+    ALIGNMENT, Encoded, HEADER_BYTES_AT, Holds, RECORD_HEADER_BYTES, RecordHeader, RecordProblem,
 };
 pub use segment::{FIRST_RECORD, HEADER_SPACE, HeaderProblem, SegmentHeader};
 
-/// The version of all of it. A reader refuses any other.
+/// The version of a segment whose blobs are all plain.
 pub const VERSION: u32 = 1;
+/// The version of a pack in which other forms of blobs were made or tried: who reads only plain ones refuses it.
+pub const VERSION_ENCODED: u32 = 2;
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array_at(bytes, at))

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use vna_io::{Disk, DiskFile, Open};
 
-use crate::types::BlobKey;
+use crate::types::{BlobKey, Encoding};
 
 /// What an open file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileId {
     Segment(u64),
-    Blob(BlobKey),
+    Blob(BlobKey, Encoding),
 }
 
 /// The files read last. Readers hold a handle of their own, so closing one here takes nothing from

@@ -28,6 +28,8 @@
 //! 11. A record is dead when the index has taken it and does not refer to its blob. A count alone is
 //!     no evidence: the index is asked before a pack goes, and never about records that it does not
 //!     cover.
+//! 12. A blob may be kept in another form. Its key, digest and length stay those of its bytes; which form it is, and the
+//!     digest of what is kept, are in its record. Who made the form has read the blob back from it before.
 
 mod append;
 mod blobs;
@@ -43,6 +45,7 @@ mod options;
 mod paths;
 mod read;
 mod reclaim;
+mod recode;
 mod replay;
 mod salvage;
 mod scan;
@@ -61,12 +64,14 @@ pub use open::Recovery;
 pub use options::LogOptions;
 pub use read::BlobReader;
 pub use reclaim::LiveCounts;
+pub use recode::{Recoded, Recoder, Replacement, Untried};
 pub use replay::Replayed;
 pub use salvage::Aside;
 pub use scan::MAX_HEADER_BYTES;
 pub use segments::LiveCount;
 pub use stats::{LogStats, SegmentInfo};
 pub use types::{
-    Appended, BlobKey, BlobRef, Body, Digest, Digester, Lsn, NewRecord, Place, Record, RecordKind,
+    Appended, BlobKey, BlobRef, Body, Digest, Digester, Encoding, Lsn, NewRecord, Place, Record,
+    RecordKind,
 };
 pub use verify::{Finding, Verified};

@@ -15,12 +15,13 @@ use crate::open::{self, Recovery};
 use crate::options::LogOptions;
 use crate::read::{self, BlobReader};
 use crate::reclaim::{self, LiveCounts};
+use crate::recode::{self, Recoder, Untried};
 use crate::replay::{self, Replayed};
 use crate::salvage::{self, Aside};
 use crate::segments::LiveCount;
 use crate::shared::Shared;
 use crate::stats::{self, LogStats, SegmentInfo};
-use crate::types::{Appended, BlobKey, BlobRef, Lsn, NewRecord};
+use crate::types::{Appended, BlobKey, BlobRef, Encoding, Lsn, NewRecord, RecordKind};
 use crate::verify::{self, Finding, Verified};
 
 /// The log of a store. It can be used from many threads; one appends at a time.
@@ -264,10 +265,50 @@ impl Log {
             settled,
             covered,
             is_live,
+            recoder: None,
             is_to_mend: false,
         };
         let _one = self.maintenance.lock();
         compact::compact(&self.shared, &self.writer, segment, &plan, relocate)
+    }
+
+    /// Rewrites a pack as [`compact`](Log::compact) does, and gives its blobs another form where `recoder` does so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compact`](Log::compact), and what `recoder` returns.
+    pub fn recode<E: From<StoreError>>(
+        &self,
+        segment: u64,
+        settled: Lsn,
+        covered: Lsn,
+        is_live: &dyn Fn(&BlobKey) -> bool,
+        recoder: &dyn Recoder,
+        relocate: &mut dyn FnMut(&[Moved]) -> Result<(), E>,
+    ) -> Result<Compaction, E> {
+        let plan = Plan {
+            settled,
+            covered,
+            is_live,
+            recoder: Some(recoder),
+            is_to_mend: false,
+        };
+        let _one = self.maintenance.lock();
+        compact::compact(&self.shared, &self.writer, segment, &plan, relocate)
+    }
+
+    /// What of a pack was not tried in a form yet.
+    ///
+    /// # Errors
+    ///
+    /// The system's refusal.
+    pub fn untried(
+        &self,
+        segment: u64,
+        kind: RecordKind,
+        encoding: Encoding,
+    ) -> Result<Untried, StoreError> {
+        recode::untried(&self.shared, segment, kind, encoding)
     }
 
     /// Rewrites a pack without the records that cannot be read, and with an index that can; nothing else is left out.
@@ -288,6 +329,7 @@ impl Log {
             settled: 0,
             covered,
             is_live: &|_| true,
+            recoder: None,
             is_to_mend: true,
         };
         let _one = self.maintenance.lock();
@@ -329,12 +371,13 @@ impl Log {
     }
 
     /// Looks for files of large blobs that nobody wants, once after opening, when the index has
-    /// caught up. Blobs begun since the log was opened are left alone.
+    /// caught up, and for those in a form in which they are not wanted. Blobs begun since the log was opened are left
+    /// alone.
     ///
     /// # Errors
     ///
     /// The system's refusal.
-    pub fn sweep(&self, is_live: &dyn Fn(&BlobKey) -> bool) -> Result<Sweep, StoreError> {
+    pub fn sweep(&self, is_live: &dyn Fn(&BlobKey, Encoding) -> bool) -> Result<Sweep, StoreError> {
         let _one = self.maintenance.lock();
         reclaim::sweep(&self.shared, is_live)
     }

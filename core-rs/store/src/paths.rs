@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::types::BlobKey;
+use crate::types::{BlobKey, Encoding};
 
 /// `lock`, `segments/`, `blobs/xx/`, `incoming/`, `quarantine/`.
 pub struct Paths {
@@ -52,13 +52,20 @@ impl Paths {
         self.blobs().join(format!("{:02x}", key.0[0]))
     }
 
-    pub fn blob(&self, key: &BlobKey) -> PathBuf {
-        self.blob_folder(key).join(format!("{key}.blob"))
+    /// The file of a large blob in one of its forms.
+    pub fn blob(&self, key: &BlobKey, encoding: Encoding) -> PathBuf {
+        self.blob_folder(key).join(blob_name(key, encoding))
     }
 
-    /// The key in a blob's file name.
-    pub fn parse_blob(name: &str) -> Option<BlobKey> {
-        BlobKey::parse(name.strip_suffix(".blob")?)
+    /// The key and the form in a blob's file name.
+    pub fn parse_blob(name: &str) -> Option<(BlobKey, Encoding)> {
+        let stem = name.strip_suffix(".blob")?;
+        let Some((key, encoding)) = stem.split_once('.') else {
+            return Some((BlobKey::parse(stem)?, Encoding::PLAIN));
+        };
+        let (key, encoding) = (BlobKey::parse(key)?, Encoding(encoding.parse().ok()?));
+        // Only names that we give: one file has one name.
+        (blob_name(&key, encoding) == name).then_some((key, encoding))
     }
 
     pub fn incoming(&self) -> PathBuf {
@@ -75,5 +82,13 @@ impl Paths {
 
     pub fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
+    }
+}
+
+/// The name of a large blob's file.
+pub fn blob_name(key: &BlobKey, encoding: Encoding) -> String {
+    match encoding {
+        Encoding::PLAIN => format!("{key}.blob"),
+        Encoding(number) => format!("{key}.{number}.blob"),
     }
 }

@@ -10,16 +10,20 @@ use crate::format::{Holds, RecordHeader};
 use crate::handles::FileId;
 use crate::scan::Reader;
 use crate::shared::Shared;
-use crate::types::{BlobRef, Place};
+use crate::types::{BlobRef, Digest, Encoding, Place};
 
 /// How much of a record is read to know its header, in bytes.
 const HEADER_AHEAD_BYTES: usize = 512;
 
-/// Reads one blob. It keeps its file open: what is reclaimed meanwhile can still be read.
+/// Reads what is kept of one blob: its bytes, or the other form that its [`encoding`](BlobRef::encoding) stands for.
+/// It keeps its file open: what is reclaimed meanwhile can still be read.
+#[derive(Clone)]
 pub struct BlobReader {
     file: Arc<dyn DiskFile>,
     start: u64,
     blob: BlobRef,
+    /// Of what is kept; `None` if only the record knows it.
+    digest: Option<Digest>,
 }
 
 impl BlobReader {
@@ -37,7 +41,7 @@ impl BlobReader {
         offset: u64,
     ) -> Result<BlobReader, StoreError> {
         let (file, header) = record_of(shared, blob)?;
-        if header.holds != Holds::Blob || header.body_bytes != blob.size {
+        if header.holds != Holds::Blob || !is_as_referred(blob, &header) {
             let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Header);
             return Err(StoreError::Damaged(Damage {
                 segment,
@@ -52,6 +56,7 @@ impl BlobReader {
             file,
             start,
             blob: *blob,
+            digest: Some(header.stored_digest()),
         })
     }
 
@@ -63,11 +68,9 @@ impl BlobReader {
         segment: u64,
         offset: u64,
     ) -> Result<BlobReader, StoreError> {
-        let path = shared.paths.blob(&blob.key);
-        let file = match shared
-            .handles
-            .get(&*shared.disk, FileId::Blob(blob.key), &path)
-        {
+        let path = shared.paths.blob(&blob.key, blob.encoding);
+        let id = FileId::Blob(blob.key, blob.encoding);
+        let file = match shared.handles.get(&*shared.disk, id, &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(StoreError::Gone {
                     key: blob.key,
@@ -76,7 +79,7 @@ impl BlobReader {
             }
             file => file?,
         };
-        if file.len()? < blob.size {
+        if file.len()? < blob.stored_size {
             let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Truncated);
             return Err(StoreError::Damaged(Damage {
                 segment,
@@ -90,12 +93,13 @@ impl BlobReader {
             file,
             start: 0,
             blob: *blob,
+            digest: (blob.encoding == Encoding::PLAIN).then_some(blob.digest),
         })
     }
 
-    /// Length of the blob in bytes.
-    pub fn size(&self) -> u64 {
-        self.blob.size
+    /// Length of what is kept, in bytes.
+    pub fn stored_size(&self) -> u64 {
+        self.blob.stored_size
     }
 
     /// What is read.
@@ -103,13 +107,13 @@ impl BlobReader {
         &self.blob
     }
 
-    /// Reads at `offset` of the blob; fewer bytes than asked only at its end.
+    /// Reads at `offset` of what is kept; fewer bytes than asked only at its end.
     ///
     /// # Errors
     ///
     /// [`DamageKind::Truncated`] if the file ends before the blob does, or the system's refusal.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
-        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.stored_size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let read = match wanted {
             0 => 0,
@@ -129,7 +133,7 @@ impl BlobReader {
     ///
     /// Those of [`read_at`](BlobReader::read_at).
     pub fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
-        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.stored_size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let at = self.start + offset;
         let read = match wanted {
@@ -152,7 +156,7 @@ impl BlobReader {
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<Option<usize>, StoreError> {
-        let left = usize::try_from(self.blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.stored_size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         if wanted == 0 {
             return Ok(Some(0));
@@ -161,14 +165,14 @@ impl BlobReader {
         Ok(self.file.read_cached_at(&mut buffer[..wanted], at)?)
     }
 
-    /// The whole blob. For blobs known to be small; its length is that of the reference.
+    /// All that is kept. For blobs known to be small; the length is that of the reference.
     ///
     /// # Errors
     ///
     /// Those of [`read_at`](BlobReader::read_at); [`io::ErrorKind::OutOfMemory`] if there is not so
     /// much memory.
     pub fn read_all(&self) -> Result<Vec<u8>, StoreError> {
-        let size = usize::try_from(self.blob.size).unwrap_or(usize::MAX);
+        let size = usize::try_from(self.stored_size()).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
         bytes
             .try_reserve_exact(size)
@@ -178,17 +182,36 @@ impl BlobReader {
         Ok(bytes)
     }
 
-    /// Compares the blob with its digest.
+    /// Compares what is kept with its digest. That of a blob in a file of its own and in another form than the plain
+    /// one is in its record alone: such a one is only compared where the record is at hand, as [`Log::verify`] does.
     ///
     /// # Errors
     ///
     /// [`DamageKind::Body`] or [`DamageKind::Truncated`], or the system's refusal.
+    ///
+    /// [`Log::verify`]: crate::Log::verify
     pub fn verify(&self) -> Result<(), StoreError> {
-        match Reader::new(&*self.file).digest(self.start, self.blob.size)? {
+        let wanted = self.digest;
+        match Reader::new(&*self.file).digest(self.start, self.stored_size())? {
             None => Err(self.damaged(DamageKind::Truncated)),
-            Some(digest) if digest != self.blob.digest => Err(self.damaged(DamageKind::Body)),
+            Some(digest) if wanted.is_some_and(|wanted| digest != wanted) => {
+                Err(self.damaged(DamageKind::Body))
+            }
             Some(_) => Ok(()),
         }
+    }
+
+    /// The same reader, which knows the digest of what is kept.
+    pub(crate) fn with_digest(self, digest: Digest) -> BlobReader {
+        BlobReader {
+            digest: Some(digest),
+            ..self
+        }
+    }
+
+    /// The error that tells of damage to this blob.
+    pub fn damage(&self) -> StoreError {
+        self.damaged(DamageKind::Body)
     }
 
     fn damaged(&self, kind: DamageKind) -> StoreError {
@@ -234,6 +257,13 @@ pub(crate) fn record_of(
     };
     check_key(blob, &header)?; // (5)
     Ok((file, header))
+}
+
+/// Whether the blob is kept as the reference says.
+fn is_as_referred(blob: &BlobRef, header: &RecordHeader) -> bool {
+    header.encoding() == blob.encoding
+        && header.body_bytes == blob.stored_size
+        && header.plain_bytes() == blob.size
 }
 
 fn check_key(blob: &BlobRef, header: &RecordHeader) -> Result<(), StoreError> {

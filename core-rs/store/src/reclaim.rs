@@ -5,17 +5,17 @@ use std::collections::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use crate::append::{Writer, append_horizon};
-use crate::blobs::{Sweep, remove_files};
+use crate::blobs::{Sweep, remove_files, remove_forms};
 use crate::error::StoreError;
 use crate::format::{Entry, Holds};
 use crate::handles::FileId;
 use crate::horizon;
-use crate::paths::Paths;
+use crate::paths::{Paths, blob_name};
 use crate::replay::load_entries;
 use crate::segments::{LiveCount, Segment};
 use crate::shared::{Counters, Shared};
 use crate::sites;
-use crate::types::{BlobKey, BlobRef, Lsn, Place};
+use crate::types::{BlobKey, BlobRef, Encoding, Lsn, Place};
 
 /// What is live, by segment.
 pub type LiveCounts = HashMap<u64, LiveCount>;
@@ -62,7 +62,7 @@ fn take_off(live: &mut Option<LiveCount>, blob: &BlobRef) {
     if let Some(live) = live {
         live.records = live.records.saturating_sub(1);
         if matches!(blob.place, Place::Segment { .. }) {
-            live.bytes = live.bytes.saturating_sub(blob.size);
+            live.bytes = live.bytes.saturating_sub(blob.stored_size);
         }
     }
 }
@@ -192,7 +192,18 @@ pub fn remove_segment(shared: &Shared, segment: &Segment) -> Result<(), StoreErr
     Ok(())
 }
 
-pub fn sweep(shared: &Shared, is_live: &dyn Fn(&BlobKey) -> bool) -> Result<Sweep, StoreError> {
+pub fn sweep(
+    shared: &Shared,
+    is_live: &dyn Fn(&BlobKey, Encoding) -> bool,
+) -> Result<Sweep, StoreError> {
+    let segments = shared.segments.all();
+    let is_moving = segments
+        .iter()
+        .any(|segment| shared.segments.replacement_of(segment.id()).is_some());
+    let is_wanted = |key: &BlobKey, encoding| {
+        // While a compaction is not finished, rows refer to one form and are to refer to the other.
+        is_live(key, encoding) || is_moving && Encoding::all().any(|form| is_live(key, form))
+    };
     let mut sweep = Sweep::default();
     let is_fresh = |key: &BlobKey| {
         // None: it has run before, and would not know which blobs are on their way.
@@ -209,27 +220,28 @@ pub fn sweep(shared: &Shared, is_live: &dyn Fn(&BlobKey) -> bool) -> Result<Swee
             continue;
         }
         for name in shared.disk.list(&shared.paths.blobs().join(folder))? {
-            let Some(key) = Paths::parse_blob(&name) else {
+            let Some((key, encoding)) = Paths::parse_blob(&name) else {
                 continue;
             };
             sweep.files += 1;
             // In this order: a blob may become live, but not fresh, meanwhile.
-            if !is_fresh(&key) && !is_live(&key) {
-                unwanted.push(key);
+            if !is_fresh(&key) && !is_wanted(&key, encoding) {
+                unwanted.push((key, encoding));
             }
         }
     }
     if !unwanted.is_empty() {
         let known = keys_of_files(shared)?;
-        let (dead, strange): (Vec<_>, Vec<_>) =
-            unwanted.into_iter().partition(|key| known.contains(key));
-        remove_files(shared, &dead)?;
-        sweep.removed = dead;
-        for key in strange {
+        let (dead, strange): (Vec<_>, Vec<_>) = unwanted
+            .into_iter()
+            .partition(|(key, _)| known.contains(key));
+        remove_forms(shared, &dead)?;
+        sweep.removed = dead.into_iter().map(|(key, _)| key).collect();
+        for (key, encoding) in strange {
             shared.disk.create_dir_all(&shared.paths.quarantine())?;
-            let name = format!("{key}.blob");
+            let name = blob_name(&key, encoding);
             shared.disk.rename(
-                &shared.paths.blob(&key),
+                &shared.paths.blob(&key, encoding),
                 &shared.paths.quarantine().join(&name),
             )?;
             sweep.quarantined.push(name);

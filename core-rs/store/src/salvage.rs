@@ -11,12 +11,13 @@ use vna_io::{DiskFile, Open};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::format::{Entry, HEADER_BYTES_AT, Holds, RECORD_HEADER_BYTES};
 use crate::handles::FileId;
+use crate::paths::blob_name;
 use crate::replay::load_entries;
 use crate::scan::MAX_HEADER_BYTES;
 use crate::segments::Segment;
 use crate::shared::Shared;
 use crate::sites;
-use crate::types::{BlobKey, BlobRef, Digest, Place};
+use crate::types::{BlobKey, BlobRef, Digest, Encoding, Place};
 
 /// What is copied at once, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -48,7 +49,7 @@ pub fn set_aside(shared: &Shared, damage: &Damage) -> Result<Option<Aside>, Stor
             if let Some(entry) = entry.filter(|e| e.holds == Holds::File)
                 && damage.kind != DamageKind::Header
             {
-                return blob_file(shared, &entry.key);
+                return blob_file(shared, &entry.key, entry.encoding);
             }
             let next = entries.get(at + usize::from(entry.is_some()));
             next.map_or_else(|| segment.end(), |next| next.offset)
@@ -60,7 +61,7 @@ pub fn set_aside(shared: &Shared, damage: &Damage) -> Result<Option<Aside>, Stor
 /// Copies the record of a blob, or its file.
 pub fn set_aside_blob(shared: &Shared, blob: &BlobRef) -> Result<Option<Aside>, StoreError> {
     match blob.place {
-        Place::File { .. } => blob_file(shared, &blob.key),
+        Place::File { .. } => blob_file(shared, &blob.key, blob.encoding),
         Place::Segment { segment, offset } => {
             let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Body);
             let damage = Damage {
@@ -75,14 +76,19 @@ pub fn set_aside_blob(shared: &Shared, blob: &BlobRef) -> Result<Option<Aside>, 
     }
 }
 
-fn blob_file(shared: &Shared, key: &BlobKey) -> Result<Option<Aside>, StoreError> {
-    let path = shared.paths.blob(key);
-    let file = match shared.handles.get(&*shared.disk, FileId::Blob(*key), &path) {
+fn blob_file(
+    shared: &Shared,
+    key: &BlobKey,
+    encoding: Encoding,
+) -> Result<Option<Aside>, StoreError> {
+    let path = shared.paths.blob(key, encoding);
+    let id = FileId::Blob(*key, encoding);
+    let file = match shared.handles.get(&*shared.disk, id, &path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let length = file.len()?;
-    copy(shared, &*file, 0, length, &format!("{key}.blob"))
+    copy(shared, &*file, 0, length, &blob_name(key, encoding))
 }
 
 fn piece(
@@ -168,7 +174,9 @@ pub fn salvage(
     let Place::Segment { segment, offset } = blob.place else {
         return Ok(None);
     };
-    if blob.size > shared.options.max_inline_bytes() {
+    // What is kept in another form has a digest of its own, which is in the record alone.
+    let is_plain = blob.encoding == Encoding::PLAIN;
+    if !is_plain || blob.size > shared.options.max_inline_bytes() {
         return Ok(None);
     }
     let (file, entries) = match shared.segments.get(segment) {

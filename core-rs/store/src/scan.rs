@@ -66,12 +66,14 @@ impl<'a> Reader<'a> {
         let Some(needed) = RecordHeader::claimed_bytes(fixed) else {
             return Ok(Err(RecordProblem::NoRecord));
         };
-        if needed > RECORD_HEADER_BYTES + MAX_HEADER_BYTES {
+        let encoded_bytes = RecordHeader::claimed_encoded_bytes(fixed);
+        if needed > RECORD_HEADER_BYTES + encoded_bytes + MAX_HEADER_BYTES {
             return Ok(Err(RecordProblem::Damaged));
         }
         let bytes = self.bytes(offset, needed, ahead)?;
         let header = RecordHeader::decode(bytes, salt, offset);
-        Ok(header.map(|header| (header, &bytes[RECORD_HEADER_BYTES..])))
+        let caller_at = RECORD_HEADER_BYTES + RecordHeader::claimed_encoded_bytes(bytes);
+        Ok(header.map(|header| (header, &bytes[caller_at..])))
     }
 
     /// The digest of `length` bytes from `offset`; `None` if the file ends before.
@@ -193,7 +195,7 @@ impl Scan<'_> {
         let is_trusted = self.all_acknowledged || header.lsn <= self.known_good;
         if header.holds == Holds::Blob && !is_trusted {
             let digest = reader.digest(offset + header.body_at(), header.body_bytes)?;
-            if digest != Some(header.digest) {
+            if digest != Some(header.stored_digest()) {
                 return Ok(None);
             }
         }
@@ -301,5 +303,7 @@ pub fn entry_of(header: &RecordHeader, offset: u64) -> Entry {
         header_bytes: header.header_bytes,
         kind: header.kind,
         holds: header.holds,
+        encoding: header.encoding(),
+        tried: header.tried,
     }
 }

@@ -85,6 +85,22 @@ impl Digester {
     }
 }
 
+/// The form in which a blob is kept. The store knows what [`Encoding::PLAIN`] means; the others are its caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Encoding(pub u8);
+
+impl Encoding {
+    /// The bytes of the blob as they came.
+    pub const PLAIN: Encoding = Encoding(0);
+    /// The last one that can be used.
+    pub const LAST: Encoding = Encoding(15);
+
+    /// All that can be used.
+    pub fn all() -> impl Iterator<Item = Encoding> {
+        (Self::PLAIN.0..=Self::LAST.0).map(Encoding)
+    }
+}
+
 /// Where a blob's record lies, and with it the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -153,10 +169,14 @@ pub struct BlobRef {
     pub key: BlobKey,
     /// Where it is.
     pub place: Place,
-    /// Its length in bytes.
+    /// Its length in bytes, in whatever form it is kept.
     pub size: u64,
-    /// The digest of its bytes.
+    /// The digest of its bytes, in whatever form they are kept.
     pub digest: Digest,
+    /// The form in which it is kept.
+    pub encoding: Encoding,
+    /// Length in bytes of what is kept.
+    pub stored_size: u64,
 }
 
 /// What a record is about. The store gives a meaning only to its own kinds.

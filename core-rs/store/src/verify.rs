@@ -87,7 +87,7 @@ fn verify_segment(
         if entry.holds == Holds::Blob {
             verified.bytes += header.body_bytes;
             let digest = reader.digest(entry.offset + header.body_at(), header.body_bytes)?;
-            if digest != Some(header.digest) {
+            if digest != Some(header.stored_digest()) {
                 let is_short = digest.is_none();
                 let kind = if is_short {
                     DamageKind::Truncated
@@ -99,8 +99,10 @@ fn verify_segment(
         }
         let blob = header.blob(segment.id(), entry.offset);
         if let Some(blob) = blob.filter(|_| entry.holds == Holds::File && is_live(&entry.key)) {
-            verified.bytes += blob.size;
-            match BlobReader::open(shared, &blob).and_then(|file| file.verify()) {
+            verified.bytes += blob.stored_size;
+            let digest = header.stored_digest();
+            let opened = BlobReader::open(shared, &blob);
+            match opened.and_then(|file| file.with_digest(digest).verify()) {
                 Ok(()) => {}
                 Err(StoreError::Damaged(damage)) => {
                     damages.push(damage_of(segment, entry, damage.kind));

@@ -249,7 +249,7 @@ fn large_blobs_are_files_of_their_own(ground: &Ground) {
     let log = ground.open();
     assert_eq!(records_of(&log, 1)[0].3, Some(blob));
     log.open_blob(&blob).unwrap().verify().unwrap();
-    let sweep = log.sweep(&|key| *key == blob.key).unwrap();
+    let sweep = log.sweep(&|key, _| *key == blob.key).unwrap();
     assert_eq!(
         (sweep.files, sweep.removed, sweep.quarantined),
         (1, vec![], vec![])
@@ -282,7 +282,7 @@ fn files_that_nobody_wants_are_swept(ground: &Ground) {
     let (log, recovery) = ground.open_with(tiny());
     assert_eq!(recovery.unfinished_removed, 1);
     let fresh = common::append_large(&log, b"fresh").blob;
-    let sweep = log.sweep(&|key| *key == wanted.key).unwrap();
+    let sweep = log.sweep(&|key, _| *key == wanted.key).unwrap();
     assert_eq!(sweep.removed, [dead.key]);
     assert_eq!(sweep.quarantined, [format!("{stranger}.blob")]);
     assert!(

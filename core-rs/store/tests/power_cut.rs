@@ -81,6 +81,31 @@ fn churn(world: &mut World) -> Outcome {
     world.store(&[(30, 10)])
 }
 
+/// Blobs get another form, in packs and in files of their own, between arrivals and deletions.
+fn recoded(world: &mut World) -> Outcome {
+    world.open()?;
+    world.store(&[(1, 900), (2, 10), (3, 0), (4, 1_000)])?;
+    world.store_large(5, 700)?;
+    world.store_large(6, 800)?;
+    world.store_large(7, 900)?;
+    world.delete(4)?;
+    world.rotate()?;
+    world.recode()?;
+    world.restart()?;
+    world.store(&[(1, 300), (8, 400)])?; // of what has another form one is superseded
+    world.delete(6)?;
+    world.remove_files()?;
+    world.rotate()?;
+    world.recode()?;
+    world.compact()?;
+    world.delete(7)?;
+    world.kill()?;
+    world.remove_files()?;
+    world.compact()?;
+    world.drop_dead()?;
+    world.store(&[(9, 10)])
+}
+
 /// What the seed decides.
 fn random_steps(world: &mut World, seed: u64, steps: u64) -> Outcome {
     let mut random = Random(seed);
@@ -92,7 +117,7 @@ fn random_steps(world: &mut World, seed: u64, steps: u64) -> Outcome {
             count => live[usize::try_from(random.below(count)).unwrap()],
         };
         let size = |random: &mut Random| usize::try_from(random.below(2_500)).unwrap();
-        match random.below(24) {
+        match random.below(25) {
             0..=8 => {
                 let count = 1 + random.below(4);
                 let group: Vec<(u64, usize)> = (0..count)
@@ -110,6 +135,7 @@ fn random_steps(world: &mut World, seed: u64, steps: u64) -> Outcome {
             20 => world.fill_disk(pick(&mut random))?,
             21 => world.give_up_large(random.below(2) == 0)?,
             22 => world.restart()?,
+            23 => world.recode()?,
             _ => world.kill()?,
         }
     }
@@ -262,7 +288,11 @@ fn nothing_acknowledged_is_lost_in_many_random_workloads() {
     }
 }
 
-const WORKLOADS: [(&str, Workload); 2] = [("everything", everything), ("churn", churn)];
+const WORKLOADS: [(&str, Workload); 3] = [
+    ("everything", everything),
+    ("churn", churn),
+    ("recoded", recoded),
+];
 
 #[test]
 fn the_workloads_meet_every_sync() {

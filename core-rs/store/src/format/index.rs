@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Holds, array_at, u32_at, u64_at};
-use crate::types::{BlobKey, Lsn, RecordKind};
+use crate::types::{BlobKey, Encoding, Lsn, RecordKind};
 
 const INDEX_MAGIC: [u8; 8] = *b"VNAindex";
 const FOOTER_MAGIC: [u8; 8] = *b"VNAfootr";
@@ -18,14 +18,19 @@ pub struct Entry {
     pub lsn: Lsn,
     /// Where the record starts, in bytes.
     pub offset: u64,
+    /// Length of the blob as it is kept, in bytes.
     pub body_bytes: u64,
     pub header_bytes: u32,
     pub kind: RecordKind,
     pub holds: Holds,
+    /// The form in which the blob is kept.
+    pub encoding: Encoding,
+    /// The form that was tried and not worth it; see [`RecordHeader`](super::RecordHeader).
+    pub tried: Encoding,
 }
 
 impl Entry {
-    /// Length of the blob if it is in the record, in bytes.
+    /// Length of the blob as it is kept if it is in the record, in bytes.
     pub fn body_bytes_inline(&self) -> u64 {
         if self.holds == Holds::Blob {
             self.body_bytes
@@ -104,7 +109,8 @@ pub fn encode_index(entries: &[Entry]) -> (Vec<u8>, u64) {
         bytes.extend_from_slice(&entry.offset.to_le_bytes());
         bytes.extend_from_slice(&entry.body_bytes.to_le_bytes());
         bytes.extend_from_slice(&entry.header_bytes.to_le_bytes());
-        bytes.extend_from_slice(&[entry.kind.0, entry.holds as u8, 0, 0]);
+        let (kind, holds) = (entry.kind.0, entry.holds as u8);
+        bytes.extend_from_slice(&[kind, holds, entry.encoding.0, entry.tried.0]);
     }
     let digest = xxh3_64(&bytes);
     (bytes, digest)
@@ -130,5 +136,7 @@ fn decode_entry(bytes: &[u8]) -> Option<Entry> {
         header_bytes: u32_at(bytes, 40),
         kind: RecordKind(bytes[44]),
         holds: Holds::from_byte(bytes[45])?,
+        encoding: Encoding(bytes[46]),
+        tried: Encoding(bytes[47]),
     })
 }

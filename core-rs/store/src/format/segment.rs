@@ -1,6 +1,6 @@
 //! The header of a segment.
 
-use super::{VERSION, array_at, u32_at, u64_at};
+use super::{VERSION, VERSION_ENCODED, array_at, u32_at, u64_at};
 use crate::types::Lsn;
 
 const MAGIC: [u8; 8] = *b"VNAsegmt";
@@ -15,6 +15,8 @@ pub const FIRST_RECORD: u64 = HEADER_SPACE as u64;
 /// What a segment says about itself and the segment before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// [`VERSION`], or [`VERSION_ENCODED`] if other forms than the plain one may be in it.
+    pub version: u32,
     pub id: u64,
     /// The log it belongs to.
     pub log: [u8; 16],
@@ -51,7 +53,7 @@ impl SegmentHeader {
     pub fn encode(&self) -> Vec<u8> {
         let mut copy = [0; HEADER_BYTES];
         copy[0..8].copy_from_slice(&MAGIC);
-        copy[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        copy[8..12].copy_from_slice(&self.version.to_le_bytes());
         copy[16..24].copy_from_slice(&self.id.to_le_bytes());
         copy[24..40].copy_from_slice(&self.log);
         copy[40..56].copy_from_slice(&self.salt);
@@ -88,10 +90,11 @@ impl SegmentHeader {
 
     fn decode_copy(copy: &[u8]) -> Result<SegmentHeader, HeaderProblem> {
         let version = u32_at(copy, 8);
-        if version != VERSION {
+        if ![VERSION, VERSION_ENCODED].contains(&version) {
             return Err(HeaderProblem::Version(version));
         }
         Ok(SegmentHeader {
+            version,
             id: u64_at(copy, 16),
             log: array_at(copy, 24),
             salt: array_at(copy, 40),

@@ -10,11 +10,43 @@ use std::sync::Arc;
 
 use vna_io::{CutDisk, Disk};
 use vna_store::{
-    BlobKey, BlobRef, Body, Digest, LiveCount, Log, LogOptions, Lsn, Moved, NewRecord, Place,
-    RecordKind, Recovery, Replayed, StoreError,
+    BlobKey, BlobReader, BlobRef, Body, Digest, Encoding, LiveCount, Log, LogOptions, Lsn, Moved,
+    NewRecord, Place, Recoded, Recoder, Record, RecordKind, Recovery, Replacement, Replayed,
+    StoreError,
 };
 
 use crate::common::{bytes_of, tiny};
+
+/// Another form of blobs: their bits flipped, and a byte more.
+struct Flipped;
+
+impl Flipped {
+    fn plain(kept: &[u8]) -> Vec<u8> {
+        kept[..kept.len() - 1].iter().map(|byte| !byte).collect()
+    }
+}
+
+impl Recoder for Flipped {
+    fn encoding(&self) -> Encoding {
+        Encoding(7)
+    }
+
+    fn recode(
+        &self,
+        record: &Record<'_>,
+        source: &BlobReader,
+        into: &mut Replacement,
+    ) -> Result<Recoded, StoreError> {
+        let bytes = source.read_all()?;
+        into.write(&bytes.iter().map(|byte| !byte).collect::<Vec<_>>())?;
+        into.write(b"!")?;
+        Ok(match record.lsn % 4 {
+            0 => Recoded::Unchanged,
+            1 => Recoded::Later,
+            _ => Recoded::Replaced,
+        })
+    }
+}
 
 /// Why a workload ended early.
 #[derive(Debug)]
@@ -157,7 +189,7 @@ impl World {
             let count = counts.entry(live.blob.place.segment()).or_default();
             count.records += 1;
             let is_inline = matches!(live.blob.place, Place::Segment { .. });
-            count.bytes += if is_inline { live.blob.size } else { 0 };
+            count.bytes += if is_inline { live.blob.stored_size } else { 0 };
         }
         counts
     }
@@ -167,7 +199,13 @@ impl World {
         let mut counts = self.live_counts();
         for info in self.log().segments() {
             let expected = counts.remove(&info.segment).unwrap_or_default();
-            if info.replaced_by.is_none() && info.live != Some(expected) {
+            let counted = info.live.unwrap_or_default();
+            // The bytes of a pack of which an opening finished the other form are an estimate.
+            let is_as_expected = match self.is_recoded(info.segment) {
+                true => counted.records == expected.records && counted.bytes >= expected.bytes,
+                false => counted == expected,
+            };
+            if info.replaced_by.is_none() && !is_as_expected {
                 return violation(format!("{info:?} should have {expected:?}"));
             }
         }
@@ -175,6 +213,13 @@ impl World {
             true => Ok(()),
             false => violation(format!("rows point into {counts:?}")),
         }
+    }
+
+    fn is_recoded(&self, segment: u64) -> bool {
+        let mut live = self.model.live.values();
+        live.any(|live| {
+            live.blob.place.segment() == segment && live.blob.encoding != Encoding::PLAIN
+        })
     }
 
     fn check_recovery(&self, recovery: &Recovery) -> Outcome {
@@ -288,10 +333,7 @@ impl World {
     }
 
     fn bytes_of_present(&self, lsn: Lsn, blob: &BlobRef) -> Result<Option<Vec<u8>>, Trouble> {
-        let read = self
-            .log()
-            .open_blob(blob)
-            .and_then(|reader| reader.read_all());
+        let read = self.read(blob);
         match read {
             Ok(bytes) if Digest::of(&bytes) != blob.digest => {
                 violation(format!("LSN {lsn}: bytes without their digest"))
@@ -307,6 +349,17 @@ impl World {
         }
     }
 
+    /// The bytes of a blob, whatever form it has.
+    fn read(&self, blob: &BlobRef) -> Result<Vec<u8>, StoreError> {
+        let reader = self.log().open_blob(blob)?;
+        reader.verify()?;
+        let kept = reader.read_all()?;
+        Ok(match blob.encoding {
+            Encoding::PLAIN => kept,
+            _ => Flipped::plain(&kept),
+        })
+    }
+
     fn is_dead(&self, lsn: Lsn) -> bool {
         self.model.acknowledged.contains_key(&lsn)
             && !self.model.live.values().any(|live| live.lsn == lsn)
@@ -315,10 +368,7 @@ impl World {
     /// Every live blob is read by the reference that the index has.
     fn check_blobs(&self) -> Outcome {
         for live in self.model.live.values() {
-            let read = self
-                .log()
-                .open_blob(&live.blob)
-                .and_then(|reader| reader.read_all());
+            let read = self.read(&live.blob);
             if self.must(&format!("blob of LSN {}", live.lsn), read)? != live.bytes {
                 return violation(format!("LSN {}: other bytes", live.lsn));
             }
@@ -348,7 +398,7 @@ impl World {
 
     fn sweep(&mut self) -> Outcome {
         let live: BTreeSet<BlobKey> = self.model.live.values().map(|live| live.blob.key).collect();
-        let swept = self.log().sweep(&|key| live.contains(key));
+        let swept = self.log().sweep(&|key, _| live.contains(key));
         let swept = self.must("sweep", swept)?;
         for key in swept.removed {
             self.model.gone.insert(path_of(&key));
@@ -532,17 +582,33 @@ impl World {
         Ok(())
     }
 
+    /// Gives the blobs of every pack another form.
+    pub fn recode(&mut self) -> Outcome {
+        for info in self.log().segments().iter().filter(|i| i.is_sealed) {
+            self.rewrite(info.segment, Some(&Flipped))?;
+        }
+        Ok(())
+    }
+
     fn compact_segment(&mut self, segment: u64) -> Outcome {
+        self.rewrite(segment, None)
+    }
+
+    fn rewrite(&mut self, segment: u64, recoder: Option<&dyn Recoder>) -> Outcome {
         let settled = self.model.last_lsn;
         let live: BTreeSet<BlobKey> = self.model.live.values().map(|live| live.blob.key).collect();
         let log = self.log.take().expect("the log is open");
         let is_live = |key: &BlobKey| live.contains(key);
-        let compacted = log.compact(segment, settled, settled, &is_live, &mut |moves| {
+        let relocate = &mut |moves: &[Moved]| {
             for moved in moves {
                 self.relocate(moved);
             }
             Ok::<(), StoreError>(())
-        });
+        };
+        let compacted = match recoder {
+            None => log.compact(segment, settled, settled, &is_live, relocate),
+            Some(recoder) => log.recode(segment, settled, settled, &is_live, recoder, relocate),
+        };
         self.log = Some(log);
         self.must("compact", compacted)?;
         self.check_counts()?;
@@ -553,6 +619,8 @@ impl World {
         for live in self.model.live.values_mut() {
             if live.blob.key == moved.key && live.blob.place == moved.from {
                 live.blob.place = moved.to;
+                live.blob.encoding = moved.encoding;
+                live.blob.stored_size = moved.stored_size;
             }
         }
     }
