@@ -583,6 +583,10 @@ pub struct Relocation {
     pub from: (i64, i64),
     /// New `place_a` and `place_b`.
     pub to: (i64, i64),
+    /// See [`BlobRow::stored_size`].
+    pub stored_size: u64,
+    /// See [`BlobRow::encoding`].
+    pub encoding: i64,
 }
 
 /// What one call of [`crate::Index::maintain`] did.

@@ -222,6 +222,8 @@ fn blobs_can_be_listed_by_place_and_moved() {
         key: blobs[1].key,
         from: (1, 2000),
         to: (7, 64),
+        stored_size: blobs[1].stored_size - 5,
+        encoding: 3,
     };
     let wrong_key = Relocation {
         key: blobs[0].key,
@@ -235,5 +237,11 @@ fn blobs_can_be_listed_by_place_and_moved() {
         .expect("reads")
         .expect("is there");
     assert_eq!((located.blob.place_a, located.blob.place_b), (7, 64));
+    assert_eq!(located.blob.encoding, 3);
+    assert_eq!(
+        index.verify().expect("verifies"),
+        Vec::<String>::new(),
+        "counters follow"
+    );
     assert_eq!(index.blobs_in(1, 1).expect("lists").len(), 2);
 }

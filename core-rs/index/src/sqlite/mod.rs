@@ -22,6 +22,7 @@ mod owners;
 mod place;
 mod read;
 mod rebuild;
+mod relocate;
 mod resource;
 mod rows;
 mod source;
@@ -36,7 +37,6 @@ mod writer;
 pub use rebuild::Rebuild;
 
 use crate::bits::{Signed, Unsigned};
-use crate::error::Doing;
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
     Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Label, Located, Lsn,
@@ -48,7 +48,6 @@ use filter::Filling;
 use keys::Tail;
 use parking_lot::Mutex;
 use read::Readers;
-use rusqlite::params;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
@@ -347,25 +346,9 @@ impl Index for SqliteIndex {
         self.write(|writer| {
             writer.synced(|transaction| {
                 transaction.meta.syncs = transaction.meta.syncs.wrapping_add(1);
-                let mut statement = transaction
-                    .connection
-                    .prepare_cached(
-                        "UPDATE blob SET place_a = ?5, place_b = ?6
-                         WHERE store = ?1 AND place_a = ?2 AND place_b = ?3 AND key = ?4",
-                    )
-                    .doing("relocating blobs")?;
-                let mut changed = 0u64;
-                for Relocation {
-                    store,
-                    key,
-                    from,
-                    to,
-                } in moves
-                {
-                    let rows = statement
-                        .execute(params![store, from.0, from.1, key, to.0, to.1])
-                        .doing("relocating blobs")?;
-                    changed += u64::try_from(rows).unwrap_or(0);
+                let mut changed = 0;
+                for moved in moves {
+                    changed += u64::from(relocate::relocate(transaction, moved)?);
                 }
                 Ok(changed)
             })
