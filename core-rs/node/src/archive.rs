@@ -21,7 +21,9 @@ use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
-use crate::housekeeping::{CompactedPack, Housekeeping, Keeper, Trash};
+use crate::housekeeping::{
+    CompactedPack, Housekeeping, Keeper, RecompressPolicy, RecompressStep, ToRecompress, Trash,
+};
 use crate::labels;
 use crate::pictures::{Pictures, ThumbnailCache};
 use crate::replay::Replayed;
@@ -44,9 +46,8 @@ pub struct Archive {
     settings: Settings,
     log: Arc<Log>,
     index: Arc<dyn Index>,
-    codecs: Arc<Codecs>,
     pictures: Arc<Pictures>,
-    files: StoredFiles,
+    files: Arc<StoredFiles>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
@@ -67,7 +68,11 @@ impl Archive {
         let ground = Ground::open(&disk, &settings)?;
         let replayed = ground.catch_up(&mut |_| {})?;
         let Ground {
-            lock, index, log, ..
+            lock,
+            index,
+            log,
+            files,
+            ..
         } = ground;
         let trash = Arc::new(Trash::default());
         let committer = Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
@@ -78,20 +83,18 @@ impl Archive {
         let committer = Arc::new(committer);
         let recorder = labels::through(Arc::clone(&committer));
         let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
-        let keeper = Keeper::new(Arc::clone(&log), Arc::clone(&index), trash, recorder)
+        let keeper = Keeper::new(Arc::clone(&files), Arc::clone(&index), trash, recorder)
             .with_thumbnails(Arc::clone(&thumbnails));
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
-        let files = StoredFiles::new(Arc::clone(&log));
-        let codecs = Arc::new(Codecs::new(settings.codecs.to_codec_settings()));
+        let codecs = Arc::clone(files.codecs());
         let memory_bytes = settings.pictures.memory_bytes;
-        let pictures = Arc::new(Pictures::new(Arc::clone(&codecs), thumbnails, memory_bytes));
+        let pictures = Arc::new(Pictures::new(codecs, thumbnails, memory_bytes));
         Ok(Self {
             disk,
             settings,
             log,
             index,
-            codecs,
             pictures,
             files,
             committer,
@@ -110,7 +113,12 @@ impl Archive {
     pub fn start_housekeeping(&self) -> Result<(), ArchiveError> {
         let mut housekeeping = self.housekeeping.lock();
         if housekeeping.is_none() {
-            let started = Housekeeping::start(Arc::clone(&self.keeper));
+            let storage = &self.settings.storage;
+            let policy = storage.recompress.map(|method| RecompressPolicy {
+                method,
+                age_us: i64::from(storage.recompress_after_days) * US_PER_DAY,
+            });
+            let started = Housekeeping::start(Arc::clone(&self.keeper), policy);
             *housekeeping = Some(started.map_err(|source| ArchiveError::Io {
                 doing: "starting the housekeeping",
                 source,
@@ -143,6 +151,19 @@ impl Archive {
         now_us: i64,
     ) -> Result<Vec<CompactedPack>, ArchiveError> {
         self.keeper.compact_now(below_percent, now_us)
+    }
+
+    /// Recompresses stored files, one pack of them.
+    ///
+    /// # Errors
+    ///
+    /// What index and log say. That a pack cannot be rewritten is no error but part of the answer.
+    pub fn recompress(
+        &self,
+        wanted: &ToRecompress,
+        now_us: i64,
+    ) -> Result<RecompressStep, ArchiveError> {
+        self.keeper.recompress_step(wanted, now_us)
     }
 
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.
@@ -294,13 +315,13 @@ impl Archive {
     }
 
     /// Stored files by their blobs, for reading.
-    pub fn files(&self) -> &StoredFiles {
+    pub fn files(&self) -> &Arc<StoredFiles> {
         &self.files
     }
 
     /// All codecs, with bounded memory.
     pub fn codecs(&self) -> &Arc<Codecs> {
-        &self.codecs
+        self.files.codecs()
     }
 
     /// Where encoded frames wait until they leave: in memory as far as `[codecs]` allows, then on the archive's disk.

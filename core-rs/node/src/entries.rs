@@ -2,7 +2,7 @@
 
 use vna_dicom::Instance;
 use vna_index::{Arrival, BlobRow, Entry, FreedBlob, Outcome};
-use vna_store::{BlobKey, BlobRef, Digest, Lsn, Place};
+use vna_store::{BlobKey, BlobRef, Digest, Encoding, Lsn, Place};
 
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
@@ -52,9 +52,9 @@ pub(crate) fn blob_row(blob: &BlobRef) -> BlobRow {
         key: blob.key.0,
         place_a,
         place_b,
-        stored_size: blob.size,
+        stored_size: blob.stored_size,
         plain_size: blob.size,
-        encoding: 0,
+        encoding: blob.encoding.0.into(),
         digest: blob.digest.0,
         availability: 0,
     }
@@ -66,14 +66,18 @@ pub(crate) fn blob_row(blob: &BlobRef) -> BlobRow {
 ///
 /// [`ArchiveError::Row`] if the row's place is none that the store writes.
 pub(crate) fn blob_ref(row: &BlobRow) -> Result<BlobRef, ArchiveError> {
-    let place = Place::from_columns(row.place_a, row.place_b).ok_or(ArchiveError::Row {
+    let bad_row = || ArchiveError::Row {
         place: (row.place_a, row.place_b),
-    })?;
+    };
+    let place = Place::from_columns(row.place_a, row.place_b).ok_or_else(bad_row)?;
+    let encoding = u8::try_from(row.encoding).map_err(|_| bad_row())?;
     Ok(BlobRef {
         key: BlobKey(row.key),
         place,
-        size: row.stored_size,
+        size: row.plain_size,
         digest: Digest(row.digest),
+        encoding: Encoding(encoding),
+        stored_size: row.stored_size,
     })
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use vna_index::{Entry, Index, Options, Rebuild, SqliteIndex, Statistics};
 use vna_io::{Disk, DiskFile, Open};
-use vna_store::{LiveCounts, Log, LogOptions, Place, Recovery};
+use vna_store::{BlobKey, Encoding, LiveCounts, Log, LogOptions, Place, Recovery};
 
 use crate::arrival::now_us;
 use crate::entries::LOCAL_STORE;
@@ -21,6 +21,7 @@ use crate::ingest;
 use crate::labels::{directly, write_again};
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
+use crate::stored_file::StoredFiles;
 
 pub(crate) const LOG_FOLDER: &str = "log";
 pub(crate) const INDEX_FOLDER: &str = "index";
@@ -34,6 +35,7 @@ pub(crate) struct Ground {
     pub(crate) lock: Arc<dyn DiskFile>,
     pub(crate) index: Arc<dyn Index>,
     pub(crate) log: Arc<Log>,
+    pub(crate) files: Arc<StoredFiles>,
     pub(crate) recovery: Recovery,
 }
 
@@ -61,10 +63,12 @@ impl Ground {
                 horizon: recovery.horizon,
             });
         }
+        let files = Arc::new(StoredFiles::new(Arc::clone(&log), settings));
         Ok(Self {
             lock,
             index,
             log,
+            files,
             recovery,
         })
     }
@@ -77,7 +81,7 @@ impl Ground {
         // What this frees has no row any more, so it is not counted as live below: it must not go to the trash, where
         // it would be taken off once more.
         let nobodys = Trash::default();
-        let replayed = replay(&self.log, from, &apply, &nobodys, progress)?;
+        let replayed = replay(&self.files, from, &apply, &nobodys, progress)?;
         self.index.cover(self.log.last_lsn())?;
         for skipped in &replayed.skipped {
             tracing::error!("skipped: {skipped}");
@@ -90,7 +94,7 @@ impl Ground {
             return Ok(replayed); // no bytes go before that is done
         }
         let keeper = Keeper::new(
-            Arc::clone(&self.log),
+            Arc::clone(&self.files),
             Arc::clone(&self.index),
             Arc::default(),
             recorder,
@@ -98,7 +102,7 @@ impl Ground {
         for info in self.log.segments() {
             let unfinished = &self.recovery.unfinished_compactions;
             if unfinished.iter().any(|(pack, _)| *pack == info.segment) {
-                report(keeper.compact_pack(&info).map(|_| ())); // both packs may stay for now
+                report(keeper.compact_pack(&info, None).map(|_| ())); // both packs may stay for now
             }
         }
         report(self.sweep());
@@ -127,9 +131,11 @@ impl Ground {
         let columns = self.index.live_by_unit(LOCAL_STORE)?;
         for (column, _, _) in columns.iter().filter(|(column, _, _)| *column < 0) {
             let rows = self.index.blobs_in(LOCAL_STORE, *column)?;
-            live.extend(rows.into_iter().map(|row| row.key));
+            live.extend(rows.into_iter().map(|row| (row.key, row.encoding)));
         }
-        let sweep = self.log.sweep(&|key| live.contains(&key.0))?;
+        let is_live =
+            |key: &BlobKey, encoding: Encoding| live.contains(&(key.0, encoding.0.into()));
+        let sweep = self.log.sweep(&is_live)?;
         for name in &sweep.quarantined {
             tracing::warn!(
                 file = name,
@@ -233,7 +239,8 @@ pub(crate) fn rebuild_index(
     };
     let (end, trash) = (log.last_lsn(), Trash::default());
     let apply = |entries: &[Entry]| rebuild.apply(entries);
-    let replayed = replay(&log, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;
+    let files = Arc::new(StoredFiles::new(Arc::clone(&log), settings));
+    let replayed = replay(&files, 1, &apply, &trash, &mut |lsn| progress(lsn, end))?;
     rebuild.cover(end)?;
     let held = rebuild.finish()?.totals()?;
     Ok((replayed, held))

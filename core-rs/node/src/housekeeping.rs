@@ -1,9 +1,11 @@
-//! What runs beside the archive's work: rows of deleted resources, expired versions, dead bytes.
+//! What runs beside the archive's work: rows of deleted resources, expired versions, dead bytes, recompression.
 //!
 //! Invariant (2) of ARCHITECTURE.md is kept here: bytes go only after the end of their rows is durable in
 //! the index. What a crash leaves undone is found at the next start, since what is live is counted anew.
 
-use std::collections::HashSet;
+mod recompressing;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -13,13 +15,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::Serialize;
 use vna_index::{FreedBlob, Index, Relocation};
-use vna_store::{BlobKey, BlobRef, Log, Moved, Place, SegmentInfo};
+use vna_store::{BlobKey, BlobRef, Log, Moved, Place, Recoder, SegmentInfo};
 
 use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
 use crate::error::ArchiveError;
 use crate::labels::{Recorder, write_again};
 use crate::pictures::ThumbnailCache;
+use crate::stored_file::StoredFiles;
+
+pub(crate) use recompressing::RecompressPolicy;
+pub use recompressing::{RecompressStep, ToRecompress};
 
 /// How often to look for work.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -77,12 +83,15 @@ pub(crate) struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub(crate) fn start(keeper: Arc<Keeper>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        keeper: Arc<Keeper>,
+        recompress: Option<RecompressPolicy>,
+    ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let running = Arc::clone(&keeper);
         let thread = std::thread::Builder::new()
             .name("vna-keeper".into())
-            .spawn(move || running.run(&stopped))?;
+            .spawn(move || running.run(&stopped, recompress))?;
         Ok(Self {
             keeper,
             stop,
@@ -103,6 +112,7 @@ impl Housekeeping {
 /// One step at a time, each of which may be the last before a power cut.
 pub(crate) struct Keeper {
     log: Arc<Log>,
+    files: Arc<StoredFiles>,
     index: Arc<dyn Index>,
     trash: Arc<Trash>,
     recorder: Recorder,
@@ -121,14 +131,15 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(
-        log: Arc<Log>,
+        files: Arc<StoredFiles>,
         index: Arc<dyn Index>,
         trash: Arc<Trash>,
         recorder: Recorder,
     ) -> Self {
         let settled = AtomicU64::new(0);
         Self {
-            log,
+            log: Arc::clone(files.log()),
+            files,
             index,
             trash,
             recorder,
@@ -148,7 +159,8 @@ impl Keeper {
         }
     }
 
-    fn run(&self, stopped: &Receiver<()>) {
+    fn run(&self, stopped: &Receiver<()>, recompress: Option<RecompressPolicy>) {
+        let mut looked_at = HashMap::new();
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
         loop {
@@ -160,6 +172,9 @@ impl Keeper {
             if Instant::now() >= compaction_due {
                 report(self.compact());
                 compaction_due = Instant::now() + COMPACTION_PERIOD;
+            }
+            if let Some(policy) = &recompress {
+                report(self.recompress_aged(policy, &mut looked_at, now_us()));
             }
             match stopped.recv_timeout(PERIOD) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -286,7 +301,7 @@ impl Keeper {
             if !info.is_sealed || !wanted(&info) {
                 continue;
             }
-            let (after, problem) = match self.compact_pack(&info) {
+            let (after, problem) = match self.compact_pack(&info, None) {
                 Ok(after) => (after, None),
                 Err(error) => (Some(info.bytes), Some(error.to_string())),
             };
@@ -312,17 +327,22 @@ impl Keeper {
                 continue;
             };
             if live.bytes * 100 < info.bytes * COMPACT_BELOW_PERCENT && live.records < info.blobs {
-                report(self.compact_pack(&info).map(|_| ()));
+                report(self.compact_pack(&info, None).map(|_| ()));
             }
         }
         Ok(())
     }
 
-    /// Rewrites one pack without what is dead, or finishes a compaction that was interrupted.
+    /// Rewrites one pack without what is dead, and in another form if there is a recoder; or finishes a compaction that
+    /// was interrupted.
     ///
     /// A pack with records that the index has not applied yet is left for later: they have no rows, and would be
     /// taken for dead. Else gives how many bytes the new one has.
-    pub(crate) fn compact_pack(&self, pack: &SegmentInfo) -> Result<Option<u64>, ArchiveError> {
+    pub(crate) fn compact_pack(
+        &self,
+        pack: &SegmentInfo,
+        recoder: Option<&dyn Recoder>,
+    ) -> Result<Option<u64>, ArchiveError> {
         let segment = pack.segment;
         let covered = self.index.covered_lsn();
         if pack.last_lsn > covered {
@@ -334,13 +354,13 @@ impl Keeper {
         // In this order: labels that stood on what is not live are known by now.
         write_again(&*self.index, &self.recorder)?;
         let index = &*self.index;
-        let done = self.log.compact(
-            segment,
-            settled,
-            covered,
-            &|key| live.contains(key),
-            &mut |moved: &[Moved]| relocate(index, moved),
-        )?;
+        let is_live = |key: &BlobKey| live.contains(key);
+        let relocate = &mut |moved: &[Moved]| relocate(index, moved);
+        let log = &self.log;
+        let done = match recoder {
+            None => log.compact(segment, settled, covered, &is_live, relocate)?,
+            Some(recoder) => log.recode(segment, settled, covered, &is_live, recoder, relocate)?,
+        };
         Ok(Some(done.bytes_after))
     }
 }
@@ -365,6 +385,8 @@ fn relocation(moved: &Moved) -> Relocation {
         key: moved.key.0,
         from: moved.from.to_columns(),
         to: moved.to.to_columns(),
+        stored_size: moved.stored_size,
+        encoding: moved.encoding.0.into(),
     }
 }
 

@@ -19,6 +19,7 @@ mod labels;
 mod offline;
 mod pictures;
 mod policy;
+mod recompress;
 mod reencode;
 mod repair;
 mod replay;
@@ -31,6 +32,7 @@ mod stored_image;
 pub mod tls;
 mod transcode;
 mod undelete;
+mod unpacked;
 mod verify;
 mod view;
 
@@ -48,16 +50,17 @@ pub use find::{
     list_json, metadata_json, metadata_value, related_json, tag_named,
 };
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
-pub use housekeeping::CompactedPack;
+pub use housekeeping::{CompactedPack, RecompressStep, ToRecompress};
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use labels::{MAX_LABEL_BYTES, check_label};
-pub use offline::{ReindexReport, compact, deleted, erase, reindex, undelete};
+pub use offline::{ReindexReport, compact, deleted, erase, recompress, reindex, undelete};
 pub use pictures::{
     ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureCounters, PictureFile, PictureForm,
     PictureMode, PictureProblem, PictureRequest, PictureSource, Pictures, Slice, StoredFrame,
     ThumbnailRequest, count_frames, ordered_slices, promised_frames, render_object, representative,
 };
 pub use policy::{listen, parse_policy};
+pub use recompress::Method;
 pub use reencode::StoredBlob;
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};

@@ -10,7 +10,7 @@ use vna_io::Disk;
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::ground::rebuild_index;
-use crate::housekeeping::CompactedPack;
+use crate::housekeeping::{CompactedPack, RecompressStep, ToRecompress};
 use crate::settings::Settings;
 use crate::undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 
@@ -117,6 +117,33 @@ pub fn erase(
     let report = archive.erase(tenant, what, now_us);
     archive.stop()?;
     report
+}
+
+/// Recompresses stored files, step by step; `each` is told of every step.
+///
+/// # Errors
+///
+/// Those of [`deleted`], and what `each` returns. That a pack cannot be rewritten is part of its step.
+pub fn recompress(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    wanted: &ToRecompress,
+    now_us: i64,
+    each: &mut dyn FnMut(&RecompressStep) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let mut wanted = wanted.clone();
+    let done = loop {
+        let step = archive.recompress(&wanted, now_us);
+        let told = step.and_then(|step| each(&step).map(|()| step.next));
+        match told {
+            Ok(Some(next)) => wanted.after = next,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    archive.stop()?;
+    done
 }
 
 /// Rewrites the packs of which less than `below_percent` is live; 100: all that hold dead bytes.

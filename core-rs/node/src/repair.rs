@@ -213,7 +213,8 @@ impl Repair<'_> {
             }
         }
         let owners = index.owners(&|row| gone.contains_key(&BlobKey(row.key)))?;
-        let plan = self.sort(&log, owners, &gone, &Asides::default())?;
+        let files = Arc::new(StoredFiles::new(Arc::clone(&log), self.settings));
+        let plan = self.sort(&files, owners, &gone, &Asides::default())?;
         if !plan.to_give_up.is_empty() && !self.options.accept_loss {
             self.report.left.push(format!(
                 "the end of the log is missing, and with it {}: bring it back from a copy, or go on without \
@@ -245,7 +246,7 @@ impl Repair<'_> {
             header: header.as_bytes(),
             body: Body::None,
         }])?;
-        self.restore(&log, &plan.to_restore)?;
+        self.restore(&files, &plan.to_restore)?;
         let labels = index.label_owners(&|row| gone.contains_key(&BlobKey(row.key)))?;
         self.restore_labels(&log, labels)?;
         // Those that are lost are told once, when the archive is open.
@@ -292,7 +293,7 @@ impl Repair<'_> {
         let asides = self.set_aside(&ground.log, &damages)?;
         let plan = self.plan(&ground, &bad_rows, &damages, &live, &asides)?;
         self.is_deed_lost |= is_pack_gone(&ground, &bad_rows)?;
-        self.restore(&ground.log, &plan.to_restore)?;
+        self.restore(&ground.files, &plan.to_restore)?;
         self.restore_labels(&ground.log, plan.labels)?;
         self.give_up(&ground.log, &plan.to_give_up)?;
         let is_lossy = !plan.to_give_up.is_empty() && !self.options.accept_loss;
@@ -359,7 +360,7 @@ impl Repair<'_> {
         let is_lost = |row: &BlobRow| is_concerned(row) && !elsewhere.contains(&BlobKey(row.key));
         let labels = ground.index.label_owners(&is_lost)?;
         let misled = ground.index.label_owners(&is_concerned)?.len() - labels.len();
-        let plan = self.sort(&ground.log, owners, &reasons, asides)?;
+        let plan = self.sort(&ground.files, owners, &reasons, asides)?;
         Ok(Plan {
             labels,
             is_contradicted: is_contradicted || misled > 0,
@@ -370,7 +371,7 @@ impl Repair<'_> {
     /// Sorts instances whose blobs are not where they should be, and tells of those that are lost.
     fn sort(
         &mut self,
-        log: &Log,
+        files: &Arc<StoredFiles>,
         owners: Vec<BlobOwner>,
         reasons: &HashMap<BlobKey, String>,
         asides: &Asides,
@@ -378,7 +379,7 @@ impl Repair<'_> {
         let mut plan = Plan::default();
         for owner in owners {
             let is_live = owner.state == OwnerState::Live;
-            if is_live && is_whole(log, &blob_ref(&owner.blob)?)? {
+            if is_live && is_whole(files, &blob_ref(&owner.blob)?)? {
                 plan.to_restore.push(owner);
                 continue;
             }
@@ -407,7 +408,11 @@ impl Repair<'_> {
     }
 
     /// Stores instances again, in place of the rows that lead to damaged records.
-    fn restore(&mut self, log: &Arc<Log>, owners: &[BlobOwner]) -> Result<(), ArchiveError> {
+    fn restore(
+        &mut self,
+        files: &Arc<StoredFiles>,
+        owners: &[BlobOwner],
+    ) -> Result<(), ArchiveError> {
         let what = "of which only the record is damaged: stored again";
         if owners.is_empty() || !self.does(format!("{} {what}", counted(owners.len()))) {
             return Ok(());
@@ -422,7 +427,7 @@ impl Repair<'_> {
                 patient_issuers: !owner.issuer_of_patient_id.is_empty(),
                 keep_versions_us: 0,
             };
-            append_again(log, &blob_ref(&owner.blob)?, &header.to_bytes())?;
+            append_again(files, &blob_ref(&owner.blob)?, &header.to_bytes())?;
         }
         Ok(())
     }
@@ -487,9 +492,9 @@ impl Repair<'_> {
             return Ok(());
         }
         ground.catch_up(&mut |_| {})?;
-        let (log, index) = (Arc::clone(&ground.log), Arc::clone(&ground.index));
-        let recorder = directly(Arc::clone(&log), Arc::clone(&index));
-        let keeper = Keeper::new(log, index, Arc::default(), recorder);
+        let (files, index) = (Arc::clone(&ground.files), Arc::clone(&ground.index));
+        let recorder = directly(Arc::clone(&ground.log), Arc::clone(&index));
+        let keeper = Keeper::new(files, index, Arc::default(), recorder);
         keeper.expire(self.now_us)?;
         keeper.tidy(self.now_us)?; // the rows of what was given up
         for segment in segments_of(damages) {
@@ -638,13 +643,13 @@ impl Repair<'_> {
 }
 
 /// Whether the bytes of a blob are good, though its record is not.
-fn is_whole(log: &Log, blob: &BlobRef) -> Result<bool, ArchiveError> {
+fn is_whole(files: &Arc<StoredFiles>, blob: &BlobRef) -> Result<bool, ArchiveError> {
     match blob.place {
-        Place::Segment { .. } => Ok(log.salvage(blob, &preambles)?.is_some()),
-        Place::File { .. } => match log.open_blob(blob).and_then(|reader| reader.verify()) {
+        Place::Segment { .. } => Ok(files.log().salvage(blob, &preambles)?.is_some()),
+        Place::File { .. } => match files.open(blob).and_then(|file| file.verify()) {
             Ok(()) => Ok(true),
-            Err(StoreError::Damaged(_) | StoreError::Gone { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(ArchiveError::Store(StoreError::Damaged(_) | StoreError::Gone { .. })) => Ok(false),
+            Err(error) => Err(error),
         },
     }
 }
@@ -690,11 +695,15 @@ fn find(log: &Log, row: &BlobRow) -> Result<(), ArchiveError> {
 }
 
 /// Appends an arrival of the same bytes once more.
-fn append_again(log: &Arc<Log>, blob: &BlobRef, header: &[u8]) -> Result<(), ArchiveError> {
-    let kind = RecordKind::ARRIVAL;
+fn append_again(
+    files: &Arc<StoredFiles>,
+    blob: &BlobRef,
+    header: &[u8],
+) -> Result<(), ArchiveError> {
+    let (log, kind) = (files.log(), RecordKind::ARRIVAL);
     match blob.place {
         Place::File { .. } => {
-            let file = copy_large(log, &StoredFiles::new(Arc::clone(log)).open(blob)?)?;
+            let file = copy_large(log, &files.open(blob)?)?;
             let body = Body::File(&file);
             log.append(&[NewRecord { kind, header, body }])?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
 use vna_index::{Deletion, Entry, Erasure, IndexError, Label, Labelling, Outcome, Unlabelling};
-use vna_store::{Log, Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
+use vna_store::{Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
@@ -63,13 +63,13 @@ pub(crate) type Apply<'a> = &'a dyn Fn(&[Entry]) -> Result<Vec<Outcome>, IndexEr
 /// is skipped, set aside and told of: it must not keep the archive from opening, and has no row that would keep its
 /// bytes from a compaction. What the disk may give the next time is an error: it must not be passed by.
 pub(crate) fn replay(
-    log: &Arc<Log>,
+    files: &Arc<StoredFiles>,
     from: Lsn,
     apply: Apply<'_>,
     trash: &Trash,
     progress: &mut dyn FnMut(Lsn),
 ) -> Result<Replayed, ArchiveError> {
-    let files = StoredFiles::new(Arc::clone(log));
+    let log = files.log();
     let (mut records, mut gone, mut skipped) = (0, 0, Vec::new());
     let mut group = Vec::with_capacity(GROUP_RECORDS);
     let mut flush = |group: &mut Vec<Entry>| -> Result<(), ArchiveError> {
@@ -82,7 +82,7 @@ pub(crate) fn replay(
     };
     log.replay(from, |item| -> Result<(), ArchiveError> {
         let (lsn, entry) = match &item {
-            FromLog::Record(record) => (record.lsn, entry_of(&files, record)),
+            FromLog::Record(record) => (record.lsn, entry_of(files, record)),
             FromLog::Damaged(damage) => (
                 damage.lsn.unwrap_or(0),
                 Err(StoreError::Damaged(*damage).into()),
@@ -134,7 +134,7 @@ fn is_of_the_record(error: &ArchiveError) -> bool {
 }
 
 /// The entry that a record stands for; `None` for records that only the store knows.
-fn entry_of(files: &StoredFiles, record: &Record<'_>) -> Result<Option<Entry>, ArchiveError> {
+fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entry>, ArchiveError> {
     let lsn = record.lsn;
     let unreadable = |problem: String| ArchiveError::Record { lsn, problem };
     match (record.kind, &record.blob) {

@@ -8,6 +8,7 @@ use vna_dicom::{PrivateDictionaryError, PrivateElement, Tag, Vr, set_private_dic
 
 use crate::arrival::Duplicates;
 use crate::error::ArchiveError;
+use crate::recompress::Method;
 
 /// The settings of an archive's data plane; `vna/settings.py` documents each key.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +58,12 @@ pub struct StorageSettings {
     /// Whether that is for what comes compressed.
     #[serde(default)]
     pub ingest_transcoding_of_compressed: bool,
+    /// How stored files are recompressed; not at all without.
+    #[serde(default, deserialize_with = "method")]
+    pub recompress: Option<Method>,
+    /// How old they are then.
+    #[serde(default)]
+    pub recompress_after_days: u32,
 }
 
 /// `[uploads]`
@@ -138,6 +145,26 @@ pub struct LimitSettings {
     pub spool_bytes: u64,
     /// SQLite's page cache, over all connections.
     pub index_cache_bytes: u64,
+    /// Parts of recompressed files that are kept unpacked for their next reader.
+    #[serde(default = "unpacked_cache_bytes")]
+    pub unpacked_cache_bytes: u64,
+}
+
+/// As `vna/settings` has it.
+fn unpacked_cache_bytes() -> u64 {
+    64 << 20
+}
+
+/// A method of recompression by its name; none is named by nothing.
+fn method<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Method>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match (name.as_str(), Method::parse(&name)) {
+        ("", _) => Ok(None),
+        (_, Some(method)) => Ok(Some(method)),
+        (_, None) => Err(serde::de::Error::custom(format!(
+            "storage.recompress: {name} is none of htj2k, jpeg-ls, j2k, rle and deflate"
+        ))),
+    }
 }
 
 /// `[pictures]`

@@ -49,6 +49,11 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         held.stored_bytes,
     );
     text.gauge(
+        "vna_plain_bytes",
+        "Bytes of live instances as they were received, before recompression",
+        held.plain_bytes,
+    );
+    text.gauge(
         "vna_kept_version_bytes",
         "Bytes of versions that are not live",
         held.version_bytes,
@@ -119,6 +124,23 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         "vna_index_follows_log",
         "1 while the index follows the log",
         u64::from(archive.is_ready()),
+    );
+
+    let unpacked = archive.files().unpacked();
+    text.gauge(
+        "vna_unpacked_cache_bytes",
+        "Parts of recompressed files kept for their next reader",
+        unpacked.bytes(),
+    );
+    text.counter(
+        "vna_unpacked_cache_hits_total",
+        "Parts of recompressed files found unpacked",
+        read(&unpacked.hits),
+    );
+    text.counter(
+        "vna_unpacked_cache_misses_total",
+        "Parts of recompressed files unpacked anew",
+        read(&unpacked.misses),
     );
 
     codecs_text(&mut text, &archive.codecs().counts());

@@ -32,6 +32,8 @@ fn archive() -> Archive {
             ingest_transcoding: String::new(),
             ingest_transcoding_of_uncompressed: true,
             ingest_transcoding_of_compressed: true,
+            recompress: None,
+            recompress_after_days: 0,
         },
         uploads: UploadSettings::default(),
         dictionary: DictionarySettings::default(),
@@ -41,6 +43,7 @@ fn archive() -> Archive {
         limits: LimitSettings {
             spool_bytes: 8 << 20,
             index_cache_bytes: 1 << 20,
+            unpacked_cache_bytes: 1 << 20,
         },
     };
     let archive = Archive::open(disk, settings).expect("opens");

@@ -10,7 +10,7 @@ mod world;
 use common::Who;
 use vna_dicom::Level;
 use vna_io::{Cut, CutDisk, Survival, SyncSite};
-use vna_node::Duplicates;
+use vna_node::{Duplicates, Method};
 use world::{Done, Trouble, World};
 
 const A: Who = Who(1, 1, 1, 1);
@@ -161,6 +161,31 @@ fn life_with_labels_and_grace(world: &mut World) -> Done {
     world.reindex()?;
     world.a_day_later()?;
     world.compact()
+}
+
+/// Stored files that are recompressed, in packs and in files of their own, between arrivals and deletions.
+fn life_with_recompression(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 5_500)?; // smaller afterwards
+    world.store(B, 1, 500)?; // not worth it
+    world.store(C, 1, 9_000)?; // in a file of its own
+    world.store(D, 1, 5_500)?;
+    world.delete(Level::Instance, D)?;
+    world.recompress(Method::Deflate)?;
+    world.restart()?;
+    world.store(A, 2, 5_600)?; // a duplicate of what is recompressed
+    world.store(C, 1, 9_000)?; // the same bytes as those that were
+    world.store(D, 2, 8_500)?;
+    world.recompress(Method::Rle)?; // what was deflated is not worth it
+    world.recompress(Method::Deflate)?;
+    world.lose_index()?;
+    world.delete(Level::Study, C)?;
+    world.tidy()?;
+    world.reindex()?;
+    world.delete(Level::Instance, A)?;
+    world.compact()?;
+    world.restart()?;
+    world.check()
 }
 
 /// A workload and its policy.
@@ -323,6 +348,18 @@ fn labels_hold_after_a_power_cut_at_any_sync() {
         assert!(syncs > 20, "{syncs} syncs are too few");
         println!("{duplicates:?}: cut at {syncs} syncs");
     }
+}
+
+#[test]
+fn recompression_loses_nothing_in_a_power_cut_at_any_sync() {
+    let plan = Plan {
+        life: life_with_recompression,
+        duplicates: Duplicates::Always,
+        has_grace: false,
+    };
+    let syncs = cut_everywhere(plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(syncs > 20, "{syncs} syncs are too few");
+    println!("cut at {syncs} syncs");
 }
 
 #[test]

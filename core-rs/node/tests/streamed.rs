@@ -64,6 +64,8 @@ impl Bench {
                 ingest_transcoding: String::new(),
                 ingest_transcoding_of_uncompressed: true,
                 ingest_transcoding_of_compressed: true,
+                recompress: None,
+                recompress_after_days: 0,
             },
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
@@ -73,6 +75,7 @@ impl Bench {
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,
+                unpacked_cache_bytes: 1 << 20,
             },
         };
         let archive = Arc::new(Archive::open(disk, settings).expect("a new archive"));

@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use vna_dicom::PublicId;
 use vna_index::Page;
 use vna_io::{Disk, RealDisk};
-use vna_node::{Erased, now_us};
+use vna_node::{ArchiveError, Erased, ToRecompress, now_us};
 
 use crate::archive::{CoreArchive, answer, parse_settings};
 use crate::completions::Outcome;
@@ -20,6 +20,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(compact, m)?)?;
     m.add_function(wrap_pyfunction!(deleted, m)?)?;
     m.add_function(wrap_pyfunction!(erase, m)?)?;
+    m.add_function(wrap_pyfunction!(recompress, m)?)?;
     m.add_function(wrap_pyfunction!(undelete, m)?)
 }
 
@@ -55,6 +56,12 @@ impl CoreArchive {
 
     fn compact(&self, below_percent: u64) -> PyResult<u64> {
         let handle = self.spawn(move |archive| json(&archive.compact(below_percent, now_us())?))?;
+        Ok(handle)
+    }
+
+    fn recompress(&self, wanted_json: &[u8]) -> PyResult<u64> {
+        let wanted = to_recompress(wanted_json)?;
+        let handle = self.spawn(move |archive| json(&archive.recompress(&wanted, now_us())?))?;
         Ok(handle)
     }
 }
@@ -114,6 +121,37 @@ fn compact<'py>(
     let settings = parse_settings(&settings_json)?;
     let done = py.detach(|| vna_node::compact(&disk(), &settings, below_percent, now_us()));
     answer(py, done, None)
+}
+
+/// Recompresses stored files; `each` gets every step, and ends it with an exception.
+#[pyfunction]
+fn recompress(
+    py: Python<'_>,
+    settings_json: PyBackedBytes,
+    wanted_json: PyBackedBytes,
+    each: Py<PyAny>,
+) -> PyResult<()> {
+    let settings = parse_settings(&settings_json)?;
+    let wanted = to_recompress(&wanted_json)?;
+    let mut failed = None;
+    let done = py.detach(|| {
+        vna_node::recompress(&disk(), &settings, &wanted, now_us(), &mut |step| {
+            let told = json(step).map_err(|_| ArchiveError::Stopped)?;
+            let told = Python::attach(|py| each.call1(py, (PyBytes::new(py, &told),)).map(drop));
+            told.map_err(|error| {
+                failed = Some(error);
+                ArchiveError::Stopped
+            })
+        })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(done.map_err(BoundaryError::from)?),
+    }
+}
+
+fn to_recompress(json: &[u8]) -> Result<ToRecompress, BoundaryError> {
+    serde_json::from_slice(json).map_err(|error| BoundaryError::Argument(error.to_string()))
 }
 
 fn disk() -> Arc<dyn Disk> {

@@ -8,7 +8,10 @@ use serde_json::Value;
 use vna_dicom::Level;
 use vna_index::{ChangesRequest, Outcome, Page, View};
 use vna_io::{CutDisk, Disk};
-use vna_node::{Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Settings, StorageSettings};
+use vna_node::{
+    Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Method, Settings, StorageSettings,
+    ToRecompress,
+};
 
 use crate::common::{self, Who};
 
@@ -123,6 +126,8 @@ impl World {
                 ingest_transcoding: String::new(),
                 ingest_transcoding_of_uncompressed: true,
                 ingest_transcoding_of_compressed: true,
+                recompress: None,
+                recompress_after_days: 0,
             },
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
@@ -132,6 +137,7 @@ impl World {
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,
+                unpacked_cache_bytes: 1 << 20,
             },
         }
     }
@@ -346,6 +352,28 @@ impl World {
             Some(_) if self.disk.is_cut() => Err(Trouble::Stopped),
             Some(problem) => Err(Trouble::Violation(format!("compacting: {problem}"))),
             None => self.check(),
+        }
+    }
+
+    /// Recompresses all that can be.
+    pub fn recompress(&mut self, method: Method) -> Done {
+        let mut wanted = ToRecompress {
+            method,
+            older_than_days: 0,
+            dry_run: false,
+            after: 0,
+        };
+        loop {
+            let step = self.archive().recompress(&wanted, self.now_us());
+            let step = stopped_or(&self.disk, "recompressing", step)?;
+            match (step.problem, step.next) {
+                (Some(_), _) if self.disk.is_cut() => return Err(Trouble::Stopped),
+                (Some(problem), _) => {
+                    return Err(Trouble::Violation(format!("recompressing: {problem}")));
+                }
+                (None, Some(next)) => wanted.after = next,
+                (None, None) => return self.check(),
+            }
         }
     }
 

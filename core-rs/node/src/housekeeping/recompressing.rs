@@ -1,0 +1,206 @@
+//! Which packs are recompressed, and when.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use vna_store::{Lsn, RecordKind, SegmentInfo, Untried};
+
+use super::Keeper;
+use crate::arrival::ArrivalHeader;
+use crate::error::ArchiveError;
+use crate::recompress::{Counts, Method, Recompression};
+
+/// What housekeeping recompresses.
+pub(crate) struct RecompressPolicy {
+    pub method: Method,
+    /// How old a file is then, in microseconds.
+    pub age_us: i64,
+}
+
+/// What is to be recompressed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ToRecompress {
+    /// How.
+    pub method: Method,
+    /// What arrived this many days ago or earlier.
+    #[serde(default)]
+    pub older_than_days: u32,
+    /// Only say what would be looked at.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// [`RecompressStep::next`] of the step before; 0 to begin.
+    #[serde(default)]
+    pub after: Lsn,
+}
+
+/// What one step has done: one pack at most, so that whoever asked can say how far it is, and stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RecompressStep {
+    /// Files that were looked at.
+    pub files: u64,
+    /// Files that are kept in the other form now.
+    pub recompressed: u64,
+    /// Their bytes before; after a dry run, those of all files that would be looked at.
+    pub bytes_before: u64,
+    /// Their bytes now.
+    pub bytes_after: u64,
+    /// Microseconds that it took.
+    pub microseconds: u64,
+    /// The log up to here has been looked at.
+    pub at: Lsn,
+    /// Where the log ends.
+    pub end: Lsn,
+    /// What to begin the next step with; `None` if all is done.
+    pub next: Option<Lsn>,
+    /// Why the pack could not be rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+const US_PER_DAY: i64 = 24 * 3600 * 1_000_000;
+
+impl Keeper {
+    /// Recompresses what of the next pack is wanted.
+    ///
+    /// # Errors
+    ///
+    /// What index and log say. That a pack cannot be rewritten is part of the answer.
+    pub(crate) fn recompress_step(
+        &self,
+        wanted: &ToRecompress,
+        now_us: i64,
+    ) -> Result<RecompressStep, ArchiveError> {
+        let until_us = now_us.saturating_sub(i64::from(wanted.older_than_days) * US_PER_DAY);
+        let began = Instant::now();
+        if wanted.after == 0 && !wanted.dry_run {
+            self.expire(now_us)?;
+            self.tidy(now_us)?;
+        }
+        let _one = self.compacting.lock();
+        let mut step = RecompressStep::default();
+        let packs = self.log.segments();
+        step.end = packs.iter().map(|info| info.last_lsn).max().unwrap_or(0);
+        for info in packs {
+            if info.last_lsn <= wanted.after || info.replaced_by.is_some() {
+                continue;
+            }
+            let untried = self.untried(&info, wanted.method)?;
+            step.at = info.last_lsn;
+            if untried.blobs == 0 || arrived_us(&untried.first) > until_us {
+                continue;
+            }
+            step.next = Some(info.last_lsn).filter(|last| *last < step.end);
+            step.files = untried.blobs;
+            step.bytes_before = untried.bytes;
+            if !wanted.dry_run {
+                self.recompress_pack(&info, wanted.method, until_us, &mut step)?;
+            }
+            break;
+        }
+        step.microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(step)
+    }
+
+    fn recompress_pack(
+        &self,
+        info: &SegmentInfo,
+        method: Method,
+        until_us: i64,
+        step: &mut RecompressStep,
+    ) -> Result<(), ArchiveError> {
+        if !info.is_sealed {
+            self.log.rotate()?;
+        }
+        let counts = Counts::default();
+        let recompression = Recompression {
+            files: &self.files,
+            method,
+            until_us,
+            is_in_background: false,
+            stopping: &self.stopping,
+            counts: &counts,
+        };
+        if let Err(error) = self.compact_pack(info, Some(&recompression)) {
+            step.problem = Some(error.to_string());
+            (step.files, step.bytes_before) = (0, 0);
+            return Ok(());
+        }
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        step.recompressed = read(&counts.files);
+        step.files = step.recompressed + read(&counts.unchanged);
+        step.bytes_before = read(&counts.bytes_before);
+        step.bytes_after = read(&counts.bytes_after);
+        Ok(())
+    }
+
+    /// Recompresses the first pack of which all files are old enough. `looked_at` remembers when to look at a pack again.
+    pub(super) fn recompress_aged(
+        &self,
+        policy: &RecompressPolicy,
+        looked_at: &mut HashMap<u64, i64>,
+        now_us: i64,
+    ) -> Result<(), ArchiveError> {
+        let segments = self.log.segments();
+        if segments.len() <= looked_at.len() && looked_at.values().all(|due| *due > now_us) {
+            return Ok(()); // nothing is new
+        }
+        let _one = self.compacting.lock();
+        looked_at.retain(|id, _| segments.iter().any(|info| info.segment == *id));
+        for info in segments {
+            let is_due = looked_at
+                .get(&info.segment)
+                .is_none_or(|due| *due <= now_us);
+            let is_taken = info.last_lsn <= self.index.covered_lsn();
+            if !info.is_sealed || !is_due || !is_taken || info.replaced_by.is_some() {
+                continue;
+            }
+            let untried = self.untried(&info, policy.method)?;
+            let due = match untried.blobs {
+                0 => i64::MAX,
+                _ => arrived_us(&untried.last).saturating_add(policy.age_us),
+            };
+            looked_at.insert(info.segment, due);
+            if due > now_us {
+                continue;
+            }
+            looked_at.insert(info.segment, i64::MAX); // if it fails, the next start tries again
+            let counts = Counts::default();
+            let recompression = Recompression {
+                files: &self.files,
+                method: policy.method,
+                until_us: now_us,
+                is_in_background: true,
+                stopping: &self.stopping,
+                counts: &counts,
+            };
+            let done = self.compact_pack(&info, Some(&recompression));
+            if self.stopping.load(Ordering::Acquire) {
+                return Ok(()); // the pack is as it was
+            }
+            done?;
+            tracing::info!(
+                pack = info.segment,
+                files = counts.files.load(Ordering::Relaxed),
+                bytes_before = counts.bytes_before.load(Ordering::Relaxed),
+                bytes_after = counts.bytes_after.load(Ordering::Relaxed),
+                "recompressed"
+            );
+            return Ok(()); // deletions and expired versions come between
+        }
+        Ok(())
+    }
+
+    fn untried(&self, info: &SegmentInfo, method: Method) -> Result<Untried, ArchiveError> {
+        let (kind, encoding) = (RecordKind::ARRIVAL, method.encoding());
+        Ok(self.log.untried(info.segment, kind, encoding)?)
+    }
+}
+
+/// When the file of a record arrived. What cannot be read is left to the recoder.
+fn arrived_us(header: &[u8]) -> i64 {
+    serde_json::from_slice::<ArrivalHeader>(header).map_or(0, |header| header.at_us)
+}
