@@ -44,6 +44,7 @@ def archive(start_server, tmp_path_factory):
         "find": ["instance"],
         "get": [one, "--output", tmp_path_factory.mktemp("got")],
         "import": [file],
+        "recompress": [],
         "reindex": [],
         "undelete": [NONE],
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 import typer.main
@@ -473,6 +473,32 @@ def compact(
     from vna.cli.upkeep import compact as run
 
     return run(settings, below, url, as_json)
+
+
+@app.command()
+@with_settings()
+def recompress(
+    settings: Settings,
+    to: Annotated[
+        Literal["htj2k", "jpeg-ls", "j2k", "rle", "deflate"],
+        typer.Option(metavar="METHOD", help="htj2k, jpeg-ls, j2k, rle or deflate"),
+    ] = "htj2k",
+    older_than: Annotated[
+        int,
+        typer.Option(metavar="DAYS", min=0, max=36500, help="What arrived as long ago or longer"),
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how much would be looked at")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Keep stored objects in fewer bytes; what was received comes back bit for bit."""
+    from vna.cli.upkeep import recompress as run
+    from vna.services.upkeep import Recompression
+
+    wanted = Recompression(method=to, older_than_days=older_than, dry_run=dry_run)
+    return run(settings, wanted, url, as_json)
 
 
 app.add_typer(user, name="user")

@@ -1,12 +1,15 @@
-"""`vna deleted`, `undelete`, `erase`, `compact`: through the server of the archive, or without."""
+"""`vna deleted`, `undelete`, `erase`, `compact`, `recompress`: through a server, or without."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import msgspec
 from rich.console import Console
+from rich.progress import Progress
 
 from vna.cli import table
 from vna.cli.command import print_json
@@ -14,6 +17,7 @@ from vna.cli.exits import DONE, FAILED, NOT_FOUND
 from vna.cli.remote import Remote, server_of
 from vna.errors import BadRequest
 from vna.services import running, upkeep
+from vna.services.upkeep import Recompression
 from vna.settings import Settings
 
 # What names a deletion best, by what was deleted.
@@ -65,6 +69,18 @@ class Upkeep:
             lambda server: server.ask("POST", "/tools/compact", {"BelowPercent": below_percent}),
             lambda: upkeep.offline_compact(self._settings, below_percent),
         )
+
+    def recompress(self, wanted: Recompression, each: Callable[[dict[str, Any]], object]) -> None:
+        """Recompress stored objects; `each` is told of every step."""
+        if self._server is None:
+            upkeep.offline_recompress(self._settings, wanted, each)
+            return
+        after: int | None = 0
+        while after is not None:
+            body = msgspec.to_builtins(msgspec.structs.replace(wanted, after=after))
+            step = cast(dict[str, Any], self._server.ask("POST", "/tools/recompress", body))
+            each(step)
+            after = step["Next"]
 
     def _ask(self, over_http: Callable[[Remote], Any], directly: Callable[[], T]) -> T:
         return cast(T, over_http(self._server)) if self._server else directly()
@@ -185,6 +201,48 @@ def compact(settings: Settings, below_percent: int, url: str | None, as_json: bo
     for pack in problems:
         print(f"vna: pack {pack['Pack']} stays as it is: {pack['Problem']}", file=sys.stderr)
     return FAILED if problems else DONE
+
+
+def recompress(settings: Settings, wanted: Recompression, url: str | None, as_json: bool) -> int:
+    """Recompress stored objects; returns the exit status, 1 if a pack could not be."""
+    archive = Upkeep(settings, url)
+    counted = ("Files", "Recompressed", "BytesBefore", "BytesAfter")
+    total = dict.fromkeys(counted, 0)
+    problems: list[str] = []
+    began = time.monotonic()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("recompressing", total=None)
+
+        def each(step: dict[str, Any]) -> None:
+            for key in counted:
+                total[key] += step[key]
+            if "Problem" in step:
+                problems.append(step["Problem"])
+            progress.update(task, completed=step["At"], total=step["End"])
+
+        archive.recompress(wanted, each)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json(
+            total | {"Method": wanted.method, "Seconds": round(seconds, 3), "Problems": problems}
+        )
+    else:
+        print(saving(total, wanted, seconds))
+    for problem in problems:
+        print(f"vna: a pack stays as it is: {problem}", file=sys.stderr)
+    return FAILED if problems else DONE
+
+
+def saving(total: dict[str, int], wanted: Recompression, seconds: float) -> str:
+    """Say what was saved, or after a dry run what would be looked at."""
+    before, after = total["BytesBefore"], total["BytesAfter"]
+    if wanted.dry_run:
+        return f"{table.count(total['Files'], 'object')}, {table.size(before)}, would be looked at"
+    looked_at = f"{total['Recompressed']} of {table.count(total['Files'], 'object')} recompressed"
+    if not after:
+        return looked_at
+    sizes = f"{table.size(before)} became {table.size(after)}"
+    return f"{looked_at} in {seconds:.1f} s: {sizes}, 1:{before / after:.2f}"
 
 
 def tell_unknown(ids: list[str], why: str) -> None:

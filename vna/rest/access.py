@@ -24,7 +24,7 @@ READS = re.compile(
 )
 # What changes the server itself, its connections, or what others rely on to be kept.
 ADMINISTRATION = re.compile(
-    r"/(tools/(compact|erase|execute-script|metrics|reset|shutdown|log-level[^/]*"
+    r"/(tools/(compact|erase|execute-script|metrics|recompress|reset|shutdown|log-level[^/]*"
     r"|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
     r"|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
 )

@@ -1,4 +1,4 @@
-"""What was deleted: its list, bringing it back, erasing it; and packs rewritten on command."""
+"""What was deleted: its list, bringing it back, erasing it; packs compacted and recompressed."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ async def compact(call: Call) -> Response:
     if not 0 < wanted.below_percent <= 100:
         raise BadRequest(f"BelowPercent is {wanted.below_percent}; it takes 1 to 100")
     return json_response(await upkeep.compact(call.archive, wanted.below_percent, call.caller))
+
+
+async def recompress(call: Call) -> Response:
+    """Recompress stored objects, one pack of them at most."""
+    wanted = await read(call, upkeep.Recompression)
+    return json_response(await upkeep.recompress(call.archive, wanted, call.caller))
 
 
 T = TypeVar("T")

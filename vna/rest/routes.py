@@ -290,6 +290,15 @@ UPKEEP = [
         body=Body({JSON: "Compact"}, "From which share of live bytes on a pack stays as it is"),
         refusals=(507,),
     ),
+    Entry(
+        "POST",
+        "/tools/recompress",
+        deleted.recompress,
+        "Recompress stored objects, one pack of them at most",
+        answer("Recompressed"),
+        body=Body({JSON: "Recompress"}, "How, from which age on, and where the last step ended"),
+        refusals=(507,),
+    ),
 ]
 
 

@@ -289,6 +289,28 @@ SCHEMAS: dict[str, Schema] = {
     "Compacted": array(
         record({"Pack": TEXT, "BytesBefore": COUNT, "BytesAfter": COUNT}, {"Problem": TEXT})
     ),
+    "Recompress": record(
+        {},
+        {
+            "Method": {"enum": ["htj2k", "jpeg-ls", "j2k", "rle", "deflate"]},
+            "OlderThanDays": {"type": "integer", "minimum": 0, "maximum": 36500},
+            "DryRun": FLAG,
+            "After": COUNT,
+        },
+    ),
+    "Recompressed": record(
+        {
+            "Files": COUNT,
+            "Recompressed": COUNT,
+            "BytesBefore": COUNT,
+            "BytesAfter": COUNT,
+            "Microseconds": COUNT,
+            "At": COUNT,
+            "End": COUNT,
+            "Next": {"type": ["integer", "null"]},
+        },
+        {"Problem": TEXT},
+    ),
     "Stored": record(
         {
             "ID": PUBLIC_ID,

@@ -15,6 +15,11 @@ was cut short is finished by the same request.
 
 Erase: `Erased` counts deletions, `Unknown` lists ids that no deletion took as a whole.
 
+Recompress: one step, of at most one pack: `Files` looked at, `Recompressed` of them, `BytesBefore`
+and `BytesAfter` of these, `Microseconds`, `At` and `End` (positions in the log, for progress),
+`Next` (`After` of the next step; null at the end) and, if the pack could not be rewritten,
+`Problem`. After a dry run `Files` and `BytesBefore` tell what would be looked at.
+
 Compact: an array of objects with `Pack`, `BytesBefore`, `BytesAfter` and, if it could not be
 rewritten, `Problem`.
 """
@@ -23,8 +28,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
 
 from vna import _core
 from vna.services.archive import Archive
@@ -32,6 +39,21 @@ from vna.services.caller import Caller
 from vna.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Method = Literal["htj2k", "jpeg-ls", "j2k", "rle", "deflate"]
+
+
+class Recompression(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
+    """What is to be recompressed, and how."""
+
+    method: Method = "htj2k"
+    older_than_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
+    dry_run: bool = False
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def to_json(self) -> bytes:
+        """Return it as the core takes it."""
+        return msgspec.json.encode(self)
 
 
 async def deleted(archive: Archive, since: int, limit: int, caller: Caller) -> bytes:
@@ -70,6 +92,18 @@ async def compact(archive: Archive, below_percent: int, caller: Caller) -> bytes
     return report
 
 
+async def recompress(archive: Archive, wanted: Recompression, caller: Caller) -> bytes:
+    """Recompress what of the next pack is wanted."""
+    report = await archive._json(archive.core.recompress(wanted.to_json()))
+    step = json.loads(report)
+    if step["Recompressed"]:
+        fields = {key: step[key] for key in ("Recompressed", "BytesBefore", "BytesAfter")}
+        fields = {key.lower(): value for key, value in fields.items()}
+        about = {"way_in": caller.way_in, "user": caller.user, "method": wanted.method}
+        logger.info("objects recompressed", extra=about | fields)
+    return report
+
+
 def log(message: str, caller: Caller, ids: Sequence[str], report: bytes) -> None:
     """Log what was asked, by whom, and the counts of what became of it."""
     counts = {key: n for key, n in json.loads(report).items() if isinstance(n, int)}
@@ -97,3 +131,10 @@ def offline_erase(settings: Settings, ids: Sequence[str] | None, tenant: int = 1
 def offline_compact(settings: Settings, below_percent: int = 100) -> list[dict[str, Any]]:
     """Rewrite the packs of which less than `below_percent` is live; see `compact`."""
     return cast(list[dict[str, Any]], json.loads(_core.compact(settings.to_json(), below_percent)))
+
+
+def offline_recompress(
+    settings: Settings, wanted: Recompression, each: Callable[[dict[str, Any]], object]
+) -> None:
+    """Recompress all that is wanted; `each` is told of every step. See `recompress`."""
+    _core.recompress(settings.to_json(), wanted.to_json(), lambda step: each(json.loads(step)))

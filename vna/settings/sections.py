@@ -56,6 +56,16 @@ class Storage(Section, frozen=True, kw_only=True):
     ingest_transcoding_of_compressed: Annotated[
         bool, Meta(description="Whether that is for images that come compressed")
     ] = True
+    recompress: Annotated[
+        Literal["", "htj2k", "jpeg-ls", "j2k", "rle", "deflate"],
+        Meta(
+            description="How stored objects with native pixel data are kept in fewer bytes, so "
+            "that what was received comes back bit for bit; empty: not at all"
+        ),
+    ] = ""
+    recompress_after_days: Annotated[
+        int, Meta(ge=0, le=36500, description="How old they are then; only whole packs are taken")
+    ] = 7
     patient_issuers: Annotated[
         bool,
         Meta(
@@ -201,6 +211,10 @@ class Limits(Section, frozen=True, kw_only=True):
     index_cache_bytes: Annotated[
         int, Meta(ge=MIB, description="Pages of the index, all its connections together")
     ] = 32 * MIB
+    unpacked_cache_bytes: Annotated[
+        int,
+        Meta(ge=0, description="Parts of recompressed objects that are kept for the next reader"),
+    ] = 64 * MIB
     http_body_bytes: Annotated[
         int,
         Meta(
