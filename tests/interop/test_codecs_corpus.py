@@ -68,8 +68,8 @@ DIFFERENCES = {
     ("*/SC_rgb_jpeg_lossy_gdcm.dcm", "*"): (
         "the header says RGB, the codestream is subsampled, which RGB never is: it is YCbCr"
     ),
-    ("*/rgb_*.203_HTJ2K.dcm", "pydicom"): (
-        "OpenJPEG lets values of lossy HTJ2K beyond the range wrap around; OpenJPH and we clip them"
+    ("*/rgb_*.203_HTJ2K.dcm", "imagecodecs"): (
+        "OpenJPH makes black of lossy values beyond white; OpenJPEG, and so pydicom, clips them"
     ),
 }
 # (file): why there is no picture, by our code for it.
