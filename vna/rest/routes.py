@@ -203,7 +203,7 @@ INSTANCE = [
         "The DICOM file as it was received, in another transfer syntax, or in DICOM JSON or XML",
         STORED_FILE,
         query=(FILE_NAME, TRANSCODE, LOSSY_QUALITY),
-        refusals=(501, *CONDITIONAL),
+        refusals=(415, *CONDITIONAL),
     ),
     Entry(
         "GET",
