@@ -191,7 +191,8 @@ def test_generated_images_go_there_and_back_from_every_syntax(form, frames):
     for uid, out in forms.items():
         after = read(out)
         assert changed(before, after) <= OF_PIXELS, uid
-        if (uid, form["bits"]) not in {(BIG, (32, 32)), (RLE, (1, 1)), (J2K, (1, 1))}:
+        # Other readers take 1 and 32 bits in fewer syntaxes, or turn them otherwise.
+        if form["bits"] not in {(1, 1), (32, 32)} or uid in {EXPLICIT, IMPLICIT, DEFLATED}:
             assert np.array_equal(pixel_array(after, raw=True), expected), uid
         back = read(transcoded(out, EXPLICIT))
         assert np.array_equal(pixel_array(back, raw=True), expected), uid
