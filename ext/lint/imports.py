@@ -25,6 +25,7 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "_dataset_elements": frozenset(),
     "_dataset_twin": frozenset({"_dataset_elements"}),
     "dataset": frozenset({"_core", "_dataset", "_dataset_elements", "_dataset_twin", "errors"}),
+    "pixels": frozenset({"_core", "errors"}),
     # For tests of readers, ours among them: an oracle that shares their code would prove nothing.
     "testing": frozenset(),
     "settings": frozenset({"errors"}),
@@ -38,7 +39,7 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
     "rest": frozenset({"services", "errors", "settings", "version"}),
     "dicomweb": frozenset({"services", "errors", "settings"}),
     "rpc": frozenset({"services", "errors", "settings"}),
-    "client": frozenset({"dataset", "services", "errors", "settings"}),
+    "client": frozenset({"dataset", "pixels", "services", "errors", "settings"}),
     "cli": frozenset(
         {"client", "control", "dimse", "rest", "services", "errors", "settings", "log", "version"}
     ),

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from vna import _core
 from vna.cli.command import print_json
 from vna.cli.exits import DONE, FAILED
 from vna.cli.get import named
@@ -23,6 +22,7 @@ from vna.cli.progress import progress
 from vna.client import Instance, open_settings
 from vna.errors import BadRequest, EncodingError, VnaError
 from vna.services.archive import helper_command
+from vna.services.transcoding import pixel_syntaxes, transcode_file
 from vna.settings import Settings
 
 UID = re.compile(r"[0-9.]{1,64}")
@@ -93,7 +93,7 @@ def transfer_syntax(to: str) -> tuple[str, str]:
     """Return name and UID of the transfer syntax that `to` names."""
     known = {
         each["name"].lower().replace(" ", "-").replace("/", "-"): each
-        for each in json.loads(_core.pixel_syntaxes())
+        for each in json.loads(pixel_syntaxes())
     }
     wanted = to.lower()
     for name, syntax in known.items():
@@ -230,7 +230,7 @@ class Transcoding:
 
     def _transcode(self, source: Path, target: Path) -> dict[str, Any]:
         options = self._options | {"folder": str(target.parent)}
-        done = _core.transcode_file(
+        done = transcode_file(
             str(source),
             str(target),
             transfer_syntax_uid=self._uid,

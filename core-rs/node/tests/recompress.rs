@@ -294,6 +294,10 @@ impl Image {
         file.resize(file.len() + value.len() % 2, 0);
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "noise is cut to the size of a sample"
+    )]
     fn pixels(&self) -> Vec<u8> {
         let samples = u32::from(self.rows) * u32::from(self.columns) * u32::from(self.samples);
         let count = samples * self.frames.min(5);
