@@ -124,6 +124,7 @@ def test_a_stopped_archive_is_recompressed_too(start_server):
 def test_housekeeping_recompresses_packs_that_are_old_enough(start_server):
     server = start_server(
         "--set=storage.segment_bytes=1048576",
+        "--set=storage.large_object_bytes=300000",
         "--set=storage.recompress=htj2k",
         "--set=storage.recompress_after_days=0",
     )
