@@ -75,8 +75,8 @@ DIFFERENCES = {
 # (file): why there is no picture, by our code for it.
 NO_PICTURE = {
     "*/MR_truncated.dcm": "header.truncated",
-    "*/meta_missing_tsyntax.dcm": "image.none",
-    "*/nested_priv_SQ.dcm": "image.none",
+    "*/meta_missing_tsyntax.dcm": "frames.missing_attribute",
+    "*/nested_priv_SQ.dcm": "frames.missing_attribute",
     "*/JPEG2000-embedded-sequence-delimiter.dcm": "codec.limit",
     "derived-transfer-syntaxes/video_*": "frames.undecidable",
 }
