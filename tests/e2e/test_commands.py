@@ -46,6 +46,8 @@ def archive(start_server, tmp_path_factory):
         "import": [file],
         "recompress": [],
         "reindex": [],
+        "render": [one, "--output", tmp_path_factory.mktemp("rendered") / "one.png"],
+        "transcode": [one, "--to", "rle", "--output", tmp_path_factory.mktemp("rle"), "--force"],
         "undelete": [NONE],
     }
     return server.root, words
