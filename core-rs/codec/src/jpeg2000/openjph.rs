@@ -100,6 +100,10 @@ pub(super) fn encode(
     };
     match compression {
         Compression::Reversible => encode_frame(&frame, samples, out),
+        Compression::Irreversible { .. } if samples.precision > MAX_LOSSY_PRECISION => {
+            let what = format!("samples of {} bits as lossy HTJ2K", samples.precision);
+            Err(CodecError::Unsupported { what })
+        }
         Compression::Irreversible { ratio } => {
             let target = HEADERS + samples.coded_bytes() / f64::from(ratio.max(1.0));
             let attempt = |step| {
@@ -120,6 +124,10 @@ fn levels(samples: &Samples) -> u32 {
     // Without a transform the library has one bit too few for the lowest sample.
     possible.clamp(1, 5).max(to_thumbnail)
 }
+
+/// Bits of a sample that is compressed with loss at most: of finer steps the library writes code-blocks that it does
+/// not read.
+const MAX_LOSSY_PRECISION: u8 = 24;
 
 /// Width or height of the smallest resolution at most (PS3.5 §10.18).
 const THUMBNAIL: u32 = 64;
