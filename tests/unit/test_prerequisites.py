@@ -16,10 +16,21 @@ class Machine:
     def __init__(self, folder, user_id):
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for tool in ("bash", "sed", "sort", "head", "cut", "cat", "chmod", "touch", "dirname"):
+        for tool in (
+            "bash",
+            "sed",
+            "sort",
+            "head",
+            "cut",
+            "cat",
+            "chmod",
+            "touch",
+            "dirname",
+            "uname",
+        ):
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.tool("id", f"echo {user_id}")
-        for tool in ("cc", "python3"):
+        for tool in ("cc", "c++", "cmake", "nasm", "python3"):
             self.tool(tool, "exit 0")
 
     def tool(self, name, script):

@@ -179,7 +179,16 @@ fn take_samples<S: ReadAt<Error = ArchiveError>>(
     let colour = colour_of(&image.transfer_syntax_uid);
     let decoded = image.decode_frame(index, colour, lease)?;
     let format = decoded.format;
-    let fits = fits(&format, decoded.samples);
+    // Some codestreams are of more bits than their samples have and the header says.
+    let said = FrameFormat {
+        bits_stored: stored.bits_stored.min(format.bits_stored),
+        ..format
+    };
+    let (format, fits) = if fits(&said, decoded.samples) {
+        (said, true)
+    } else {
+        (format, fits(&format, decoded.samples))
+    };
     lease.output_as_input();
     Ok((format, fits))
 }
