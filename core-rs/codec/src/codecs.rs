@@ -17,6 +17,8 @@ use crate::{
 
 /// What a buffer of a helper at rest keeps of its memory, for the next frame.
 const REST_BYTES: usize = 8 << 20;
+/// What a buffer without a helper keeps: a CT image.
+const SPARE_BYTES: usize = 1 << 20;
 
 /// Bounds of the codecs, and where they run.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Codecs {
     keeper: Option<Keeper>,
     leases: Mutex<usize>,
     returned: Condvar,
+    /// Memory of leases that needed no helper, for the next ones: mapping it anew costs as much as a small native frame.
+    spare: Mutex<Vec<Arena>>,
 }
 
 /// A place to decode or encode frames one after the other: dropped, it is free for the next. Calls block; a lease is
@@ -70,6 +74,8 @@ pub struct Lease<'a> {
     /// There until the lease is dropped.
     arena: Option<Arena>,
     helper: Option<Helper>,
+    /// Whether a helper has, or had, the memory too.
+    is_shared: bool,
     /// Which buffer of the arena has the input.
     input_buffer: usize,
     input_bytes: usize,
@@ -98,6 +104,7 @@ impl Codecs {
             keeper: keeper.map(|command| Keeper::new(command, rest)),
             leases: Mutex::new(0),
             returned: Condvar::new(),
+            spare: Mutex::default(),
             settings,
         }
     }
@@ -114,7 +121,7 @@ impl Codecs {
         CodecCounts {
             used_bytes: self.budget.taken(),
             budget_bytes: self.settings.memory_bytes,
-            idle_bytes: self.keeper.as_ref().map_or(0, Keeper::mapped_bytes),
+            idle_bytes: self.keeper.as_ref().map_or(0, Keeper::mapped_bytes) + self.spare_bytes(),
             ..self.counters.read()
         }
     }
@@ -137,6 +144,7 @@ impl Codecs {
             held: Held::new(&self.budget),
             arena: None,
             helper: None,
+            is_shared: false,
             input_buffer: 0,
             input_bytes: 0,
             output_bytes: 0,
@@ -144,10 +152,17 @@ impl Codecs {
         if let Some((arena, helper)) = self.keeper.as_ref().and_then(Keeper::take) {
             lease.arena = Some(arena);
             lease.helper = Some(helper);
+            lease.is_shared = true;
         } else {
-            lease.arena = Some(Arena::new(self.buffer_bytes()).map_err(no_memory)?);
+            let spare = self.spare.lock().pop();
+            let arena = spare.map_or_else(|| Arena::new(self.buffer_bytes()), Ok);
+            lease.arena = Some(arena.map_err(no_memory)?);
         }
         Ok(lease)
+    }
+
+    fn spare_bytes(&self) -> u64 {
+        self.spare.lock().iter().map(Arena::mapped_bytes).sum()
     }
 
     /// Most bytes of a buffer: samples, or the longest codestream of noise.
@@ -173,12 +188,13 @@ impl Codecs {
     }
 }
 
-/// What all helpers at rest may keep.
+/// What all leases that are not taken may keep: as many as there may be, with a helper or without.
 fn rest_bytes(settings: &CodecSettings) -> u64 {
-    match settings.helper_command {
-        Some(_) => 2 * REST_BYTES as u64 * settings.parallel as u64,
-        None => 0,
-    }
+    let of_one = match settings.helper_command {
+        Some(_) => REST_BYTES + SPARE_BYTES,
+        None => SPARE_BYTES,
+    };
+    2 * of_one as u64 * settings.parallel as u64
 }
 
 impl Lease<'_> {
@@ -358,6 +374,7 @@ impl Lease<'_> {
             let mut helper = match self.helper.take() {
                 Some(helper) => helper,
                 None => {
+                    self.is_shared = true;
                     let arena = self.arena.as_ref().expect("a lease has an arena");
                     let work_bytes = self.codecs.most_work_bytes();
                     Helper::start(keeper, arena, work_bytes, counters)
@@ -403,13 +420,19 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if let (Some(keeper), Some(mut arena), Some(helper)) =
-            (&self.codecs.keeper, self.arena.take(), self.helper.take())
-        {
-            // Memory that cannot be given back goes with its helper.
-            if arena.shrink(REST_BYTES).is_ok() {
-                keeper.put(arena, helper);
+        // Memory that cannot be given back goes with its helper, or alone.
+        match (&self.codecs.keeper, self.arena.take(), self.helper.take()) {
+            (Some(keeper), Some(mut arena), Some(helper)) => {
+                if arena.shrink(REST_BYTES).is_ok() {
+                    keeper.put(arena, helper);
+                }
             }
+            (_, Some(mut arena), None) if !self.is_shared => {
+                if arena.shrink(SPARE_BYTES).is_ok() {
+                    self.codecs.spare.lock().push(arena);
+                }
+            }
+            _ => {}
         }
         *self.codecs.leases.lock() -= 1;
         self.codecs.returned.notify_one();
