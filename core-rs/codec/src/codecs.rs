@@ -421,18 +421,16 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // Memory that cannot be given back goes with its helper, or alone.
-        match (&self.codecs.keeper, self.arena.take(), self.helper.take()) {
-            (Some(keeper), Some(mut arena), Some(helper)) => {
-                if arena.shrink(REST_BYTES).is_ok() {
+        let arena = self.arena.take();
+        let shrunk = |to| arena.and_then(|mut arena| arena.shrink(to).ok().map(|()| arena));
+        match self.helper.take() {
+            Some(helper) => {
+                if let (Some(keeper), Some(arena)) = (&self.codecs.keeper, shrunk(REST_BYTES)) {
                     keeper.put(arena, helper);
                 }
             }
-            (_, Some(mut arena), None) if !self.is_shared => {
-                if arena.shrink(SPARE_BYTES).is_ok() {
-                    self.codecs.spare.lock().push(arena);
-                }
-            }
-            _ => {}
+            None if self.is_shared => {} // who lost it may still have it
+            None => self.codecs.spare.lock().extend(shrunk(SPARE_BYTES)),
         }
         *self.codecs.leases.lock() -= 1;
         self.codecs.returned.notify_one();
