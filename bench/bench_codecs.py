@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import functools
 import json
 import os
@@ -387,9 +388,12 @@ def batch(work: Callable[[], object], count: int) -> tuple[float, float]:
 
 
 def children() -> list[int]:
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
-    tasks = Path("/proc/self/task").iterdir() if path.exists() else []
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    """The helpers: of all threads, some of which end meanwhile."""
+    found = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [int(pid) for pid in path.read_text().split()]
+    return found
 
 
 def cpu_seconds() -> float:
