@@ -17,8 +17,8 @@ use crate::{
 
 /// What a buffer of a helper at rest keeps of its memory, for the next frame.
 const REST_BYTES: usize = 8 << 20;
-/// What a buffer without a helper keeps: a CT image.
-const SPARE_BYTES: usize = 1 << 20;
+/// What a buffer without a helper keeps: a radiograph of two megapixels, or a colour image of one.
+const SPARE_BYTES: usize = 4 << 20;
 
 /// Bounds of the codecs, and where they run.
 #[derive(Clone, Debug)]
