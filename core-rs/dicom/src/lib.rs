@@ -14,6 +14,7 @@ mod content;
 mod data_set;
 mod deflate;
 mod dictionary;
+pub mod edit;
 mod element;
 mod element_stream;
 mod encode;
