@@ -176,6 +176,12 @@ class UnknownModality(UnknownItem):
     dimse_status = 0xA801  # move destination unknown
 
 
+class UnknownPeer(NotFound):
+    """No remote archive is known by this name."""
+
+    code = "not_found.peer"
+
+
 class NotAllowed(VnaError):
     """The caller is known, but may not do this."""
 
@@ -502,6 +508,30 @@ class PeerRefused(PeerFailed):
         if comment:
             content["DimseErrorComment"] = comment
         self.payload = {"Type": "Dimse", "Content": content}
+
+    @property
+    def is_transient(self) -> bool:  # type: ignore[override]
+        """Whether it may go well later."""
+        return self.status in self.TRANSIENT
+
+
+class PeerHttpRefused(PeerFailed):
+    """A remote archive answered a request over HTTP with a status of failure (RFC 9110 §15).
+
+    Attributes
+    ----------
+    status : int
+        The status.
+    """
+
+    code = "peer.http"
+    grpc_code = "FAILED_PRECONDITION"
+    # It may go well later: too slow, too many, gateways and restarts, a full disk.
+    TRANSIENT: ClassVar[frozenset[int]] = frozenset({408, 429, 502, 503, 504, 507})
+
+    def __init__(self, message: str = "", code: str | None = None, status: int = 500):
+        super().__init__(message, code)
+        self.status = status
 
     @property
     def is_transient(self) -> bool:  # type: ignore[override]

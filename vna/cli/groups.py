@@ -11,6 +11,7 @@ from vna.settings import Settings
 
 user = typer.Typer(help="Who may use the archive. A running server notices within a second.")
 jobs = typer.Typer(help="What a running server does that takes long.")
+peer = typer.Typer(help="Remote archives that a running server calls over HTTP.")
 modality = typer.Typer(help="Remote DICOM nodes that a running server knows.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user")]
@@ -29,6 +30,7 @@ FromStdin = Annotated[
     ),
 ]
 ModalityName = Annotated[str, typer.Argument(metavar="NAME", help="Of the modality")]
+PeerName = Annotated[str, typer.Argument(metavar="NAME", help="Of the peer")]
 JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="Of jobs, as vna jobs list tells")]
 
 
@@ -231,3 +233,103 @@ def modality_echo(
     from vna.cli.modalities import echo as run
 
     return run(settings, names or [], find, url, as_json)
+
+
+@peer.command("list")
+@with_settings()
+def peer_list(settings: Settings, url: Url = None, as_json: Json = False) -> int:
+    """List remote archives."""
+    from vna.cli.peers import list_ as run
+
+    return run(settings, url, as_json)
+
+
+@peer.command("add")
+@with_settings()
+def peer_add(
+    settings: Settings,
+    name: PeerName,
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Such as https://archive.example/")
+    ],
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="Who we are there; the password is asked for")
+    ] = "",
+    password_stdin: FromStdin = False,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:VALUE", help="A header of each request; more than once"),
+    ] = None,
+    certificate: Annotated[
+        str, typer.Option(metavar="FILE", help="PEM on the server, to show who we are")
+    ] = "",
+    private_key: Annotated[str, typer.Option(metavar="FILE", help="PEM of its key")] = "",
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Within which it must go on")
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Add a remote archive, or change the one of this name."""
+    from vna.cli.peers import Wanted
+    from vna.cli.peers import add as run
+
+    wanted = Wanted(address, user, password_stdin, header or [], certificate, private_key, timeout)
+    return run(settings, name, wanted, url, as_json)
+
+
+@peer.command("remove")
+@with_settings()
+def peer_remove(
+    settings: Settings,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Of peers")],
+    url: Url = None,
+) -> int:
+    """Forget remote archives."""
+    from vna.cli.peers import remove as run
+
+    return run(settings, names, url)
+
+
+@peer.command("test")
+@with_settings()
+def peer_test(
+    settings: Settings,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Of peers; all if none is named")
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Test whether remote archives answer, and which they are."""
+    from vna.cli.peers import test as run
+
+    return run(settings, names or [], url, as_json)
+
+
+@peer.command("send")
+@with_settings()
+def peer_send(
+    settings: Settings,
+    name: PeerName,
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID", help="Of patients, studies, series or instances"),
+    ],
+    compress: Annotated[
+        bool, typer.Option("--compress", metavar="", help="Send gzip, for slow lines")
+    ] = False,
+    transcode: Annotated[
+        str, typer.Option(metavar="UID", help="Transfer syntax to send in; as stored if not said")
+    ] = "",
+    permissive: Annotated[
+        bool, typer.Option("--permissive", metavar="", help="Go on if an instance is not taken")
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Send resources to a remote archive."""
+    from vna.cli.peers import send as run
+
+    options = {"Compress": compress, "Transcode": transcode, "Permissive": permissive}
+    return run(settings, name, ids, options, url, as_json)

@@ -127,14 +127,18 @@ def send(
     }
     begun = remote.ask("POST", f"{path(name)}/store", body, timeout_s=ANSWER_S)
     job = wait(remote, begun["ID"], f"sending to {name}")
+    return ended(job, name, as_json)
+
+
+def ended(job: dict[str, Any], name: str, as_json: bool) -> int:
+    """Tell what became of a job that sent; returns the exit status."""
     content = job["Content"]
     failed = content["FailedInstancesCount"]
     if as_json:
         print_json(job)
     elif job["State"] == "Success":
         sent = table.count(content["InstancesCount"] - failed, "instance")
-        print(f"{sent} sent to {name}", end="")
-        print(f", {failed:,} not taken" if failed else "")
+        print(f"{sent} sent to {name}" + (f", {failed:,} not taken" if failed else ""))
     if job["State"] != "Success":
         print(f"vna: {job['ErrorDetails'] or job['ErrorDescription']}", file=sys.stderr)
         return FAILED

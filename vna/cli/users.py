@@ -91,15 +91,20 @@ def found(connection: users.Connection, name: str) -> users.User:
 
 
 def password(name: str, from_stdin: bool) -> str:
-    """Ask for a password, twice; or read the first line of standard input."""
-    if from_stdin:
-        return users.require_password(sys.stdin.readline().rstrip("\r\n"))
-    if not sys.stdin.isatty():
-        raise BadRequest("there is no terminal to ask for the password; give --password-stdin")
-    first = users.require_password(getpass.getpass(f"Password of {name}: "))
-    if getpass.getpass("Once more: ") != first:
+    """Ask for a new password, twice; or read the first line of standard input."""
+    first = users.require_password(given(f"Password of {name}: ", from_stdin))
+    if not from_stdin and getpass.getpass("Once more: ") != first:
         raise BadRequest("the two are not the same")
     return first
+
+
+def given(prompt: str, from_stdin: bool) -> str:
+    """Ask for a password that there is; or read the first line of standard input."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise BadRequest("there is no terminal to ask for the password; give --password-stdin")
+    return getpass.getpass(prompt)
 
 
 def tell(as_json: bool, text: str, user: users.User) -> int:

@@ -133,17 +133,7 @@ async def store(call: Call) -> Response:
 
 def store_body(text: bytes) -> bodies.StoreBody:
     """Return what a body says: an id, a list of ids, or an object."""
-    if not text:
-        raise BadBody("the body takes an id, a list of ids, or an object with Resources")
-    if text[:1] not in b'{["':
-        value: Any = [text.decode("ascii", "replace")]
-    else:
-        value = bodies.parsed(text)
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, list):
-        value = {"Resources": value}
-    return bodies.as_form(value, bodies.StoreBody)
+    return bodies.as_form(bodies.resources_of(text), bodies.StoreBody)
 
 
 async def store_straight(call: Call) -> Response:

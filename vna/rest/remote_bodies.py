@@ -202,6 +202,22 @@ def parsed(body: bytes) -> Any:
         raise BadBody(f"the body is no JSON: {error}") from None
 
 
+def resources_of(text: bytes) -> Any:
+    """Return a body as the object that it stands for: an id, a list of ids, or an object.
+
+    Raises BadBody.
+    """
+    if not text:
+        raise BadBody("the body takes an id, a list of ids, or an object with Resources")
+    if text[:1] not in b'{["':
+        value: Any = [text.decode("ascii", "replace")]
+    else:
+        value = parsed(text)
+    if isinstance(value, str):
+        value = [value]
+    return {"Resources": value} if isinstance(value, list) else value
+
+
 def as_form(value: Any, form: type[T]) -> T:
     """Return JSON as `form`; numbers and switches may be written as text. Raises BadBody."""
     try:

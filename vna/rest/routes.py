@@ -10,6 +10,7 @@ from vna.rest import (
     labels,
     levels,
     openapi_route,
+    peer_routes,
     picture_routes,
     remote_routes,
     server_routes,
@@ -70,7 +71,7 @@ ONE |= {"patient": "Patient", "study": "Study"}
 def table() -> list[Entry]:
     """Return every operation that is served."""
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
-    entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES]
+    entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES, *peer_routes.ROUTES]
     for level in ABOVE:
         entries += level_routes(level)
     return entries

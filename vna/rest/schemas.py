@@ -175,6 +175,44 @@ REMOTE: dict[str, Schema] = {
             **JOB_SWITCHES,
         },
     ),
+    "Peer": record(
+        {
+            "HttpHeaders": array(TEXT),
+            "Parallel": COUNT,
+            "Pkcs11": FLAG,
+            "Timeout": TIMEOUT,
+            "Url": TEXT,
+        },
+        {"CertificateFile": TEXT, "Username": TEXT},
+    ),
+    "PeerBody": {
+        "anyOf": [
+            record(
+                {"Url": TEXT},
+                {
+                    **dict.fromkeys(("Username", "Password"), TEXT),
+                    **dict.fromkeys(("CertificateFile", "CertificateKeyFile"), TEXT),
+                    "CertificateKeyPassword": TEXT,
+                    "HttpHeaders": BY_NAME,
+                    "Parallel": COUNT,
+                    "Timeout": TIMEOUT,
+                },
+            ),
+            {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 3},
+        ]
+    },
+    "Peers": {
+        "anyOf": [array(TEXT), {"type": "object", "additionalProperties": reference("Peer")}]
+    },
+    "PeerSend": {
+        "anyOf": [
+            TEXT,
+            array(TEXT),
+            record(
+                {"Resources": array(TEXT)}, {**JOB_SWITCHES, "Compress": FLAG, "Transcode": TEXT}
+            ),
+        ]
+    },
     "Exports": record(
         {"Done": FLAG, "Last": COUNT, "Exports": array({"type": "object"})}, {"First": COUNT}
     ),

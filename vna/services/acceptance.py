@@ -22,6 +22,11 @@ def transfer_syntaxes(node: Node) -> list[str]:
     return matching(_core.transfer_syntaxes(), accepted or ["*"])
 
 
+def is_transfer_syntax(uid: str) -> bool:
+    """Whether a UID is that of a transfer syntax which the standard names."""
+    return uid in _core.transfer_syntaxes()
+
+
 def sop_classes(node: Node) -> list[str]:
     """Return the SOP classes of the standard that are taken."""
     dicom = node.archive.settings.dicom

@@ -11,6 +11,7 @@ from vna.control import Control, control_file
 from vna.jobs import Jobs
 from vna.services.archive import Archive
 from vna.services.modalities import Modalities
+from vna.services.peers import Peers
 from vna.services.users import Users
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ REMOTE_JOBS = {
     "DicomGetScu": "retrieving",
     "StorageCommitmentScp": "commitment.exchange",
     "StorageCommitmentScu": "commitment.exchange",
+    "OrthancPeerStore": "peer_sending",
 }
 
 
@@ -40,6 +42,8 @@ class Node:
         Long actions. Their types are registered before `start`.
     modalities : Modalities
         The remote DICOM nodes that it knows.
+    peers : Peers
+        The remote archives that it calls over HTTP.
     users : Users
         Who may use the archive.
     publisher : callable, optional
@@ -56,6 +60,7 @@ class Node:
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
         self.users = Users(settings)
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
+        self.peers = Peers(settings.peers.known)
         for type_name, module in REMOTE_JOBS.items():
             self.jobs.register(type_name, self._imported_on_use(module))
 
@@ -108,6 +113,7 @@ class Node:
         """
         self._control = Control(control_file(self.archive.settings.storage.root))
         await self.modalities.start(self._control)
+        await self.peers.start(self._control)
         await self.users.start(self._control)
         await self.jobs.start(self._control)
 

@@ -8,6 +8,7 @@ the schema does not know is an error, since a setting that is silently ignored i
 from vna.settings.contradictions import is_loopback
 from vna.settings.dicom import CalledAeTitle, Dicom, Manufacturer, Modality, RetrieveMethod
 from vna.settings.fields import GIB, KIB, MIB, AeTitle, DimseService, Label, Section
+from vna.settings.peers import Peer, Peers
 from vna.settings.reading import (
     CONFIG_FILE,
     ENVIRONMENT_PREFIX,
@@ -25,6 +26,7 @@ from vna.settings.sections import (
     Commitment,
     Dictionary,
     Http,
+    HttpUser,
     Jobs,
     Limits,
     Log,
@@ -52,6 +54,7 @@ __all__ = [
     "DimseService",
     "Given",
     "Http",
+    "HttpUser",
     "Jobs",
     "Key",
     "Label",
@@ -59,6 +62,8 @@ __all__ = [
     "Log",
     "Manufacturer",
     "Modality",
+    "Peer",
+    "Peers",
     "PrivateElement",
     "RetrieveMethod",
     "Section",

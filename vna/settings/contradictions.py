@@ -55,9 +55,13 @@ def contradictions(settings: Settings) -> Iterator[str]:
     called = [dicom.aet.strip(), *(each.aet.strip() for each in dicom.ae_titles)]
     for aet in sorted({aet for aet in called if called.count(aet) > 1}):
         yield f"dicom.ae_titles: {aet} is there twice; an AE title has one tenant and label"
-    names = [modality.name for modality in dicom.modalities]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"dicom.modalities: {name} is there twice; a modality has a name of its own"
+    for key, what, names in (
+        ("dicom.modalities", "modality", [each.name for each in dicom.modalities]),
+        ("peers.known", "peer", [each.name for each in settings.peers.known]),
+        ("http.users", "user", [each.name for each in http.users]),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{key}: {name} is there twice; a {what} has a name of its own"
     if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
     if 2 * http.max_body_bytes > settings.limits.http_body_bytes:

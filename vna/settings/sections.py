@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from vna.settings.dicom import Dicom
 from vna.settings.fields import GIB, KIB, MIB, ClientCertificates, Port, Seconds, Section
+from vna.settings.peers import Peers
 
 
 class Storage(Section, frozen=True, kw_only=True):
@@ -104,9 +105,22 @@ class Tls(Section, frozen=True, kw_only=True):
     ] = []
 
 
+class HttpUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A user whom the configuration names; beside those of `vna user`, and before them."""
+
+    # The colon ends a name in Basic authentication (RFC 7617 §2).
+    name: Annotated[str, Meta(pattern=r"^[^:\x00-\x1f\x7f]{1,64}$")]
+    password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$[!-~]{1,400}$")]
+    role: Literal["read", "write", "admin"] = "write"
+    tenant: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
+
+
 class Http(Section, frozen=True, kw_only=True):
     """The HTTP way in."""
 
+    name: Annotated[
+        str, Meta(max_length=256, description="What this archive calls itself; empty: dicom.aet")
+    ] = ""
     host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 8042
     server: Annotated[
@@ -120,6 +134,13 @@ class Http(Section, frozen=True, kw_only=True):
             "user (vna user add)"
         ),
     ] = "auto"
+    users: Annotated[
+        list[HttpUser],
+        Meta(
+            description="Users beside those of vna user: [[http.users]] with name, password_hash "
+            "(argon2id), role (read, write or admin; write) and tenant (1)"
+        ),
+    ] = []
     allow_remote_unauthenticated: Annotated[
         bool, Meta(description="Listen beyond loopback although nobody is asked who he is")
     ] = False
@@ -147,6 +168,16 @@ class Http(Section, frozen=True, kw_only=True):
     body_timeout_s: Annotated[
         Seconds, Meta(description="Time within which a started request body must bring 1 KiB more")
     ] = 60.0
+    describe_errors: Annotated[
+        bool, Meta(description="Whether the answer of a request that fails says why")
+    ] = True
+    export_folder: Annotated[
+        str,
+        Meta(
+            description="Folder below which POST /instances/ID/export may write files; empty: "
+            "nowhere"
+        ),
+    ] = ""
     bulk_threshold_bytes: Annotated[
         int,
         Meta(ge=0, le=MIB, description="Longest value in place in DICOM JSON and XML; else a URI"),
@@ -367,6 +398,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
+    peers: Peers = Peers()
     log: Log = Log()
 
     def to_json(self, *, helper_command: list[str] | None = None) -> bytes:
@@ -390,5 +422,6 @@ SECTIONS: dict[str, type[Section]] = {
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,
+    "peers": Peers,
     "log": Log,
 }
