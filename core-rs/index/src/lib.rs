@@ -44,8 +44,8 @@ pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
     DeletedInstance, DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event,
-    FreedBlob, Ids, Label, Labelling, Located, Lsn, Maintenance, Origin, Outcome, OwnerState, Page,
-    Relocation, Statistics, Unlabelling, View,
+    FreedBlob, Ids, Label, Labelling, Located, Lsn, Maintenance, NewFile, Origin, Outcome,
+    OwnerState, Page, Relocation, Statistics, Unlabelling, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 

@@ -38,11 +38,11 @@ pub struct BlobRow {
     pub place_b: i64,
     /// Bytes that it takes in the store.
     pub stored_size: u64,
-    /// Bytes that it has when read.
+    /// Bytes that it had when it arrived; that is what is read, unless another file took its place.
     pub plain_size: u64,
     /// How the stored bytes make the plain ones; 0: they are the same.
     pub encoding: i64,
-    /// Digest of the plain bytes.
+    /// Digest of the bytes that arrived.
     pub digest: [u8; 16],
     /// 0: at hand.
     pub availability: i64,
@@ -587,6 +587,21 @@ pub struct Relocation {
     pub stored_size: u64,
     /// See [`BlobRow::encoding`].
     pub encoding: i64,
+    /// If a client gets another file now: what that is.
+    pub file: Option<NewFile>,
+}
+
+/// A DICOM file that takes the place of what was received: the same instance in another transfer syntax.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewFile {
+    /// See [`Located::file_size`].
+    pub size: u64,
+    /// See [`Located::transfer_syntax_uid`].
+    pub transfer_syntax_uid: String,
+    /// See [`Located::data_set_offset`].
+    pub data_set_offset: u64,
+    /// See [`Located::pixel_data_offset`].
+    pub pixel_data_offset: Option<u64>,
 }
 
 /// What one call of [`crate::Index::maintain`] did.

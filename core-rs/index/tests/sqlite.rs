@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use suite::world::{Feed, VIEW, arrival, json};
 use vna_dicom::Level;
 use vna_index::{
-    DEFAULT_TENANT, Deletion, Entry, Index, IndexError, Options, Page, Rebuild, Relocation,
-    SqliteIndex,
+    DEFAULT_TENANT, Deletion, Entry, Index, IndexError, NewFile, Options, Page, Rebuild,
+    Relocation, SqliteIndex,
 };
 
 /// A folder that goes when it is dropped.
@@ -218,6 +218,12 @@ fn blobs_can_be_listed_by_place_and_moved() {
         [1000, 2000, 3000]
     );
     let moved = Relocation {
+        file: Some(NewFile {
+            size: 77,
+            transfer_syntax_uid: "1.2.840.10008.1.2.4.201".into(),
+            data_set_offset: 340,
+            pixel_data_offset: Some(900),
+        }),
         store: 1,
         key: blobs[1].key,
         from: (1, 2000),
@@ -237,6 +243,9 @@ fn blobs_can_be_listed_by_place_and_moved() {
         .expect("reads")
         .expect("is there");
     assert_eq!((located.blob.place_a, located.blob.place_b), (7, 64));
+    assert_eq!(located.transfer_syntax_uid, "1.2.840.10008.1.2.4.201");
+    assert_eq!((located.file_size, located.data_set_offset), (77, 340));
+    assert_eq!(located.pixel_data_offset, Some(900));
     assert_eq!(located.blob.encoding, 3);
     assert_eq!(
         index.verify().expect("verifies"),

@@ -84,7 +84,8 @@ impl Archive {
         let recorder = labels::through(Arc::clone(&committer));
         let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
         let keeper = Keeper::new(Arc::clone(&files), Arc::clone(&index), trash, recorder)
-            .with_thumbnails(Arc::clone(&thumbnails));
+            .with_thumbnails(Arc::clone(&thumbnails))
+            .with_spool(spool_settings(&settings));
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
         let codecs = Arc::clone(files.codecs());
@@ -326,10 +327,7 @@ impl Archive {
 
     /// Where encoded frames wait until they leave: in memory as far as `[codecs]` allows, then on the archive's disk.
     pub fn spool_settings(&self) -> SpoolSettings {
-        SpoolSettings {
-            memory_bytes: self.settings.codecs.held_bytes.unwrap_or(HELD_BYTES),
-            folder: self.settings.storage.root.clone(),
-        }
+        spool_settings(&self.settings)
     }
 
     /// What makes pictures of its frames.
@@ -378,6 +376,13 @@ impl Archive {
             housekeeping.stop();
         }
         self.committer.stop();
+    }
+}
+
+fn spool_settings(settings: &Settings) -> SpoolSettings {
+    SpoolSettings {
+        memory_bytes: settings.codecs.held_bytes.unwrap_or(HELD_BYTES),
+        folder: settings.storage.root.clone(),
     }
 }
 

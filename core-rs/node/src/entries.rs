@@ -6,6 +6,7 @@ use vna_store::{BlobKey, BlobRef, Digest, Encoding, Lsn, Place};
 
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
+use crate::recompress::file_bytes;
 
 /// The store of a single-node archive.
 pub(crate) const LOCAL_STORE: i64 = 0;
@@ -36,7 +37,7 @@ pub(crate) fn arrival_entry(
         lsn,
         tenant: header.tenant,
         instance,
-        file_size: blob.size,
+        file_size: file_bytes(blob),
         blob: blob_row(blob),
         origin: header.origin,
         received_us: header.at_us,

@@ -14,15 +14,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use vna_index::{FreedBlob, Index, Relocation};
-use vna_store::{BlobKey, BlobRef, Log, Moved, Place, Recoder, SegmentInfo};
+use vna_index::{FreedBlob, Index, NewFile, Relocation};
+use vna_store::{BlobKey, BlobRef, Log, Moved, Place, Recoder, SegmentInfo, StoreError};
 
 use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
 use crate::error::ArchiveError;
 use crate::labels::{Recorder, write_again};
 use crate::pictures::ThumbnailCache;
+use crate::recompress::is_instead;
+use crate::replay::read_head_of;
 use crate::stored_file::StoredFiles;
+use crate::transcode::SpoolSettings;
 
 pub(crate) use recompressing::RecompressPolicy;
 pub use recompressing::{RecompressStep, ToRecompress};
@@ -125,6 +128,8 @@ pub(crate) struct Keeper {
     compacting: Mutex<()>,
     /// Long work is to end soon.
     stopping: AtomicBool,
+    /// Where encoded frames wait.
+    spool: SpoolSettings,
     /// What is kept on the disk of blobs, and goes with them.
     thumbnails: Option<Arc<ThumbnailCache>>,
 }
@@ -147,6 +152,7 @@ impl Keeper {
             tidying: Mutex::default(),
             compacting: Mutex::default(),
             stopping: AtomicBool::new(false),
+            spool: SpoolSettings::default(),
             thumbnails: None,
         }
     }
@@ -157,6 +163,11 @@ impl Keeper {
             thumbnails: Some(thumbnails),
             ..self
         }
+    }
+
+    /// Lets encoded frames wait there.
+    pub(crate) fn with_spool(self, spool: SpoolSettings) -> Self {
+        Self { spool, ..self }
     }
 
     fn run(&self, stopped: &Receiver<()>, recompress: Option<RecompressPolicy>) {
@@ -353,9 +364,8 @@ impl Keeper {
         let live = live_keys(&*self.index, segment)?;
         // In this order: labels that stood on what is not live are known by now.
         write_again(&*self.index, &self.recorder)?;
-        let index = &*self.index;
         let is_live = |key: &BlobKey| live.contains(key);
-        let relocate = &mut |moved: &[Moved]| relocate(index, moved);
+        let relocate = &mut |moved: &[Moved]| relocate(&*self.index, &self.files, moved);
         let log = &self.log;
         let done = match recoder {
             None => log.compact(segment, settled, covered, &is_live, relocate)?,
@@ -373,20 +383,50 @@ pub(crate) fn report(done: Result<(), ArchiveError>) {
 }
 
 /// Lets rows follow blobs that were moved.
-pub(crate) fn relocate(index: &dyn Index, moved: &[Moved]) -> Result<(), ArchiveError> {
-    let moves: Vec<Relocation> = moved.iter().map(relocation).collect();
-    index.relocate(&moves)?;
+pub(crate) fn relocate(
+    index: &dyn Index,
+    files: &Arc<StoredFiles>,
+    moved: &[Moved],
+) -> Result<(), ArchiveError> {
+    let moves: Result<Vec<Relocation>, _> =
+        moved.iter().map(|moved| relocation(files, moved)).collect();
+    index.relocate(&moves?)?;
     Ok(())
 }
 
-fn relocation(moved: &Moved) -> Relocation {
-    Relocation {
+fn relocation(files: &Arc<StoredFiles>, moved: &Moved) -> Result<Relocation, ArchiveError> {
+    Ok(Relocation {
         store: LOCAL_STORE,
         key: moved.key.0,
         from: moved.from.to_columns(),
         to: moved.to.to_columns(),
         stored_size: moved.stored_size,
         encoding: moved.encoding.0.into(),
+        file: match is_instead(moved.encoding) {
+            true => new_file(files, moved)?,
+            false => None,
+        },
+    })
+}
+
+/// What the file is that took the place of what was received; `None` if it was damaged since, which its row knew before.
+fn new_file(files: &Arc<StoredFiles>, moved: &Moved) -> Result<Option<NewFile>, ArchiveError> {
+    let read = || {
+        let file = files.open(&files.log().blob_at(moved.key, moved.to)?)?;
+        Ok((file.size(), read_head_of(&file, file.size())?))
+    };
+    match read() {
+        Ok((size, head)) => Ok(Some(NewFile {
+            size,
+            transfer_syntax_uid: head.transfer_syntax_uid,
+            data_set_offset: head.data_set_offset,
+            pixel_data_offset: head.pixel_data.map(|pixel_data| pixel_data.element_offset),
+        })),
+        Err(
+            ArchiveError::Dicom(_)
+            | ArchiveError::Store(StoreError::Damaged(_) | StoreError::Gone { .. }),
+        ) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -541,9 +541,9 @@ impl Repair<'_> {
         }
         ground.index.checkpoint()?;
         let (covered, index) = (ground.index.covered_lsn(), &*ground.index);
-        let mended = ground
-            .log
-            .mend(segment, covered, &mut |moved| relocate(index, moved))?;
+        let mended = ground.log.mend(segment, covered, &mut |moved| {
+            relocate(index, &ground.files, moved)
+        })?;
         self.report.done.push(format!(
             "segment {segment:016x} is written again without what cannot be read: {} records, {} bytes",
             mended.records, mended.bytes_after

@@ -141,7 +141,8 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
         (RecordKind::ARRIVAL, Some(blob)) => {
             let header: ArrivalHeader = serde_json::from_slice(record.header)
                 .map_err(|error| unreadable(error.to_string()))?;
-            let instance = read_head_of(&files.open(blob)?, blob.size)?;
+            let file = files.open(blob)?;
+            let instance = read_head_of(&file, file.size())?;
             Ok(Some(arrival_entry(lsn, header, instance, blob)))
         }
         (RecordKind::ARRIVAL, None) => Err(unreadable("an arrival without a blob".into())),

@@ -1,12 +1,13 @@
-//! The one reader of stored files: whatever form the store keeps them in, it gives the bytes that were received.
+//! The one reader of stored files: whatever form the store keeps them in, it gives the bytes that were received, or those
+//! that an operator let take their place.
 
 use std::sync::Arc;
 
 use vna_codec::Codecs;
-use vna_store::{BlobReader, BlobRef, Encoding, Log};
+use vna_store::{BlobReader, BlobRef, Digest, Encoding, Log};
 
 use crate::error::ArchiveError;
-use crate::recompress::Container;
+use crate::recompress::{Container, file_bytes, is_instead};
 use crate::settings::Settings;
 use crate::unpacked::Unpacked;
 
@@ -55,7 +56,9 @@ impl StoredFiles {
         self: &Arc<Self>,
         reader: BlobReader,
     ) -> Result<StoredFile, ArchiveError> {
-        if reader.blob().encoding == Encoding::PLAIN {
+        let encoding = reader.blob().encoding;
+        if encoding == Encoding::PLAIN || is_instead(encoding) {
+            let reader = self.log.with_stored_digest(reader)?;
             let packed = None;
             return Ok(StoredFile { reader, packed });
         }
@@ -95,7 +98,16 @@ impl StoredFile {
     /// Its length in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.reader.blob().size
+        file_bytes(self.reader.blob())
+    }
+
+    /// The digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match (&self.packed, self.reader.stored_digest()) {
+            (None, Some(digest)) => digest,
+            _ => self.reader.blob().digest,
+        }
     }
 
     /// What is read.
@@ -179,7 +191,7 @@ impl StoredFile {
         Ok(bytes)
     }
 
-    /// Compares all of its bytes, as they come back, with the digest of what was received.
+    /// Compares all of its bytes, as they come back, with the digest of what was received, or of what took its place.
     ///
     /// # Errors
     ///
@@ -189,7 +201,7 @@ impl StoredFile {
             return Ok(self.reader.verify()?);
         };
         // From what is stored, and not from what was unpacked before.
-        match container.digest(&self.reader, &files.codecs)? == self.blob().digest {
+        match container.digest(&self.reader, &files.codecs)? == self.digest() {
             true => Ok(()),
             false => Err(ArchiveError::Store(self.reader.damage())),
         }
@@ -206,7 +218,7 @@ impl StoredFile {
         may_wait: bool,
     ) -> Result<Option<usize>, ArchiveError> {
         let (container, files, blob) = (&packed.container, &packed.files, self.blob());
-        let left = usize::try_from(blob.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let mut done = 0;
         while done < wanted {

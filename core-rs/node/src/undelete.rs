@@ -295,7 +295,7 @@ impl Archive {
     fn copy(&self, reader: &StoredFile) -> Result<File, ArchiveError> {
         if reader.size() <= self.settings().storage.large_object_bytes {
             let bytes = reader.read_all()?;
-            if Digest::of(&bytes) != reader.blob().digest {
+            if Digest::of(&bytes) != reader.digest() {
                 reader.verify()?; // tells what is wrong
             }
             return Ok(File::in_memory(bytes));
@@ -375,7 +375,7 @@ pub(crate) fn copy_large(log: &Log, reader: &StoredFile) -> Result<FinishedBlob,
         writer.write(&piece[..read])?;
     }
     let blob = writer.finish()?;
-    if blob.digest() != reader.blob().digest {
+    if blob.digest() != reader.digest() {
         reader.verify()?; // tells what is wrong
     }
     Ok(blob)

@@ -103,10 +103,10 @@ impl CoreArchive {
         Ok(opened
             .map_err(BoundaryError::from)?
             .map(|(located, reader)| CoreFile {
+                digest: hex(&reader.digest().0),
                 reader: Arc::new(reader),
                 size: located.file_size,
                 transfer_syntax_uid: located.transfer_syntax_uid.clone(),
-                digest: hex(&located.blob.digest),
                 located: Arc::new(located),
                 codecs: Arc::clone(archive.codecs()),
                 spool: archive.spool_settings(),

@@ -151,7 +151,11 @@ fn recompress(
 }
 
 fn to_recompress(json: &[u8]) -> Result<ToRecompress, BoundaryError> {
-    serde_json::from_slice(json).map_err(|error| BoundaryError::Argument(error.to_string()))
+    let wanted: ToRecompress =
+        serde_json::from_slice(json).map_err(|error| BoundaryError::Argument(error.to_string()))?;
+    let checked = wanted.check();
+    checked.map_err(|problem| BoundaryError::Argument(problem.to_owned()))?;
+    Ok(wanted)
 }
 
 fn disk() -> Arc<dyn Disk> {

@@ -14,15 +14,14 @@ use crate::error::{DamageKind, StoreError};
 use crate::format::{
     Encoded, Entry, Footer, Holds, RecordHeader, SegmentHeader, VERSION_ENCODED, encode_index,
 };
-use crate::read::BlobReader;
 use crate::reclaim::{self, Sorting};
-use crate::recode::{Recoded, Recoder, Replacement, is_untried};
+use crate::recode::{self, Recoded, Recoder};
 use crate::replay::{damage_of, load_entries};
 use crate::scan::{Reader, entry_of};
 use crate::segments::{Contents, LiveCount, Segment, count_blobs};
 use crate::shared::{Counters, Shared, is_full};
 use crate::sites;
-use crate::types::{BlobKey, Digester, Encoding, Lsn, Place, Record};
+use crate::types::{BlobKey, Digester, Encoding, Lsn, Place};
 
 /// What is copied at once, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -461,49 +460,27 @@ fn recode(
     entry: &Entry,
     recoder: &dyn Recoder,
 ) -> Result<Form, StoreError> {
-    let encoding = recoder.encoding();
-    if !is_untried(entry, recoder.kind(), encoding) {
-        return Ok(Form::AsItIs);
-    }
-    let file = shared.segment_file(old)?;
-    let mut reader = Reader::new(&*file);
-    let record = reader.record(&old.header.salt, entry.offset, 0)?;
-    let Some((header, caller)) = record.ok().filter(|(header, _)| header.lsn == entry.lsn) else {
+    let Some(attempt) = recode::attempt(shared, old, entry, recoder)? else {
         return Ok(Form::AsItIs);
     };
-    let Some(blob) = header.blob(old.id(), entry.offset) else {
-        return Ok(Form::AsItIs);
-    };
-    let source = match BlobReader::open(shared, &blob) {
-        Err(StoreError::Gone { .. } | StoreError::Damaged(_)) => return Ok(Form::AsItIs),
-        opened => opened?.with_digest(header.stored_digest()),
-    };
-    let mut into = match entry.holds {
-        Holds::File => Replacement::in_file(shared, entry.key)?,
-        Holds::Blob | Holds::Nothing => Replacement::in_memory(),
-    };
-    let record = Record {
-        lsn: header.lsn,
-        kind: header.kind,
-        header: caller,
-        blob: Some(blob),
-    };
-    match recoder.recode(&record, &source, &mut into) {
-        Ok(Recoded::Replaced) => {
-            let (size, digest, bytes) = into.finish(encoding)?;
+    match attempt.became {
+        Recoded::Replaced => {
+            let encoding = recoder.encoding();
+            let (size, digest, bytes) = attempt.into.finish(encoding)?;
             let encoded = Encoded {
                 encoding,
-                plain_bytes: blob.size,
+                plain_bytes: attempt.blob.size,
                 digest,
             };
             Ok(Form::Replaced(encoded, size, bytes))
         }
-        kept => {
-            into.give_up();
-            Ok(match kept? {
-                Recoded::Unchanged => Form::Tried,
-                Recoded::Later | Recoded::Replaced => Form::AsItIs,
-            })
+        Recoded::Unchanged => {
+            attempt.into.give_up();
+            Ok(Form::Tried)
+        }
+        Recoded::Later => {
+            attempt.into.give_up();
+            Ok(Form::AsItIs)
         }
     }
 }

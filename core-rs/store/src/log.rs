@@ -21,7 +21,7 @@ use crate::salvage::{self, Aside};
 use crate::segments::LiveCount;
 use crate::shared::Shared;
 use crate::stats::{self, LogStats, SegmentInfo};
-use crate::types::{Appended, BlobKey, BlobRef, Encoding, Lsn, NewRecord, RecordKind};
+use crate::types::{Appended, BlobKey, BlobRef, Encoding, Lsn, NewRecord, Place, RecordKind};
 use crate::verify::{self, Finding, Verified};
 
 /// The log of a store. It can be used from many threads; one appends at a time.
@@ -156,6 +156,28 @@ impl Log {
         buffer: &mut [u8],
     ) -> Result<usize, StoreError> {
         self.open_blob(blob)?.read_at(buffer, offset)
+    }
+
+    /// The blob `key` whose record is at `place`, as the record says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_blob`](Log::open_blob).
+    pub fn blob_at(&self, key: BlobKey, place: Place) -> Result<BlobRef, StoreError> {
+        read::blob_at(&self.shared, key, place)
+    }
+
+    /// The same reader, which knows the digest of what is kept, if need be from the record.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_blob`](Log::open_blob).
+    pub fn with_stored_digest(&self, reader: BlobReader) -> Result<BlobReader, StoreError> {
+        if reader.stored_digest().is_some() {
+            return Ok(reader);
+        }
+        let (_, header) = read::record_of(&self.shared, reader.blob())?;
+        Ok(reader.with_digest(header.stored_digest()))
     }
 
     /// Gives `each` every record from the position `from` on, in order: those stored before the
@@ -309,6 +331,23 @@ impl Log {
         encoding: Encoding,
     ) -> Result<Untried, StoreError> {
         recode::untried(&self.shared, segment, kind, encoding)
+    }
+
+    /// Lets `recoder` write some blobs of a pack, spread evenly over it, in its form, and keeps none of it: an estimate. At
+    /// most `most` of them, each kept in at most `longest` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The system's refusal, and what `recoder` returns.
+    pub fn recode_sample(
+        &self,
+        segment: u64,
+        recoder: &dyn Recoder,
+        most: usize,
+        longest: u64,
+    ) -> Result<(), StoreError> {
+        let _one = self.maintenance.lock();
+        recode::sample(&self.shared, segment, recoder, most, longest)
     }
 
     /// Rewrites a pack without the records that cannot be read, and with an index that can; nothing else is left out.

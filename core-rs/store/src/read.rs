@@ -10,7 +10,7 @@ use crate::format::{Holds, RecordHeader};
 use crate::handles::FileId;
 use crate::scan::Reader;
 use crate::shared::Shared;
-use crate::types::{BlobRef, Digest, Encoding, Place};
+use crate::types::{BlobKey, BlobRef, Digest, Encoding, Place};
 
 /// How much of a record is read to know its header, in bytes.
 const HEADER_AHEAD_BYTES: usize = 512;
@@ -201,6 +201,11 @@ impl BlobReader {
         }
     }
 
+    /// The digest of what is kept, if it is known without the record.
+    pub fn stored_digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
     /// The same reader, which knows the digest of what is kept.
     pub(crate) fn with_digest(self, digest: Digest) -> BlobReader {
         BlobReader {
@@ -231,9 +236,35 @@ pub(crate) fn record_of(
     shared: &Shared,
     blob: &BlobRef,
 ) -> Result<(Arc<dyn DiskFile>, RecordHeader), StoreError> {
-    let (segment_id, offset) = (blob.place.segment(), blob.place.offset());
+    let (file, header) = record_at(shared, blob.key, blob.place)?;
+    check_key(blob, &header)?; // (5)
+    Ok((file, header))
+}
+
+/// The blob `key` whose record is at `place`, as the record says.
+pub(crate) fn blob_at(shared: &Shared, key: BlobKey, place: Place) -> Result<BlobRef, StoreError> {
+    let (_, header) = record_at(shared, key, place)?;
+    let (segment, offset) = (place.segment(), place.offset());
+    header
+        .blob(segment, offset)
+        .filter(|blob| blob.key == key)
+        .ok_or(StoreError::OtherBlob {
+            wanted: key,
+            found: header.key,
+            segment,
+            offset,
+        })
+}
+
+/// The record at `place`, which is to be that of the blob `key`, and the segment's file.
+fn record_at(
+    shared: &Shared,
+    key: BlobKey,
+    place: Place,
+) -> Result<(Arc<dyn DiskFile>, RecordHeader), StoreError> {
+    let (segment_id, offset) = (place.segment(), place.offset());
     let gone = StoreError::Gone {
-        key: blob.key,
+        key,
         segment: segment_id,
     };
     let Some(segment) = shared.segments.get(segment_id) else {
@@ -246,7 +277,7 @@ pub(crate) fn record_of(
     let mut reader = Reader::new(&*file);
     let record = reader.record(&segment.header.salt, offset, HEADER_AHEAD_BYTES)?;
     let Ok((header, _)) = record else {
-        let (lsn, key, kind) = (None, Some(blob.key), DamageKind::Header);
+        let (lsn, key, kind) = (None, Some(key), DamageKind::Header);
         return Err(StoreError::Damaged(Damage {
             segment: segment_id,
             offset,
@@ -255,7 +286,6 @@ pub(crate) fn record_of(
             kind,
         }));
     };
-    check_key(blob, &header)?; // (5)
     Ok((file, header))
 }
 

@@ -13,9 +13,10 @@ use crate::format::{Entry, Holds};
 use crate::read::BlobReader;
 use crate::replay::load_entries;
 use crate::scan::Reader;
+use crate::segments::Segment;
 use crate::shared::{Shared, is_full};
 use crate::sites;
-use crate::types::{BlobKey, Digest, Digester, Encoding, Record, RecordKind};
+use crate::types::{BlobKey, BlobRef, Digest, Digester, Encoding, Record, RecordKind};
 
 /// Gives blobs another form. It is called from several threads at once.
 pub trait Recoder: Sync {
@@ -168,6 +169,79 @@ impl Replacement {
             drop(shared.disk.remove(&shared.paths.incoming_blob(key)));
         }
     }
+}
+
+/// What a recoder made of a blob, before anything is replaced.
+pub struct Attempt {
+    pub blob: BlobRef,
+    pub became: Recoded,
+    pub into: Replacement,
+}
+
+/// Asks for another form of one blob; `None` if it is not to be asked for, or cannot be read.
+pub fn attempt(
+    shared: &Arc<Shared>,
+    segment: &Segment,
+    entry: &Entry,
+    recoder: &dyn Recoder,
+) -> Result<Option<Attempt>, StoreError> {
+    if !is_untried(entry, recoder.kind(), recoder.encoding()) {
+        return Ok(None);
+    }
+    let file = shared.segment_file(segment)?;
+    let mut reader = Reader::new(&*file);
+    let record = reader.record(&segment.header.salt, entry.offset, 0)?;
+    let Some((header, caller)) = record.ok().filter(|(header, _)| header.lsn == entry.lsn) else {
+        return Ok(None);
+    };
+    let Some(blob) = header.blob(segment.id(), entry.offset) else {
+        return Ok(None);
+    };
+    let source = match BlobReader::open(shared, &blob) {
+        Err(StoreError::Gone { .. } | StoreError::Damaged(_)) => return Ok(None),
+        opened => opened?.with_digest(header.stored_digest()),
+    };
+    let mut into = match entry.holds {
+        Holds::File => Replacement::in_file(shared, entry.key)?,
+        Holds::Blob | Holds::Nothing => Replacement::in_memory(),
+    };
+    let record = Record {
+        lsn: header.lsn,
+        kind: header.kind,
+        header: caller,
+        blob: Some(blob),
+    };
+    match recoder.recode(&record, &source, &mut into) {
+        Ok(became) => Ok(Some(Attempt { blob, became, into })),
+        Err(error) => {
+            into.give_up();
+            Err(error)
+        }
+    }
+}
+
+/// Asks for another form of some blobs of a segment, spread evenly over it, and keeps none of them.
+pub fn sample(
+    shared: &Arc<Shared>,
+    segment: u64,
+    recoder: &dyn Recoder,
+    most: usize,
+    longest: u64,
+) -> Result<(), StoreError> {
+    let Some(segment) = shared.segments.get(segment) else {
+        return Ok(());
+    };
+    let (mut entries, _) = load_entries(shared, &segment)?;
+    entries.retain(|entry| {
+        is_untried(entry, recoder.kind(), recoder.encoding()) && entry.body_bytes <= longest
+    });
+    let step = entries.len().div_ceil(most.max(1)).max(1);
+    for entry in entries.iter().step_by(step) {
+        if let Some(attempt) = attempt(shared, &segment, entry, recoder)? {
+            attempt.into.give_up();
+        }
+    }
+    Ok(())
 }
 
 /// Whether a blob is to be asked for in this form.

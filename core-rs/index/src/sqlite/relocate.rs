@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::writer::{LIVE, SUPERSEDED, Transaction};
+use super::writer::{LIVE, SUPERSEDED, Transaction, number};
 use crate::bits::Signed;
 use crate::error::Doing;
-use crate::{IndexError, Relocation};
+use crate::{IndexError, NewFile, Relocation};
 
 const DOING: &str = "relocating blobs";
 
@@ -43,7 +43,35 @@ pub(crate) fn relocate(
     if stored != before {
         count(transaction, id, stored - before)?;
     }
+    if let Some(file) = &moved.file {
+        replace_file(transaction, id, file)?;
+    }
     Ok(true)
+}
+
+/// Lets the instances of a blob tell what its file is now.
+fn replace_file(
+    transaction: &mut Transaction<'_>,
+    blob: i64,
+    file: &NewFile,
+) -> Result<(), IndexError> {
+    let syntax = transaction.word(&file.transfer_syntax_uid)?;
+    let pixel_offset = match file.pixel_data_offset {
+        Some(offset) => Some(number(offset, "pixel data offset")?),
+        None => None,
+    };
+    let (size, offset) = (file.size.signed(), file.data_set_offset.signed());
+    transaction
+        .connection
+        .prepare_cached(
+            "UPDATE instance SET syntax = ?2, file_size = ?3, data_set_offset = ?4, pixel_offset = ?5
+             WHERE blob = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![blob, syntax, size, offset, pixel_offset])
+        })
+        .doing(DOING)?;
+    Ok(())
 }
 
 /// An instance and what lies above it, each with its state.

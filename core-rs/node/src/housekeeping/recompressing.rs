@@ -1,16 +1,16 @@
 //! Which packs are recompressed, and when.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use vna_store::{Lsn, RecordKind, SegmentInfo, Untried};
+use vna_store::{Encoding, Lsn, RecordKind, SegmentInfo, Untried};
 
 use super::Keeper;
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
-use crate::recompress::{Counts, Method, Recompression};
+use crate::recompress::{Counts, GivingUp, Method, Recompression};
 
 /// What housekeeping recompresses.
 pub(crate) struct RecompressPolicy {
@@ -28,9 +28,16 @@ pub struct ToRecompress {
     /// What arrived this many days ago or earlier.
     #[serde(default)]
     pub older_than_days: u32,
-    /// Only say what would be looked at.
+    /// Only say what would be looked at, and what a sample of it would save.
     #[serde(default)]
     pub dry_run: bool,
+    /// Take what came with encapsulated pixel data, and only that: the same instance in the method's transfer syntax takes
+    /// the place of what was received, which is gone then.
+    #[serde(default)]
+    pub give_up_originals: bool,
+    /// Also what was compressed with loss: it stays as it is decoded now.
+    #[serde(default)]
+    pub lossy: bool,
     /// [`RecompressStep::next`] of the step before; 0 to begin.
     #[serde(default)]
     pub after: Lsn,
@@ -48,6 +55,10 @@ pub struct RecompressStep {
     pub bytes_before: u64,
     /// Their bytes now.
     pub bytes_after: u64,
+    /// Of a dry run: bytes of the files that were tried.
+    pub sampled_before: u64,
+    /// And what they would take, those that would stay as they are included.
+    pub sampled_after: u64,
     /// Microseconds that it took.
     pub microseconds: u64,
     /// The log up to here has been looked at.
@@ -61,7 +72,39 @@ pub struct RecompressStep {
     pub problem: Option<String>,
 }
 
+/// Files of a pack that a dry run tries.
+const SAMPLED: usize = 4;
+
+/// Longer files are not tried in a dry run.
+const MAX_SAMPLED_BYTES: u64 = 64 << 20;
+
 const US_PER_DAY: i64 = 24 * 3600 * 1_000_000;
+
+impl ToRecompress {
+    fn encoding(&self) -> Encoding {
+        match self.give_up_originals {
+            true => self.method.encoding_instead(),
+            false => self.method.encoding(),
+        }
+    }
+
+    /// Why there is no such thing, if so.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.lossy && !self.give_up_originals {
+            return Err("Lossy goes with GiveUpOriginals alone");
+        }
+        if self.give_up_originals && self.method == Method::Deflate {
+            return Err(
+                "deflate is no transfer syntax of frames: no originals are given up for it",
+            );
+        }
+        Ok(())
+    }
+}
 
 impl Keeper {
     /// Recompresses what of the next pack is wanted.
@@ -88,7 +131,7 @@ impl Keeper {
             if info.last_lsn <= wanted.after || info.replaced_by.is_some() {
                 continue;
             }
-            let untried = self.untried(&info, wanted.method)?;
+            let untried = self.untried(&info, wanted.encoding())?;
             step.at = info.last_lsn;
             if untried.blobs == 0 || arrived_us(&untried.first) > until_us {
                 continue;
@@ -96,8 +139,11 @@ impl Keeper {
             step.next = Some(info.last_lsn).filter(|last| *last < step.end);
             step.files = untried.blobs;
             step.bytes_before = untried.bytes;
-            if !wanted.dry_run {
-                self.recompress_pack(&info, wanted.method, until_us, &mut step)?;
+            let counts = Counts::default();
+            let recompression = self.wanted(wanted, until_us, &counts);
+            match wanted.dry_run {
+                true => self.try_some(&info, &recompression, &mut step)?,
+                false => self.recompress_pack(&info, &recompression, &mut step)?,
             }
             break;
         }
@@ -105,35 +151,62 @@ impl Keeper {
         Ok(step)
     }
 
+    fn wanted<'a>(
+        &'a self,
+        wanted: &ToRecompress,
+        until_us: i64,
+        counts: &'a Counts,
+    ) -> Recompression<'a> {
+        Recompression {
+            files: &self.files,
+            method: wanted.method,
+            until_us,
+            is_in_background: false,
+            giving_up: wanted.give_up_originals.then(|| GivingUp {
+                lossy: wanted.lossy,
+                spool: self.spool.clone(),
+            }),
+            stopping: &self.stopping,
+            counts,
+        }
+    }
+
     fn recompress_pack(
         &self,
         info: &SegmentInfo,
-        method: Method,
-        until_us: i64,
+        recompression: &Recompression<'_>,
         step: &mut RecompressStep,
     ) -> Result<(), ArchiveError> {
         if !info.is_sealed {
             self.log.rotate()?;
         }
-        let counts = Counts::default();
-        let recompression = Recompression {
-            files: &self.files,
-            method,
-            until_us,
-            is_in_background: false,
-            stopping: &self.stopping,
-            counts: &counts,
-        };
-        if let Err(error) = self.compact_pack(info, Some(&recompression)) {
+        if let Err(error) = self.compact_pack(info, Some(recompression)) {
             step.problem = Some(error.to_string());
             (step.files, step.bytes_before) = (0, 0);
             return Ok(());
         }
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = recompression.counts;
         step.recompressed = read(&counts.files);
         step.files = step.recompressed + read(&counts.unchanged);
         step.bytes_before = read(&counts.bytes_before);
         step.bytes_after = read(&counts.bytes_after);
+        Ok(())
+    }
+
+    /// Tries some files of a pack, and keeps nothing of it.
+    fn try_some(
+        &self,
+        info: &SegmentInfo,
+        recompression: &Recompression<'_>,
+        step: &mut RecompressStep,
+    ) -> Result<(), ArchiveError> {
+        let segment = info.segment;
+        self.log
+            .recode_sample(segment, recompression, SAMPLED, MAX_SAMPLED_BYTES)?;
+        let counts = recompression.counts;
+        let unchanged = read(&counts.unchanged_bytes);
+        step.sampled_before = read(&counts.bytes_before) + unchanged;
+        step.sampled_after = read(&counts.bytes_after) + unchanged;
         Ok(())
     }
 
@@ -158,7 +231,7 @@ impl Keeper {
             if !info.is_sealed || !is_due || !is_taken || info.replaced_by.is_some() {
                 continue;
             }
-            let untried = self.untried(&info, policy.method)?;
+            let untried = self.untried(&info, policy.method.encoding())?;
             let due = match untried.blobs {
                 0 => i64::MAX,
                 _ => arrived_us(&untried.last).saturating_add(policy.age_us),
@@ -174,6 +247,7 @@ impl Keeper {
                 method: policy.method,
                 until_us: now_us,
                 is_in_background: true,
+                giving_up: None, // an operator's word, never a setting's
                 stopping: &self.stopping,
                 counts: &counts,
             };
@@ -194,10 +268,14 @@ impl Keeper {
         Ok(())
     }
 
-    fn untried(&self, info: &SegmentInfo, method: Method) -> Result<Untried, ArchiveError> {
-        let (kind, encoding) = (RecordKind::ARRIVAL, method.encoding());
+    fn untried(&self, info: &SegmentInfo, encoding: Encoding) -> Result<Untried, ArchiveError> {
+        let kind = RecordKind::ARRIVAL;
         Ok(self.log.untried(info.segment, kind, encoding)?)
     }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 /// When the file of a record arrived. What cannot be read is left to the recoder.

@@ -128,10 +128,10 @@ impl Hot {
         {
             return None;
         }
-        let (located, reader) = self.open(tenant, &id)?;
-        let etag: String = located
-            .blob
-            .digest
+        let (_, reader) = self.open(tenant, &id)?;
+        let etag: String = reader
+            .digest()
+            .0
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();

@@ -5,17 +5,22 @@
 //! 2. A form counts only after the file was read back from it and had the digest of what was received; the store has the
 //!    old bytes until the new ones are durable and the index points at them.
 //! 3. Metadata is read without a codec: it lies in the container as it was.
-//! 4. Encapsulated pixel data is left alone: decoding and encoding it again would not give the same codestream.
+//! 4. Encapsulated pixel data is left alone, since decoding and encoding it again would not give the same codestream,
+//!    unless an operator gives the originals up (`giving_up`). Then another file takes the place of what was received: the
+//!    same instance with the same samples. Its record keeps digest and length of what was received, so the index is
+//!    rebuilt alike, and the same file sent again is known again.
 
 mod container;
+mod giving_up;
 mod recoder;
 mod samples;
 mod source;
 
 use serde::{Deserialize, Serialize};
-use vna_store::Encoding;
+use vna_store::{BlobRef, Encoding};
 
 pub(crate) use container::Container;
+pub(crate) use giving_up::GivingUp;
 pub(crate) use recoder::{Counts, Recompression};
 
 /// How pixel data is kept.
@@ -32,6 +37,22 @@ pub enum Method {
     J2k,
     /// High-Throughput JPEG 2000 Lossless (PS3.5 §A.4.9).
     Htj2k,
+}
+
+/// What is added to a method's number where a file in its transfer syntax took the place of what was received.
+const INSTEAD: u8 = 8;
+
+/// Whether what is kept of a blob is itself the file that is given, in the place of what was received.
+pub(crate) fn is_instead(encoding: Encoding) -> bool {
+    encoding.0 >= INSTEAD
+}
+
+/// How long the file is that a blob gives.
+pub(crate) fn file_bytes(blob: &BlobRef) -> u64 {
+    match is_instead(blob.encoding) {
+        true => blob.stored_size,
+        false => blob.size,
+    }
 }
 
 impl Method {
@@ -58,6 +79,11 @@ impl Method {
             Method::J2k => 4,
             Method::Htj2k => 5,
         })
+    }
+
+    /// The number of files in its transfer syntax that took the place of what was received.
+    pub(crate) fn encoding_instead(self) -> Encoding {
+        Encoding(INSTEAD + self.encoding().0)
     }
 
     pub(crate) fn of_encoding(encoding: Encoding) -> Option<Method> {

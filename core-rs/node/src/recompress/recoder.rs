@@ -9,9 +9,9 @@ use vna_store::{
     BlobReader, Encoding, Recoded, Recoder, Record, RecordKind, Replacement, StoreError,
 };
 
-use super::Method;
 use super::container::{Container, ContainerWriter, PIECE_BYTES};
 use super::source::Source;
+use super::{GivingUp, Method};
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
 use crate::stored_file::{StoredFile, StoredFiles};
@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     pub files: AtomicU64,
     /// Files looked at that stay as they are.
     pub unchanged: AtomicU64,
+    /// Their bytes.
+    pub unchanged_bytes: AtomicU64,
     /// Bytes of the first before.
     pub bytes_before: AtomicU64,
     /// And after.
@@ -40,6 +42,8 @@ pub(crate) struct Recompression<'a> {
     pub until_us: i64,
     /// Whether others go first: it then rests as long as it works.
     pub is_in_background: bool,
+    /// If what was received is given up: then it is about encapsulated pixel data alone.
+    pub giving_up: Option<GivingUp>,
     /// It is to end soon.
     pub stopping: &'a AtomicBool,
     pub counts: &'a Counts,
@@ -47,7 +51,10 @@ pub(crate) struct Recompression<'a> {
 
 impl Recoder for Recompression<'_> {
     fn encoding(&self) -> Encoding {
-        self.method.encoding()
+        match &self.giving_up {
+            None => self.method.encoding(),
+            Some(_) => self.method.encoding_instead(),
+        }
     }
 
     fn kind(&self) -> RecordKind {
@@ -77,7 +84,10 @@ impl Recoder for Recompression<'_> {
             return Ok(Recoded::Later);
         }
         let began = Instant::now();
-        let is_smaller = self.convert(source, into);
+        let is_smaller = match &self.giving_up {
+            None => self.convert(source, into),
+            Some(giving_up) => self.replace(giving_up, source, into),
+        };
         if self.is_in_background {
             std::thread::sleep(began.elapsed());
         }
@@ -91,6 +101,7 @@ impl Recoder for Recompression<'_> {
             }
             Ok(false) => {
                 add(&self.counts.unchanged, 1);
+                add(&self.counts.unchanged_bytes, source.stored_size());
                 Ok(Recoded::Unchanged)
             }
             // Damaged, or gone meanwhile: copying it tells.
@@ -100,6 +111,7 @@ impl Recoder for Recompression<'_> {
             Err(ArchiveError::Store(error)) => Err(error),
             Err(error) => {
                 add(&self.counts.unchanged, 1);
+                add(&self.counts.unchanged_bytes, source.stored_size());
                 let is_passing = matches!(error, ArchiveError::Codec(CodecError::Helper { .. }));
                 tracing::warn!(lsn = record.lsn, "not recompressed: {error}");
                 Ok(match is_passing {
@@ -112,6 +124,30 @@ impl Recoder for Recompression<'_> {
 }
 
 impl Recompression<'_> {
+    /// Writes the file that is to take the place of what was received, and compares the two; false if it does not pay, is
+    /// not asked for, or is not the same instance.
+    fn replace(
+        &self,
+        giving_up: &GivingUp,
+        source: &BlobReader,
+        into: &mut Replacement,
+    ) -> Result<bool, ArchiveError> {
+        let file = Arc::new(self.files.of_reader(source.clone())?);
+        let codecs = self.files.codecs();
+        let most = source.stored_size() / 100 * (100 - WORTH_PERCENT);
+        if !giving_up.write(&file, self.method, most, codecs, into)? {
+            return Ok(false);
+        }
+        file.verify()?; // what takes the place of damaged bytes would hide the damage
+        let is_same = GivingUp::is_same(&file, into, codecs)?;
+        if !is_same {
+            tracing::warn!(
+                "a transcoded file is not the same instance without loss: the original is kept"
+            );
+        }
+        Ok(is_same)
+    }
+
     /// Writes the other form, and reads the file back from it; false if it does not pay or is not the file.
     fn convert(&self, source: &BlobReader, into: &mut Replacement) -> Result<bool, ArchiveError> {
         let file = self.files.of_reader(source.clone())?;

@@ -15,6 +15,38 @@ pub(super) const LOSSY_IMAGE_COMPRESSION: Tag = Tag(0x0028, 0x2110);
 const LOSSY_IMAGE_COMPRESSION_RATIO: Tag = Tag(0x0028, 0x2112);
 const LOSSY_IMAGE_COMPRESSION_METHOD: Tag = Tag(0x0028, 0x2114);
 
+/// What tells where frames are in pixel data.
+const PIXEL_TABLES: [Tag; 3] = [
+    tags::EXTENDED_OFFSET_TABLE,
+    tags::EXTENDED_OFFSET_TABLE_LENGTHS,
+    ENCAPSULATED_PIXEL_DATA_VALUE_TOTAL_LENGTH,
+];
+
+/// What tells how pixel data is encoded, and not what its samples are: all that transcoding without loss may change.
+pub(crate) const PIXEL_DESCRIPTION: [Tag; 5] = [
+    tags::PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    PIXEL_TABLES[0],
+    PIXEL_TABLES[1],
+    PIXEL_TABLES[2],
+];
+
+/// What of an image's header transcoding cannot keep, or has to add: an encapsulated icon, that there was loss before.
+pub(crate) fn lost_before<S: ReadAt<Error = ArchiveError>>(image: &StoredImage<S>) -> Vec<Tag> {
+    let mut tags = Vec::new();
+    if has_encapsulated_icon(&image.data_set) {
+        tags.push(ICON_IMAGE_SEQUENCE);
+    }
+    if ALWAYS_LOSSY.contains(&image.transfer_syntax_uid.trim_end_matches(['\0', ' '])) {
+        tags.extend([
+            LOSSY_IMAGE_COMPRESSION,
+            LOSSY_IMAGE_COMPRESSION_RATIO,
+            LOSSY_IMAGE_COMPRESSION_METHOD,
+        ]);
+    }
+    tags
+}
+
 /// Transfer syntaxes that cannot be but lossy: those of the discrete cosine transform.
 const ALWAYS_LOSSY: [&str; 4] = [
     "1.2.840.10008.1.2.4.50",
@@ -52,11 +84,7 @@ pub(super) fn revision<S: ReadAt<Error = ArchiveError>>(
         let signed = format.sample == Sample::Signed;
         set(tags::PIXEL_REPRESENTATION, signed.into());
     }
-    let mut without = vec![
-        tags::EXTENDED_OFFSET_TABLE,
-        tags::EXTENDED_OFFSET_TABLE_LENGTHS,
-        ENCAPSULATED_PIXEL_DATA_VALUE_TOTAL_LENGTH,
-    ];
+    let mut without = PIXEL_TABLES.to_vec();
     if has_encapsulated_icon(header) {
         without.push(ICON_IMAGE_SEQUENCE);
     }

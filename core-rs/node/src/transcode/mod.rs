@@ -28,6 +28,7 @@ use crate::reencode::StoredBlob;
 use crate::stored_file::StoredFile;
 use crate::stored_image::StoredImage;
 
+pub(crate) use attributes::{PIXEL_DESCRIPTION, lost_before};
 pub use error::TranscodeProblem;
 pub use local::{LocalFile, TranscodedFile, transcode_file};
 pub use spool::{Spool, SpoolSettings};
@@ -245,7 +246,7 @@ impl<S: ReadAt<Error = ArchiveError>> Transcoded<S> {
 }
 
 /// The colours that frames are decoded in; see (3).
-fn colour_of(stored_uid: &str) -> Colour {
+pub(crate) fn colour_of(stored_uid: &str) -> Colour {
     match pixel_syntax(stored_uid).map(|syntax| syntax.compression) {
         Some(Compression::Lossy) => Colour::Rgb,
         _ => Colour::AsStored,

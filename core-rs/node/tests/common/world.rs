@@ -361,6 +361,8 @@ impl World {
             method,
             older_than_days: 0,
             dry_run: false,
+            give_up_originals: false,
+            lossy: false,
             after: 0,
         };
         loop {
