@@ -292,6 +292,14 @@ class Archive:
         )
         return answer
 
+    async def tell(self, change: str, level: str, public_id: str, caller: Caller) -> None:
+        """Let the change feed tell that something happened to a resource; it is durable then.
+
+        `change` is a type of the feed, such as ModifiedStudy. Raises NotFound if there is no such
+        resource.
+        """
+        await self.result(self.core.tell(caller.tenant, change, level, public_id))
+
     async def changes(
         self,
         since: int | None,

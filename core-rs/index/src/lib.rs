@@ -218,6 +218,9 @@ pub trait Index: Send + Sync {
     /// The labels whose records `is_wanted` names.
     fn label_owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<Label>, IndexError>;
 
+    /// Whether the change feed has an event of which `is_wanted` names the record.
+    fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError>;
+
     /// The labels of what a deletion took, as long as it can be brought back.
     fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError>;
 

@@ -113,7 +113,7 @@ pub struct Erasure {
 }
 
 /// Something happened to a resource that its change feed tells, such as that a study went quiet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
     /// Position in the log.
     pub lsn: Lsn,
@@ -127,6 +127,8 @@ pub struct Event {
     pub public_id: PublicId,
     /// When, in microseconds of UTC.
     pub at_us: i64,
+    /// The record as a blob: it is needed as long as the feed has the change.
+    pub blob: BlobRow,
 }
 
 /// A label of a resource. Labels of a resource and of what it is in, or what is in it, have nothing to do with each
@@ -173,7 +175,7 @@ pub enum Entry {
     /// What deletions kept goes now.
     Erasure(Erasure),
     /// A change to tell.
-    Event(Event),
+    Event(Box<Event>),
     /// A resource gets a label.
     Labelling(Box<Labelling>),
     /// A resource loses a label.
@@ -297,6 +299,11 @@ pub enum Outcome {
     },
     /// The change was written.
     Recorded,
+    /// The resource of an event is not there (any more).
+    NotRecorded {
+        /// The record that just arrived.
+        freed: FreedBlob,
+    },
     /// The resource has the label.
     Labelled {
         /// The former record of the label, if it had one.
@@ -312,7 +319,7 @@ pub enum Outcome {
         /// The record of the label, if it had one.
         freed: Option<FreedBlob>,
     },
-    /// The resource of a deletion or event is not there (any more).
+    /// The resource of a deletion is not there (any more).
     NotFound,
 }
 

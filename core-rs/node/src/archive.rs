@@ -6,7 +6,7 @@
 //! (4) the tail of the log that the index does not cover is replayed at open.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use parking_lot::Mutex;
 use vna_codec::Codecs;
@@ -17,7 +17,7 @@ use vna_store::{Digest, Log, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::arriving::check_ingest_transcoding;
-use crate::committer::{CommitCounters, Committer, Deed, File, Reply, Work};
+use crate::committer::{Answer, CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
@@ -261,6 +261,16 @@ impl Archive {
             file,
         };
         self.committer.submit(Work { deed, reply });
+    }
+
+    /// Records a deed and waits for what becomes of it.
+    pub(crate) fn record(&self, deed: Deed) -> Answer {
+        let (reply, answer) = mpsc::channel();
+        let reply = Box::new(move |answer| drop(reply.send(answer)));
+        self.committer.submit(Work { deed, reply });
+        answer
+            .recv()
+            .unwrap_or_else(|_| Err(Arc::new(ArchiveError::Stopped)))
     }
 
     /// Deletes a resource and all below it. It can be brought back for as long as `storage.undelete_hours` says.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use vna_dicom::{Level, PublicId};
-use vna_index::{DuplicatePolicy, Label, Origin};
+use vna_index::{ChangeType, DuplicatePolicy, Label, Origin};
 
 use crate::find::level_named;
 
@@ -114,6 +114,21 @@ pub struct LabelHeader {
     pub label: String,
 }
 
+/// The header of an event's log record: the change feed tells that something happened to a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventHeader {
+    /// Whose archive the resource is in.
+    pub tenant: i64,
+    /// UTC, microseconds since 1970.
+    pub at_us: i64,
+    /// What happened, as the feed names it: `ModifiedStudy`, ...
+    pub change: String,
+    /// `patient`, `study`, `series` or `instance`.
+    pub level: String,
+    /// The resource's public id.
+    pub public_id: String,
+}
+
 impl From<Duplicates> for DuplicatePolicy {
     fn from(duplicates: Duplicates) -> Self {
         match duplicates {
@@ -167,6 +182,33 @@ impl LabelHeader {
             public_id: self.public_id.parse().ok()?,
             label: self.label,
         })
+    }
+}
+
+impl EventHeader {
+    pub(crate) fn new(tenant: i64, change: ChangeType, level: Level, id: &PublicId) -> Self {
+        Self {
+            tenant,
+            at_us: now_us(),
+            change: change.as_str().to_owned(),
+            level: level.as_str().to_owned(),
+            public_id: id.to_string(),
+        }
+    }
+
+    /// The resource, or `None` if the header does not name one.
+    pub fn resource(&self) -> Option<(Level, PublicId)> {
+        Some((level_named(&self.level)?, self.public_id.parse().ok()?))
+    }
+
+    /// What happened, or `None` if this release does not know it.
+    pub fn change(&self) -> Option<ChangeType> {
+        ChangeType::from_name(&self.change)
+    }
+
+    /// The bytes that the log keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and strings have a JSON form")
     }
 }
 

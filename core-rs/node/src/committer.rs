@@ -18,11 +18,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
 use vna_index::{
-    Deletion, Entry, Erasure, Index, IndexError, Label, Labelling, Outcome, Unlabelling,
+    ChangeType, Deletion, Entry, Erasure, Event, Index, IndexError, Label, Labelling, Outcome,
+    Unlabelling,
 };
 use vna_store::{Appended, BlobRef, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader, LabelHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
@@ -113,6 +114,13 @@ pub(crate) enum Deed {
     },
     /// A resource loses a label.
     Unlabelling { label: Label, at_us: i64 },
+    /// Something happened to a resource that the change feed tells.
+    Event {
+        header: EventHeader,
+        change: ChangeType,
+        level: Level,
+        public_id: PublicId,
+    },
 }
 
 impl Deed {
@@ -131,6 +139,7 @@ impl Deed {
             Deed::Labelling { again: false, .. } => RecordKind::LABEL,
             Deed::Labelling { again: true, .. } => RecordKind::LABEL_AGAIN,
             Deed::Unlabelling { .. } => RecordKind::UNLABEL,
+            Deed::Event { .. } => RecordKind::EVENT,
         }
     }
 
@@ -142,6 +151,7 @@ impl Deed {
             Deed::Labelling { label, at_us, .. } | Deed::Unlabelling { label, at_us } => {
                 LabelHeader::new(label, *at_us).to_bytes()
             }
+            Deed::Event { header, .. } => header.to_bytes(),
         }
     }
 
@@ -179,6 +189,20 @@ impl Deed {
                 blob: blob_row(needed_blob(appended)?),
             }))),
             Deed::Unlabelling { label, .. } => Ok(Entry::Unlabelling(Unlabelling { lsn, label })),
+            Deed::Event {
+                header,
+                change,
+                level,
+                public_id,
+            } => Ok(Entry::Event(Box::new(Event {
+                lsn,
+                tenant: header.tenant,
+                change,
+                level,
+                public_id,
+                at_us: header.at_us,
+                blob: blob_row(needed_blob(appended)?),
+            }))),
         }
     }
 }
@@ -373,6 +397,7 @@ pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveE
                 ..
             } => [(**bytes).as_ref()],
             Deed::Labelling { label, .. } => [label.label.as_bytes()],
+            Deed::Event { change, .. } => [change.as_str().as_bytes()],
             _ => [[].as_slice()],
         })
         .collect();
@@ -398,6 +423,10 @@ pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveE
                 Deed::Labelling { label, .. } => Body::Bytes {
                     parts,
                     digest: Digest::of(label.label.as_bytes()),
+                },
+                Deed::Event { change, .. } => Body::Bytes {
+                    parts,
+                    digest: Digest::of(change.as_str().as_bytes()),
                 },
                 Deed::Deletion { .. } | Deed::Erasure(_) | Deed::Unlabelling { .. } => Body::None,
             },

@@ -105,7 +105,7 @@ pub(crate) fn freed_by(outcome: &Outcome) -> Option<FreedBlob> {
         Outcome::Superseded { freed, .. }
         | Outcome::Labelled { freed }
         | Outcome::Unlabelled { freed } => freed.clone(),
-        Outcome::NotLabelled { freed } => Some(freed.clone()),
+        Outcome::NotLabelled { freed } | Outcome::NotRecorded { freed } => Some(freed.clone()),
         Outcome::Stored { .. }
         | Outcome::KeptAsVersion { .. }
         | Outcome::Deleted { .. }

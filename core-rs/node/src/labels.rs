@@ -12,7 +12,7 @@ use vna_index::{Index, Label, Outcome};
 
 use crate::archive::Archive;
 use crate::arrival::now_us;
-use crate::committer::{Answer, Committer, Deed, Work, append};
+use crate::committer::{Committer, Deed, Work, append};
 use crate::error::ArchiveError;
 use crate::find::{FindProblem, Wrong, shown};
 
@@ -111,15 +111,6 @@ impl Archive {
             level,
             public_id: *public_id,
         })
-    }
-
-    fn record(&self, deed: Deed) -> Answer {
-        let (reply, answer) = mpsc::channel();
-        let reply = Box::new(move |answer| drop(reply.send(answer)));
-        self.committer.submit(Work { deed, reply });
-        answer
-            .recv()
-            .unwrap_or_else(|_| Err(Arc::new(ArchiveError::Stopped)))
     }
 }
 

@@ -9,6 +9,7 @@ mod committer;
 pub mod dimse;
 mod entries;
 mod error;
+mod events;
 mod find;
 mod forms;
 mod ground;

@@ -363,7 +363,10 @@ impl Repair<'_> {
         let plan = self.sort(&ground.files, owners, &reasons, asides)?;
         Ok(Plan {
             labels,
-            is_contradicted: is_contradicted || misled > 0,
+            // An event whose record is damaged leaves the feed with the index that knows it.
+            is_contradicted: is_contradicted
+                || misled > 0
+                || ground.index.has_told(&is_concerned)?,
             ..plan
         })
     }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
-use vna_index::{Deletion, Entry, Erasure, IndexError, Label, Labelling, Outcome, Unlabelling};
+use vna_index::{
+    Deletion, Entry, Erasure, Event, IndexError, Label, Labelling, Outcome, Unlabelling,
+};
 use vna_store::{Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, LabelHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader, LabelHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
@@ -183,6 +185,27 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
             lsn,
             label: label_of(record)?,
         }))),
+        (RecordKind::EVENT, Some(blob)) => {
+            let header: EventHeader = serde_json::from_slice(record.header)
+                .map_err(|error| unreadable(error.to_string()))?;
+            let (Some((level, public_id)), Some(change)) = (header.resource(), header.change())
+            else {
+                return Err(unreadable(format!(
+                    "an event {:?} of {} {:?}, which this release does not know",
+                    header.change, header.level, header.public_id
+                )));
+            };
+            Ok(Some(Entry::Event(Box::new(Event {
+                lsn,
+                tenant: header.tenant,
+                change,
+                level,
+                public_id,
+                at_us: header.at_us,
+                blob: blob_row(blob),
+            }))))
+        }
+        (RecordKind::EVENT, None) => Err(unreadable("an event without a blob".into())),
         _ => Ok(None),
     }
 }

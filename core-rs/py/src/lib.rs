@@ -13,6 +13,7 @@ mod errors;
 mod find;
 mod forms;
 mod http;
+mod keep;
 mod labels;
 mod log;
 mod model;

@@ -199,6 +199,8 @@ impl RecordKind {
     /// A label is recorded once more, before bytes go that stood for it. Since space comes back behind it, it may use
     /// the reserve, as deletions may.
     pub const LABEL_AGAIN: RecordKind = RecordKind(7);
+    /// Something happened to a resource that its change feed tells; the blob lives as long as the feed has it.
+    pub const EVENT: RecordKind = RecordKind(16);
     /// Kinds from here on are the store's own.
     pub const FIRST_RESERVED: RecordKind = RecordKind(0xF0);
 }

@@ -3,10 +3,11 @@
 //! A change's `seq` follows from the log position of its cause (`writer::first_seq`), so it grows with the order of
 //! commits, has holes, and is the same after any replay. A row counts while its resource is live.
 
+use super::answers::{BLOB_COLUMNS, blob};
 use super::read::Snapshot;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{ChangeType, ChangesRequest, IndexError};
+use crate::{BlobRow, ChangeType, ChangesRequest, IndexError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::collections::HashMap;
@@ -153,6 +154,27 @@ fn collect(
         });
     }
     Ok((changes, true))
+}
+
+/// Whether there is an event whose record `is_wanted` names.
+pub(crate) fn has_told(
+    snapshot: &Snapshot<'_>,
+    is_wanted: &dyn Fn(&BlobRow) -> bool,
+) -> Result<bool, IndexError> {
+    const DOING: &str = "looking for the events of blobs";
+    let mut statement = snapshot
+        .connection
+        .prepare(&format!(
+            "SELECT {BLOB_COLUMNS} FROM change JOIN blob ON blob.id = change.blob WHERE change.blob IS NOT NULL"
+        ))
+        .doing(DOING)?;
+    let mut rows = statement.query([]).doing(DOING)?;
+    while let Some(row) = rows.next().doing(DOING)? {
+        if is_wanted(&blob(row).doing(DOING)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Looks for resources that are live, and remembers those that others are in: most changes of a page are of instances of

@@ -405,16 +405,12 @@ fn remove_extras(
         .prepare_cached("DELETE FROM change WHERE seq BETWEEN ?1 AND ?1 + 3 AND resource = ?2")
         .and_then(|mut statement| statement.execute(params![first, id]))
         .doing(DOING)?;
+    connection
+        .prepare_cached("DELETE FROM metadata WHERE resource = ?1")
+        .and_then(|mut statement| statement.execute(params![id]))
+        .doing(DOING)?;
     for sql in [
-        "DELETE FROM change WHERE resource = ?1 AND type > 3",
-        "DELETE FROM metadata WHERE resource = ?1",
-    ] {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(params![id]))
-            .doing(DOING)?;
-    }
-    for sql in [
+        "DELETE FROM change WHERE resource = ?1 AND type > 3 RETURNING blob",
         "DELETE FROM label WHERE resource = ?1 RETURNING blob",
         "DELETE FROM attachment WHERE resource = ?1 RETURNING blob",
     ] {

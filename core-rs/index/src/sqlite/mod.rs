@@ -469,6 +469,11 @@ impl Index for SqliteIndex {
             .read(|snapshot| label::owners(snapshot, is_wanted))
     }
 
+    fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError> {
+        self.readers
+            .read(|snapshot| changes::has_told(snapshot, is_wanted))
+    }
+
     fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError> {
         self.readers
             .read(|snapshot| label::deleted(snapshot, tenant, deletion.signed()))

@@ -91,7 +91,8 @@ const CONTRADICTIONS: [(&str, &str); 12] = [
         "SELECT id FROM blob WHERE refs <> 0
              + (SELECT count(*) FROM attachment WHERE attachment.blob = blob.id) + coalesce(
              (SELECT n FROM (SELECT b, count(*) AS n FROM (
-                     SELECT blob AS b FROM instance UNION ALL SELECT blob AS b FROM label) GROUP BY b)
+                     SELECT blob AS b FROM instance UNION ALL SELECT blob AS b FROM label
+                     UNION ALL SELECT blob AS b FROM change WHERE blob IS NOT NULL) GROUP BY b)
               WHERE b = blob.id), 0)",
     ),
 ];

@@ -7,7 +7,7 @@ use super::terms::{self, TermTail};
 use super::{connection, delete, maintain, resource};
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
-use crate::{Arrival, ChangeType, Entry, Event, IndexError, Lsn, Origin, Outcome};
+use crate::{Arrival, ChangeType, Entry, Event, FreedBlob, IndexError, Lsn, Origin, Outcome};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +24,16 @@ const REMEMBERED_WORDS: usize = 4096;
 
 /// Change numbers for each log position: an arrival tells of at most instance, series, study and patient.
 const CHANGES_PER_LSN: i64 = 4;
+
+/// What a row of the change feed says beside its number and tenant.
+struct ChangeRow {
+    change: ChangeType,
+    level: Level,
+    resource: i64,
+    at_us: i64,
+    /// The record of an event.
+    blob: Option<i64>,
+}
 
 /// The row `meta`, as the writer keeps it.
 #[derive(Clone, Copy, Debug)]
@@ -326,35 +336,37 @@ impl Transaction<'_> {
         let mut seq = first;
         for (happened, change, level, resource) in changes {
             if happened {
-                self.tell(
-                    seq,
-                    arrival.tenant,
+                let at_us = arrival.received_us;
+                let row = ChangeRow {
                     change,
                     level,
                     resource,
-                    arrival.received_us,
-                )?;
+                    at_us,
+                    blob: None,
+                };
+                self.tell(seq, arrival.tenant, row)?;
                 seq += 1;
             }
         }
         Ok(())
     }
 
-    fn tell(
-        &mut self,
-        seq: i64,
-        tenant: i64,
-        change: ChangeType,
-        level: Level,
-        resource: i64,
-        at_us: i64,
-    ) -> Result<(), IndexError> {
+    fn tell(&mut self, seq: i64, tenant: i64, row: ChangeRow) -> Result<(), IndexError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO change (seq, tenant, type, level, resource, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO change (seq, tenant, type, level, resource, at_us, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![seq, tenant, change.number(), level as i64, resource, at_us])
+                statement.execute(params![
+                    seq,
+                    tenant,
+                    row.change.number(),
+                    row.level as i64,
+                    row.resource,
+                    row.at_us,
+                    row.blob
+                ])
             })
             .doing("telling a change")?;
         let counts = self.pending.tenant(tenant);
@@ -374,18 +386,20 @@ impl Transaction<'_> {
             )?;
             if found.is_some() {
                 let seq = first_seq(event.lsn);
-                self.tell(
-                    seq,
-                    event.tenant,
-                    event.change,
-                    event.level,
-                    id,
-                    event.at_us,
-                )?;
+                let row = ChangeRow {
+                    change: event.change,
+                    level: event.level,
+                    resource: id,
+                    at_us: event.at_us,
+                    blob: Some(self.insert_blob(&event.blob)?),
+                };
+                self.tell(seq, event.tenant, row)?;
                 return Ok(Outcome::Recorded);
             }
         }
-        Ok(Outcome::NotFound)
+        Ok(Outcome::NotRecorded {
+            freed: FreedBlob::from(&event.blob),
+        })
     }
 
     pub(crate) fn word(&mut self, text: &str) -> Result<i64, IndexError> {

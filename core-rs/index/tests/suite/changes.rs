@@ -3,7 +3,9 @@
 use super::world::{Feed, arrival, json};
 use serde_json::{Value, json};
 use vna_dicom::Level;
-use vna_index::{ChangeType, ChangesRequest, DEFAULT_TENANT, Entry, Event, Index, Outcome};
+use vna_index::{
+    BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Entry, Event, FreedBlob, Index, Outcome,
+};
 
 pub fn all() -> ChangesRequest {
     ChangesRequest {
@@ -242,14 +244,15 @@ pub fn events_are_told_of_live_resources(index: &dyn Index) {
     let mut feed = three_instances(index);
     let study = arrival("B", "2", "2.1", "2.1.1").id(Level::Study);
     let event = |lsn| {
-        Entry::Event(Event {
+        Entry::Event(Box::new(Event {
             lsn,
             tenant: DEFAULT_TENANT,
             change: ChangeType::StableStudy,
             level: Level::Study,
             public_id: study,
             at_us: super::world::NOW_US,
-        })
+            blob: record(lsn),
+        }))
     };
     feed.lsn += 1;
     assert_eq!(
@@ -264,11 +267,46 @@ pub fn events_are_told_of_live_resources(index: &dyn Index) {
         },
     );
     assert_eq!(types(&answer), ["StableStudy"]);
+    let told = record(feed.lsn);
+    assert!(index.has_told(&|blob| blob.key == told.key).expect("reads"));
+    assert_eq!(index.verify().expect("reads"), Vec::<String>::new());
     feed.delete(Level::Study, study);
     feed.lsn += 1;
+    let late = record(feed.lsn);
     assert_eq!(
         index.apply(&[event(feed.lsn)]).expect("applies"),
-        [Outcome::NotFound]
+        [Outcome::NotRecorded {
+            freed: FreedBlob::from(&late)
+        }]
     );
     assert!(!types(&ask(index, &all())).contains(&"StableStudy"));
+    let mut freed = Vec::new();
+    while {
+        let done = index
+            .maintain(std::time::Duration::from_millis(50), super::world::NOW_US)
+            .expect("purges");
+        freed.extend(done.freed);
+        done.more
+    } {}
+    assert!(
+        freed.contains(&FreedBlob::from(&told)),
+        "the record goes with its row"
+    );
+    assert!(!index.has_told(&|_| true).expect("reads"));
+    assert_eq!(index.verify().expect("reads"), Vec::<String>::new());
+}
+
+/// The record of an event.
+fn record(lsn: u64) -> BlobRow {
+    let mut key = [0xEE; 16];
+    key[..8].copy_from_slice(&lsn.to_be_bytes());
+    BlobRow {
+        store: 1,
+        key,
+        place_a: 1,
+        place_b: i64::try_from(lsn).expect("small") * 1000,
+        stored_size: 11,
+        plain_size: 11,
+        ..BlobRow::default()
+    }
 }

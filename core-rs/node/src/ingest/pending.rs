@@ -98,6 +98,7 @@ impl How {
             | Outcome::Labelled { .. }
             | Outcome::NotLabelled { .. }
             | Outcome::Unlabelled { .. }
+            | Outcome::NotRecorded { .. }
             | Outcome::NotFound => return None,
         })
     }
