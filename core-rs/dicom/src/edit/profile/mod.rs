@@ -3,9 +3,26 @@
 //! The walk over a data set belongs to [`Recipe::apply`](super::Recipe::apply): it asks for the action at each place, goes
 //! into the items of sequences that stay, and replaces UIDs. A profile decides, and makes the values that take the place
 //! of others.
+//!
+//! What always holds:
+//! (1) Of what has a row in Table E.1-1 of the edition, nothing stays that no option keeps.
+//! (2) What nobody can judge goes: private elements that are not known to be safe, elements that no dictionary has, sequences
+//!     that cannot be read as such.
+//! (3) What is made up is a function of key and old value, or is constant.
+
+mod declare;
+mod made_up;
+mod options;
+mod safe_private;
+mod table;
+
+pub use made_up::subject;
+pub use options::{Choice, Dates};
 
 use super::{EditError, Key};
-use crate::{CharacterSet, DataElement, DataSet, Tag, Vr};
+use crate::{CharacterSet, DataElement, Tag, Value, Vr, dictionary_vr, entry};
+use options::Options;
+use table::{Cell, Column, Kind, Row, Tables};
 
 /// What is done with an attribute (PS3.15 Table E.1-1a), the combinations decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +50,10 @@ pub struct Place<'a> {
     pub tag: Tag,
     /// Its VR, where that is known: of UN what the dictionary says.
     pub vr: Vr,
-    /// Who reserved its block, if it is private.
+    /// Who reserved its block, if it is private; of an element that reserves one, its own value.
     pub creator: Option<&'a str>,
+    /// The SOP class of the outermost data set; empty if it has none.
+    pub sop_class_uid: &'a str,
 }
 
 /// What made-up values are made from.
@@ -44,53 +63,478 @@ pub struct Making<'a> {
     pub key: &'a Key,
     /// The character set of the data set that the attribute stands in.
     pub character_set: &'a CharacterSet,
+    /// Whom the instance is about: [`subject`] of the outermost data set, as it was.
+    pub subject: &'a [u8],
 }
 
 /// A profile with its options, compiled.
 #[derive(Clone, Debug)]
-pub struct Profile {}
+pub struct Profile {
+    edition: usize,
+    options: Options,
+    tables: &'static Tables,
+}
+
+/// What is around an attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// Nothing that the profile replaces.
+    Plain,
+    /// A sequence that is replaced by a made-up one: its shape is left, no value that says something.
+    MadeUp,
+    /// A sequence that is cleaned: what is coded or measured is left, no text.
+    Cleaned,
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tables")
+    }
+}
 
 impl Profile {
-    /// The profile of an edition of PS3.15, such as `2023b`, with the options of that name.
+    /// The profile of an edition of PS3.15, such as `2023b`, with the options of these names: see [`Choice`].
     ///
     /// # Errors
     ///
-    /// [`EditError::Profile`] if there is no such edition or option.
-    pub fn new(version: &str, _options: &[String]) -> Result<Profile, EditError> {
-        Err(EditError::Profile {
-            problem: format!("no profile of PS3.15 {version:?} is known"),
+    /// [`EditError::Profile`] if there is no such edition or option, if options contradict each other, or if one would ask
+    /// for a judgement of text or pixels that no program of ours can give.
+    pub fn new(version: &str, options: &[String]) -> Result<Profile, EditError> {
+        let edition = table::EDITIONS
+            .iter()
+            .position(|edition| *edition == version);
+        let edition = edition.ok_or_else(|| EditError::Profile {
+            problem: format!(
+                "no profile of PS3.15 {:?} is known; there are {}",
+                version.chars().take(16).collect::<String>(),
+                table::EDITIONS.join(", ")
+            ),
+        })?;
+        Ok(Profile {
+            edition,
+            options: Options::read(options)?,
+            tables: Tables::get(),
         })
     }
 
     /// What is done at a place.
     #[must_use]
-    pub fn action(&self, _place: &Place<'_>) -> Action {
-        Action::Remove
+    pub fn action(&self, place: &Place<'_>) -> Action {
+        let tag = place.tag;
+        if tag.is_private() {
+            let safe = self.options.has(Choice::RetainSafePrivate)
+                && place.vr != Vr::SQ
+                && safe_private::is_safe(tag, place.creator.unwrap_or_default());
+            return if safe { Action::Keep } else { Action::Remove };
+        }
+        let own = self.row(tag).map(|row| self.decide(row, place));
+        match self.around(place) {
+            _ if tag.is_group_length() => Action::Remove, // it would no longer be true
+            Around::Plain => own.unwrap_or_else(|| self.without_row(tag)),
+            Around::MadeUp => own.unwrap_or_else(|| self.made_up(place)),
+            Around::Cleaned => own.unwrap_or_else(|| self.cleaned(place)),
+        }
+    }
+
+    /// Whether a value that stays may do so; of a text, nothing stays that stands behind a NUL, where no reader looks. Not
+    /// asked for sequences with items.
+    #[must_use]
+    pub fn keep(&self, place: &Place<'_>, value: &mut Value) -> bool {
+        let Value::Bytes(bytes) = value else {
+            // What is too long to be looked at: pixels and numbers, but no code, name or date is that long.
+            let no_text = !place.vr.is_text() || matches!(place.vr, Vr::DS | Vr::IS);
+            return no_text && !place.tag.is_private();
+        };
+        if place.tag.is_private() {
+            let creator = place.creator.unwrap_or_default();
+            return safe_private::is_plausible(place.tag, creator, bytes);
+        }
+        // (2): the items of a sequence that came as UN of defined length, or with a VR that is none, are not seen.
+        if dictionary_vr(place.tag) == Vr::SQ {
+            return bytes.is_empty();
+        }
+        if place.vr.is_text() {
+            if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+                bytes.truncate(end);
+            }
+        }
+        true
     }
 
     /// The element with a made-up value of its VR ([`Action::Dummy`]), or without a value where none can be made up. Not
     /// asked for sequences with items.
     #[must_use]
-    pub fn dummy(
-        &self,
-        _place: &Place<'_>,
-        old: &DataElement,
-        _making: &Making<'_>,
-    ) -> DataElement {
-        DataElement::new(old.tag, old.vr, [])
+    pub fn dummy(&self, place: &Place<'_>, old: &DataElement, making: &Making<'_>) -> DataElement {
+        made_up::value(place, old, making)
     }
 
     /// The element with what may stay of its value ([`Action::Clean`]); `None` if nothing may. Not asked for sequences.
     #[must_use]
     pub fn clean(
         &self,
-        _place: &Place<'_>,
-        _old: &DataElement,
-        _making: &Making<'_>,
+        place: &Place<'_>,
+        old: &DataElement,
+        making: &Making<'_>,
     ) -> Option<DataElement> {
-        None
+        match place.vr {
+            Vr::DA | Vr::DT | Vr::TM => made_up::shifted(place, old, making),
+            Vr::AE => Some(made_up::ae_title(old, making)),
+            _ if place.tag == TIMEZONE_OFFSET => made_up::timezone(old),
+            _ => None,
+        }
     }
 
-    /// Says in the outermost data set what was done, after all else: (0012,0062), (0012,0063), (0012,0064), (0028,0303).
-    pub fn declare(&self, _data_set: &mut DataSet) {}
+    /// The row of an attribute, if the edition has it.
+    fn row(&self, tag: Tag) -> Option<&'static Row> {
+        let row = self.tables.row(tag)?;
+        (row.edition <= self.edition).then_some(row)
+    }
+
+    /// The action of a row. Of several options that say something, changing dates goes before keeping (a calibration date is
+    /// of the device too), and keeping before cleaning.
+    fn decide(&self, row: &Row, place: &Place<'_>) -> Action {
+        let dates = self.options.dates();
+        if dates == Dates::Modified && row.option(Column::ModifiedDates) == Cell::C {
+            return Action::Clean;
+        }
+        let kept = [
+            (Choice::RetainUids, Column::Uids),
+            (Choice::RetainDeviceIdentity, Column::Device),
+            (Choice::RetainInstitutionIdentity, Column::Institution),
+            (Choice::RetainPatientCharacteristics, Column::Patient),
+            (Choice::RetainFullDates, Column::FullDates),
+        ];
+        let asked = |(choice, _): &(Choice, Column)| self.options.has(*choice);
+        let mut said = kept
+            .iter()
+            .filter(|one| asked(one))
+            .map(|(_, column)| row.option(*column));
+        if said.clone().any(|cell| cell == Cell::K) {
+            return Action::Keep;
+        }
+        // Texts are not cleaned, since that takes judgement: they are gone instead.
+        if place.vr == Vr::AE && said.any(|cell| cell == Cell::C) {
+            return Action::Clean;
+        }
+        let cleaned = [
+            (Choice::CleanStructuredContent, Column::StructuredContent),
+            (Choice::CleanGraphics, Column::Graphics),
+        ];
+        let cleans = |(choice, column): &(Choice, Column)| {
+            self.options.has(*choice) && row.option(*column) == Cell::C
+        };
+        if dictionary_vr(place.tag) == Vr::SQ && cleaned.iter().any(cleans) {
+            return Action::Clean;
+        }
+        self.basic(row.basic, place)
+    }
+
+    /// The action of the profile itself. Where the type of the attribute decides, its IOD says which it is of; within items
+    /// the strictest is taken, which is right for all.
+    fn basic(&self, cell: Cell, place: &Place<'_>) -> Action {
+        let kind = if place.sequences.is_empty() {
+            self.tables.kind(place.tag, place.sop_class_uid)
+        } else {
+            Kind::Valued
+        };
+        match (cell, kind) {
+            (Cell::X, _) | (Cell::XorZ | Cell::XorD | Cell::XorZorD, Kind::Optional) => {
+                Action::Remove
+            }
+            // A made-up identity keeps what belongs together together.
+            _ if place.tag == PATIENT_ID || place.tag == PATIENT_NAME => Action::Dummy,
+            (Cell::Z | Cell::XorZ, _) | (Cell::XorZorD, Kind::There) => Action::Empty,
+            (Cell::ZorD, Kind::There | Kind::Optional) => Action::Empty,
+            _ if cell == Cell::D && dictionary_vr(place.tag) == Vr::UI => Action::NewUid,
+            (Cell::D | Cell::XorD | Cell::ZorD | Cell::XorZorD, _) => Action::Dummy,
+            // UIDs within a sequence have rows of their own.
+            (Cell::U | Cell::XorZorU, _) if dictionary_vr(place.tag) == Vr::SQ => Action::Keep,
+            (Cell::U | Cell::XorZorU, _) => Action::NewUid,
+            (Cell::K, _) => Action::Keep,
+            (Cell::C | Cell::Blank, _) => Action::Remove,
+        }
+    }
+
+    /// The action for what has no row.
+    fn without_row(&self, tag: Tag) -> Action {
+        if entry(tag).is_some() {
+            Action::Keep
+        } else {
+            Action::Remove // (2)
+        }
+    }
+
+    fn around(&self, place: &Place<'_>) -> Around {
+        let mut around = Around::Plain;
+        for (depth, sequence) in place.sequences.iter().enumerate() {
+            let Some(row) = self.row(*sequence) else {
+                continue;
+            };
+            let place = Place {
+                sequences: &place.sequences[..depth],
+                tag: *sequence,
+                vr: Vr::SQ,
+                ..*place
+            };
+            match self.decide(row, &place) {
+                Action::Dummy => return Around::MadeUp,
+                Action::Clean => around = Around::Cleaned,
+                _ => {}
+            }
+        }
+        around
+    }
+
+    /// The action within a sequence that is made up, for what has no row: enumerated values and references are its shape.
+    fn made_up(&self, place: &Place<'_>) -> Action {
+        match dictionary_vr(place.tag) {
+            Vr::UN => Action::Remove,
+            Vr::UI if names_a_class(place.tag) || self.options.has(Choice::RetainUids) => {
+                Action::Keep
+            }
+            Vr::UI => Action::NewUid,
+            Vr::SQ | Vr::CS | Vr::IS | Vr::AT => Action::Keep,
+            Vr::SS | Vr::US | Vr::SL | Vr::UL | Vr::SV | Vr::UV => Action::Keep,
+            _ => Action::Dummy,
+        }
+    }
+
+    /// The action within a sequence that is cleaned, for what has no row.
+    fn cleaned(&self, place: &Place<'_>) -> Action {
+        let vr = dictionary_vr(place.tag);
+        match vr {
+            Vr::UN => Action::Remove,
+            Vr::CS | Vr::DS | Vr::IS => Action::Keep,
+            Vr::UI => self.made_up(place),
+            _ if is_of_a_code(place.tag) => Action::Keep,
+            _ if vr.is_text() || vr.unit() == Some(1) => Action::Dummy,
+            _ => Action::Keep,
+        }
+    }
+}
+
+const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
+const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+const TIMEZONE_OFFSET: Tag = Tag(0x0008, 0x0201);
+
+/// Whether the attribute is one of a coded entry (PS3.3 §8.8).
+fn is_of_a_code(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag(
+            0x0008,
+            0x0100 | 0x0102 | 0x0103 | 0x0104 | 0x0105 | 0x0119 | 0x0120
+        )
+    )
+}
+
+/// Whether UIDs of the attribute name a SOP class, a transfer syntax or a coding scheme, which is nobody's.
+fn names_a_class(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag(
+            0x0008,
+            0x0016 | 0x001A | 0x001B | 0x0062 | 0x010C | 0x010D | 0x0117 | 0x0118 | 0x1150 | 0x115A
+        )
+    )
+}
+
+/// Whether a UID is one that the standard defines, such as a SOP class, a frame of reference of an atlas or a colour palette:
+/// it says nothing of anybody, and others have to find it.
+///
+/// Those that devices made up under the standard's root, as some do, are longer than any that is defined.
+#[must_use]
+pub fn is_well_known(uid: &[u8]) -> bool {
+    const LONGEST: usize = 32;
+    uid.starts_with(b"1.2.840.10008.") && uid.len() <= LONGEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags;
+
+    const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+    const PET: &str = "1.2.840.10008.5.1.4.1.1.128";
+    const CONTENT: Tag = Tag(0x0040, 0xA730);
+    const GRAPHICS: Tag = Tag(0x0070, 0x0001);
+
+    fn profile(version: &str, options: &[&str]) -> Profile {
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+        Profile::new(version, &options).expect("is one")
+    }
+
+    fn action(profile: &Profile, sequences: &[Tag], tag: Tag, sop_class_uid: &str) -> Action {
+        profile.action(&Place {
+            sequences,
+            tag,
+            vr: dictionary_vr(tag),
+            creator: None,
+            sop_class_uid,
+        })
+    }
+
+    #[test]
+    fn editions_are_known_by_name() {
+        for edition in table::EDITIONS {
+            profile(edition, &[]);
+        }
+        let error = Profile::new("2022a", &[]).expect_err("there is none");
+        assert_eq!(error.code(), "edit.profile");
+        assert!(error.to_string().contains("2023b"), "{error}");
+    }
+
+    #[test]
+    fn the_basic_profile_decides_by_the_type_of_the_attribute() {
+        let basic = profile("2023b", &[]);
+        for (keyword, class, expected) in [
+            ("StudyDescription", CT, Action::Remove),
+            ("PatientName", CT, Action::Dummy),
+            ("PatientID", CT, Action::Dummy),
+            ("PatientBirthDate", CT, Action::Empty),
+            ("AccessionNumber", CT, Action::Empty),
+            ("SOPInstanceUID", CT, Action::NewUid),
+            ("ReferencedImageSequence", CT, Action::Keep),
+            ("ReferencedSOPInstanceUID", CT, Action::NewUid),
+            ("SeriesDate", CT, Action::Remove),
+            ("SeriesDate", PET, Action::Dummy),
+            ("SeriesDate", "1.2.3", Action::Dummy),
+            ("AcquisitionDate", CT, Action::Remove),
+            ("AcquisitionDate", PET, Action::Empty),
+            ("ContentDate", CT, Action::Empty),
+            ("InstitutionName", CT, Action::Remove),
+            ("Manufacturer", CT, Action::Keep),
+            ("SOPClassUID", CT, Action::Keep),
+            ("FrameOfReferenceUID", CT, Action::NewUid),
+            ("VolumeFrameOfReferenceUID", CT, Action::NewUid),
+            ("RetrieveURL", CT, Action::Remove),
+        ] {
+            let tag = crate::tag_for_keyword(keyword).expect("is one");
+            assert_eq!(
+                action(&basic, &[], tag, class),
+                expected,
+                "{keyword} {class}"
+            );
+        }
+        for tag in [
+            Tag(0x0009, 0x0010),
+            Tag(0x0009, 0x1001),
+            Tag(0x5000, 0x0005),
+            Tag(0x6002, 0x3000),
+            Tag(0x0008, 0x7777),
+            Tag(0x0008, 0x0000),
+            Tag(0xFFFC, 0xFFFC),
+        ] {
+            assert_eq!(action(&basic, &[], tag, CT), Action::Remove, "{tag}");
+        }
+    }
+
+    #[test]
+    fn older_editions_have_fewer_rows() {
+        let study_date = tags::STUDY_DATE;
+        assert_eq!(
+            action(&profile("2008", &[]), &[], study_date, CT),
+            Action::Keep
+        );
+        assert_eq!(
+            action(&profile("2017c", &[]), &[], study_date, CT),
+            Action::Empty
+        );
+        let document = Tag(0x0042, 0x0011);
+        assert_eq!(
+            action(&profile("2021b", &[]), &[], document, CT),
+            Action::Keep
+        );
+        assert_eq!(
+            action(&profile("2023b", &[]), &[], document, CT),
+            Action::Dummy
+        );
+    }
+
+    #[test]
+    fn options_keep_what_their_columns_say() {
+        for (option, keyword, expected) in [
+            ("RetainUIDs", "SOPInstanceUID", Action::Keep),
+            ("RetainDeviceIdentity", "StationName", Action::Keep),
+            ("RetainDeviceIdentity", "RetrieveAETitle", Action::Clean),
+            ("RetainInstitutionIdentity", "InstitutionName", Action::Keep),
+            ("RetainPatientCharacteristics", "PatientAge", Action::Keep),
+            ("RetainPatientCharacteristics", "Allergies", Action::Remove),
+            ("RetainLongitudinalFullDates", "StudyDate", Action::Keep),
+            (
+                "RetainLongitudinalModifiedDates",
+                "StudyDate",
+                Action::Clean,
+            ),
+            (
+                "RetainLongitudinalModifiedDates",
+                "PatientBirthDate",
+                Action::Empty,
+            ),
+            ("CleanGraphics", "GraphicAnnotationSequence", Action::Clean),
+            ("CleanStructuredContent", "ContentSequence", Action::Clean),
+            ("CleanStructuredContent", "StudyDescription", Action::Remove),
+        ] {
+            let tag = crate::tag_for_keyword(keyword).expect("is one");
+            let with = profile("2023b", &[option]);
+            assert_eq!(action(&with, &[], tag, CT), expected, "{option} {keyword}");
+        }
+        let both = profile(
+            "2023b",
+            &["RetainDeviceIdentity", "RetainLongitudinalModifiedDates"],
+        );
+        let calibration = Tag(0x0018, 0x1200);
+        assert_eq!(action(&both, &[], calibration, CT), Action::Clean);
+    }
+
+    #[test]
+    fn of_a_sequence_that_is_made_up_the_shape_is_left() {
+        let basic = profile("2023b", &[]);
+        let cleaned = profile("2023b", &["CleanStructuredContent", "CleanGraphics"]);
+        for (sequence, keyword, made_up, clean) in [
+            (CONTENT, "ValueType", Action::Keep, Action::Keep),
+            (CONTENT, "TextValue", Action::Dummy, Action::Dummy),
+            (CONTENT, "PersonName", Action::Dummy, Action::Dummy),
+            (CONTENT, "NumericValue", Action::Dummy, Action::Keep),
+            (CONTENT, "CodeValue", Action::Dummy, Action::Keep),
+            (CONTENT, "CodeMeaning", Action::Dummy, Action::Keep),
+            (CONTENT, "ConceptCodeSequence", Action::Keep, Action::Keep),
+            (CONTENT, "ReferencedSOPClassUID", Action::Keep, Action::Keep),
+            (
+                CONTENT,
+                "ReferencedSOPInstanceUID",
+                Action::NewUid,
+                Action::NewUid,
+            ),
+            (
+                GRAPHICS,
+                "UnformattedTextValue",
+                Action::Dummy,
+                Action::Dummy,
+            ),
+            (GRAPHICS, "GraphicData", Action::Dummy, Action::Keep),
+            (GRAPHICS, "GraphicType", Action::Keep, Action::Keep),
+        ] {
+            let tag = crate::tag_for_keyword(keyword).expect("is one");
+            assert_eq!(action(&basic, &[sequence], tag, CT), made_up, "{keyword}");
+            assert_eq!(action(&cleaned, &[sequence], tag, CT), clean, "{keyword}");
+        }
+    }
+
+    #[test]
+    fn what_stays_has_nothing_behind_a_nul_and_no_hidden_items() {
+        let basic = profile("2023b", &[]);
+        let place = |tag| Place {
+            sequences: &[],
+            tag,
+            vr: dictionary_vr(tag),
+            creator: None,
+            sop_class_uid: CT,
+        };
+        let mut value = Value::Bytes(b"GE\0DOE^JOHN".to_vec());
+        assert!(basic.keep(&place(tags::MANUFACTURER), &mut value));
+        assert_eq!(value, Value::Bytes(b"GE".to_vec()));
+        let mut items = Value::Bytes(b"\xFE\xFF\x00\xE0".to_vec());
+        assert!(!basic.keep(&place(Tag(0x0008, 0x1140)), &mut items));
+    }
 }
