@@ -33,7 +33,10 @@ mod values;
 pub use error::IndexError;
 pub use identity::public_ids;
 pub use matching::{KeyMatcher, is_universal, key_matches};
-pub use metadata::{metadata_name, metadata_number};
+pub use metadata::{
+    FIRST_OF_USERS, LAST_OF_USERS, UserNames, attachment_name, attachment_number, metadata_name,
+    metadata_number, set_user_names, user_names,
+};
 pub use moments::{MomentKeys, offset_minutes, shift_date_time, shift_moment};
 pub use query::{
     Answer, Case, Found, HeaderKeys, Key, LabelConstraint, LabelFilter, Match, Order, OrderAs,
@@ -42,10 +45,11 @@ pub use query::{
 pub use shape::{Content, Requested, Shape};
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
-    Arrival, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
-    DeletedInstance, DeletedMark, Deletion, DeletionOf, DuplicatePolicy, Entry, Erasure, Event,
-    FreedBlob, Ids, Label, Labelling, Located, Lsn, Maintenance, NewFile, Origin, Outcome,
-    OwnerState, Page, Relocation, Statistics, Unlabelling, View,
+    Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
+    DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Entry,
+    Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, NewFile, Note, NoteContent, NoteId,
+    Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation, Statistics, Subject,
+    Unnoting, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -211,18 +215,35 @@ pub trait Index: Send + Sync {
     /// The labels that a tenant's resources have, of all levels, sorted.
     fn all_labels(&self, tenant: i64) -> Result<Vec<String>, IndexError>;
 
-    /// Labels whose records a rebuild would meet too early, since no instance that arrived before them may be left by
-    /// then: at most `limit` of them. Their records must be written again before bytes go that rows need no more.
-    fn unfounded_labels(&self, limit: usize) -> Result<Vec<Label>, IndexError>;
+    /// One note of a resource; the outer `None` says that the resource is not there.
+    fn note(&self, id: &NoteId) -> Result<Option<Option<RecordedNote>>, IndexError>;
 
-    /// The labels whose records `is_wanted` names.
-    fn label_owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<Label>, IndexError>;
+    /// What users have attached to a resource, sorted by type; `None` if it is not there.
+    fn attachments(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<RecordedNote>>, IndexError>;
+
+    /// Whether a patient is protected from recycling; `None` if it is not there.
+    fn is_protected(&self, tenant: i64, patient: &PublicId) -> Result<Option<bool>, IndexError>;
+
+    /// Notes whose records a rebuild would meet too early, since no instance that arrived before them may be left by
+    /// then: at most `limit` of them. Their records must be written again before bytes go that rows need no more.
+    fn unfounded_notes(&self, limit: usize) -> Result<Vec<RecordedNote>, IndexError>;
+
+    /// The notes whose records `is_wanted` names.
+    fn note_owners(
+        &self,
+        is_wanted: &dyn Fn(&BlobRow) -> bool,
+    ) -> Result<Vec<RecordedNote>, IndexError>;
 
     /// Whether the change feed has an event of which `is_wanted` names the record.
     fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError>;
 
-    /// The labels of what a deletion took, as long as it can be brought back.
-    fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError>;
+    /// The notes of what a deletion took, as long as it can be brought back.
+    fn deleted_notes(&self, tenant: i64, deletion: Lsn) -> Result<Vec<RecordedNote>, IndexError>;
 
     /// The change feed as `GET /changes` answers it.
     fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError>;

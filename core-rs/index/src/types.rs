@@ -84,6 +84,8 @@ pub struct Arrival {
     pub policy: DuplicatePolicy,
     /// How long a version that is not live is kept, in microseconds.
     pub keep_versions_us: i64,
+    /// What it was made of, if it was.
+    pub derivation: Option<Box<Derivation>>,
 }
 
 /// A resource and all below it is deleted.
@@ -131,38 +133,121 @@ pub struct Event {
     pub blob: BlobRow,
 }
 
-/// A label of a resource. Labels of a resource and of what it is in, or what is in it, have nothing to do with each
-/// other.
+/// What is noted of a resource beside its tags.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Subject {
+    /// It has a label.
+    Label(String),
+    /// Metadata of a type; see [`crate::metadata_name`].
+    Metadata(i64),
+    /// An attachment of a type; see [`crate::attachment_name`].
+    Attachment(i64),
+    /// A patient is protected from recycling.
+    Protection,
+}
+
+/// Names a note: a resource has one of each subject at most. Notes of a resource and of what it is in, or what is in
+/// it, have nothing to do with each other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Label {
+pub struct NoteId {
     /// Whose archive.
     pub tenant: i64,
     /// The level of the resource.
     pub level: Level,
     /// The resource.
     pub public_id: PublicId,
-    /// The label.
-    pub label: String,
+    /// What is noted of it.
+    pub subject: Subject,
 }
 
-/// A resource gets a label, or the label that it has is recorded once more.
+impl NoteId {
+    /// The id of a label.
+    #[must_use]
+    pub fn label(tenant: i64, level: Level, public_id: PublicId, label: impl Into<String>) -> Self {
+        NoteId {
+            tenant,
+            level,
+            public_id,
+            subject: Subject::Label(label.into()),
+        }
+    }
+}
+
+/// An attachment, as far as its bytes do not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attached {
+    /// Bytes that it has when read.
+    pub size: u64,
+    /// MD5 of them.
+    pub md5: [u8; 16],
+    /// If it is compressed, MD5 of what is stored.
+    pub stored_md5: Option<[u8; 16]>,
+}
+
+/// What a note says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Labelling {
+pub enum NoteContent {
+    /// That it is there.
+    Nothing,
+    /// The value of metadata.
+    Value(Vec<u8>),
+    /// The bytes of an attachment are those of the record.
+    Bytes(Attached),
+}
+
+/// A note of a resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// Its name.
+    pub id: NoteId,
+    /// How often it was changed since it was made.
+    pub revision: u64,
+    /// What it says.
+    pub content: NoteContent,
+}
+
+/// A note and its record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordedNote {
+    /// The note.
+    pub note: Note,
+    /// The record as a blob; `None` if the arrival of its ground says it.
+    pub blob: Option<BlobRow>,
+}
+
+/// A resource gets a note, in place of the one of the same name, or the one that it has is recorded once more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noting {
     /// Position in the log.
     pub lsn: Lsn,
-    /// The label.
-    pub label: Label,
-    /// The record as a blob: it is needed as long as the resource has the label.
+    /// The note.
+    pub note: Note,
+    /// The record as a blob: it is needed as long as the resource has the note.
     pub blob: BlobRow,
+    /// When, in microseconds of UTC.
+    pub at_us: i64,
+    /// It was there before: nothing has changed that the change feed tells.
+    pub again: bool,
 }
 
-/// A resource loses a label.
+/// A resource loses a note.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unlabelling {
+pub struct Unnoting {
     /// Position in the log.
     pub lsn: Lsn,
-    /// The label.
-    pub label: Label,
+    /// The note.
+    pub id: NoteId,
+    /// When, in microseconds of UTC.
+    pub at_us: i64,
+}
+
+/// What an arrival was made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Derivation {
+    /// Whether it was anonymized; else it was modified.
+    pub is_anonymized: bool,
+    /// What its patient, study, series and instance were made of, as far as known.
+    pub sources: [Option<PublicId>; 4],
 }
 
 /// One record of the log, as the index takes it.
@@ -176,10 +261,10 @@ pub enum Entry {
     Erasure(Erasure),
     /// A change to tell.
     Event(Box<Event>),
-    /// A resource gets a label.
-    Labelling(Box<Labelling>),
-    /// A resource loses a label.
-    Unlabelling(Unlabelling),
+    /// A resource gets a note.
+    Noting(Box<Noting>),
+    /// A resource loses a note.
+    Unnoting(Unnoting),
 }
 
 impl Entry {
@@ -191,8 +276,8 @@ impl Entry {
             Entry::Deletion(deletion) => deletion.lsn,
             Entry::Erasure(erasure) => erasure.lsn,
             Entry::Event(event) => event.lsn,
-            Entry::Labelling(labelling) => labelling.lsn,
-            Entry::Unlabelling(unlabelling) => unlabelling.lsn,
+            Entry::Noting(noting) => noting.lsn,
+            Entry::Unnoting(unnoting) => unnoting.lsn,
         }
     }
 }
@@ -304,19 +389,21 @@ pub enum Outcome {
         /// The record that just arrived.
         freed: FreedBlob,
     },
-    /// The resource has the label.
-    Labelled {
-        /// The former record of the label, if it had one.
+    /// The resource has the note.
+    Noted {
+        /// How often it was changed since it was made.
+        revision: u64,
+        /// The former record of the note, if it had one.
         freed: Option<FreedBlob>,
     },
-    /// The resource that was to get a label is not there (any more).
-    NotLabelled {
+    /// The resource that was to get a note is not there (any more).
+    NotNoted {
         /// The record that just arrived.
         freed: FreedBlob,
     },
-    /// The resource does not have the label (any more).
-    Unlabelled {
-        /// The record of the label, if it had one.
+    /// The resource does not have the note (any more).
+    Unnoted {
+        /// The record of the note, if it had one.
         freed: Option<FreedBlob>,
     },
     /// The resource of a deletion is not there (any more).
@@ -432,6 +519,10 @@ pub struct Statistics {
     pub versions: u64,
     /// Bytes that those take in the store.
     pub version_bytes: u64,
+    /// Bytes that attachments of users take in the store.
+    pub attached_stored_bytes: u64,
+    /// Bytes of those when read.
+    pub attached_plain_bytes: u64,
 }
 
 /// Where the bytes of a live instance are, and what a reader needs to serve them.

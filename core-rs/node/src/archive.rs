@@ -24,7 +24,7 @@ use crate::ground::Ground;
 use crate::housekeeping::{
     CompactedPack, Housekeeping, Keeper, RecompressPolicy, RecompressStep, ToRecompress, Trash,
 };
-use crate::labels;
+use crate::notes;
 use crate::pictures::{Pictures, ThumbnailCache};
 use crate::replay::Replayed;
 use crate::settings::{Settings, StorageSettings};
@@ -81,7 +81,7 @@ impl Archive {
                 source,
             })?;
         let committer = Arc::new(committer);
-        let recorder = labels::through(Arc::clone(&committer));
+        let recorder = notes::through(Arc::clone(&committer));
         let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
         let keeper = Keeper::new(Arc::clone(&files), Arc::clone(&index), trash, recorder)
             .with_thumbnails(Arc::clone(&thumbnails))
@@ -197,6 +197,7 @@ impl Archive {
             duplicates: storage.duplicates,
             patient_issuers: storage.patient_issuers,
             keep_versions_us: self.keep_versions_us(),
+            derived_from: None,
         };
         self.record_arrival(header, instance, file, reply);
     }

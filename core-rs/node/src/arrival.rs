@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use vna_dicom::{Level, PublicId};
-use vna_index::{ChangeType, DuplicatePolicy, Label, Origin};
+use vna_index::{ChangeType, Derivation, DuplicatePolicy, Origin};
 
 use crate::find::level_named;
 
@@ -44,6 +44,50 @@ pub struct ArrivalHeader {
     pub patient_issuers: bool,
     /// How long the losing version of a duplicate is kept, in microseconds.
     pub keep_versions_us: i64,
+    /// What it was made of, if the archive has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<Box<DerivedFrom>>,
+}
+
+/// How the archive has made an instance of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DerivationKind {
+    /// Tags were changed.
+    Modified,
+    /// It was de-identified.
+    Anonymized,
+}
+
+/// What an instance was made of: the public ids of the sources of its patient, study, series and of itself, as far as
+/// known. What of these its arrival makes is shown as `ModifiedFrom` or `AnonymizedFrom` of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivedFrom {
+    /// How it was made.
+    pub kind: DerivationKind,
+    /// Of which patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<String>,
+    /// Of which study.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<String>,
+    /// Of which series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+    /// Of which instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+impl DerivedFrom {
+    /// As the index takes it; a source that is no public id is left out.
+    pub(crate) fn derivation(&self) -> Derivation {
+        let sources = [&self.patient, &self.study, &self.series, &self.instance];
+        Derivation {
+            is_anonymized: self.kind == DerivationKind::Anonymized,
+            sources: sources.map(|source| source.as_ref()?.parse().ok()),
+        }
+    }
 }
 
 /// Who asks, as the control plane writes it.
@@ -99,21 +143,6 @@ pub struct ErasureHeader {
     pub deletions: Vec<u64>,
 }
 
-/// The header of a label's log record, of one that was given and of one that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelHeader {
-    /// Whose archive the resource is in.
-    pub tenant: i64,
-    /// UTC, microseconds since 1970.
-    pub at_us: i64,
-    /// `patient`, `study`, `series` or `instance`.
-    pub level: String,
-    /// The resource's public id.
-    pub public_id: String,
-    /// The label.
-    pub label: String,
-}
-
 /// The header of an event's log record: the change feed tells that something happened to a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventHeader {
@@ -155,33 +184,6 @@ impl DeletionHeader {
     /// The resource that was deleted, or `None` if the header does not name one.
     pub fn resource(&self) -> Option<(Level, PublicId)> {
         Some((level_named(&self.level)?, self.public_id.parse().ok()?))
-    }
-}
-
-impl LabelHeader {
-    pub(crate) fn new(label: &Label, at_us: i64) -> Self {
-        Self {
-            tenant: label.tenant,
-            at_us,
-            level: label.level.as_str().to_owned(),
-            public_id: label.public_id.to_string(),
-            label: label.label.clone(),
-        }
-    }
-
-    /// The bytes that the log keeps.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("numbers and strings have a JSON form")
-    }
-
-    /// The label, or `None` if the header does not name a resource.
-    pub fn label(self) -> Option<Label> {
-        Some(Label {
-            tenant: self.tenant,
-            level: level_named(&self.level)?,
-            public_id: self.public_id.parse().ok()?,
-            label: self.label,
-        })
     }
 }
 

@@ -18,15 +18,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
 use vna_index::{
-    ChangeType, Deletion, Entry, Erasure, Event, Index, IndexError, Label, Labelling, Outcome,
-    Unlabelling,
+    ChangeType, Deletion, Entry, Erasure, Event, Index, IndexError, Noting, Outcome, Unnoting,
 };
 use vna_store::{Appended, BlobRef, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader, LabelHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
+use crate::note_header::NoteHeader;
+use crate::notes::{NewNote, TakenNote, decide};
 
 /// A group is cut here, so that the first of it does not wait for the last.
 const MAX_GROUP_BYTES: u64 = 32 << 20;
@@ -106,20 +107,18 @@ pub(crate) enum Deed {
     },
     /// What deletions kept goes now.
     Erasure(ErasureHeader),
-    /// A resource gets a label, or the label that it has is recorded once more.
-    Labelling {
-        label: Label,
-        at_us: i64,
-        again: bool,
-    },
-    /// A resource loses a label.
-    Unlabelling { label: Label, at_us: i64 },
+    /// A resource gets a note, or the note that it has is recorded once more.
+    Noting(Box<NewNote>),
+    /// A resource loses a note.
+    Unnoting(Box<TakenNote>),
     /// Something happened to a resource that the change feed tells.
     Event {
         header: EventHeader,
         change: ChangeType,
         level: Level,
         public_id: PublicId,
+        /// What its record keeps.
+        file: File,
     },
 }
 
@@ -127,7 +126,29 @@ impl Deed {
     fn buffered_bytes(&self) -> u64 {
         match self {
             Deed::Arrival { file, .. } => file.buffered_bytes(),
+            Deed::Noting(new) => new.file.buffered_bytes(),
             _ => 0,
+        }
+    }
+
+    /// The blob that comes with it.
+    fn file(&self) -> Option<&File> {
+        match self {
+            Deed::Arrival { file, .. } | Deed::Event { file, .. } => Some(file),
+            Deed::Noting(new) => Some(&new.file),
+            Deed::Deletion { .. } | Deed::Erasure(_) | Deed::Unnoting(_) => None,
+        }
+    }
+
+    /// Whether what becomes of it depends on what the index has when its turn comes.
+    fn is_open(&self) -> bool {
+        match self {
+            Deed::Noting(new) => new.condition.is_some(),
+            Deed::Unnoting(taken) => taken.condition.is_some(),
+            Deed::Arrival { .. }
+            | Deed::Deletion { .. }
+            | Deed::Erasure(_)
+            | Deed::Event { .. } => false,
         }
     }
 
@@ -136,9 +157,9 @@ impl Deed {
             Deed::Arrival { .. } => RecordKind::ARRIVAL,
             Deed::Deletion { .. } => RecordKind::DELETE,
             Deed::Erasure(_) => RecordKind::ERASE,
-            Deed::Labelling { again: false, .. } => RecordKind::LABEL,
-            Deed::Labelling { again: true, .. } => RecordKind::LABEL_AGAIN,
-            Deed::Unlabelling { .. } => RecordKind::UNLABEL,
+            Deed::Noting(new) if new.again => RecordKind::NOTE_AGAIN,
+            Deed::Noting(_) => RecordKind::NOTE,
+            Deed::Unnoting(_) => RecordKind::UNNOTE,
             Deed::Event { .. } => RecordKind::EVENT,
         }
     }
@@ -148,9 +169,8 @@ impl Deed {
             Deed::Arrival { header, .. } => header.to_bytes(),
             Deed::Deletion { header, .. } => header.to_bytes(),
             Deed::Erasure(header) => header.to_bytes(),
-            Deed::Labelling { label, at_us, .. } | Deed::Unlabelling { label, at_us } => {
-                LabelHeader::new(label, *at_us).to_bytes()
-            }
+            Deed::Noting(new) => NoteHeader::of_note(&new.note, new.at_us).to_bytes(),
+            Deed::Unnoting(taken) => NoteHeader::of(&taken.id, taken.at_us).to_bytes(),
             Deed::Event { header, .. } => header.to_bytes(),
         }
     }
@@ -183,17 +203,24 @@ impl Deed {
                 lsn,
                 deletions: header.deletions,
             })),
-            Deed::Labelling { label, .. } => Ok(Entry::Labelling(Box::new(Labelling {
+            Deed::Noting(new) => Ok(Entry::Noting(Box::new(Noting {
                 lsn,
-                label,
+                note: new.note,
                 blob: blob_row(needed_blob(appended)?),
+                at_us: new.at_us,
+                again: new.again,
             }))),
-            Deed::Unlabelling { label, .. } => Ok(Entry::Unlabelling(Unlabelling { lsn, label })),
+            Deed::Unnoting(taken) => Ok(Entry::Unnoting(Unnoting {
+                lsn,
+                id: taken.id,
+                at_us: taken.at_us,
+            })),
             Deed::Event {
                 header,
                 change,
                 level,
                 public_id,
+                ..
             } => Ok(Entry::Event(Box::new(Event {
                 lsn,
                 tenant: header.tenant,
@@ -212,6 +239,13 @@ fn needed_blob(appended: &Appended) -> Result<&BlobRef, ArchiveError> {
         lsn: appended.lsn,
         problem: "the log gave it no blob".into(),
     })
+}
+
+/// What the thread of the index gets.
+enum Synced {
+    Group(Group),
+    /// To be answered when all before it is in the index.
+    Barrier(SyncSender<()>),
 }
 
 /// A synced group on its way to the index.
@@ -259,9 +293,10 @@ impl Committer {
         let (groups, synced) = mpsc::sync_channel(1);
         let appending = {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
+            let index = Arc::clone(&index);
             std::thread::Builder::new()
                 .name("vna-log".into())
-                .spawn(move || append_groups(&log, work, &groups, &behind, &counters))?
+                .spawn(move || append_groups(&log, &*index, work, &groups, &behind, &counters))?
         };
         let applying = {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
@@ -355,14 +390,24 @@ impl Groups {
 
 fn append_groups(
     log: &Log,
+    index: &dyn Index,
     work: Receiver<Work>,
-    synced: &SyncSender<Group>,
+    synced: &SyncSender<Synced>,
     behind: &AtomicBool,
     counters: &CommitCounters,
 ) {
     let _fails_if_i_panic = BehindOnPanic(behind);
     let mut groups = Groups { work, next: None };
-    while let Some(group) = groups.next() {
+    while let Some(mut group) = groups.next() {
+        if group.iter().any(|work| work.deed.is_open()) {
+            if !is_taken(synced) {
+                return; // the index thread is gone, and with it every reply of the group
+            }
+            group = decide(index, group);
+            if group.is_empty() {
+                continue;
+            }
+        }
         let (deeds, replies): (Vec<Deed>, Vec<Reply>) = group
             .into_iter()
             .map(|work| (work.deed, work.reply))
@@ -377,8 +422,11 @@ fn append_groups(
                 counters.groups.fetch_add(1, Ordering::Relaxed);
                 let records = entries.len() as u64;
                 counters.records.fetch_add(records, Ordering::Relaxed);
-                if synced.send(Group { entries, replies }).is_err() {
-                    return; // the index thread is gone, and with it every reply of the group
+                if synced
+                    .send(Synced::Group(Group { entries, replies }))
+                    .is_err()
+                {
+                    return; // as above
                 }
             }
             Err(error) => fail(replies, error, counters),
@@ -386,19 +434,20 @@ fn append_groups(
     }
 }
 
+/// Returns when the index has taken all that was appended, or failed to; false if its thread is gone.
+fn is_taken(synced: &SyncSender<Synced>) -> bool {
+    let (reply, taken) = mpsc::sync_channel(1);
+    synced.send(Synced::Barrier(reply)).is_ok() && taken.recv().is_ok()
+}
+
 /// Appends deeds, one write and one sync, and gives what the index is to be told.
 pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveError> {
     let headers: Vec<Vec<u8>> = deeds.iter().map(Deed::header).collect();
     let parts: Vec<[&[u8]; 1]> = deeds
         .iter()
-        .map(|deed| match deed {
-            Deed::Arrival {
-                file: File::Memory { bytes, .. },
-                ..
-            } => [(**bytes).as_ref()],
-            Deed::Labelling { label, .. } => [label.label.as_bytes()],
-            Deed::Event { change, .. } => [change.as_str().as_bytes()],
-            _ => [[].as_slice()],
+        .map(|deed| match deed.file() {
+            Some(File::Memory { bytes, .. }) => [(**bytes).as_ref()],
+            Some(File::Large(_)) | None => [[].as_slice()],
         })
         .collect();
     let records: Vec<NewRecord<'_>> = deeds
@@ -408,27 +457,13 @@ pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveE
         .map(|((deed, header), parts)| NewRecord {
             kind: deed.kind(),
             header,
-            body: match deed {
-                Deed::Arrival {
-                    file: File::Memory { digest, .. },
-                    ..
-                } => Body::Bytes {
+            body: match deed.file() {
+                Some(File::Memory { digest, .. }) => Body::Bytes {
                     parts,
                     digest: *digest,
                 },
-                Deed::Arrival {
-                    file: File::Large(blob),
-                    ..
-                } => Body::File(blob),
-                Deed::Labelling { label, .. } => Body::Bytes {
-                    parts,
-                    digest: Digest::of(label.label.as_bytes()),
-                },
-                Deed::Event { change, .. } => Body::Bytes {
-                    parts,
-                    digest: Digest::of(change.as_str().as_bytes()),
-                },
-                Deed::Deletion { .. } | Deed::Erasure(_) | Deed::Unlabelling { .. } => Body::None,
+                Some(File::Large(blob)) => Body::File(blob),
+                None => Body::None,
             },
         })
         .collect();
@@ -464,13 +499,20 @@ impl Drop for BehindOnPanic<'_> {
 fn apply_groups(
     index: &dyn Index,
     trash: &Trash,
-    synced: &Receiver<Group>,
+    synced: &Receiver<Synced>,
     behind: &AtomicBool,
     stopping: &AtomicBool,
     counters: &CommitCounters,
 ) {
     let _fails_if_i_panic = BehindOnPanic(behind);
-    while let Ok(Group { entries, replies }) = synced.recv() {
+    while let Ok(synced) = synced.recv() {
+        let Group { entries, replies } = match synced {
+            Synced::Group(group) => group,
+            Synced::Barrier(reply) => {
+                let _ = reply.send(()); // its sender waits for nothing else
+                continue;
+            }
+        };
         let outcomes = if behind.load(Ordering::Acquire) {
             Err(ArchiveError::Behind) // (2)
         } else {

@@ -43,6 +43,7 @@ pub(crate) fn arrival_entry(
         received_us: header.at_us,
         policy: header.duplicates.into(),
         keep_versions_us: header.keep_versions_us,
+        derivation: header.derived_from.map(|from| Box::new(from.derivation())),
     }))
 }
 
@@ -103,9 +104,9 @@ pub(crate) fn freed_by(outcome: &Outcome) -> Option<FreedBlob> {
     match outcome {
         Outcome::AlreadyStored { freed, .. } => Some(freed.clone()),
         Outcome::Superseded { freed, .. }
-        | Outcome::Labelled { freed }
-        | Outcome::Unlabelled { freed } => freed.clone(),
-        Outcome::NotLabelled { freed } | Outcome::NotRecorded { freed } => Some(freed.clone()),
+        | Outcome::Noted { freed, .. }
+        | Outcome::Unnoted { freed } => freed.clone(),
+        Outcome::NotNoted { freed } | Outcome::NotRecorded { freed } => Some(freed.clone()),
         Outcome::Stored { .. }
         | Outcome::KeptAsVersion { .. }
         | Outcome::Deleted { .. }

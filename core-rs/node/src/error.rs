@@ -74,6 +74,16 @@ pub enum ArchiveError {
         /// Bytes of it.
         bytes: u64,
     },
+    /// A note was changed by somebody else since it was read, or is there already.
+    Revision {
+        /// What was named, and what is there.
+        problem: String,
+    },
+    /// A resource has no such note.
+    NoNote {
+        /// Which resource, and which note.
+        problem: String,
+    },
     /// A row points at a place that the store does not know.
     Row {
         /// The row's two numbers.
@@ -139,6 +149,8 @@ impl ArchiveError {
             Self::NotFound { .. } => "not_found",
             Self::UidMismatch { .. } => "sop_class.mismatch",
             Self::MetaInDataSet { .. } => "data_set.file_meta",
+            Self::Revision { .. } => "conflict.revision",
+            Self::NoNote { .. } => "not_found.note",
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
@@ -214,6 +226,7 @@ impl fmt::Display for ArchiveError {
                 f,
                 "the data set begins with {bytes} bytes of group 0002, which only files have"
             ),
+            Self::Revision { problem } | Self::NoNote { problem } => f.write_str(problem),
             Self::Row { place: (a, b) } => {
                 write!(
                     f,

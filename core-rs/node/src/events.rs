@@ -10,7 +10,7 @@ use vna_index::{ChangeType, Outcome};
 
 use crate::archive::Archive;
 use crate::arrival::EventHeader;
-use crate::committer::Deed;
+use crate::committer::{Deed, File};
 use crate::error::ArchiveError;
 
 impl Archive {
@@ -31,6 +31,7 @@ impl Archive {
             change,
             level,
             public_id,
+            file: File::in_memory(change.as_str()),
         })? {
             Outcome::Recorded => Ok(()),
             _ => Err(Arc::new(ArchiveError::NotFound { level, public_id })),

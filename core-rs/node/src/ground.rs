@@ -18,7 +18,7 @@ use crate::entries::LOCAL_STORE;
 use crate::error::ArchiveError;
 use crate::housekeeping::{Keeper, Trash, report};
 use crate::ingest;
-use crate::labels::{directly, write_again};
+use crate::notes::{directly, write_again};
 use crate::replay::{Replayed, replay};
 use crate::settings::Settings;
 use crate::stored_file::StoredFiles;
@@ -87,10 +87,10 @@ impl Ground {
             tracing::error!("skipped: {skipped}");
         }
         let recorder = directly(Arc::clone(&self.log), Arc::clone(&self.index));
-        let labels = write_again(&*self.index, &recorder);
+        let notes = write_again(&*self.index, &self.files, &recorder);
         self.log.set_live(&self.live_counts()?);
-        if labels.is_err() {
-            report(labels);
+        if notes.is_err() {
+            report(notes);
             return Ok(replayed); // no bytes go before that is done
         }
         let keeper = Keeper::new(

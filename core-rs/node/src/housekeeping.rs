@@ -20,7 +20,7 @@ use vna_store::{BlobKey, BlobRef, Log, Moved, Place, Recoder, SegmentInfo, Store
 use crate::arrival::now_us;
 use crate::entries::{LOCAL_STORE, file_column, freed_ref, inline_column};
 use crate::error::ArchiveError;
-use crate::labels::{Recorder, write_again};
+use crate::notes::{Recorder, write_again};
 use crate::pictures::ThumbnailCache;
 use crate::recompress::is_instead;
 use crate::replay::read_head_of;
@@ -215,9 +215,9 @@ impl Keeper {
         if freed.is_empty() {
             return Ok(());
         }
-        // In this order: labels that stood on what is in `freed` are known by now.
-        let prepared =
-            write_again(&*self.index, &self.recorder).and_then(|()| self.forget_rows(&freed));
+        // In this order: notes that stood on what is in `freed` are known by now.
+        let prepared = write_again(&*self.index, &self.files, &self.recorder)
+            .and_then(|()| self.forget_rows(&freed));
         let blobs = match prepared {
             Ok(blobs) => blobs,
             Err(error) => {
@@ -362,8 +362,8 @@ impl Keeper {
         self.index.checkpoint()?;
         let settled = self.settled.load(Ordering::Acquire);
         let live = live_keys(&*self.index, segment)?;
-        // In this order: labels that stood on what is not live are known by now.
-        write_again(&*self.index, &self.recorder)?;
+        // In this order: notes that stood on what is not live are known by now.
+        write_again(&*self.index, &self.files, &self.recorder)?;
         let is_live = |key: &BlobKey| live.contains(key);
         let relocate = &mut |moved: &[Moved]| relocate(&*self.index, &self.files, moved);
         let log = &self.log;

@@ -1,29 +1,19 @@
-//! Labels: given and taken by requests and by AE titles that are views, kept in the log.
-//!
-//! The index promises that a label's record stands behind the arrival of an instance of its resource, and tells of
-//! labels for which that is no longer so. [`write_again`] records those once more; housekeeping does it before bytes
-//! go that rows need no more.
+//! Labels: given and taken by requests and by AE titles that are views.
 
 use std::sync::Arc;
-use std::sync::mpsc;
 
 use vna_dicom::{Level, PublicId};
-use vna_index::{Index, Label, Outcome};
+use vna_index::{Note, NoteContent, NoteId, Outcome, Subject};
 
 use crate::archive::Archive;
 use crate::arrival::now_us;
-use crate::committer::{Committer, Deed, Work, append};
+use crate::committer::Deed;
 use crate::error::ArchiveError;
 use crate::find::{FindProblem, Wrong, shown};
+use crate::notes::{NewNote, TakenNote, not_found};
 
 /// Longest label that clients of Orthanc can use.
 pub const MAX_LABEL_BYTES: usize = 64;
-
-/// Labels that are recorded at a time.
-const AT_ONCE: usize = 256;
-
-/// Records labels once more. What it frees has no row any more.
-pub(crate) type Recorder = Box<dyn Fn(Vec<Label>) -> Result<(), ArchiveError> + Send + Sync>;
 
 /// Refuses what is no label: 1 to 64 letters of ASCII, digits, `_` and `-`.
 ///
@@ -52,16 +42,17 @@ impl Archive {
     ///
     /// [`ArchiveError::Find`] if it is none, [`ArchiveError::NotFound`] if the resource is not there; what log and
     /// index say.
-    pub fn put_label(&self, label: &Label) -> Result<(), Arc<ArchiveError>> {
+    pub fn put_label(&self, label: &NoteId) -> Result<(), Arc<ArchiveError>> {
         if self.has_label(label)? {
             return Ok(()); // nothing to record
         }
-        match self.record(Deed::Labelling {
-            label: label.clone(),
-            at_us: now_us(),
-            again: false,
-        })? {
-            Outcome::Labelled { .. } => Ok(()),
+        let note = Note {
+            id: label.clone(),
+            revision: 0,
+            content: NoteContent::Nothing,
+        };
+        match self.record(Deed::Noting(Box::new(NewNote::small(note, None))))? {
+            Outcome::Noted { .. } => Ok(()),
             _ => Err(Arc::new(not_found(label))),
         }
     }
@@ -71,15 +62,17 @@ impl Archive {
     /// # Errors
     ///
     /// As [`put_label`](Self::put_label).
-    pub fn take_label(&self, label: &Label) -> Result<(), Arc<ArchiveError>> {
+    pub fn take_label(&self, label: &NoteId) -> Result<(), Arc<ArchiveError>> {
         if !self.has_label(label)? {
             return Ok(());
         }
-        match self.record(Deed::Unlabelling {
-            label: label.clone(),
+        let taken = TakenNote {
+            id: label.clone(),
             at_us: now_us(),
-        })? {
-            Outcome::Unlabelled { .. } => Ok(()),
+            condition: None,
+        };
+        match self.record(Deed::Unnoting(Box::new(taken)))? {
+            Outcome::Unnoted { .. } => Ok(()),
             _ => Err(Arc::new(not_found(label))),
         }
     }
@@ -89,10 +82,15 @@ impl Archive {
     /// # Errors
     ///
     /// As [`put_label`](Self::put_label).
-    pub fn has_label(&self, label: &Label) -> Result<bool, ArchiveError> {
-        check_label(&label.label)?;
-        let labels = self.labels(label.tenant, label.level, &label.public_id)?;
-        Ok(labels.contains(&label.label))
+    pub fn has_label(&self, label: &NoteId) -> Result<bool, ArchiveError> {
+        match &label.subject {
+            Subject::Label(text) => check_label(text)?,
+            other => {
+                let text = format!("{other:?} is no label");
+                return Err(FindProblem::new(Wrong::Range, text).into());
+            }
+        }
+        Ok(self.note(label)?.is_some())
     }
 
     /// The labels of a resource, sorted.
@@ -111,72 +109,6 @@ impl Archive {
             level,
             public_id: *public_id,
         })
-    }
-}
-
-fn not_found(label: &Label) -> ArchiveError {
-    ArchiveError::NotFound {
-        level: label.level,
-        public_id: label.public_id,
-    }
-}
-
-/// The deed that records a label once more.
-pub(crate) fn once_more(label: Label) -> Deed {
-    Deed::Labelling {
-        label,
-        at_us: now_us(),
-        again: true,
-    }
-}
-
-/// Through the committer of an open archive.
-pub(crate) fn through(committer: Arc<Committer>) -> Recorder {
-    Box::new(move |labels| {
-        let (reply, answers) = mpsc::channel();
-        for label in labels {
-            let reply = reply.clone();
-            committer.submit(Work {
-                deed: once_more(label),
-                reply: Box::new(move |answer| drop(reply.send(answer))),
-            });
-        }
-        drop(reply);
-        for answer in answers {
-            answer.map_err(ArchiveError::Shared)?;
-        }
-        Ok(())
-    })
-}
-
-/// Into log and index that nobody else has open. The records that it frees are marked dead when what is live is
-/// counted the next time.
-pub(crate) fn directly(log: Arc<vna_store::Log>, index: Arc<dyn Index>) -> Recorder {
-    Box::new(move |labels| {
-        let entries = append(&log, labels.into_iter().map(once_more).collect())?;
-        index.apply(&entries)?;
-        Ok(())
-    })
-}
-
-/// Records the labels once more that have lost their ground.
-pub(crate) fn write_again(index: &dyn Index, recorder: &Recorder) -> Result<(), ArchiveError> {
-    let mut before = Vec::new();
-    loop {
-        let labels = index.unfounded_labels(AT_ONCE)?;
-        if labels.is_empty() {
-            return Ok(());
-        }
-        if labels == before {
-            // What did not help once does not help again; `vna check` tells more.
-            tracing::error!(
-                labels = labels.len(),
-                "the index contradicts itself: labels without ground"
-            );
-            return Ok(());
-        }
-        before.clone_from(&labels);
-        recorder(labels)?;
     }
 }
 

@@ -17,6 +17,8 @@ mod housekeeping;
 pub mod http;
 mod ingest;
 mod labels;
+mod note_header;
+mod notes;
 mod offline;
 mod pictures;
 mod policy;
@@ -38,7 +40,7 @@ mod verify;
 mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
-pub use arrival::{Caller, Duplicates, now_us};
+pub use arrival::{Caller, DerivationKind, DerivedFrom, Duplicates, now_us};
 pub use cfind::{
     AnswerPage, CFind, CFindOptions, IdentifierProblem, InformationModel, RetrieveOptions,
     find_status, instances_json, match_data_sets, select_instances,
@@ -54,6 +56,7 @@ pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_j
 pub use housekeeping::{CompactedPack, RecompressStep, ToRecompress};
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use labels::{MAX_LABEL_BYTES, check_label};
+pub use notes::{Condition, Revision, md5_of};
 pub use offline::{ReindexReport, compact, deleted, erase, recompress, reindex, undelete};
 pub use pictures::{
     ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureCounters, PictureFile, PictureForm,

@@ -6,6 +6,8 @@
 //!    is told by its UIDs in every case.
 //! 3. Cut off anywhere, the archive is as good as before, and the same repair again does the rest.
 
+mod notes;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use vna_dicom::Level;
-use vna_index::{BlobOwner, BlobRow, Label, OwnerState, moment};
+use vna_index::{BlobOwner, BlobRow, OwnerState, RecordedNote, moment};
 use vna_io::{Disk, Open, SyncSite};
 use vna_store::{
     BlobKey, BlobRef, Body, Damage, DamageKind, Log, Lsn, NewRecord, Place, RecordKind,
@@ -22,14 +24,13 @@ use vna_store::{
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates};
 use crate::check::{BadRow, Survey, needs_repair};
-use crate::committer::append;
 use crate::entries::{LOCAL_STORE, blob_ref, file_column, inline_column};
 use crate::error::ArchiveError;
 use crate::ground::{
     Ground, INDEX_FILE, INDEX_FOLDER, LOG_FOLDER, lock, open_index, open_log, rebuild_index,
 };
 use crate::housekeeping::{Keeper, relocate};
-use crate::labels::{directly, once_more};
+use crate::notes::directly;
 use crate::offline::{MAX_NAMED, Progress};
 use crate::settings::Settings;
 use crate::stored_file::StoredFiles;
@@ -137,8 +138,8 @@ struct Plan {
     to_restore: Vec<BlobOwner>,
     /// Live and lost.
     to_give_up: Vec<BlobOwner>,
-    /// Labels whose records are damaged or gone; the index knows what they said.
-    labels: Vec<Label>,
+    /// Notes whose records are damaged or gone.
+    notes: Vec<RecordedNote>,
     /// The log has what rows point past.
     is_contradicted: bool,
 }
@@ -242,13 +243,13 @@ impl Repair<'_> {
         // Positions that were given away stay so, since the numbers of changes follow from them (invariant 5).
         let header = format!("{{\"at_us\":{},\"repaired\":true}}", self.now_us);
         log.append(&[NewRecord {
-            kind: RecordKind::NOTE,
+            kind: RecordKind::REMARK,
             header: header.as_bytes(),
             body: Body::None,
         }])?;
         self.restore(&files, &plan.to_restore)?;
-        let labels = index.label_owners(&|row| gone.contains_key(&BlobKey(row.key)))?;
-        self.restore_labels(&log, labels)?;
+        let notes = index.note_owners(&|row| gone.contains_key(&BlobKey(row.key)))?;
+        self.restore_notes(&files, notes)?;
         // Those that are lost are told once, when the archive is open.
         self.report.lost.clear();
         self.is_deed_lost = true;
@@ -294,7 +295,7 @@ impl Repair<'_> {
         let plan = self.plan(&ground, &bad_rows, &damages, &live, &asides)?;
         self.is_deed_lost |= is_pack_gone(&ground, &bad_rows)?;
         self.restore(&ground.files, &plan.to_restore)?;
-        self.restore_labels(&ground.log, plan.labels)?;
+        self.restore_notes(&ground.files, plan.notes)?;
         self.give_up(&ground.log, &plan.to_give_up)?;
         let is_lossy = !plan.to_give_up.is_empty() && !self.options.accept_loss;
         if !is_index_unsound && !plan.is_contradicted {
@@ -358,11 +359,11 @@ impl Repair<'_> {
         owners.retain(|owner| !elsewhere.contains(&BlobKey(owner.blob.key)));
         let is_contradicted = owners.len() < concerned;
         let is_lost = |row: &BlobRow| is_concerned(row) && !elsewhere.contains(&BlobKey(row.key));
-        let labels = ground.index.label_owners(&is_lost)?;
-        let misled = ground.index.label_owners(&is_concerned)?.len() - labels.len();
+        let notes = ground.index.note_owners(&is_lost)?;
+        let misled = ground.index.note_owners(&is_concerned)?.len() - notes.len();
         let plan = self.sort(&ground.files, owners, &reasons, asides)?;
         Ok(Plan {
-            labels,
+            notes,
             // An event whose record is damaged leaves the feed with the index that knows it.
             is_contradicted: is_contradicted
                 || misled > 0
@@ -429,22 +430,10 @@ impl Repair<'_> {
                 duplicates: Duplicates::Always,
                 patient_issuers: !owner.issuer_of_patient_id.is_empty(),
                 keep_versions_us: 0,
+                derived_from: None, // what is noted of it stays
             };
             append_again(files, &blob_ref(&owner.blob)?, &header.to_bytes())?;
         }
-        Ok(())
-    }
-
-    /// Records labels again that the index knows and the log does not.
-    fn restore_labels(&mut self, log: &Log, labels: Vec<Label>) -> Result<(), ArchiveError> {
-        let what = format!(
-            "{} labels of which the record is damaged: recorded again",
-            labels.len()
-        );
-        if labels.is_empty() || !self.does(what) {
-            return Ok(());
-        }
-        append(log, labels.into_iter().map(once_more).collect())?;
         Ok(())
     }
 

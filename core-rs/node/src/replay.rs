@@ -4,15 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
-use vna_index::{
-    Deletion, Entry, Erasure, Event, IndexError, Label, Labelling, Outcome, Unlabelling,
-};
+use vna_index::{Deletion, Entry, Erasure, Event, IndexError, Noting, Outcome, Unnoting};
 use vna_store::{Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
 
-use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader, LabelHeader};
+use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
 use crate::housekeeping::Trash;
+use crate::note_header::NoteHeader;
 use crate::stored_file::{StoredFile, StoredFiles};
 
 /// Heads end well before this in nearly all objects, so that one read does.
@@ -171,20 +170,29 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
                 .map_err(|error| unreadable(error.to_string()))?;
             Ok(Some(Entry::Erasure(Erasure { lsn, deletions })))
         }
-        (RecordKind::LABEL | RecordKind::LABEL_AGAIN, Some(blob)) => {
-            Ok(Some(Entry::Labelling(Box::new(Labelling {
+        (RecordKind::NOTE | RecordKind::NOTE_AGAIN, Some(blob)) => {
+            let header = note_header(record)?;
+            let value = || files.open(blob)?.read_all();
+            let note = header.note(value)?;
+            Ok(Some(Entry::Noting(Box::new(Noting {
                 lsn,
-                label: label_of(record)?,
+                note: note.ok_or_else(|| no_note(record, &header))?,
                 blob: blob_row(blob),
+                at_us: header.at_us,
+                again: record.kind == RecordKind::NOTE_AGAIN,
             }))))
         }
-        (RecordKind::LABEL | RecordKind::LABEL_AGAIN, None) => {
-            Err(unreadable("a label without a blob".into()))
+        (RecordKind::NOTE | RecordKind::NOTE_AGAIN, None) => {
+            Err(unreadable("a note without a blob".into()))
         }
-        (RecordKind::UNLABEL, _) => Ok(Some(Entry::Unlabelling(Unlabelling {
-            lsn,
-            label: label_of(record)?,
-        }))),
+        (RecordKind::UNNOTE, _) => {
+            let header = note_header(record)?;
+            Ok(Some(Entry::Unnoting(Unnoting {
+                lsn,
+                id: header.id().ok_or_else(|| no_note(record, &header))?,
+                at_us: header.at_us,
+            })))
+        }
         (RecordKind::EVENT, Some(blob)) => {
             let header: EventHeader = serde_json::from_slice(record.header)
                 .map_err(|error| unreadable(error.to_string()))?;
@@ -210,16 +218,22 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
     }
 }
 
-fn label_of(record: &Record<'_>) -> Result<Label, ArchiveError> {
+fn note_header(record: &Record<'_>) -> Result<NoteHeader, ArchiveError> {
     let lsn = record.lsn;
-    let unreadable = |problem: String| ArchiveError::Record { lsn, problem };
-    let header: LabelHeader =
-        serde_json::from_slice(record.header).map_err(|error| unreadable(error.to_string()))?;
-    let text = format!(
-        "a label of {} {:?}, which is no resource",
-        header.level, header.public_id
-    );
-    header.label().ok_or_else(|| unreadable(text))
+    serde_json::from_slice(record.header).map_err(|error| ArchiveError::Record {
+        lsn,
+        problem: error.to_string(),
+    })
+}
+
+fn no_note(record: &Record<'_>, header: &NoteHeader) -> ArchiveError {
+    ArchiveError::Record {
+        lsn: record.lsn,
+        problem: format!(
+            "a note of {} {:?}, which is no resource or has none such",
+            header.level, header.public_id
+        ),
+    }
 }
 
 /// Reads the head of a stored file, and no more than that.

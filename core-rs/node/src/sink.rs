@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use vna_dicom::{FileMetaFields, HeaderStream, Instance, Level, read_instance, write_file_meta};
-use vna_index::{Ids, Label, Origin, Outcome};
+use vna_index::{Ids, NoteId, Origin, Outcome};
 use vna_store::{Digest, LargeBlobWriter};
 
 use crate::archive::Archive;
@@ -223,12 +223,7 @@ async fn labelled(archive: &Arc<Archive>, ids: &Ids, header: &ReceivedHeader) ->
     let Some(label) = &header.origin.label else {
         return status::SUCCESS;
     };
-    let label = Label {
-        tenant: header.origin.tenant,
-        level: Level::Study,
-        public_id: ids.study,
-        label: label.clone(),
-    };
+    let label = NoteId::label(header.origin.tenant, Level::Study, ids.study, label);
     let archive = Arc::clone(archive);
     match tokio::task::spawn_blocking(move || archive.put_label(&label)).await {
         Ok(Err(error)) if !matches!(*error, ArchiveError::NotFound { .. }) => {

@@ -10,7 +10,9 @@ use std::sync::mpsc;
 
 use serde::Serialize;
 use vna_dicom::{PublicId, keyword};
-use vna_index::{Deleted, DeletedInstance, DeletedMark, Label, Outcome, Page, moment};
+use vna_index::{
+    Deleted, DeletedInstance, DeletedMark, NoteId, Outcome, Page, RecordedNote, moment,
+};
 use vna_store::{Digest, FinishedBlob, Log, Lsn, StoreError};
 
 use crate::archive::Archive;
@@ -18,6 +20,7 @@ use crate::arrival::{ArrivalHeader, Duplicates, ErasureHeader};
 use crate::committer::{Answer, Deed, File, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
+use crate::notes::{Condition, once_more};
 use crate::replay::read_head_of;
 use crate::stored_file::StoredFile;
 
@@ -120,6 +123,19 @@ impl UndeleteReport {
         }
     }
 
+    fn lost_note(&mut self, id: &NoteId, reason: impl std::fmt::Display) {
+        if self.problems.len() < MAX_NAMED {
+            let NoteId {
+                level,
+                public_id,
+                subject,
+                ..
+            } = id;
+            let problem = format!("{} {public_id}: {subject:?}: {reason}", level.as_str());
+            self.problems.push(problem);
+        }
+    }
+
     fn count(
         &mut self,
         instance: &DeletedInstance,
@@ -175,10 +191,10 @@ impl Archive {
             }
             for found in deletions {
                 let problems = report.problems.len();
-                let labels = self.index().deleted_labels(tenant, found.deletion);
-                let labels = labels.map_err(shared)?;
+                let notes = self.index().deleted_notes(tenant, found.deletion);
+                let notes = notes.map_err(shared)?;
                 self.bring_back(tenant, id, found.deletion, now_us, &mut report)?;
-                self.label_again(&labels)?;
+                self.note_again(notes, &mut report)?;
                 if found.is_whole && report.problems.len() == problems {
                     self.erase_deletions(&[found.deletion], now_us)?;
                 }
@@ -223,14 +239,35 @@ impl Archive {
         }
     }
 
-    /// Gives what is there again the labels that it had.
-    fn label_again(&self, labels: &[Label]) -> Result<(), Arc<ArchiveError>> {
-        for label in labels {
-            match self.put_label(label) {
-                Err(error) if !matches!(*error, ArchiveError::NotFound { .. }) => {
+    /// Gives what is there again the notes that it had. What was noted since stays.
+    fn note_again(
+        &self,
+        notes: Vec<RecordedNote>,
+        report: &mut UndeleteReport,
+    ) -> Result<(), Arc<ArchiveError>> {
+        for recorded in notes {
+            let id = recorded.note.id.clone();
+            let mut new = match once_more(self.files(), recorded) {
+                Ok(Deed::Noting(new)) => new,
+                Ok(_) => continue,
+                Err(error) if is_of_the_instance(&error) => {
+                    report.lost_note(&id, error);
+                    continue;
+                }
+                Err(error) => return Err(shared(error)),
+            };
+            (new.again, new.condition) = (false, Some(Condition::Absent));
+            match self.put_note(*new) {
+                Err(error)
+                    if !matches!(
+                        *error,
+                        // What was not brought back stays without.
+                        ArchiveError::NotFound { .. } | ArchiveError::Revision { .. }
+                    ) =>
+                {
                     return Err(error);
                 }
-                _ => {} // what was not brought back stays without
+                _ => {}
             }
         }
         Ok(())
@@ -253,6 +290,7 @@ impl Archive {
             duplicates: Duplicates::Never,
             patient_issuers: !deleted.issuer_of_patient_id.is_empty(),
             keep_versions_us: self.keep_versions_us(),
+            derived_from: None, // that is among its notes
         };
         let (reply, answer) = mpsc::channel();
         let reply = move |answer| drop(reply.send(answer));

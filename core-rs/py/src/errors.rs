@@ -15,6 +15,7 @@ pyo3::import_exception!(vna.errors, AssociationAborted);
 pyo3::import_exception!(vna.errors, AssociationRejected);
 pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
+pyo3::import_exception!(vna.errors, Conflict);
 pyo3::import_exception!(vna.errors, ContextRefused);
 pyo3::import_exception!(vna.errors, DeadlineExceeded);
 pyo3::import_exception!(vna.errors, EncodingError);
@@ -159,7 +160,10 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         | ArchiveError::Record { .. }
         | ArchiveError::Behind => StorageFailed::new_err((message, code)),
         ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
-        ArchiveError::NotFound { .. } => NotFound::new_err((message, code)),
+        ArchiveError::NotFound { .. } | ArchiveError::NoNote { .. } => {
+            NotFound::new_err((message, code))
+        }
+        ArchiveError::Revision { .. } => Conflict::new_err((message, code)),
         ArchiveError::MetaInDataSet { .. } => EncodingError::new_err((message, code)),
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Upload(inner) => upload_error(inner, message, code),

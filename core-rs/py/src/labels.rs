@@ -1,7 +1,7 @@
 //! Labels of resources.
 
 use pyo3::prelude::*;
-use vna_index::Label;
+use vna_index::NoteId;
 use vna_node::ArchiveError;
 
 use crate::archive::{CoreArchive, id_of, level_of};
@@ -59,17 +59,10 @@ fn named(
     level: &str,
     public_id: &str,
     label: String,
-) -> Result<impl FnOnce() -> Result<Label, BoundaryError> + Send + 'static, BoundaryError> {
+) -> Result<impl FnOnce() -> Result<NoteId, BoundaryError> + Send + 'static, BoundaryError> {
     let level = level_of(level)?;
     let id = public_id.to_owned();
-    Ok(move || {
-        Ok(Label {
-            tenant,
-            level,
-            public_id: id_of(level, &id)?,
-            label,
-        })
-    })
+    Ok(move || Ok(NoteId::label(tenant, level, id_of(level, &id)?, label)))
 }
 
 fn list(labels: &[String]) -> Outcome {

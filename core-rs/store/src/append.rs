@@ -79,7 +79,7 @@ impl Writer {
         let padding = block_padding(tail.end + bytes, bytes);
         let growth = (tail.end + bytes + padding).saturating_sub(tail.prefilled);
         let needs_room = |record: &NewRecord<'_>| {
-            !matches!(record.body, Body::None) && record.kind != RecordKind::LABEL_AGAIN
+            !matches!(record.body, Body::None) && record.kind != RecordKind::NOTE_AGAIN
         };
         if growth > 0 && records.iter().any(needs_room) {
             shared.check_room(growth)?;

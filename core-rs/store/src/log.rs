@@ -72,7 +72,7 @@ impl Log {
     /// Nothing of the group is stored then, and its positions are not used again.
     ///
     /// - [`StoreError::Full`]: no room. A group without blobs may use the reserve, so deletions go
-    ///   on, and one of [`RecordKind::LABEL_AGAIN`]; put them into groups of their own.
+    ///   on, and one of [`RecordKind::NOTE_AGAIN`]; put them into groups of their own.
     /// - [`StoreError::GroupFailed`]: a write or sync failed. The segment ends before the group, and
     ///   the next says so, so that the group does not come back; only if the disk refuses that as
     ///   well, and the process then ends, may the next opening find the group.

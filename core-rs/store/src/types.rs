@@ -191,14 +191,15 @@ impl RecordKind {
     /// What deletions kept for a while goes now.
     pub const ERASE: RecordKind = RecordKind(3);
     /// Something happened to the archive itself, such as a repair; nothing follows from it.
-    pub const NOTE: RecordKind = RecordKind(4);
-    /// A resource got a label; the blob is the label, and lives as long as the resource has it.
-    pub const LABEL: RecordKind = RecordKind(5);
-    /// A resource lost a label.
-    pub const UNLABEL: RecordKind = RecordKind(6);
-    /// A label is recorded once more, before bytes go that stood for it. Since space comes back behind it, it may use
+    pub const REMARK: RecordKind = RecordKind(4);
+    /// A resource got a note (a label, metadata, an attachment); the blob is what it says, and lives as long as the
+    /// resource has it.
+    pub const NOTE: RecordKind = RecordKind(5);
+    /// A resource lost a note.
+    pub const UNNOTE: RecordKind = RecordKind(6);
+    /// A note is recorded once more, before bytes go that stood for it. Since space comes back behind it, it may use
     /// the reserve, as deletions may.
-    pub const LABEL_AGAIN: RecordKind = RecordKind(7);
+    pub const NOTE_AGAIN: RecordKind = RecordKind(7);
     /// Something happened to a resource that its change feed tells; the blob lives as long as the feed has it.
     pub const EVENT: RecordKind = RecordKind(16);
     /// Kinds from here on are the store's own.

@@ -318,6 +318,7 @@ fn entry(lsn: Lsn, study: u64, series: u64, number: u64) -> Entry {
         received_us: 1_795_348_551_000_000 + i64::try_from(lsn).expect("small") * 100,
         policy: DuplicatePolicy::Never,
         keep_versions_us: 0,
+        derivation: None,
     }))
 }
 

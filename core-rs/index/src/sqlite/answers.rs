@@ -197,6 +197,8 @@ fn sums(
         "plain_bytes",
         "versions",
         "version_bytes",
+        "attached_stored",
+        "attached_plain",
     ]
     .map(|column| format!("coalesce(sum({column}), 0)"))
     .join(", ");
@@ -215,6 +217,8 @@ fn sums(
                     plain_bytes: count(5)?,
                     versions: count(6)?,
                     version_bytes: count(7)?,
+                    attached_stored_bytes: count(8)?,
+                    attached_plain_bytes: count(9)?,
                 })
             })
         })
@@ -236,8 +240,10 @@ pub(crate) fn statistics_json(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Ve
     json.name("CountPatients").number(s.patients.signed());
     json.name("CountSeries").number(s.series.signed());
     json.name("CountStudies").number(s.studies.signed());
-    write_size(&mut json, "TotalDiskSize", s.stored_bytes.signed());
-    write_size(&mut json, "TotalUncompressedSize", s.plain_bytes.signed());
+    let disk = s.stored_bytes.saturating_add(s.attached_stored_bytes);
+    let uncompressed = s.plain_bytes.saturating_add(s.attached_plain_bytes);
+    write_size(&mut json, "TotalDiskSize", disk.signed());
+    write_size(&mut json, "TotalUncompressedSize", uncompressed.signed());
     json.close(b'}');
     Ok(json.finish())
 }
@@ -264,8 +270,10 @@ pub(crate) fn resource_statistics(
     }
     write_size(&mut json, "DicomDiskSize", found.stored_bytes);
     write_size(&mut json, "DicomUncompressedSize", found.plain_bytes);
-    write_size(&mut json, "DiskSize", found.stored_bytes);
-    write_size(&mut json, "UncompressedSize", found.plain_bytes);
+    let disk = found.stored_bytes.saturating_add(found.attached_stored);
+    let uncompressed = found.plain_bytes.saturating_add(found.attached_plain);
+    write_size(&mut json, "DiskSize", disk);
+    write_size(&mut json, "UncompressedSize", uncompressed);
     json.close(b'}');
     Ok(Some(json.finish()))
 }

@@ -2,8 +2,8 @@
 
 use super::delete;
 use super::keys::{KeyKind, candidates};
-use super::label;
-use super::place::{self, SeriesEntry};
+use super::note;
+use super::place::{self, Made, SeriesEntry};
 use super::writer::{LIVE, SUPERSEDED, Transaction, number};
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
@@ -45,7 +45,7 @@ impl Transaction<'_> {
                 conflict: elsewhere,
             };
             let id = self.insert(arrival, &series, &ids, hash, new)?;
-            self.tell_new(arrival, &series, id, made)?;
+            self.new_instance(arrival, &series, id, made)?;
             return Ok(Outcome::Stored { ids, conflict });
         };
         let same = live.digest == arrival.blob.digest && live.plain_size == arrival.blob.plain_size;
@@ -98,13 +98,34 @@ impl Transaction<'_> {
             conflict: elsewhere,
         };
         let id = self.insert(arrival, &series, &ids, hash, new)?;
-        self.tell_new(arrival, &series, id, made)?;
+        self.new_instance(arrival, &series, id, made)?;
         Ok(Outcome::Superseded {
             ids,
             version,
             conflict,
             freed,
         })
+    }
+
+    /// Tells of an instance that is live now, and notes what it was made of.
+    fn new_instance(
+        &mut self,
+        arrival: &Arrival,
+        series: &SeriesEntry,
+        id: i64,
+        made: Made,
+    ) -> Result<(), IndexError> {
+        self.tell_new(arrival, series, id, made)?;
+        if arrival.derivation.is_none() {
+            return Ok(());
+        }
+        let made = [
+            made.patient.then_some(series.patient.id),
+            made.study.then_some(series.study.id),
+            made.series.then_some(series.id),
+            Some(id),
+        ];
+        self.derived(arrival, made)
     }
 
     /// The row `id`, if it has the SOP Instance UID of the arrival and nothing above it is deleted.
@@ -157,7 +178,7 @@ impl Transaction<'_> {
             counts.plain_bytes -= live.plain_size.signed();
         });
         // The one that comes next is the same resource.
-        label::inherit(self.connection, live.id, self.meta.next_id)?;
+        note::inherit(self.connection, live.id, self.meta.next_id, same)?;
         if same {
             let mut freed = Vec::new();
             delete::remove_instance(self, live.id, &mut freed)?;

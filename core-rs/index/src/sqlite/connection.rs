@@ -6,12 +6,13 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Migrations, oldest first. A database has applied the first `user_version` of them.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../schema/0001_initial.sql"),
     include_str!("../../schema/0002_grace.sql"),
     include_str!("../../schema/0003_folded_terms.sql"),
     include_str!("../../schema/0004_labels.sql"),
     include_str!("../../schema/0005_blob_owner.sql"),
+    include_str!("../../schema/0006_notes.sql"),
     include_str!("../../schema/0007_events.sql"),
 ];
 

@@ -17,6 +17,8 @@ pub(crate) struct Counts {
     pub(crate) plain_bytes: i64,
     pub(crate) versions: i64,
     pub(crate) version_bytes: i64,
+    pub(crate) attached_stored: i64,
+    pub(crate) attached_plain: i64,
     /// Of the tenant.
     pub(crate) last_seq: i64,
     /// Of patient, study and series: the last arrival, 0 for none.
@@ -65,13 +67,14 @@ impl Pending {
             connection
                 .prepare_cached(
                     "INSERT INTO tenant (id, patients, studies, series, instances, stored_bytes, plain_bytes,
-                                         versions, version_bytes, last_seq)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                                         versions, version_bytes, last_seq, attached_stored, attached_plain)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                      ON CONFLICT (id) DO UPDATE SET
                         patients = patients + ?2, studies = studies + ?3, series = series + ?4,
                         instances = instances + ?5, stored_bytes = stored_bytes + ?6,
                         plain_bytes = plain_bytes + ?7, versions = versions + ?8,
-                        version_bytes = version_bytes + ?9, last_seq = max(last_seq, ?10)",
+                        version_bytes = version_bytes + ?9, last_seq = max(last_seq, ?10),
+                        attached_stored = attached_stored + ?11, attached_plain = attached_plain + ?12",
                 )
                 .and_then(|mut statement| {
                     statement.execute(params![
@@ -84,7 +87,9 @@ impl Pending {
                         c.plain_bytes,
                         c.versions,
                         c.version_bytes,
-                        c.last_seq
+                        c.last_seq,
+                        c.attached_stored,
+                        c.attached_plain
                     ])
                 })
                 .doing(DOING)?;
@@ -94,7 +99,8 @@ impl Pending {
                 .prepare_cached(
                     "UPDATE patient SET studies = studies + ?2, series = series + ?3,
                         instances = instances + ?4, stored_bytes = stored_bytes + ?5,
-                        plain_bytes = plain_bytes + ?6, last_update_us = max(last_update_us, ?7)
+                        plain_bytes = plain_bytes + ?6, last_update_us = max(last_update_us, ?7),
+                        attached_stored = attached_stored + ?8, attached_plain = attached_plain + ?9
                      WHERE id = ?1",
                 )
                 .and_then(|mut statement| {
@@ -105,7 +111,9 @@ impl Pending {
                         c.instances,
                         c.stored_bytes,
                         c.plain_bytes,
-                        c.last_update_us
+                        c.last_update_us,
+                        c.attached_stored,
+                        c.attached_plain
                     ])
                 })
                 .doing(DOING)?;
@@ -115,7 +123,8 @@ impl Pending {
                 .prepare_cached(
                     "UPDATE study SET series = series + ?2, instances = instances + ?3,
                         stored_bytes = stored_bytes + ?4, plain_bytes = plain_bytes + ?5,
-                        last_update_us = max(last_update_us, ?6)
+                        last_update_us = max(last_update_us, ?6), attached_stored = attached_stored + ?7,
+                        attached_plain = attached_plain + ?8
                      WHERE id = ?1",
                 )
                 .and_then(|mut statement| {
@@ -125,7 +134,9 @@ impl Pending {
                         c.instances,
                         c.stored_bytes,
                         c.plain_bytes,
-                        c.last_update_us
+                        c.last_update_us,
+                        c.attached_stored,
+                        c.attached_plain
                     ])
                 })
                 .doing(DOING)?;
@@ -134,7 +145,8 @@ impl Pending {
             connection
                 .prepare_cached(
                     "UPDATE series SET instances = instances + ?2, stored_bytes = stored_bytes + ?3,
-                        plain_bytes = plain_bytes + ?4, last_update_us = max(last_update_us, ?5)
+                        plain_bytes = plain_bytes + ?4, last_update_us = max(last_update_us, ?5),
+                        attached_stored = attached_stored + ?6, attached_plain = attached_plain + ?7
                      WHERE id = ?1",
                 )
                 .and_then(|mut statement| {
@@ -143,7 +155,9 @@ impl Pending {
                         c.instances,
                         c.stored_bytes,
                         c.plain_bytes,
-                        c.last_update_us
+                        c.last_update_us,
+                        c.attached_stored,
+                        c.attached_plain
                     ])
                 })
                 .doing(DOING)?;

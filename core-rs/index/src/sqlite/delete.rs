@@ -1,7 +1,7 @@
 //! Deletion: hide the root at once, remove the rows in slices.
 
 use super::keys::{KeyKind, candidates};
-use super::label;
+use super::note;
 use super::resource::{find, row};
 use super::terms;
 use super::writer::{DELETED, LIVE, SUPERSEDED, Transaction, first_seq};
@@ -69,6 +69,8 @@ pub(crate) fn apply(
         counts.instances -= root.instances;
         counts.stored_bytes -= root.stored_bytes;
         counts.plain_bytes -= root.plain_bytes;
+        counts.attached_stored -= root.attached_stored;
+        counts.attached_plain -= root.attached_plain;
         above = match level.parent() {
             Some(level) => row(connection, level, parent.parent)?.map(|(_, found)| (level, found)),
             None => None,
@@ -81,6 +83,8 @@ pub(crate) fn apply(
     counts.instances -= root.instances;
     counts.stored_bytes -= root.stored_bytes;
     counts.plain_bytes -= root.plain_bytes;
+    counts.attached_stored -= root.attached_stored;
+    counts.attached_plain -= root.attached_plain;
     transaction.pending.flush(connection)?;
     Ok(Outcome::Deleted {
         remaining_ancestor: remaining.map(|(level, found)| (level, found.public_id)),
@@ -308,7 +312,7 @@ pub(crate) fn remove_instance(
     let Some((tenant, state, public_id, uid, blob, lsn)) = row else {
         return Ok(()); // removed with its series before its own turn came
     };
-    label::lose_ground(connection, id)?;
+    note::lose_ground(connection, id)?;
     let hasher = transaction.hasher;
     transaction
         .tail
@@ -392,7 +396,7 @@ fn remove_parent(
     remove_extras(connection, id, lsn, freed)
 }
 
-/// Removes a resource's changes, labels, metadata and attachments.
+/// Removes a resource's changes and notes.
 fn remove_extras(
     connection: &Connection,
     id: i64,
@@ -405,28 +409,18 @@ fn remove_extras(
         .prepare_cached("DELETE FROM change WHERE seq BETWEEN ?1 AND ?1 + 3 AND resource = ?2")
         .and_then(|mut statement| statement.execute(params![first, id]))
         .doing(DOING)?;
-    connection
-        .prepare_cached("DELETE FROM metadata WHERE resource = ?1")
-        .and_then(|mut statement| statement.execute(params![id]))
+    let told = connection
+        .prepare_cached("DELETE FROM change WHERE resource = ?1 AND type > 3 RETURNING blob")
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![id], |row| row.get(0))?
+                .collect::<Result<Vec<Option<i64>>, _>>()
+        })
         .doing(DOING)?;
-    for sql in [
-        "DELETE FROM change WHERE resource = ?1 AND type > 3 RETURNING blob",
-        "DELETE FROM label WHERE resource = ?1 RETURNING blob",
-        "DELETE FROM attachment WHERE resource = ?1 RETURNING blob",
-    ] {
-        let blobs = connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| {
-                statement
-                    .query_map(params![id], |row| row.get(0))?
-                    .collect::<Result<Vec<i64>, _>>()
-            })
-            .doing(DOING)?;
-        for blob in blobs {
-            release(connection, blob, freed)?;
-        }
+    for blob in told.into_iter().flatten() {
+        release(connection, blob, freed)?;
     }
-    Ok(())
+    note::remove_all(connection, id, freed)
 }
 
 /// Takes one reference from a blob; without any, its row goes. Gives its stored size.

@@ -15,9 +15,10 @@ mod filter;
 mod find;
 mod functions;
 mod keys;
-mod label;
 mod maintain;
 mod matched;
+mod note;
+mod note_rows;
 mod owners;
 mod place;
 mod read;
@@ -39,8 +40,9 @@ pub use rebuild::Rebuild;
 use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Label, Located, Lsn,
-    Maintenance, Outcome, Page, Query, Relocation, Requested, Shape, Statistics, Values, View,
+    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
+    Maintenance, NoteId, Outcome, Page, Query, RecordedNote, Relocation, Requested, Shape,
+    Statistics, Subject, Values, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -452,21 +454,26 @@ impl Index for SqliteIndex {
         id: &PublicId,
     ) -> Result<Option<Vec<String>>, IndexError> {
         self.readers
-            .read(|snapshot| label::of(snapshot, tenant, level, id))
+            .read(|snapshot| note_rows::labels(snapshot, tenant, level, id))
     }
 
     fn all_labels(&self, tenant: i64) -> Result<Vec<String>, IndexError> {
-        self.readers.read(|snapshot| label::all(snapshot, tenant))
+        self.readers
+            .read(|snapshot| note_rows::all_labels(snapshot, tenant))
     }
 
-    fn unfounded_labels(&self, limit: usize) -> Result<Vec<Label>, IndexError> {
-        self.readers
-            .read(|snapshot| label::unfounded(snapshot, limit))
+    fn note(&self, id: &NoteId) -> Result<Option<Option<RecordedNote>>, IndexError> {
+        self.readers.read(|snapshot| note_rows::one(snapshot, id))
     }
 
-    fn label_owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<Label>, IndexError> {
+    fn attachments(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<Vec<RecordedNote>>, IndexError> {
         self.readers
-            .read(|snapshot| label::owners(snapshot, is_wanted))
+            .read(|snapshot| note_rows::attachments(snapshot, tenant, level, id))
     }
 
     fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError> {
@@ -474,9 +481,32 @@ impl Index for SqliteIndex {
             .read(|snapshot| changes::has_told(snapshot, is_wanted))
     }
 
-    fn deleted_labels(&self, tenant: i64, deletion: Lsn) -> Result<Vec<Label>, IndexError> {
+    fn is_protected(&self, tenant: i64, patient: &PublicId) -> Result<Option<bool>, IndexError> {
+        let id = NoteId {
+            tenant,
+            level: Level::Patient,
+            public_id: *patient,
+            subject: Subject::Protection,
+        };
+        Ok(self.note(&id)?.map(|note| note.is_some()))
+    }
+
+    fn unfounded_notes(&self, limit: usize) -> Result<Vec<RecordedNote>, IndexError> {
         self.readers
-            .read(|snapshot| label::deleted(snapshot, tenant, deletion.signed()))
+            .read(|snapshot| note_rows::unfounded(snapshot, limit))
+    }
+
+    fn note_owners(
+        &self,
+        is_wanted: &dyn Fn(&BlobRow) -> bool,
+    ) -> Result<Vec<RecordedNote>, IndexError> {
+        self.readers
+            .read(|snapshot| note_rows::owners(snapshot, is_wanted))
+    }
+
+    fn deleted_notes(&self, tenant: i64, deletion: Lsn) -> Result<Vec<RecordedNote>, IndexError> {
+        self.readers
+            .read(|snapshot| note_rows::deleted(snapshot, tenant, deletion.signed()))
     }
 
     fn changes_json(&self, tenant: i64, request: &ChangesRequest) -> Result<Vec<u8>, IndexError> {

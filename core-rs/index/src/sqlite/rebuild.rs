@@ -200,8 +200,6 @@ impl Rebuild {
 
     /// Makes it durable, puts it in the place of the old index and opens it.
     ///
-    /// Labels, metadata and attachments that are not in the log are not in it.
-    ///
     /// # Errors
     ///
     /// Those of the engine and of the file system. The old index is then as it was, or there is none.

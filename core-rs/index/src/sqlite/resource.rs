@@ -19,6 +19,9 @@ pub(crate) struct Found {
     pub(crate) instances: i64,
     pub(crate) stored_bytes: i64,
     pub(crate) plain_bytes: i64,
+    /// Of attachments of users, here and below.
+    pub(crate) attached_stored: i64,
+    pub(crate) attached_plain: i64,
 }
 
 /// The resource `id`, if it is of this level, has this public id and is live.
@@ -41,23 +44,26 @@ pub(crate) fn row(
 ) -> Result<Option<(i64, Found)>, IndexError> {
     let sql = match level {
         Level::Patient => {
-            "SELECT tenant, public_id, 0, studies, studies, series, instances, stored_bytes, plain_bytes
+            "SELECT tenant, public_id, 0, studies, studies, series, instances, stored_bytes, plain_bytes,
+                    attached_stored, attached_plain
              FROM patient WHERE id = ?1 AND state = 0"
         }
         Level::Study => {
             "SELECT study.tenant, study.public_id, patient.id, study.series, 1, study.series, study.instances,
-                    study.stored_bytes, study.plain_bytes
+                    study.stored_bytes, study.plain_bytes, study.attached_stored, study.attached_plain
              FROM study JOIN patient ON patient.id = study.patient
              WHERE study.id = ?1 AND study.state = 0 AND patient.state = 0"
         }
         Level::Series => {
             "SELECT series.tenant, series.public_id, study.id, series.instances, 0, 1, series.instances,
-                    series.stored_bytes, series.plain_bytes
+                    series.stored_bytes, series.plain_bytes, series.attached_stored, series.attached_plain
              FROM series JOIN study ON study.id = series.study JOIN patient ON patient.id = study.patient
              WHERE series.id = ?1 AND series.state = 0 AND study.state = 0 AND patient.state = 0"
         }
         Level::Instance => {
-            "SELECT instance.tenant, instance.public_id, series.id, 0, 0, 0, 1, blob.stored_size, blob.plain_size
+            "SELECT instance.tenant, instance.public_id, series.id, 0, 0, 0, 1, blob.stored_size, blob.plain_size,
+                    (SELECT coalesce(sum(stored_size), 0) FROM attachment WHERE resource = instance.id),
+                    (SELECT coalesce(sum(size), 0) FROM attachment WHERE resource = instance.id)
              FROM instance JOIN series ON series.id = instance.series JOIN study ON study.id = series.study
                   JOIN patient ON patient.id = study.patient JOIN blob ON blob.id = instance.blob
              WHERE instance.id = ?1 AND instance.state = 0 AND series.state = 0 AND study.state = 0
@@ -79,6 +85,8 @@ pub(crate) fn row(
                         instances: row.get(6)?,
                         stored_bytes: row.get(7)?,
                         plain_bytes: row.get(8)?,
+                        attached_stored: row.get(9)?,
+                        attached_plain: row.get(10)?,
                     };
                     Ok((row.get(0)?, found))
                 })

@@ -11,7 +11,7 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Statements that give a row for each contradiction: what, and of which resource. Below a deleted resource rows
 /// go one by one, and counters are not kept.
-const CONTRADICTIONS: [(&str, &str); 12] = [
+const CONTRADICTIONS: [(&str, &str); 15] = [
     (
         "series counts other instances or bytes than it has",
         "SELECT series.id FROM series LEFT JOIN (
@@ -73,25 +73,63 @@ const CONTRADICTIONS: [(&str, &str); 12] = [
          WHERE NOT EXISTS (SELECT 1 FROM purge WHERE resource = id)",
     ),
     (
-        "label of nothing",
-        "SELECT resource FROM label WHERE NOT EXISTS (
+        "note of nothing",
+        "SELECT resource FROM note WHERE NOT EXISTS (
              SELECT 1 FROM patient WHERE id = resource AND level = 0 UNION ALL
              SELECT 1 FROM study WHERE id = resource AND level = 1 UNION ALL
              SELECT 1 FROM series WHERE id = resource AND level = 2 UNION ALL
              SELECT 1 FROM instance WHERE id = resource AND level = 3)
-         OR NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = label.blob)",
+         OR (blob IS NOT NULL AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = note.blob))
+         OR (kind > 1 AND blob IS NULL)",
     ),
     (
-        "label on the ground of an instance that is not there",
-        "SELECT resource FROM label WHERE ground IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = label.ground)",
+        "note on the ground of an instance that is not there",
+        "SELECT resource FROM note WHERE ground IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.id = note.ground)",
+    ),
+    (
+        "patient is protected without a note, or the other way round",
+        "SELECT id FROM patient WHERE protected <>
+             EXISTS (SELECT 1 FROM note WHERE resource = patient.id AND kind = 3)",
+    ),
+    (
+        "resource counts other bytes of attachments than it has",
+        "WITH attached (level, id, stored, plain) AS (
+                 SELECT level, resource, stored_size, size FROM note JOIN blob ON blob.id = note.blob WHERE kind = 2),
+             of_series (id, stored, plain) AS (
+                 SELECT id, stored, plain FROM attached WHERE level = 2 UNION ALL
+                 SELECT series, stored, plain FROM attached JOIN instance USING (id) WHERE level = 3 AND state = 0),
+             of_study (id, stored, plain) AS (
+                 SELECT id, stored, plain FROM attached WHERE level = 1 UNION ALL
+                 SELECT study, stored, plain FROM of_series JOIN series USING (id) WHERE state = 0),
+             of_patient (id, stored, plain) AS (
+                 SELECT id, stored, plain FROM attached WHERE level = 0 UNION ALL
+                 SELECT patient, stored, plain FROM of_study JOIN study USING (id) WHERE state = 0),
+             sums (id, stored, plain) AS (
+                 SELECT id, sum(stored), sum(plain) FROM (SELECT * FROM of_series UNION ALL SELECT * FROM of_study
+                     UNION ALL SELECT * FROM of_patient) GROUP BY id)
+         SELECT id FROM (
+             SELECT series.id, series.attached_stored AS s, series.attached_plain AS p FROM series
+                    JOIN study ON study.id = series.study JOIN patient ON patient.id = study.patient
+             WHERE series.state = 0 AND study.state = 0 AND patient.state = 0 UNION ALL
+             SELECT study.id, study.attached_stored, study.attached_plain FROM study
+                    JOIN patient ON patient.id = study.patient WHERE study.state = 0 AND patient.state = 0 UNION ALL
+             SELECT id, attached_stored, attached_plain FROM patient WHERE state = 0)
+         LEFT JOIN sums USING (id) WHERE s <> coalesce(stored, 0) OR p <> coalesce(plain, 0)",
+    ),
+    (
+        "tenant counts other bytes of attachments than it has",
+        "SELECT tenant.id FROM tenant LEFT JOIN (
+             SELECT tenant AS id, sum(attached_stored) AS s, sum(attached_plain) AS p
+             FROM patient WHERE state = 0 GROUP BY tenant) AS found
+         ON found.id = tenant.id
+         WHERE tenant.attached_stored <> coalesce(s, 0) OR tenant.attached_plain <> coalesce(p, 0)",
     ),
     (
         "blob with other references than rows",
-        "SELECT id FROM blob WHERE refs <> 0
-             + (SELECT count(*) FROM attachment WHERE attachment.blob = blob.id) + coalesce(
+        "SELECT id FROM blob WHERE refs <> coalesce(
              (SELECT n FROM (SELECT b, count(*) AS n FROM (
-                     SELECT blob AS b FROM instance UNION ALL SELECT blob AS b FROM label
+                     SELECT blob AS b FROM instance UNION ALL SELECT blob AS b FROM note
                      UNION ALL SELECT blob AS b FROM change WHERE blob IS NOT NULL) GROUP BY b)
               WHERE b = blob.id), 0)",
     ),

@@ -26,13 +26,13 @@ const REMEMBERED_WORDS: usize = 4096;
 const CHANGES_PER_LSN: i64 = 4;
 
 /// What a row of the change feed says beside its number and tenant.
-struct ChangeRow {
-    change: ChangeType,
-    level: Level,
-    resource: i64,
-    at_us: i64,
+pub(crate) struct ChangeRow {
+    pub(crate) change: ChangeType,
+    pub(crate) level: Level,
+    pub(crate) resource: i64,
+    pub(crate) at_us: i64,
     /// The record of an event.
-    blob: Option<i64>,
+    pub(crate) blob: Option<i64>,
 }
 
 /// The row `meta`, as the writer keeps it.
@@ -221,8 +221,8 @@ impl Writer {
                     }
                     Entry::Erasure(erasure) => delete::erase(transaction, erasure)?,
                     Entry::Event(event) => transaction.event(event)?,
-                    Entry::Labelling(labelling) => transaction.label(labelling)?,
-                    Entry::Unlabelling(unlabelling) => transaction.take_label(unlabelling)?,
+                    Entry::Noting(noting) => transaction.note(noting)?,
+                    Entry::Unnoting(unnoting) => transaction.take_note(unnoting)?,
                 });
             }
             transaction.meta.covered = covered;
@@ -351,7 +351,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, seq: i64, tenant: i64, row: ChangeRow) -> Result<(), IndexError> {
+    pub(crate) fn tell(&mut self, seq: i64, tenant: i64, row: ChangeRow) -> Result<(), IndexError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO change (seq, tenant, type, level, resource, at_us, blob)

@@ -4,48 +4,59 @@ use super::world::{Feed, Made, NOW_US, arrival};
 use std::time::Duration;
 use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{
-    BlobRow, DEFAULT_TENANT, DuplicatePolicy, Entry, FreedBlob, Index, Label, Labelling, Outcome,
-    Query, Unlabelling,
+    BlobRow, DEFAULT_TENANT, DuplicatePolicy, Entry, FreedBlob, Index, Note, NoteContent, NoteId,
+    Noting, Outcome, Query, RecordedNote, Unnoting,
 };
 
-fn label(level: Level, of: &Made, text: &str) -> Label {
-    Label {
-        tenant: of.0.tenant,
-        level,
-        public_id: of.id(level),
-        label: text.into(),
-    }
+fn label(level: Level, of: &Made, text: &str) -> NoteId {
+    NoteId::label(of.0.tenant, level, of.id(level), text)
 }
 
-fn put(feed: &mut Feed<'_>, label: Label) -> Outcome {
+fn put(feed: &mut Feed<'_>, id: NoteId) -> Outcome {
+    put_note(
+        feed,
+        Note {
+            id,
+            revision: 0,
+            content: NoteContent::Nothing,
+        },
+        1,
+    )
+}
+
+pub(super) fn put_note(feed: &mut Feed<'_>, note: Note, stored_size: u64) -> Outcome {
     feed.lsn += 1;
     let mut key = [1; 16];
     key[..8].copy_from_slice(&feed.lsn.to_be_bytes());
-    let labelling = Labelling {
+    let noting = Noting {
         lsn: feed.lsn,
         blob: BlobRow {
             store: 1,
             key,
             place_a: 7,
             place_b: i64::try_from(feed.lsn).expect("small"),
-            stored_size: label.label.len() as u64,
-            plain_size: label.label.len() as u64,
+            stored_size,
+            plain_size: stored_size,
             ..BlobRow::default()
         },
-        label,
+        note,
+        at_us: NOW_US,
+        again: false,
     };
-    let entries = [Entry::Labelling(Box::new(labelling))];
+    let entries = [Entry::Noting(Box::new(noting))];
     feed.index.apply(&entries).expect("applies").remove(0)
 }
 
-fn take(feed: &mut Feed<'_>, label: Label) -> Outcome {
+pub(super) fn take(feed: &mut Feed<'_>, id: NoteId) -> Outcome {
     feed.lsn += 1;
-    let unlabelling = Unlabelling {
-        lsn: feed.lsn,
-        label,
-    };
-    let entries = [Entry::Unlabelling(unlabelling)];
+    let (lsn, at_us) = (feed.lsn, NOW_US);
+    let entries = [Entry::Unnoting(Unnoting { lsn, id, at_us })];
     feed.index.apply(&entries).expect("applies").remove(0)
+}
+
+fn unfounded(index: &dyn Index) -> Vec<NoteId> {
+    let notes = index.unfounded_notes(10).expect("reads");
+    notes.into_iter().map(|found| found.note.id).collect()
 }
 
 fn labels(index: &dyn Index, level: Level, of: &Made) -> Option<Vec<String>> {
@@ -54,7 +65,7 @@ fn labels(index: &dyn Index, level: Level, of: &Made) -> Option<Vec<String>> {
         .expect("reads")
 }
 
-fn purge(index: &dyn Index) -> Vec<FreedBlob> {
+pub(super) fn purge(index: &dyn Index) -> Vec<FreedBlob> {
     let mut freed = Vec::new();
     loop {
         let done = index
@@ -67,7 +78,7 @@ fn purge(index: &dyn Index) -> Vec<FreedBlob> {
     }
 }
 
-fn assert_sound(index: &dyn Index) {
+pub(super) fn assert_sound(index: &dyn Index) {
     assert_eq!(index.verify().expect("reads"), Vec::<String>::new());
 }
 
@@ -79,7 +90,13 @@ pub fn labels_are_of_one_level_and_one_tenant(index: &dyn Index) {
     feed.put(&there);
     for (level, text) in Level::ALL.into_iter().zip(["p", "t", "s", "i"]) {
         let outcome = put(&mut feed, label(level, &here, text));
-        assert_eq!(outcome, Outcome::Labelled { freed: None });
+        assert_eq!(
+            outcome,
+            Outcome::Noted {
+                revision: 0,
+                freed: None
+            }
+        );
     }
     put(&mut feed, label(Level::Study, &there, "other"));
     for (level, text) in Level::ALL.into_iter().zip(["p", "t", "s", "i"]) {
@@ -106,20 +123,22 @@ pub fn a_label_is_given_and_taken_once(index: &dyn Index) {
     put(&mut feed, label(Level::Study, &made, "a"));
     let first = feed.lsn;
     // The later record is the one that is needed now.
-    let Outcome::Labelled { freed: Some(freed) } = put(&mut feed, label(Level::Study, &made, "a"))
+    let Outcome::Noted {
+        freed: Some(freed), ..
+    } = put(&mut feed, label(Level::Study, &made, "a"))
     else {
         panic!("the first record is still needed")
     };
     assert_eq!(freed.place_b, i64::try_from(first).expect("small"));
     let outcome = take(&mut feed, label(Level::Study, &made, "a"));
-    assert!(matches!(outcome, Outcome::Unlabelled { freed: Some(_) }));
+    assert!(matches!(outcome, Outcome::Unnoted { freed: Some(_) }));
     let outcome = take(&mut feed, label(Level::Study, &made, "a"));
-    assert_eq!(outcome, Outcome::Unlabelled { freed: None });
+    assert_eq!(outcome, Outcome::Unnoted { freed: None });
     let mut nowhere = label(Level::Study, &made, "a");
     nowhere.public_id = PublicId::study("nobody", "1");
     assert!(matches!(
         put(&mut feed, nowhere.clone()),
-        Outcome::NotLabelled { .. }
+        Outcome::NotNoted { .. }
     ));
     assert_eq!(take(&mut feed, nowhere), Outcome::NotFound);
     assert_eq!(labels(index, Level::Study, &made), Some(vec![]));
@@ -142,10 +161,7 @@ pub fn labels_go_with_their_resource(index: &dyn Index) {
     assert_eq!(labels(index, Level::Study, &made), Some(vec![]));
     let freed = purge(index);
     assert_eq!(freed.len(), 3, "the instance and two labels");
-    assert_eq!(
-        index.unfounded_labels(10).expect("reads"),
-        Vec::<Label>::new()
-    );
+    assert_eq!(unfounded(index), Vec::<NoteId>::new());
     assert_sound(index);
 }
 
@@ -158,19 +174,13 @@ pub fn a_label_that_lost_its_ground_is_told_until_it_is_recorded_again(index: &d
     put(&mut feed, of_study.clone());
     feed.put(&second);
     feed.delete(Level::Instance, first.id(Level::Instance));
-    assert_eq!(
-        index.unfounded_labels(10).expect("reads"),
-        Vec::<Label>::new()
-    );
+    assert_eq!(unfounded(index), Vec::<NoteId>::new());
     purge(index);
-    let told = index.unfounded_labels(10).expect("reads");
+    let told = unfounded(index);
     assert_eq!(told, std::slice::from_ref(&of_study));
     assert_sound(index);
     put(&mut feed, of_study);
-    assert_eq!(
-        index.unfounded_labels(10).expect("reads"),
-        Vec::<Label>::new()
-    );
+    assert_eq!(unfounded(index), Vec::<NoteId>::new());
     assert_eq!(labels(index, Level::Study, &first), Some(vec!["a".into()]));
     assert_sound(index);
 }
@@ -192,7 +202,7 @@ pub fn an_instance_that_takes_the_place_of_another_has_its_labels(index: &dyn In
         // The ground of the label is gone with the last version that was there before it.
         let far = NOW_US * 2;
         index.expire_versions(far, 10).expect("expires");
-        assert_eq!(index.unfounded_labels(10).expect("reads").len(), 1);
+        assert_eq!(unfounded(index).len(), 1);
         put(&mut feed, label(Level::Instance, &made, "a"));
         assert_sound(index);
     }
@@ -292,12 +302,16 @@ pub fn deleted_labels_are_those_of_what_the_deletion_took(index: &dyn Index) {
     put(&mut feed, label(Level::Study, &second, "stays"));
     feed.delete(Level::Series, first.id(Level::Series));
     let deletion = feed.lsn;
-    let found = index.deleted_labels(DEFAULT_TENANT, deletion);
-    let mut found = found.expect("reads");
-    found.sort_by(|a, b| a.label.cmp(&b.label));
+    let found = index.deleted_notes(DEFAULT_TENANT, deletion);
+    let mut found: Vec<NoteId> = found
+        .expect("reads")
+        .into_iter()
+        .map(|found| found.note.id)
+        .collect();
+    found.sort_by(|a, b| a.subject.cmp(&b.subject));
     assert_eq!(found, taken);
     assert_eq!(
-        index.deleted_labels(2, deletion).expect("reads"),
-        Vec::<Label>::new()
+        index.deleted_notes(2, deletion).expect("reads"),
+        Vec::<RecordedNote>::new()
     );
 }

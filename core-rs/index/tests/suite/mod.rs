@@ -6,6 +6,7 @@ pub mod find;
 pub mod grace;
 pub mod ingest;
 pub mod labels;
+pub mod notes;
 pub mod world;
 
 /// Makes a `#[test]` of each function of the suite, with a factory of empty indexes.
@@ -56,6 +57,13 @@ macro_rules! everything {
             a_large_purge_is_done_in_slices,
             what_is_live_in_each_unit_is_counted_until_its_rows_are_gone,
             blobs_lead_back_to_their_instances_whatever_became_of_them,
+        }
+        notes {
+            metadata_is_what_was_put_last,
+            attachments_are_counted_where_they_are_and_above,
+            a_protected_patient_is_one_until_it_is_not,
+            what_was_made_of_others_says_so_where_its_arrival_made_it,
+            another_file_takes_over_what_users_noted_of_an_instance_and_no_more,
         }
         labels {
             labels_are_of_one_level_and_one_tenant,

@@ -56,6 +56,7 @@ pub fn arrival(patient: &str, study: &str, series: &str, sop: &str) -> Made {
         received_us: NOW_US,
         policy: DuplicatePolicy::Never,
         keep_versions_us: 3600 * SECOND_US,
+        derivation: None,
     });
     made.tag(0x0010, 0x0020, patient)
         .tag(0x0020, 0x000D, study)

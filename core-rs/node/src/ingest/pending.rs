@@ -95,9 +95,9 @@ impl How {
             Outcome::Deleted { .. }
             | Outcome::Erased { .. }
             | Outcome::Recorded
-            | Outcome::Labelled { .. }
-            | Outcome::NotLabelled { .. }
-            | Outcome::Unlabelled { .. }
+            | Outcome::Noted { .. }
+            | Outcome::NotNoted { .. }
+            | Outcome::Unnoted { .. }
             | Outcome::NotRecorded { .. }
             | Outcome::NotFound => return None,
         })

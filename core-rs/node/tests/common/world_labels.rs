@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vna_dicom::{Level, PublicId};
-use vna_index::Label;
+use vna_index::{NoteId, Subject};
 use vna_node::{ArchiveError, DEFAULT_TENANT};
 
 use super::{Done, Trouble, World, stopped_or};
@@ -22,18 +22,15 @@ pub struct Labels {
     taken: BTreeSet<Key>,
 }
 
-fn label(level: Level, of: Who, text: &str) -> Label {
-    Label {
-        tenant: DEFAULT_TENANT,
-        level,
-        public_id: of.public_id(level),
-        label: text.to_owned(),
-    }
+fn label(level: Level, of: Who, text: &str) -> NoteId {
+    NoteId::label(DEFAULT_TENANT, level, of.public_id(level), text)
 }
 
-fn key(label: &Label) -> Key {
-    let id = label.public_id.to_string();
-    (label.level, id, label.label.clone())
+fn key(label: &NoteId) -> Key {
+    let Subject::Label(text) = &label.subject else {
+        panic!("{label:?} is no label");
+    };
+    (label.level, label.public_id.to_string(), text.clone())
 }
 
 impl World {
@@ -66,7 +63,7 @@ impl World {
 
     fn labelled(
         &mut self,
-        label: &Label,
+        label: &NoteId,
         has: bool,
         answer: Result<(), Arc<ArchiveError>>,
     ) -> Done {
