@@ -506,6 +506,14 @@ class Archive:
         preview, rendered, uint8, uint16 and int16, forms png, jpeg and pam.
         """
 
+    def read_image(self, file: bytes, /, *, encapsulated: bool = False) -> int:
+        """Give what a PNG or JPEG file is, as JSON in a line, and behind it its samples.
+
+        Rows, Columns and so on of an image that would have them; with `encapsulated` no samples,
+        but the transfer syntax that a JPEG file can be encapsulated in, null if there is none.
+        Fails with UnsupportedImage.
+        """
+
     def thumbnail(self, file: File, request_json: bytes) -> int:
         """Give a small picture, from the cache if it is there; takes `{"size", "form"}`."""
 
@@ -638,6 +646,9 @@ def set_private_dictionary(elements: Sequence[tuple[int, str, str, str]], /) -> 
     """
 
 def storage_sop_classes() -> list[str]: ...
+def module_tags(level: str, /) -> list[int]:
+    """Return the tags of the module that describes `patients`, `studies`, `series`, `instances`."""
+
 def tag_for_keyword(keyword: str, /) -> int | None: ...
 def transfer_syntaxes() -> list[str]:
     """Return those of the standard that data sets are sent in."""
@@ -717,6 +728,9 @@ def render_file(path: str, request_json: bytes, presentation_state: str | None =
 
 def count_frames(path: str, /) -> int:
     """Return how many frames the image in a file has; raises as `render_file`."""
+
+def decode_base64(text: str, /) -> bytes | None:
+    """Return the bytes of a text in Base64 (RFC 4648 §4), None if it is none."""
 
 def decode_text(value: bytes, /, *, terms: str, vr: str) -> str: ...
 def tags_json(

@@ -132,6 +132,50 @@ class BadBody(BadRequest):
     orthanc_status = "Bad file format"
 
 
+class InheritedValue(BadRequest):
+    """A new instance would have another value than what it is put into (`/tools/create-dicom`)."""
+
+    code = "create.inherited"
+    orthanc_error = 2020
+    orthanc_status = "Trying to override a value inherited from a parent module"
+
+
+class PixelsAmongTags(BadRequest):
+    """Pixel data of a new instance that are given as a tag."""
+
+    code = "create.pixels_among_tags"
+    orthanc_error = 2021
+    orthanc_status = 'Use "Content" to inject an image into a new DICOM instance'
+
+
+class NoDataUri(BadRequest):
+    """The content of a new instance that is in no data URI."""
+
+    code = "create.no_data_uri"
+    orthanc_error = 2023
+    orthanc_status = (
+        "The payload of the DICOM instance must be specified according to Data URI scheme"
+    )
+
+
+class UnknownParent(BadRequest):
+    """What a new instance is to be put into is not there."""
+
+    code = "create.unknown_parent"
+    orthanc_error = 2024
+    orthanc_status = "Trying to attach a new DICOM instance to an inexistent resource"
+
+
+class ParentIsInstance(BadRequest):
+    """What a new instance is to be put into is an instance itself."""
+
+    code = "create.parent_is_instance"
+    orthanc_error = 2025
+    orthanc_status = (
+        "Trying to attach a new DICOM instance to an instance (must be a series, study or patient)"
+    )
+
+
 class EncodingError(VnaError):
     """Bytes that are no DICOM, or none that we can vouch for."""
 

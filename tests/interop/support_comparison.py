@@ -4,6 +4,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
+from requests_creating import creations
 from requests_deletion import deletions
 from requests_labels import labels
 from requests_reading import (
@@ -58,6 +59,7 @@ GROUPS = {
     "modalities": modalities,
     "asked": asked,
     "acceptance": acceptance,
+    "creations": creations,
     "deletions": deletions,
 }
 

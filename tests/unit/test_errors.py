@@ -15,7 +15,7 @@ CLASSES = [
 # compat: HTTP status by Orthanc's error number; every number that is not here goes with 500.
 STATUS_OF_NUMBER = {
     # 27, an unknown tag, is 500 there; it is a mistake of the client.
-    400: {3, 5, 8, 12, 15, 27, 28},
+    400: {3, 5, 8, 12, 15, 27, 28, *range(2019, 2026)},
     401: {29},
     403: {45},
     404: {7, 13, 17, 21},

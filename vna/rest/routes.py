@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vna.rest import (
+    change_routes,
     deleted,
     find,
     forms,
@@ -72,6 +73,7 @@ def table() -> list[Entry]:
     """Return every operation that is served."""
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
     entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES, *peer_routes.ROUTES]
+    entries += change_routes.ROUTES
     for level in ABOVE:
         entries += level_routes(level)
     return entries

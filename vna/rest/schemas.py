@@ -217,6 +217,20 @@ REMOTE: dict[str, Schema] = {
         {"Done": FLAG, "Last": COUNT, "Exports": array({"type": "object"})}, {"First": COUNT}
     ),
 }
+DATA_URI: Schema = {"type": "string", "description": "data:image/png;base64,..."}
+CREATE: dict[str, Schema] = {
+    "Tags": BY_KEYWORD,
+    "Content": {
+        "anyOf": [
+            {"type": "null"},
+            DATA_URI,
+            array({"anyOf": [DATA_URI, record({"Content": DATA_URI}, {"Tags": BY_KEYWORD})]}),
+        ]
+    },
+    "Parent": {"type": ["string", "null"], "description": "Id of a patient, study or series"},
+    "PrivateCreator": TEXT,
+    **dict.fromkeys(("Encapsulate", "Force", "InterpretBinaryTags"), FLAG),
+}
 SCHEMAS: dict[str, Schema] = {
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
@@ -361,6 +375,13 @@ SCHEMAS: dict[str, Schema] = {
         # The same UID was there with other content, or is below another parent too.
         {"Conflict": {"enum": ["Content", "Parent"]}},
     ),
+    "CreateDicom": {"type": "object", "properties": CREATE},
+    "Created": {
+        "anyOf": [
+            reference("Stored"),
+            record({"ID": PUBLIC_ID, "Path": TEXT, "Status": {"const": "Success"}}),
+        ]
+    },
     "NotStored": record(
         {"Status": {"enum": ["Failure", "Skipped"]}, "Name": TEXT, "Code": TEXT, "Details": TEXT}
     ),

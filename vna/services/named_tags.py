@@ -6,12 +6,13 @@ data set whose VRs are those of PS3.6; several values stand between backslashes.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from vna._core import keyword, tag_for_keyword, vr_for_tag
-from vna.errors import BadRequest, UnknownTag
+from vna.errors import BadBody, BadParameter, BadRequest, UnknownTag
 
 # One data set in the DICOM JSON Model (PS3.18 Annex F): tags of eight digits.
 DataSet = dict[str, dict[str, Any]]
@@ -22,6 +23,8 @@ WHOLE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
 INTEGERS = frozenset({"SL", "SS", "SV", "UL", "US", "UV"})
 REALS = frozenset({"FD", "FL"})
 BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+# What becomes of values of those.
+Binary = Literal["refused", "data URI", "text"]
 NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 # Sequences in sequences; no worklist item or query comes near.
 MAX_DEPTH = 16
@@ -29,8 +32,11 @@ MAX_DEPTH = 16
 SHOWN = 64
 
 
-def data_set_of(tags: Any, depth: int = 0) -> DataSet:
+def data_set_of(tags: Any, depth: int = 0, binary: Binary = "refused") -> DataSet:
     """Return the data set that names of tags with their values stand for.
+
+    Binary values are refused; or they are what a data URI holds, or else the bytes of the text; or
+    always the latter (`text`).
 
     Raises
     ------
@@ -48,8 +54,14 @@ def data_set_of(tags: Any, depth: int = 0) -> DataSet:
         tag = tag_of(name)
         # Group lengths say what the encoding will say anew.
         if tag & 0xFFFF:
-            found[f"{tag:08X}"] = attribute(name, vr_for_tag(tag), value, depth)
+            found[f"{tag:08X}"] = attribute(name, vr_of(tag, binary), value, depth, binary)
     return found
+
+
+def vr_of(tag: int, binary: Binary) -> str:
+    """Return the VR of an element; that of a private creator where binary values are taken."""
+    is_creator = tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF
+    return "LO" if is_creator and binary != "refused" else vr_for_tag(tag)
 
 
 def tag_of(name: str) -> int:
@@ -62,11 +74,13 @@ def tag_of(name: str) -> int:
     return tag
 
 
-def attribute(name: str, vr: str, value: Any, depth: int) -> dict[str, Any]:
+def attribute(name: str, vr: str, value: Any, depth: int, binary: Binary) -> dict[str, Any]:
     """Return one attribute of the model."""
     if vr == "SQ":
         items = value if isinstance(value, list) else [] if value in (None, "") else [value]
-        return {"vr": vr, "Value": [data_set_of(item, depth + 1) for item in items]}
+        return {"vr": vr, "Value": [data_set_of(item, depth + 1, binary) for item in items]}
+    if vr in BINARY and binary != "refused":
+        return {"vr": vr, "InlineBinary": inline(name, value, binary)}
     if vr in BINARY:
         raise BadRequest(f"{name[:SHOWN]} has binary values (VR {vr}); those cannot be given here")
     if isinstance(value, list):
@@ -77,6 +91,20 @@ def attribute(name: str, vr: str, value: Any, depth: int) -> dict[str, Any]:
         values = [value]
     written = [written_value(name, vr, each) for each in values]
     return {"vr": vr, "Value": written} if any(each is not None for each in written) else {"vr": vr}
+
+
+def inline(name: str, value: Any, binary: Binary) -> str:
+    """Return a binary value in Base64; raises BadParameter, BadBody."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadParameter(f"{name[:SHOWN]} takes text or a data URI")
+    if binary == "text" or not value.startswith("data:"):
+        return base64.b64encode(value.encode()).decode()
+    head, comma, payload = value.partition(",")
+    if not (comma and head.endswith(";base64")):
+        raise BadBody(f"{name[:SHOWN]} is no data URI with Base64: data:TYPE;base64,...")
+    return payload
 
 
 def written_value(name: str, vr: str, value: Any) -> Any:

@@ -23,11 +23,13 @@ from vna.errors import (
 )
 from vna.jobs import Job
 from vna.services import exports
+from vna.services import resources as below
 from vna.services.archive import ListOptions
 from vna.services.caller import Caller
 from vna.services.exports import Sent
 from vna.services.modalities import Contact
 from vna.services.peer import own_ae_title, specification
+from vna.services.resources import LEVELS, level_of
 from vna.settings import Modality
 
 if TYPE_CHECKING:
@@ -37,9 +39,7 @@ if TYPE_CHECKING:
 TYPE = "DicomModalityStore"
 # Instances whose fate is written down together: what a crash makes the peer be sent again.
 PART = 100
-AT_A_TIME = 100
 KINDS = {kind.code: kind for kind in PeerFailed.__subclasses__()}
-LEVELS = ("instances", "series", "studies", "patients")
 
 
 class MoveOriginator(msgspec.Struct, frozen=True):
@@ -97,37 +97,8 @@ def slot(modality: str) -> str:
 
 
 async def instances_of(node: Node, resources: Sequence[str], caller: Caller) -> list[str]:
-    """Return the instances in resources of any level, each once, in order.
-
-    Raises
-    ------
-    NotFound
-        If one of the resources is not there.
-    """
-    found: dict[str, None] = {}
-    for number, public_id in enumerate(resources):
-        if number % AT_A_TIME == 0:
-            await asyncio.sleep(0)  # each is looked up at once; others wait for no thousands
-        level = level_of(node, public_id, caller)
-        below = [public_id]
-        if level != "instances":
-            listed = await node.archive.related(
-                level, public_id, "instances", ListOptions(), caller
-            )
-            below = msgspec.json.decode(listed, type=list[str])
-        found.update(dict.fromkeys(below))
-    return list(found)
-
-
-def level_of(node: Node, public_id: str, caller: Caller) -> str:
-    """Return the level that a resource is of; raises NotFound."""
-    for level in LEVELS:
-        try:
-            node.archive.resource(level, public_id, caller)
-        except NotFound:
-            continue
-        return level
-    raise NotFound(f"{public_id[:64]} is no resource")
+    """Return the instances in resources of any level, each once, in order; raises NotFound."""
+    return await below.instances_of(node.archive, resources, caller)
 
 
 def shown(node: Node, store: Store, tenant: int) -> dict[str, Any]:
@@ -313,7 +284,7 @@ def unfinished(
 def not_sent(node: Node, failure: dict[str, Any], tenant: int) -> Exception:
     """Return why an instance was not offered: it is gone, or in no form that the peer takes."""
     try:
-        level_of(node, failure["id"], Caller(way_in="rest", tenant=tenant))
+        level_of(node.archive, failure["id"], Caller(way_in="rest", tenant=tenant))
     except NotFound as error:
         return error
     return ContextRefused(failure["reason"])
@@ -358,7 +329,7 @@ async def identifiers(node: Node, public_id: str, tenant: int) -> Sent | None:
     caller = Caller(way_in="rest", tenant=tenant)
     archive = node.archive
     try:
-        level = level_of(node, public_id, caller)
+        level = level_of(archive, public_id, caller)
         parents = {level: msgspec.json.decode(archive.resource(level, public_id, caller))}
         for above in LEVELS[LEVELS.index(level) + 1 :]:
             found = await archive.related(level, public_id, above, ListOptions(), caller)

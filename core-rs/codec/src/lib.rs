@@ -32,6 +32,7 @@ pub use counts::CodecCounts;
 pub use error::CodecError;
 pub use format::{FrameFormat, Photometric, Sample};
 pub use isolation::run_helper;
+pub use jpeg::{JpegFile, jpeg_file};
 pub use native::{align_bits, interleave, separate, swap_words};
 pub use syntax::{Compression, PIXEL_SYNTAXES, PixelSyntax, codec, pixel_syntax};
 

@@ -46,7 +46,8 @@ pub(crate) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The bytes of a text; white space in it counts for nothing, and padding may be left out. `None` if it is no Base64.
-pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let (mut bits, mut digits, mut padding) = (0u32, 0usize, 0usize);
     for &byte in text {

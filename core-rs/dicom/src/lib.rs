@@ -45,6 +45,7 @@ mod vr;
 mod walk;
 
 pub use attribute::attribute_level;
+pub use base64::decode as decode_base64;
 pub use charset::{CharacterSet, TextSet};
 pub use content::{Content, ContentStream, ElementPath, ParsePathError, ValuePlace};
 pub use data_set::{DataElement, DataSet, DataSetWriter, DicomFile, Value};

@@ -19,6 +19,7 @@ mod presentation_state;
 mod render;
 mod resize;
 mod samples;
+mod source;
 mod tag;
 
 pub use array::ElementType;
@@ -30,3 +31,4 @@ pub use options::{
 };
 pub use picture::{Picture, Pixels};
 pub use presentation_state::PresentationState;
+pub use source::{SourceImage, read_png};

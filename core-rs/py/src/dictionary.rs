@@ -4,11 +4,13 @@ use pyo3::prelude::*;
 use vna_dicom::{PrivateElement, Tag, Vr};
 use vna_node::ArchiveError;
 
+use crate::archive::level_of;
 use crate::errors::BoundaryError;
 
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(keyword, m)?)?;
+    m.add_function(wrap_pyfunction!(module_tags, m)?)?;
     m.add_function(wrap_pyfunction!(set_private_dictionary, m)?)?;
     m.add_function(wrap_pyfunction!(tag_for_keyword, m)?)?;
     m.add_function(wrap_pyfunction!(vr_for_tag, m)?)
@@ -23,6 +25,14 @@ fn keyword(tag: u32, creator: Option<&str>) -> Option<&'static str> {
         Some(creator) => vna_dicom::private_entry(tag, creator).map(|entry| entry.keyword),
         None => vna_dicom::keyword(tag),
     }
+}
+
+/// The tags of the module that describes a level: see [`vna_dicom::module_tags`].
+#[pyfunction]
+#[pyo3(signature = (level, /))]
+fn module_tags(level: &str) -> Result<Vec<u32>, BoundaryError> {
+    let tags = vna_dicom::module_tags(level_of(level)?);
+    Ok(tags.iter().map(|tag| tag.to_u32()).collect())
 }
 
 /// Makes these the private elements that this process knows by VR and name.

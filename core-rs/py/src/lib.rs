@@ -20,6 +20,7 @@ mod model;
 mod peer;
 mod pictures;
 mod sending;
+mod source_image;
 mod transcode;
 mod upkeep;
 mod upload;
@@ -46,5 +47,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     peer::register(m)?;
     pictures::register(m)?;
     sending::register(m)?;
+    source_image::register(m)?;
     upload::register(m)
 }

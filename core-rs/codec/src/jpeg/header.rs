@@ -19,6 +19,8 @@ pub(super) struct Header<'a> {
     /// From SOI on.
     pub codestream: Cow<'a, [u8]>,
     pub lossless: bool,
+    /// Of the frame header: 0 for the baseline, 2 for progressive codestreams (ISO/IEC 10918-1 §B.1.1.3).
+    pub process: u8,
     pub precision: u8,
     pub rows: u16,
     pub columns: u16,
@@ -73,6 +75,7 @@ impl<'a> Header<'a> {
         let mut header = Header {
             codestream: Cow::Borrowed(bytes),
             lossless: false,
+            process: 0,
             precision: 0,
             rows: 0,
             columns: 0,
@@ -146,6 +149,7 @@ impl<'a> Header<'a> {
             .get(..usize::from(count) * 3)
             .ok_or_else(|| corrupt("its frame header is cut off".into()))?;
         self.lossless = code == 0xC3;
+        self.process = code - 0xC0;
         self.precision = precision;
         self.rows = u16::from_be_bytes([r0, r1]);
         self.columns = u16::from_be_bytes([c0, c1]);

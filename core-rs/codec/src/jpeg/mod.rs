@@ -3,6 +3,7 @@
 //! All processes are decoded under each transfer syntax: writers exist that put lossless codestreams under the UID of
 //! the baseline, or 8-bit ones under that of 12 bits.
 
+mod alone;
 mod ffi;
 mod header;
 mod lossless;
@@ -17,6 +18,7 @@ use ffi::{Parameters, colour_space};
 use header::Header;
 use lossless::{Lossless, Reader};
 
+pub use alone::{JpegFile, jpeg_file};
 pub(crate) use header::from_start_of_image;
 
 /// A process of JPEG, as a transfer syntax names it.
