@@ -4,6 +4,7 @@ pydicom's packaged files are always there; with VNA_ALL_DATA the shared data is 
 """
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, RLELossless, generate_uid
 from support import VNA, make_instance
 from support_cli import vna
 from support_samples import shared_data
@@ -158,6 +159,129 @@ def test_a_kill_in_the_middle_loses_nothing(start_server):
         assert vna("check", "--root", server.root).returncode == 0
     assert vna("recompress", "--root", server.root).returncode == 0
     assert answers(start_server(*flags, root=server.root), stored) == before
+
+
+def compressed(count, rows=64):
+    """Return images as they come from devices that compress: RLE, which others beat."""
+    found = []
+    for data in images(count, rows):
+        data_set = pydicom.dcmread(io.BytesIO(data))
+        data_set.compress(RLELossless, generate_instance_uid=False)
+        found.append(to_bytes(data_set))
+    return found
+
+
+def to_bytes(data_set):
+    out = io.BytesIO()
+    data_set.save_as(out)
+    return out.getvalue()
+
+
+def shown(server, instances):
+    """Return what instances show, whichever files they have."""
+    found = {}
+    for one in instances:
+        plain = server.http.get(
+            f"/instances/{one}/file", params={"transcode": ExplicitVRLittleEndian}
+        )
+        data_set = pydicom.dcmread(io.BytesIO(plain.content))
+        found[one] = (data_set.pixel_array.tobytes(), data_set.SOPInstanceUID)
+        assert server.http.get(f"/instances/{one}/preview").status_code == 200
+    return found
+
+
+def syntaxes(server, instances):
+    return [server.http.get(f"/instances/{one}/metadata/TransferSyntax").text for one in instances]
+
+
+def history(root):
+    told = vna("recompress", "--history", "--json", "--root", root)
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)
+
+
+def test_originals_are_given_up_on_an_operators_word_alone(start_server):
+    flags = ["--set=storage.large_object_bytes=100000"]  # some have files of their own
+    server = start_server(*flags)
+    files = [*compressed(3), *compressed(1, rows=1600)]
+    files.append(Path(pydicom.data.get_testdata_file("MR_small_RLE.dcm")).read_bytes())
+    stored = [server.upload(data)["ID"] for data in files]
+    before, received = shown(server, stored), syntaxes(server, stored)
+    etags = {server.http.get(f"/instances/{one}/file").headers["etag"] for one in stored}
+
+    assert recompress(server.root)["Recompressed"] == 0
+    dry = recompress(server.root, "--give-up-originals", "--dry-run")
+    assert dry["SampledAfter"] < dry["SampledBefore"]
+    assert history(server.root) == {
+        "Runs": [],
+        "Objects": 0,
+        "BytesReceived": 0,
+        "BytesKept": 0,
+    }
+    assert syntaxes(server, stored) == received
+
+    done = recompress(server.root, "--give-up-originals")
+    assert done["Recompressed"] == len(stored)
+    assert shown(server, stored) == before
+    assert set(syntaxes(server, stored)) == {HTJ2KLossless}
+    assert etags.isdisjoint(
+        server.http.get(f"/instances/{one}/file").headers["etag"] for one in stored
+    )
+    [run] = history(server.root)["Runs"]
+    assert (run["Method"], run["Ended"], run["Replaced"]) == ("htj2k", True, len(stored))
+    assert (run["BytesBefore"], run["BytesAfter"]) == (done["BytesBefore"], done["BytesAfter"])
+    assert (run["WayIn"], run["Address"]) == ("rest", "127.0.0.1")
+    # What was received is known again, and the new files are files like any other.
+    assert {server.upload(data)["Status"] for data in files} == {"AlreadyStored"}
+    whole = server.http.get(f"/instances/{stored[0]}/file").content
+    part = server.http.get(f"/instances/{stored[0]}/file", headers={"Range": "bytes=500-900"})
+    assert part.content == whole[500:901]
+
+    assert server.stop() == 0
+    assert vna("check", "--root", server.root).returncode == 0
+    assert vna("reindex", "--root", server.root).returncode == 0
+    told = vna("recompress", "--history", "--root", server.root)
+    assert f"{len(stored)} objects not as received" in told.stdout
+    again = start_server(*flags, root=server.root)
+    assert shown(again, stored) == before
+    assert set(syntaxes(again, stored)) == {HTJ2KLossless}
+
+
+def test_a_kill_while_originals_are_given_up_leaves_the_one_file_or_the_other(start_server):
+    flags = ("--set=storage.segment_bytes=1048576", "--set=storage.large_object_bytes=150000")
+    server = start_server(*flags)
+    stored = [server.upload(data)["ID"] for data in compressed(10, rows=1200)]
+    before = shown(server, stored)
+    assert server.stop() == 0
+    command = [VNA, "recompress", "--give-up-originals", "--root", str(server.root)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    time.sleep(0.8)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert vna("check", "--root", server.root).returncode == 0
+    assert vna("recompress", "--give-up-originals", "--root", server.root).returncode == 0
+    found = history(server.root)
+    assert found["Objects"] == len(stored), "also what a run did that was cut short"
+    assert found["Runs"][0]["Ended"]
+    again = start_server(*flags, root=server.root)
+    assert shown(again, stored) == before
+    assert set(syntaxes(again, stored)) == {HTJ2KLossless}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"Lossy": True}, 400),
+        ({"GiveUpOriginals": True, "Method": "deflate"}, 400),
+        ({"GiveUpOriginals": True, "DryRun": True, "Run": 1}, 400),
+        ({"GiveUpOriginals": True, "Run": 99}, 404),
+    ],
+)
+def test_giving_up_is_refused_where_it_makes_no_sense(server, body, status):
+    assert server.http.post("/tools/recompress", json=body).status_code == status
+    assert server.http.get("/tools/recompress/history").json()["Runs"] == []
 
 
 @pytest.mark.parametrize("body", [b'{"Method": "lossy"}', b'{"OlderThanDays": -1}', b"[]", b"{"])

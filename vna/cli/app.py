@@ -488,17 +488,38 @@ def recompress(
         typer.Option(metavar="DAYS", min=0, max=36500, help="What arrived as long ago or longer"),
     ] = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how much would be looked at")
+        bool, typer.Option("--dry-run", help="Only say what a sample of it would save")
+    ] = False,
+    give_up_originals: Annotated[
+        bool,
+        typer.Option(
+            "--give-up-originals",
+            help="Take what came compressed: the same images take the place of the files received",
+        ),
+    ] = False,
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="With it: also what came compressed with loss")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Only say who gave originals up, and when")
     ] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> int:
     """Keep stored objects in fewer bytes; what was received comes back bit for bit."""
-    from vna.cli.upkeep import recompress as run
+    from vna.cli import upkeep
     from vna.services.upkeep import Recompression
 
-    wanted = Recompression(method=to, older_than_days=older_than, dry_run=dry_run)
-    return run(settings, wanted, url, as_json)
+    if history:
+        return upkeep.history(settings, url, as_json)
+    wanted = Recompression(
+        method=to,
+        older_than_days=older_than,
+        dry_run=dry_run,
+        give_up_originals=give_up_originals,
+        lossy=lossy,
+    )
+    return upkeep.recompress(settings, wanted, url, as_json)
 
 
 app.add_typer(user, name="user")

@@ -75,12 +75,22 @@ class Upkeep:
         if self._server is None:
             upkeep.offline_recompress(self._settings, wanted, each)
             return
+        wanted.check()
         after: int | None = 0
         while after is not None:
-            body = msgspec.to_builtins(msgspec.structs.replace(wanted, after=after))
+            wanted = msgspec.structs.replace(wanted, after=after)
+            body = msgspec.to_builtins(wanted)
             step = cast(dict[str, Any], self._server.ask("POST", "/tools/recompress", body))
             each(step)
+            wanted = msgspec.structs.replace(wanted, run=step.get("Run"))
             after = step["Next"]
+
+    def history(self) -> dict[str, Any]:
+        """Return which recompressions gave originals up."""
+        return self._ask(
+            lambda server: server.ask("GET", "/tools/recompress/history"),
+            lambda: upkeep.offline_history(self._settings),
+        )
 
     def _ask(self, over_http: Callable[[Remote], Any], directly: Callable[[], T]) -> T:
         return cast(T, over_http(self._server)) if self._server else directly()
@@ -206,7 +216,8 @@ def compact(settings: Settings, below_percent: int, url: str | None, as_json: bo
 def recompress(settings: Settings, wanted: Recompression, url: str | None, as_json: bool) -> int:
     """Recompress stored objects; returns the exit status, 1 if a pack could not be."""
     archive = Upkeep(settings, url)
-    counted = ("Files", "Recompressed", "BytesBefore", "BytesAfter")
+    sizes = ("BytesBefore", "BytesAfter", "SampledBefore", "SampledAfter")
+    counted = ("Files", "Recompressed", *sizes)
     total = dict.fromkeys(counted, 0)
     problems: list[str] = []
     began = time.monotonic()
@@ -237,12 +248,53 @@ def saving(total: dict[str, int], wanted: Recompression, seconds: float) -> str:
     """Say what was saved, or after a dry run what would be looked at."""
     before, after = total["BytesBefore"], total["BytesAfter"]
     if wanted.dry_run:
-        return f"{table.count(total['Files'], 'object')}, {table.size(before)}, would be looked at"
+        looked_at = f"{table.count(total['Files'], 'object')}, {table.size(before)}"
+        tried, left = total["SampledBefore"], total["SampledAfter"]
+        if not tried:
+            return f"{looked_at}, would be looked at"
+        about = table.size(round(before * (1 - left / tried)))
+        return (
+            f"{looked_at}, would be looked at; about {about} less, "
+            f"as {table.size(tried)} of them showed that were tried"
+        )
     looked_at = f"{total['Recompressed']} of {table.count(total['Files'], 'object')} recompressed"
     if not after:
         return looked_at
     sizes = f"{table.size(before)} became {table.size(after)}"
     return f"{looked_at} in {seconds:.1f} s: {sizes}, 1:{before / after:.2f}"
+
+
+def history(settings: Settings, url: str | None, as_json: bool) -> int:
+    """Say who gave originals up, when, and what took their place; returns the exit status."""
+    found = Upkeep(settings, url).history()
+    if as_json:
+        print_json(found)
+        return DONE
+    if found["Runs"]:
+        table.show(
+            ("began (UTC)", "by", "to", "lossy too", "objects", "before", "after", "ended"),
+            (
+                (
+                    moment(run["Began"]),
+                    f"{run['User'] or 'nobody known'} ({run['WayIn']})",
+                    run["Method"],
+                    "yes" if run["Lossy"] else "no",
+                    f"{run['Replaced']:,} of {run['Files']:,}",
+                    table.size(run["BytesBefore"]),
+                    table.size(run["BytesAfter"]),
+                    moment(run["Last"]) if run["Ended"] else "no",
+                )
+                for run in found["Runs"]
+            ),
+        )
+    received, kept = table.size(found["BytesReceived"]), table.size(found["BytesKept"])
+    objects = table.count(found["Objects"], "object")
+    print(
+        f"{objects} not as received: {received} then, {kept} now"
+        if found["Objects"]
+        else "every object is as it was received"
+    )
+    return DONE
 
 
 def tell_unknown(ids: list[str], why: str) -> None:

@@ -63,7 +63,13 @@ async def compact(call: Call) -> Response:
 async def recompress(call: Call) -> Response:
     """Recompress stored objects, one pack of them at most."""
     wanted = await read(call, upkeep.Recompression)
-    return json_response(await upkeep.recompress(call.archive, wanted, call.caller))
+    step = await upkeep.recompress(call.archive, call.node.control, wanted, call.caller)
+    return json_response(step)
+
+
+async def history(call: Call) -> Response:
+    """Return which recompressions gave originals up, and what took their place."""
+    return json_response(await upkeep.history(call.archive, call.node.control))
 
 
 T = TypeVar("T")

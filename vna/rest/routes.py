@@ -300,7 +300,14 @@ UPKEEP = [
         "Recompress stored objects, one pack of them at most",
         answer("Recompressed"),
         body=Body({JSON: "Recompress"}, "How, from which age on, and where the last step ended"),
-        refusals=(507,),
+        refusals=(404, 507),
+    ),
+    Entry(
+        "GET",
+        "/tools/recompress/history",
+        deleted.history,
+        "Who gave originals up, when, and what took their place",
+        answer("GivenUp"),
     ),
 ]
 

@@ -347,8 +347,27 @@ SCHEMAS: dict[str, Schema] = {
             "Method": {"enum": ["htj2k", "jpeg-ls", "j2k", "rle", "deflate"]},
             "OlderThanDays": {"type": "integer", "minimum": 0, "maximum": 36500},
             "DryRun": FLAG,
+            "GiveUpOriginals": FLAG,
+            "Lossy": FLAG,
             "After": COUNT,
+            "Run": {"type": ["integer", "null"], "minimum": 1},
         },
+    ),
+    "GivenUp": record(
+        {
+            "Runs": array(
+                record(
+                    {
+                        **dict.fromkeys(("Run", "OlderThanDays", "Files", "Replaced"), COUNT),
+                        **dict.fromkeys(("BytesBefore", "BytesAfter"), COUNT),
+                        **dict.fromkeys(("Began", "Last"), MOMENT),
+                        **dict.fromkeys(("User", "WayIn", "Address", "Method"), TEXT),
+                        **dict.fromkeys(("Ended", "Lossy"), FLAG),
+                    }
+                )
+            ),
+            **dict.fromkeys(("Objects", "BytesReceived", "BytesKept"), COUNT),
+        }
     ),
     "Recompressed": record(
         {
@@ -356,12 +375,14 @@ SCHEMAS: dict[str, Schema] = {
             "Recompressed": COUNT,
             "BytesBefore": COUNT,
             "BytesAfter": COUNT,
+            "SampledBefore": COUNT,
+            "SampledAfter": COUNT,
             "Microseconds": COUNT,
             "At": COUNT,
             "End": COUNT,
             "Next": {"type": ["integer", "null"]},
         },
-        {"Problem": TEXT},
+        {"Problem": TEXT, "Run": COUNT},
     ),
     "Stored": record(
         {

@@ -46,10 +46,10 @@ pub use shape::{Content, Requested, Shape};
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
-    DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Entry,
-    Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, NewFile, Note, NoteContent, NoteId,
-    Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation, Statistics, Subject,
-    Unnoting, View,
+    DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Encoded,
+    Entry, Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, NewFile, Note, NoteContent,
+    NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation, Statistics,
+    Subject, Unnoting, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -135,6 +135,9 @@ pub trait Index: Send + Sync {
     /// in the store, in the order of `place_a`. Units without such a blob are not named. Blobs of resources that
     /// are deleted but whose rows still exist count. Takes a look at every blob row.
     fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError>;
+
+    /// What rows point at in encodings from `encoding` on. Takes a look at every blob row.
+    fn encoded_from(&self, encoding: i64) -> Result<Encoded, IndexError>;
 
     /// The instances whose blobs `is_wanted` names, whatever became of them. Takes a look at every instance.
     fn owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<BlobOwner>, IndexError>;

@@ -525,6 +525,17 @@ pub struct Statistics {
     pub attached_plain_bytes: u64,
 }
 
+/// Blobs that are kept in certain encodings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Encoded {
+    /// How many.
+    pub blobs: u64,
+    /// Bytes of them when they arrived.
+    pub plain_bytes: u64,
+    /// Bytes that they take in the store.
+    pub stored_bytes: u64,
+}
+
 /// Where the bytes of a live instance are, and what a reader needs to serve them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Located {

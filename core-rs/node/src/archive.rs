@@ -22,7 +22,8 @@ use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::ground::Ground;
 use crate::housekeeping::{
-    CompactedPack, Housekeeping, Keeper, RecompressPolicy, RecompressStep, ToRecompress, Trash,
+    CompactedPack, GivenUp, Housekeeping, Keeper, RecompressPolicy, RecompressStep, ToRecompress,
+    Trash, given_up,
 };
 use crate::notes;
 use crate::pictures::{Pictures, ThumbnailCache};
@@ -165,6 +166,15 @@ impl Archive {
         now_us: i64,
     ) -> Result<RecompressStep, ArchiveError> {
         self.keeper.recompress_step(wanted, now_us)
+    }
+
+    /// What is held in the place of originals that were given up. Takes a look at every blob row.
+    ///
+    /// # Errors
+    ///
+    /// What the index says.
+    pub fn given_up(&self) -> Result<GivenUp, ArchiveError> {
+        given_up(&*self.index)
     }
 
     /// Stores a PS3.10 file that is whole in memory. `reply` is called once it is safe, or with the reason.

@@ -27,8 +27,8 @@ use crate::replay::read_head_of;
 use crate::stored_file::StoredFiles;
 use crate::transcode::SpoolSettings;
 
-pub(crate) use recompressing::RecompressPolicy;
-pub use recompressing::{RecompressStep, ToRecompress};
+pub use recompressing::{GivenUp, RecompressStep, ToRecompress};
+pub(crate) use recompressing::{RecompressPolicy, given_up};
 
 /// How often to look for work.
 const PERIOD: Duration = Duration::from_millis(500);

@@ -53,11 +53,13 @@ pub use find::{
     list_json, metadata_json, metadata_value, related_json, tag_named,
 };
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
-pub use housekeeping::{CompactedPack, RecompressStep, ToRecompress};
+pub use housekeeping::{CompactedPack, GivenUp, RecompressStep, ToRecompress};
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use labels::{MAX_LABEL_BYTES, check_label};
 pub use notes::{Condition, Revision, md5_of};
-pub use offline::{ReindexReport, compact, deleted, erase, recompress, reindex, undelete};
+pub use offline::{
+    ReindexReport, compact, deleted, erase, given_up, recompress, reindex, undelete,
+};
 pub use pictures::{
     ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureCounters, PictureFile, PictureForm,
     PictureMode, PictureProblem, PictureRequest, PictureSource, Pictures, Slice, StoredFrame,

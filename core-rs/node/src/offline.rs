@@ -10,7 +10,7 @@ use vna_io::Disk;
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::ground::rebuild_index;
-use crate::housekeeping::{CompactedPack, RecompressStep, ToRecompress};
+use crate::housekeeping::{CompactedPack, GivenUp, RecompressStep, ToRecompress};
 use crate::settings::Settings;
 use crate::undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 
@@ -144,6 +144,18 @@ pub fn recompress(
     };
     archive.stop()?;
     done
+}
+
+/// What is held in the place of originals that were given up.
+///
+/// # Errors
+///
+/// Those of [`deleted`].
+pub fn given_up(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<GivenUp, ArchiveError> {
+    let archive = Archive::open(Arc::clone(disk), settings.clone())?;
+    let found = archive.given_up();
+    archive.stop()?;
+    found
 }
 
 /// Rewrites the packs of which less than `below_percent` is live; 100: all that hold dead bytes.

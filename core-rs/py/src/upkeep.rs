@@ -20,6 +20,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(compact, m)?)?;
     m.add_function(wrap_pyfunction!(deleted, m)?)?;
     m.add_function(wrap_pyfunction!(erase, m)?)?;
+    m.add_function(wrap_pyfunction!(given_up, m)?)?;
     m.add_function(wrap_pyfunction!(recompress, m)?)?;
     m.add_function(wrap_pyfunction!(undelete, m)?)
 }
@@ -56,6 +57,11 @@ impl CoreArchive {
 
     fn compact(&self, below_percent: u64) -> PyResult<u64> {
         let handle = self.spawn(move |archive| json(&archive.compact(below_percent, now_us())?))?;
+        Ok(handle)
+    }
+
+    fn given_up(&self) -> PyResult<u64> {
+        let handle = self.spawn(move |archive| json(&archive.given_up()?))?;
         Ok(handle)
     }
 
@@ -121,6 +127,14 @@ fn compact<'py>(
     let settings = parse_settings(&settings_json)?;
     let done = py.detach(|| vna_node::compact(&disk(), &settings, below_percent, now_us()));
     answer(py, done, None)
+}
+
+/// What took the place of originals that were given up.
+#[pyfunction]
+fn given_up<'py>(py: Python<'py>, settings_json: PyBackedBytes) -> PyResult<Bound<'py, PyBytes>> {
+    let settings = parse_settings(&settings_json)?;
+    let found = py.detach(|| vna_node::given_up(&disk(), &settings));
+    answer(py, found, None)
 }
 
 /// Recompresses stored files; `each` gets every step, and ends it with an exception.

@@ -9,7 +9,7 @@ use super::write;
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{BlobRow, IndexError, Located, Page, Shape, Statistics, View};
+use crate::{BlobRow, Encoded, IndexError, Located, Page, Shape, Statistics, View};
 use rusqlite::{Row, params};
 use std::collections::HashMap;
 use vna_dicom::{Level, PublicId};
@@ -181,6 +181,26 @@ pub(crate) fn statistics(snapshot: &Snapshot<'_>, tenant: i64) -> Result<Statist
 /// What the archives of all tenants hold together.
 pub(crate) fn totals(snapshot: &Snapshot<'_>) -> Result<Statistics, IndexError> {
     sums(snapshot, "", params![])
+}
+
+/// What is kept in encodings from `encoding` on.
+pub(crate) fn encoded_from(snapshot: &Snapshot<'_>, encoding: i64) -> Result<Encoded, IndexError> {
+    snapshot
+        .connection
+        .query_row(
+            "SELECT count(*), coalesce(sum(plain_size), 0), coalesce(sum(stored_size), 0) FROM blob
+             WHERE encoding >= ?1",
+            params![encoding],
+            |row| {
+                let number = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.unsigned());
+                Ok(Encoded {
+                    blobs: number(0)?,
+                    plain_bytes: number(1)?,
+                    stored_bytes: number(2)?,
+                })
+            },
+        )
+        .doing("counting blobs by their encoding")
 }
 
 fn sums(

@@ -40,7 +40,7 @@ pub use rebuild::Rebuild;
 use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
+    Encoded, Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
     Maintenance, NoteId, Outcome, Page, Query, RecordedNote, Relocation, Requested, Shape,
     Statistics, Subject, Values, View,
 };
@@ -365,6 +365,11 @@ impl Index for SqliteIndex {
     fn live_by_unit(&self, store: i64) -> Result<Vec<(i64, u64, u64)>, IndexError> {
         self.readers
             .read(|snapshot| answers::live_by_unit(snapshot, store))
+    }
+
+    fn encoded_from(&self, encoding: i64) -> Result<Encoded, IndexError> {
+        self.readers
+            .read(|snapshot| answers::encoded_from(snapshot, encoding))
     }
 
     fn owners(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<Vec<BlobOwner>, IndexError> {

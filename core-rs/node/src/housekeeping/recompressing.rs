@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use vna_index::Index;
 use vna_store::{Encoding, Lsn, RecordKind, SegmentInfo, Untried};
 
 use super::Keeper;
 use crate::arrival::ArrivalHeader;
 use crate::error::ArchiveError;
-use crate::recompress::{Counts, GivingUp, Method, Recompression};
+use crate::recompress::{Counts, FIRST_INSTEAD, GivingUp, Method, Recompression};
 
 /// What housekeeping recompresses.
 pub(crate) struct RecompressPolicy {
@@ -77,6 +78,18 @@ const SAMPLED: usize = 4;
 
 /// Longer files are not tried in a dry run.
 const MAX_SAMPLED_BYTES: u64 = 64 << 20;
+
+/// What an archive holds in the place of what was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GivenUp {
+    /// How many objects.
+    pub objects: u64,
+    /// Bytes of what was received.
+    pub bytes_received: u64,
+    /// Bytes of what took its place.
+    pub bytes_kept: u64,
+}
 
 const US_PER_DAY: i64 = 24 * 3600 * 1_000_000;
 
@@ -272,6 +285,16 @@ impl Keeper {
         let kind = RecordKind::ARRIVAL;
         Ok(self.log.untried(info.segment, kind, encoding)?)
     }
+}
+
+/// Counts what took the place of originals.
+pub(crate) fn given_up(index: &dyn Index) -> Result<GivenUp, ArchiveError> {
+    let found = index.encoded_from(FIRST_INSTEAD.0.into())?;
+    Ok(GivenUp {
+        objects: found.blobs,
+        bytes_received: found.plain_bytes,
+        bytes_kept: found.stored_bytes,
+    })
 }
 
 fn read(counter: &AtomicU64) -> u64 {

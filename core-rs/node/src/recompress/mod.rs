@@ -39,12 +39,12 @@ pub enum Method {
     Htj2k,
 }
 
-/// What is added to a method's number where a file in its transfer syntax took the place of what was received.
-const INSTEAD: u8 = 8;
+/// From here on numbers stand for files that took the place of what was received: each is a method's, added to this.
+pub(crate) const FIRST_INSTEAD: Encoding = Encoding(8);
 
 /// Whether what is kept of a blob is itself the file that is given, in the place of what was received.
 pub(crate) fn is_instead(encoding: Encoding) -> bool {
-    encoding.0 >= INSTEAD
+    encoding >= FIRST_INSTEAD
 }
 
 /// How long the file is that a blob gives.
@@ -83,7 +83,7 @@ impl Method {
 
     /// The number of files in its transfer syntax that took the place of what was received.
     pub(crate) fn encoding_instead(self) -> Encoding {
-        Encoding(INSTEAD + self.encoding().0)
+        Encoding(FIRST_INSTEAD.0 + self.encoding().0)
     }
 
     pub(crate) fn of_encoding(encoding: Encoding) -> Option<Method> {
