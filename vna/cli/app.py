@@ -31,11 +31,11 @@ app = typer.Typer(
 
 @app.command()
 @with_settings(flags.SERVE)
-def serve(settings: Settings) -> int:
+def serve(given: flags.Given) -> int:
     """Run the archive until it is told to stop."""
     from vna.cli.serve import serve as run
 
-    return run(settings)
+    return run(*flags.told(given))
 
 
 Ids = typer.Argument(metavar="ID", help="Of a patient, study, series or instance")
@@ -548,7 +548,7 @@ def config(
 ) -> int:
     """Print the settings in force, as a vna.toml."""
     from vna.cli import explain as form
-    from vna.settings import build, gather
+    from vna.settings import build
 
     if schema:
         print_json(form.json_schema())
@@ -556,13 +556,14 @@ def config(
     if markdown:
         print(form.to_markdown())
         return 0
-    file, keys = flags.split(given)
-    set_by = gather(file, flags=keys)
+    set_by, notes = flags.gathered(given)
     settings = build(set_by.values())
     if as_json:
         print_json(form.entries(settings, set_by))
-    else:
-        print(form.to_toml(settings, explain=explain, given=set_by))
+        return 0
+    print(form.to_toml(settings, explain=explain, given=set_by))
+    if notes:
+        print(form.of_orthanc(notes))
     return 0
 
 

@@ -43,7 +43,7 @@ def option(flag: Flag) -> Any:
         autocompletion=complete.setting if flag == SET else None,
         rich_help_panel="Configuration",
     )
-    return Annotated[list[str] if flag == SET else str | None, declared]
+    return Annotated[list[str] if flag.repeats else str | None, declared]
 
 
 def with_settings(flags: Iterable[Flag] = COMMON) -> Callable[[Command], Command]:
@@ -63,7 +63,7 @@ def with_settings(flags: Iterable[Flag] = COMMON) -> Callable[[Command], Command
         parameters = [each for name, each in own.items() if name not in {"settings", "given"}]
         for flag in flags:
             kind = inspect.Parameter.KEYWORD_ONLY
-            default: Any = [] if flag == SET else None
+            default: Any = [] if flag.repeats else None
             parameters.append(
                 inspect.Parameter(flag.name, kind, default=default, annotation=option(flag))
             )
@@ -77,7 +77,7 @@ def _given(flags: Iterable[Flag], values: dict[str, Any]) -> Given:
     given: Given = []
     for flag in flags:
         value = values.pop(flag.name)
-        texts = value if flag == SET else [value]
+        texts = value if flag.repeats else [value]
         given += [(flag, text) for text in texts or () if text is not None]
     # What has a name of its own first: --set is for the keys that have none.
     return sorted(given, key=lambda each: each[0] == SET)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +21,9 @@ from vna.settings import (
     bare,
     schema,
 )
+
+if TYPE_CHECKING:
+    from vna.settings.orthanc import Note
 
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text"}
 BOUNDS = {
@@ -58,10 +62,32 @@ def toml_value(value: Any) -> str:
     """Return a value of the schema in TOML, which but for tables is written as in JSON."""
     value = msgspec.to_builtins(value)
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items()) + " }"
+        # TOML has no null: what is not there is not said.
+        said = {toml_key(key): toml_value(v) for key, v in value.items() if v is not None}
+        return "{ " + ", ".join(f"{key} = {text}" for key, text in said.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(toml_value(each) for each in value) + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def toml_key(key: str) -> str:
+    """Return the name of a member of a table, quoted if it has to be."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+
+
+def of_orthanc(notes: Iterable[Note]) -> str:
+    """Return what there is to say of the keys of an Orthanc, as comments."""
+    lines = []
+    for kind, title in (
+        ("effect", "Keys of Orthanc, and what they come to"),
+        ("none", "Keys of Orthanc that have no effect, and why"),
+        ("unknown", "Keys that Orthanc does not know either"),
+        ("remark", "To be known"),
+    ):
+        said = [f"#   {note.key}: {note.text}" for note in notes if note.kind == kind]
+        if said:
+            lines += ["", f"# {title}", *said]
+    return "\n".join(lines)
 
 
 def takes(key: Key) -> str:

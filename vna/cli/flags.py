@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from vna import settings
 from vna.errors import SettingsError
-from vna.settings import Settings, load
+from vna.settings import Settings, build, gather
+
+if TYPE_CHECKING:
+    from vna.settings.orthanc import Note
 
 
 class Flag(NamedTuple):
@@ -22,6 +26,7 @@ class Flag(NamedTuple):
     metavar: str
     help: str
     key: str = ""
+    repeats: bool = False
 
     @property
     def name(self) -> str:
@@ -30,9 +35,21 @@ class Flag(NamedTuple):
 
 
 CONFIG = Flag("--config", "FILE", "Configuration, else ./vna.toml")
-SET = Flag("--set", "KEY=VALUE", "Any key of the configuration; see vna config --explain")
+SET = Flag(
+    "--set",
+    "KEY=VALUE",
+    "Any key of the configuration; see vna config --explain",
+    repeats=True,
+)
+ORTHANC = Flag(
+    "--orthanc-config",
+    "FILE",
+    "Configuration of an Orthanc, or a folder of it; may be given more than once",
+    repeats=True,
+)
 COMMON = (
     CONFIG,
+    ORTHANC,
     Flag("--root", "FOLDER", "Folder of the archive", "storage.root"),
     SET,
 )
@@ -70,8 +87,26 @@ def read(arguments: Sequence[str], flags: Iterable[Flag] = SERVE) -> Given | Non
 
 def settings_of(given: Given) -> Settings:
     """Return the configuration with `given` on top; of two for one key the later one holds."""
+    return told(given)[0]
+
+
+def told(given: Given) -> tuple[Settings, list[Note]]:
+    """Return the configuration, and what there is to say of one that is Orthanc's."""
+    found, notes = gathered(given)
+    return build(found.values()), notes
+
+
+def gathered(given: Given) -> tuple[dict[str, settings.Given], list[Note]]:
+    """Return what was set and where, not yet checked, and what there is to say of it."""
     file, keys = split(given)
-    return load(file, flags=keys)
+    notes: list[Note] = []
+    base: list[settings.Given] = []
+    if paths := [Path(value) for flag, value in given if flag == ORTHANC]:
+        from vna.services.passwords import hashed
+        from vna.settings import orthanc
+
+        base, notes = orthanc.read(paths, hashed)
+    return gather(file, flags=keys, base=base), notes
 
 
 def split(given: Given) -> tuple[Path | None, dict[str, str]]:
@@ -81,6 +116,7 @@ def split(given: Given) -> tuple[Path | None, dict[str, str]]:
     for flag, value in given:
         if flag == CONFIG:
             file = Path(value)
+        if flag in (CONFIG, ORTHANC):
             continue
         key = flag.key
         if flag == SET:

@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
             return run_app(arguments)
         from vna.cli.serve import serve
 
-        return serve(flags.settings_of(given))
+        return serve(*flags.told(given))
     except (VnaError, OSError) as error:
         print(f"vna: {error}", file=sys.stderr)
         return status_of(error)

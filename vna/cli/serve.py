@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,16 +25,31 @@ from vna.services.archive import Archive
 from vna.services.node import Node
 from vna.settings import Settings, is_loopback
 
+if TYPE_CHECKING:
+    from vna.settings.orthanc import Note
+
 logger = logging.getLogger(__name__)
 
 EXIT_AT_ONCE = 130
 # What answering late requests, and after it closing the archive, may take beyond the deadline.
 END_GRACE_S = 1.0
+SAID_OF_ORTHANC = {
+    "none": "a key of Orthanc's configuration has no effect",
+    "unknown": "a key of Orthanc's configuration is unknown",
+    "remark": "Orthanc's configuration",
+}
 
 
-def serve(settings: Settings) -> int:
-    """Run the archive until SIGTERM or SIGINT; returns the exit status."""
+def serve(settings: Settings, notes: Iterable[Note] = ()) -> int:
+    """Run the archive until SIGTERM or SIGINT; returns the exit status.
+
+    `notes` are what there is to say of the configuration of an Orthanc.
+    """
     log.configure(settings.log)
+    for note in notes:
+        if not note.is_quiet:
+            extra = {"key": note.key, "reason": note.text}
+            logger.warning(SAID_OF_ORTHANC[note.kind], extra=extra)
     refuse_forks()
     return asyncio.run(run(settings))
 

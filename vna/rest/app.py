@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vna.errors import Busy, NotAllowed, NotFound, VnaError
 from vna.rest import access
-from vna.rest.errors import error_response
+from vna.rest.errors import bare, error_response
 from vna.rest.requests import BodyBudget, Call, Handler
 from vna.rest.router import Router
 from vna.rest.routes import table
@@ -100,7 +100,7 @@ class Application:
             traceback.clear_frames(error.__traceback__)
             if secure.started:
                 raise  # only a broken connection still tells the client
-            answer = error_response(error, scope["method"], scope["path"])
+            answer = self._refusal(error, scope)
             await answer(scope, receive, secure)
         except (ClientDisconnect, ConnectionError):
             # Nobody is there any more to whom anything could be told.
@@ -110,7 +110,14 @@ class Application:
             if secure.started:
                 raise
             unforeseen = VnaError("see the server's log")
-            await error_response(unforeseen, scope["method"], scope["path"])(scope, receive, secure)
+            await self._refusal(unforeseen, scope)(scope, receive, secure)
+
+    def _refusal(self, error: VnaError, scope: Scope) -> Response:
+        """Return the answer for an error, without what it says of it if that is wanted so."""
+        answer = error_response(error, scope["method"], scope["path"])
+        if self.node.archive.settings.http.describe_errors:
+            return answer
+        return bare(answer)
 
     async def _identify(self, scope: Scope) -> None:
         """Note whose request this is, before anything of its body is read.

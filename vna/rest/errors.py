@@ -38,3 +38,13 @@ def error_response(error: VnaError, method: str, uri: str) -> Response:
     return Response(
         msgspec.json.encode(body), status, headers=headers, media_type="application/json"
     )
+
+
+def bare(answer: Response) -> Response:
+    """Return an answer without its body and what describes it."""
+    kept = {
+        name: value
+        for name, value in answer.headers.items()
+        if name not in ("content-type", "content-length")
+    }
+    return Response(None, answer.status_code, headers=kept)

@@ -17,51 +17,10 @@ from vna.rest.requests import Call
 from vna.services import acceptance, peer_sending, peers, sending
 from vna.services.peer_sending import PeerStore
 from vna.settings import Peer
+from vna.settings.orthanc import nodes
 
 # What is below a peer, as clients of Orthanc list it.
 BELOW = ["configuration", "store", "store-straight", "system"]
-
-
-class PeerBody(msgspec.Struct, kw_only=True):
-    """What a remote archive is; members that are null are not given."""
-
-    url: str | None = field(name="Url", default=None)
-    # The description of the interface writes it so.
-    upper_url: str | None = field(name="URL", default=None)
-    username: str | None = field(name="Username", default=None)
-    password: str | None = field(name="Password", default=None)
-    headers: dict[str, str] | None = field(name="HttpHeaders", default=None)
-    certificate: str | None = field(name="CertificateFile", default=None)
-    private_key: str | None = field(name="CertificateKeyFile", default=None)
-    private_key_password: str | None = field(name="CertificateKeyPassword", default=None)
-    timeout_s: float | None = field(name="Timeout", default=None)
-    pkcs11: bool = field(name="Pkcs11", default=False)
-    parallel: int | None = field(name="Parallel", default=None)
-
-    def peer(self, name: str) -> Peer:
-        """Return the peer; raises BadBody, naming what is wrong."""
-        if self.pkcs11:
-            raise BadBody(f"peer {name}: Pkcs11 is not spoken here; use CertificateFile")
-        url = self.url or self.upper_url
-        if not url:
-            raise BadBody(f"peer {name}: Url is missing")
-        fields = {
-            "name": name,
-            "url": url if url.endswith("/") else f"{url}/",
-            "username": self.username,
-            "password": self.password,
-            "headers": self.headers,
-            "certificate": self.certificate,
-            "private_key": self.private_key,
-            "private_key_password": self.private_key_password,
-            "timeout_s": self.timeout_s or None,
-            "parallel": self.parallel,
-        }
-        given = {key: value for key, value in fields.items() if value is not None}
-        try:
-            return msgspec.convert(given, Peer)
-        except msgspec.ValidationError as error:
-            raise BadBody(f"peer {name}: {error}", "peer.bad") from None
 
 
 class StoreBody(JobBody, kw_only=True):
@@ -93,15 +52,6 @@ def described(peer: Peer) -> dict[str, Any]:
     return found
 
 
-def peer_of(value: Any, name: str) -> Peer:
-    """Return the peer that JSON describes: an object, or URL, user and password."""
-    if isinstance(value, list):
-        if len(value) not in (1, 3):
-            raise BadBody("a peer is a list of URL, or of URL, user and password, or an object")
-        value = dict(zip(("Url", "Username", "Password"), value, strict=False))
-    return bodies.as_form(value, PeerBody).peer(name)
-
-
 async def listed(call: Call) -> Response:
     """List the remote archives: their names, or with `expand` what is known of them."""
     known = call.node.peers.all()
@@ -128,7 +78,8 @@ async def put(call: Call) -> Response:
         raise BadBody(
             f"a peer is called {name[:64]!r}; a name has letters, digits, - and _, at most 64"
         )
-    await call.node.peers.set(peer_of(bodies.parsed(await bodies.read_text(call)), name))
+    body = bodies.parsed(await bodies.read_text(call))
+    await call.node.peers.set(nodes.peer(body, name))
     return empty()
 
 

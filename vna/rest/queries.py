@@ -17,6 +17,7 @@ from vna.services.named_tags import DataSet
 from vna.services.peer import own_ae_title
 from vna.services.remote_queries import Form, Query, keys_of, parents_of, shown, shown_keys
 from vna.services.retrieving import Retrieve
+from vna.settings.orthanc.nodes import retrieve_method
 
 BELOW: dict[remote_find.Level, tuple[str, ...]] = {
     "PATIENT": ("query-studies", "query-series", "query-instances"),
@@ -143,7 +144,7 @@ async def retrieve(call: Call, query: Query, found: list[bytes]) -> Response:
     node, tenant = call.node, call.caller.tenant
     remote = query.contact.modality_of(node)
     method = (
-        bodies.retrieve_method(body.retrieve_method)
+        retrieve_method(body.retrieve_method)
         or remote.retrieve_method
         or node.archive.settings.dicom.retrieve_method
     )

@@ -16,85 +16,15 @@ from vna.errors import BadBody, OutOfRange
 from vna.rest.job_bodies import JobBody
 from vna.rest.requests import Call
 from vna.services.modalities import Contact
-from vna.settings import Manufacturer, Modality, RetrieveMethod
+from vna.settings import Modality
+from vna.settings.orthanc import nodes
+from vna.settings.orthanc.nodes import RETRIEVE_METHODS
 
 # A list of 60,000 ids or UIDs.
 MAX_REQUEST_BYTES = 4 << 20
 MODALITY_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-# Names that former releases had for the ways of manufacturers.
-FORMER_MANUFACTURERS: dict[str, Manufacturer] = {
-    "AgfaImpax": "GenericNoWildcardInDates",
-    "ClearCanvas": "Generic",
-    "Dcm4Chee": "Generic",
-    "EFilm2": "Generic",
-    "MedInria": "Generic",
-    "SyngoVia": "GenericNoWildcardInDates",
-}
-RETRIEVE_METHODS: dict[str, RetrieveMethod | None] = {
-    "C-MOVE": "c-move",
-    "C-GET": "c-get",
-    "SystemDefault": None,
-}
-
 T = TypeVar("T")
-
-
-class ModalityBody(msgspec.Struct, kw_only=True):
-    """What a remote node is."""
-
-    aet: str = field(name="AET")
-    host: str = field(name="Host")
-    port: int = field(name="Port")
-    manufacturer: str = field(name="Manufacturer", default="Generic")
-    allow_echo: bool = field(name="AllowEcho", default=True)
-    allow_find: bool = field(name="AllowFind", default=True)
-    allow_find_worklist: bool = field(name="AllowFindWorklist", default=True)
-    allow_get: bool = field(name="AllowGet", default=True)
-    allow_move: bool = field(name="AllowMove", default=True)
-    allow_store: bool = field(name="AllowStore", default=True)
-    allow_storage_commitment: bool = field(name="AllowStorageCommitment", default=True)
-    # Both halves of storage commitment have a switch there; here they go together.
-    allow_n_action: bool = field(name="AllowNAction", default=True)
-    allow_event_report: bool = field(name="AllowEventReport", default=True)
-    allow_mpps: bool = field(name="AllowMpps", default=True)
-    transcoding: bool = field(name="AllowTranscoding", default=True)
-    tls: bool = field(name="UseDicomTls", default=False)
-    local_aet: str = field(name="LocalAet", default="")
-    timeout_s: float = field(name="Timeout", default=0)
-    retrieve_method: str = field(name="RetrieveMethod", default="SystemDefault")
-    parallel: int = field(name="Parallel", default=1)
-
-    def modality(self, name: str) -> Modality:
-        """Return the node; raises OutOfRange, naming what is wrong."""
-        commitment = (
-            self.allow_storage_commitment and self.allow_n_action and self.allow_event_report
-        )
-        fields = {
-            "name": name,
-            "aet": self.aet.strip(),
-            "host": self.host,
-            "port": self.port,
-            "manufacturer": FORMER_MANUFACTURERS.get(self.manufacturer, self.manufacturer),
-            "allow_echo": self.allow_echo,
-            "allow_find": self.allow_find,
-            "allow_find_worklist": self.allow_find_worklist,
-            "allow_get": self.allow_get,
-            "allow_move": self.allow_move,
-            "allow_store": self.allow_store,
-            "allow_storage_commitment": commitment,
-            "allow_mpps": self.allow_mpps,
-            "transcoding": self.transcoding,
-            "tls": self.tls,
-            "local_aet": self.local_aet.strip() or None,
-            "timeout_s": self.timeout_s or None,
-            "retrieve_method": retrieve_method(self.retrieve_method),
-            "parallel": self.parallel,
-        }
-        try:
-            return msgspec.convert(fields, Modality)
-        except msgspec.ValidationError as error:
-            raise OutOfRange(f"modality {name}: {error}", "modality.bad") from None
 
 
 class EchoBody(msgspec.Struct, kw_only=True):
@@ -220,28 +150,12 @@ def resources_of(text: bytes) -> Any:
 
 def as_form(value: Any, form: type[T]) -> T:
     """Return JSON as `form`; numbers and switches may be written as text. Raises BadBody."""
-    try:
-        return msgspec.convert(value, form, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadBody(f"the body is not what this takes: {error}") from None
+    return nodes.as_form(value, form)
 
 
 def modality_of(value: Any, name: str) -> Modality:
-    """Return the node that JSON describes: an object, or AET, host, port and manufacturer."""
-    if isinstance(value, list):
-        if not 3 <= len(value) <= 4:
-            raise BadBody("a modality is a list of AET, host, port and manufacturer, or an object")
-        value = dict(zip(("AET", "Host", "Port", "Manufacturer"), value, strict=False))
-    return as_form(value, ModalityBody).modality(name)
-
-
-def retrieve_method(text: str) -> RetrieveMethod | None:
-    """Return how to fetch; None as is configured. Raises OutOfRange."""
-    if text not in RETRIEVE_METHODS:
-        raise OutOfRange(
-            f"RetrieveMethod is {text[:64]!r}; it takes C-MOVE, C-GET or SystemDefault"
-        )
-    return RETRIEVE_METHODS[text]
+    """Return the node that JSON describes; raises BadBody, OutOfRange."""
+    return nodes.modality(value, name)
 
 
 def contact(modality: str, **said: Any) -> Contact:

@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
+import msgspec
 from starlette.types import Message, Scope
 
 from vna.errors import Busy, SettingsError
@@ -109,6 +110,7 @@ class CoreServer:
             "head_timeout_s": http.head_timeout_s,
             "tls": http.tls,
             "tls_client_certificates": http.tls_client_certificates,
+            "tls_settings": msgspec.to_builtins(self._archive.settings.http_tls()),
             "policy": {"known_hosts": None if known is None else sorted(known)},
         }
         # The core cannot tell the end of a connection that it outlives.

@@ -45,7 +45,7 @@ async def system(call: Call) -> Response:
         "DicomPort": settings.dicom.port,
         "HasLabels": True,
         "HttpPort": settings.http.port,
-        "IngestTranscoding": "",
+        "IngestTranscoding": settings.storage.ingest_transcoding,
         # Known names over a wire that nobody reads, or a wire within this machine.
         "IsHttpServerSecure": is_loopback(settings.http.host)
         or (call.node.users.are_required and settings.http.tls),
@@ -53,7 +53,7 @@ async def system(call: Call) -> Response:
         "MaximumPatientCount": 0,
         "MaximumStorageMode": "Reject",
         "MaximumStorageSize": 0,
-        "Name": settings.dicom.aet,
+        "Name": settings.http.name or settings.dicom.aet,
         "OverwriteInstances": settings.storage.duplicates != "never",
         "OverwriteInstancesMode": overwrite[settings.storage.duplicates],
         "PluginsEnabled": False,

@@ -33,7 +33,7 @@ def announce(settings: Settings, http_url: str, dicom: tuple[str, int] | None) -
         "dicom": list(dicom) if dicom else None,
     }
     if settings.http.tls:
-        content["certificate"] = os.path.abspath(settings.tls.certificate)
+        content["certificate"] = os.path.abspath(settings.http_tls().certificate)
     # Renamed into place: no reader meets half of it. A hint and no state, so it need not be synced.
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")

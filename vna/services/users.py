@@ -64,6 +64,10 @@ class Users:
 
     def __init__(self, settings: Settings):
         self._http = settings.http
+        self._configured = {
+            each.name: (User(each.name, each.role, each.tenant), each.password_hash)
+            for each in settings.http.users
+        }
         self._root = settings.storage.root
         self._file = control_file(self._root)
         self._local_secret = secrets.token_hex(32)
@@ -144,7 +148,7 @@ class Users:
         async with suspect.lock:
             await asyncio.sleep(suspect.delay_s())
             revision = self.revision
-            found = await self._control.run(lambda connection: users.find(connection, name))
+            found = await self._find(name)
             user, password_hash = (None, None) if found is None else found
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="vna-passwords")  # (1)
@@ -167,8 +171,14 @@ class Users:
 
     async def named(self, name: str) -> User | None:
         """Return the user of a name, whose word for it is all there is."""
-        found = await self._control.run(lambda connection: users.find(connection, name))
+        found = await self._find(name)
         return None if found is None else found[0]
+
+    async def _find(self, name: str) -> tuple[User, str] | None:
+        """Return a user and the hash of the password; the configuration's come first."""
+        if name in self._configured:
+            return self._configured[name]
+        return await self._control.run(lambda connection: users.find(connection, name))
 
     async def require(self, name: str, password: str, address: str = "") -> User:
         """Return the user; raises Unauthenticated if this is not the password, Busy."""
@@ -213,6 +223,7 @@ class Users:
         http = self._http
         # Who listens wide had a user at the start; that the last one is gone opens nothing.
         is_wide = not is_loopback(http.host) and not http.allow_remote_unauthenticated
+        are_there = are_there or bool(self._configured)
         asked = {"on": True, "auto": are_there or is_wide, "off": False}
         self.are_required = asked[http.authentication]
         self._changed(self.are_required)
@@ -258,7 +269,7 @@ def last_write(file: Path) -> tuple[int, ...]:
 def require_users_beyond_loopback(settings: Settings) -> None:
     """Raise SettingsError if HTTP is to listen where others reach it and nobody could be asked."""
     http = settings.http
-    if is_loopback(http.host) or http.allow_remote_unauthenticated:
+    if is_loopback(http.host) or http.allow_remote_unauthenticated or http.users:
         return
     file = control_file(settings.storage.root)
     if file.exists():
@@ -271,6 +282,6 @@ def require_users_beyond_loopback(settings: Settings) -> None:
             return
     raise SettingsError(
         f"http.host: {http.host} can be reached from other machines and there is no user yet; "
-        "make one with vna user add, listen on 127.0.0.1 behind a proxy that authenticates, or "
-        "set http.allow_remote_unauthenticated = true"
+        "make one with vna user add or in http.users, listen on 127.0.0.1 behind a proxy that "
+        "authenticates, or set http.allow_remote_unauthenticated = true"
     )

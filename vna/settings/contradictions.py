@@ -21,8 +21,10 @@ def is_loopback(host: str) -> bool:
 
 def tls_contradictions(settings: Settings) -> Iterator[str]:
     """Yield what is wrong with [tls] and who uses it."""
-    tls = settings.tls
-    for name, section in (("http", settings.http), ("dicom", settings.dicom)):
+    for name, section, tls in (
+        ("http", settings.http, settings.http_tls()),
+        ("dicom", settings.dicom, settings.tls),
+    ):
         if not section.tls:
             continue
         if not (tls.certificate and tls.private_key):

@@ -82,9 +82,13 @@ def gather(
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
+    base: Iterable[Given] = (),
 ) -> dict[str, Given]:
-    """Return what was set and where, by key, not yet checked; parameters as of `load`."""
-    given: dict[str, Given] = {}
+    """Return what was set and where, by key, not yet checked; parameters as of `load`.
+
+    `base` is what holds where nothing else says something.
+    """
+    given = {each.name: each for each in base}
     layers = (
         _from_file(file),
         _from_environment(os.environ if environment is None else environment),

@@ -156,6 +156,22 @@ class Http(Section, frozen=True, kw_only=True):
         ClientCertificates,
         Meta(description="Whether clients show a certificate that [tls] trusts"),
     ] = "none"
+    tls_certificate: Annotated[
+        str, Meta(description="As tls.certificate, for HTTP alone; empty: that one")
+    ] = ""
+    tls_private_key: Annotated[
+        str, Meta(description="As tls.private_key, for HTTP alone; empty: that one")
+    ] = ""
+    tls_trusted_certificates: Annotated[
+        str, Meta(description="As tls.trusted_certificates, for HTTP alone; empty: those")
+    ] = ""
+    tls_minimum_version: Annotated[
+        Literal["", "1.2", "1.3"],
+        Meta(description="As tls.minimum_version, for HTTP alone; empty: that one"),
+    ] = ""
+    tls_ciphers: Annotated[
+        list[str], Meta(description="As tls.ciphers, for HTTP alone; empty: those")
+    ] = []
     max_connections: Annotated[
         int, Meta(ge=1, description="Connections at a time; more wait until one has ended")
     ] = 1024
@@ -400,6 +416,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     commitment: Commitment = Commitment()
     peers: Peers = Peers()
     log: Log = Log()
+
+    def http_tls(self) -> Tls:
+        """Return [tls] as it is for HTTP."""
+        own = {
+            name: value
+            for name in Tls.__struct_fields__
+            if (value := getattr(self.http, f"tls_{name}"))
+        }
+        return msgspec.structs.replace(self.tls, **own)
 
     def to_json(self, *, helper_command: list[str] | None = None) -> bytes:
         """Return the settings as the core reads them, and how it starts helpers for codecs."""

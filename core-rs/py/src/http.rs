@@ -18,7 +18,7 @@ use vna_node::http::{
     Application, BodyWriter, Exchange, HotPolicy, HttpServer, HttpSettings, RequestBody, Responder,
     header_map,
 };
-use vna_node::tls::{self, ClientCertificates};
+use vna_node::tls::{self, ClientCertificates, TlsSettings};
 use vna_node::{Archive, ArchiveError};
 
 use crate::archive::{CoreArchive, parse};
@@ -43,6 +43,9 @@ struct Listener {
     /// Connections begin with TLS.
     tls: bool,
     tls_client_certificates: ClientCertificates,
+    /// Certificates and versions for it; those of the archive if it is not said.
+    #[serde(default)]
+    tls_settings: Option<TlsSettings>,
 }
 
 impl Listener {
@@ -50,8 +53,12 @@ impl Listener {
         if !self.tls {
             return Ok(None);
         }
-        let server = tls::Server::new(&archive.settings().tls, self.tls_client_certificates)
-            .map_err(ArchiveError::from)?;
+        let settings = self
+            .tls_settings
+            .as_ref()
+            .unwrap_or(&archive.settings().tls);
+        let server =
+            tls::Server::new(settings, self.tls_client_certificates).map_err(ArchiveError::from)?;
         Ok(Some(Arc::new(server)))
     }
 }
