@@ -6,9 +6,9 @@
 mod read;
 mod write;
 
-pub(crate) use read::read_meta;
+pub(crate) use read::{choose_vrs, read_meta};
 pub use write::DataSetWriter;
-pub(crate) use write::{write_element, write_meta};
+pub(crate) use write::{Piece, write_element, write_meta, write_pieces};
 
 use crate::text::{effective_vr, push_numbers, text};
 use crate::{CharacterSet, Tag, Vr};
@@ -42,6 +42,19 @@ pub enum Value {
     Fragments(Vec<Vec<u8>>),
     /// The value is elsewhere (PS3.18 §F.2.6): to be resolved before it can be encoded.
     BulkDataUri(String),
+    /// The value is in the file that the data set was read from, too long to be held: see [`crate::edit`].
+    Stored(StoredValue),
+}
+
+/// Where a file has a value, in the encoding that it has there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredValue {
+    /// Where it begins.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+    /// Whether these are fragments and their delimiter (PS3.5 §A.4), so that its length is undefined.
+    pub encapsulated: bool,
 }
 
 /// A Part 10 file in memory (PS3.10 §7).
@@ -101,6 +114,7 @@ impl Value {
             Value::Items(items) => items.is_empty(),
             Value::Fragments(fragments) => fragments.is_empty(),
             Value::BulkDataUri(_) => false,
+            Value::Stored(value) => value.length == 0,
         }
     }
 }

@@ -48,7 +48,7 @@ pub use attribute::attribute_level;
 pub use base64::decode as decode_base64;
 pub use charset::{CharacterSet, TextSet};
 pub use content::{Content, ContentStream, ElementPath, ParsePathError, ValuePlace};
-pub use data_set::{DataElement, DataSet, DataSetWriter, DicomFile, Value};
+pub use data_set::{DataElement, DataSet, DataSetWriter, DicomFile, StoredValue, Value};
 pub use dictionary::{Entry, Repeats, dictionary_vr, entry, keyword, tag_for_keyword};
 pub use element::Element;
 pub use element_stream::ElementStream;

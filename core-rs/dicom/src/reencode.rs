@@ -126,11 +126,24 @@ pub struct Reencoded<S: ReadAt> {
 
 /// What stands before a data set.
 pub(crate) struct Opened {
-    meta: Option<FileMeta>,
+    pub meta: Option<FileMeta>,
     pub transfer_syntax_uid: String,
     pub data_set_offset: u64,
     /// The beginning of the file, up to the data set at least.
     beginning: Vec<u8>,
+}
+
+impl Opened {
+    /// The beginning of the file, up to the data set at least.
+    pub fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+
+    /// The beginning of the data set, as far as it was read.
+    pub fn data_set_beginning(&self) -> &[u8] {
+        let at = usize::try_from(self.data_set_offset).unwrap_or(usize::MAX);
+        self.beginning.get(at..).unwrap_or_default()
+    }
 }
 
 impl<S: ReadAt> Reencoded<S> {

@@ -72,7 +72,7 @@ impl Scan<'_> {
         };
         let mut data_set = reader.data_set(0);
         if self.encoding == Encoding::ImplicitLittle {
-            choose_vrs(&mut data_set, Pixels::default());
+            choose_vrs(&mut data_set);
         }
         data_set
     }
@@ -149,7 +149,11 @@ fn nothing_inside(element: &Element) -> (Vr, Value) {
 }
 
 /// Gives elements read from Implicit VR the VR that their pixels decide on.
-fn choose_vrs(data_set: &mut DataSet, around: Pixels) {
+pub(crate) fn choose_vrs(data_set: &mut DataSet) {
+    choose_vrs_within(data_set, Pixels::default());
+}
+
+fn choose_vrs_within(data_set: &mut DataSet, around: Pixels) {
     let mut pixels = around;
     for element in &data_set.elements {
         if let Value::Bytes(value) = &element.value {
@@ -160,10 +164,12 @@ fn choose_vrs(data_set: &mut DataSet, around: Pixels) {
         match &mut element.value {
             Value::Items(items) => {
                 for item in items {
-                    choose_vrs(item, pixels);
+                    choose_vrs_within(item, pixels);
                 }
             }
-            Value::Bytes(_) => element.vr = pixels.choose(element.tag, element.vr),
+            Value::Bytes(_) | Value::Stored(_) => {
+                element.vr = pixels.choose(element.tag, element.vr);
+            }
             Value::Fragments(_) | Value::BulkDataUri(_) => {}
         }
     }

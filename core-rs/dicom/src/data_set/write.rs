@@ -1,6 +1,6 @@
 //! Data sets in memory, written (PS3.5 §7, PS3.10 §7).
 
-use super::{DataElement, DataSet, DicomFile, Value};
+use super::{DataElement, DataSet, DicomFile, StoredValue, Value};
 use crate::deflate::deflate;
 use crate::element::{UNDEFINED, is_pixel_data};
 use crate::encode::{
@@ -132,6 +132,50 @@ pub(crate) fn write_meta(
     Ok(out)
 }
 
+/// A part of what is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Piece {
+    /// These bytes.
+    Written(Vec<u8>),
+    /// Bytes of the file that the data set was read from.
+    Stored(StoredValue),
+}
+
+impl Piece {
+    /// How many bytes it has.
+    pub fn length(&self) -> u64 {
+        match self {
+            Piece::Written(bytes) => bytes.len() as u64,
+            Piece::Stored(value) => value.length,
+        }
+    }
+}
+
+/// Encodes a data set as the file is encoded that its [`Value::Stored`] are in. Not deflated, whatever the transfer syntax
+/// says.
+pub(crate) fn write_pieces(
+    data_set: &DataSet,
+    transfer_syntax_uid: &str,
+) -> Result<Vec<Piece>, DicomError> {
+    let encoding = TransferSyntax::from_uid(transfer_syntax_uid).encoding;
+    let mut out = Vec::with_capacity(4096);
+    let native = is_uncompressed(transfer_syntax_uid);
+    let mut writer = Writer::new(&mut out, encoding, native);
+    writer.stored = Some(Vec::new());
+    writer.data_set(data_set, 0)?;
+    let stored = writer.stored.take().unwrap_or_default();
+    let mut pieces = Vec::with_capacity(2 * stored.len() + 1);
+    let mut from = 0;
+    for (at, value) in stored {
+        pieces.push(Piece::Written(out[from..at].to_vec()));
+        pieces.push(Piece::Stored(value));
+        from = at;
+    }
+    out.drain(..from);
+    pieces.push(Piece::Written(out));
+    Ok(pieces)
+}
+
 /// Appends an element in `encoding`; pixel data in fragments has no place in it.
 pub(crate) fn write_element(
     out: &mut Vec<u8>,
@@ -205,6 +249,10 @@ struct Writer<'a> {
     encoding: Encoding,
     /// Whether there is no place for encapsulated pixel data.
     native: bool,
+    /// Values that are to be put in, and where; `None` if there is no file to take them from.
+    stored: Option<Vec<(usize, StoredValue)>>,
+    /// Bytes of them.
+    stored_bytes: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -213,6 +261,8 @@ impl<'a> Writer<'a> {
             out,
             encoding,
             native,
+            stored: None,
+            stored_bytes: 0,
         }
     }
 
@@ -243,7 +293,27 @@ impl<'a> Writer<'a> {
             }
             Value::Fragments(fragments) => self.fragments(tag, vr, fragments),
             Value::BulkDataUri(_) => Err(unencodable(tag, EncodeProblem::Elsewhere)),
+            Value::Stored(value) => self.stored(tag, vr, value),
         }
+    }
+
+    fn stored(&mut self, tag: Tag, vr: Vr, value: &StoredValue) -> Result<(), DicomError> {
+        let Some(stored) = &mut self.stored else {
+            return Err(unencodable(tag, EncodeProblem::Elsewhere));
+        };
+        let length = if value.encapsulated {
+            UNDEFINED
+        } else {
+            padded_length(tag, value.length)?
+        };
+        let vr = written_vr(self.encoding, vr, length);
+        push_header(self.out, self.encoding, tag, vr, length);
+        stored.push((self.out.len(), *value));
+        self.stored_bytes += value.length;
+        if value.length % 2 == 1 {
+            self.out.push(padding(vr));
+        }
+        Ok(())
     }
 
     fn bytes(&mut self, tag: Tag, vr: Vr, value: &[u8]) -> Result<(), DicomError> {
@@ -265,10 +335,10 @@ impl<'a> Writer<'a> {
         let is_open = shows_by_length(self.encoding, tag);
         let length = if is_open { UNDEFINED } else { 0 };
         push_header(self.out, self.encoding, tag, Vr::SQ, length);
-        let start = self.out.len();
+        let start = self.position();
         for item in items {
             push_item(self.out, self.encoding, tags::ITEM, 0);
-            let start = self.out.len();
+            let start = self.position();
             self.data_set(item, depth + 1)?;
             self.close(tag, start)?;
         }
@@ -280,9 +350,15 @@ impl<'a> Writer<'a> {
         self.close(tag, start)
     }
 
+    /// How many bytes were written, and how many are to be put in.
+    fn position(&self) -> (usize, u64) {
+        (self.out.len(), self.stored_bytes)
+    }
+
     /// Fills the length in that stands before `start`.
-    fn close(&mut self, tag: Tag, start: usize) -> Result<(), DicomError> {
-        let length = padded_length(tag, (self.out.len() - start) as u64)?;
+    fn close(&mut self, tag: Tag, (start, stored): (usize, u64)) -> Result<(), DicomError> {
+        let written = (self.out.len() - start) as u64;
+        let length = padded_length(tag, written + self.stored_bytes - stored)?;
         self.out[start - 4..start].copy_from_slice(&u32_bytes(self.encoding, length));
         Ok(())
     }

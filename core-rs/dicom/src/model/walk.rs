@@ -222,7 +222,7 @@ impl<'a, W: Writer> Walk<'a, W> {
             };
             match &element.value {
                 Value::Bytes(value) => self.leaf(&head, Some(value), false, &charset),
-                Value::Fragments(_) => self.leaf(&head, None, false, &charset),
+                Value::Fragments(_) | Value::Stored(_) => self.leaf(&head, None, false, &charset),
                 Value::BulkDataUri(uri) => {
                     self.open(&head);
                     self.writer.bulk(uri);
