@@ -155,6 +155,39 @@ class Transcoding:
         """Read on; gives fewer bytes than `length` only at the end."""
 
 @final
+class Rewriting:
+    """Stored instances written anew by a recipe, such as modification and anonymization are."""
+
+    def open(self) -> int:
+        """Compile the recipe and find the instances; gives `{"total": ...}`.
+
+        Raises BadRequest, BadParameter, BadBody, OutOfRange or UnknownTag if the recipe is none,
+        NotFound if a resource is not there. A named instance that is not there fails in its step.
+        """
+
+    def step(self, position: int, count: int) -> int:
+        """Write `count` instances anew, from number `position` on, and store them.
+
+        Gives a JSON list in their order: `From`, and `ID`, `ParentPatient`, `ParentStudy`,
+        `ParentSeries`, `Path`, `Status` (`Success`, `AlreadyStored`); or `Status` `Failure` with
+        `Code` and `Details` of what is wrong with that one. Raises what keeps all of them from
+        being stored. Done again, it gives the same bytes, which are stored already.
+        """
+
+    def file(self, number: int) -> Rewritten:
+        """Prepare to read the file that an instance becomes; nothing is stored."""
+
+@final
+class Rewritten:
+    """The file that an instance becomes. Calls are made one after the other."""
+
+    def open(self) -> int:
+        """Apply the recipe; gives `{"length": ...}`, null if only the end tells it."""
+
+    def read(self, length: int) -> int:
+        """Read on; gives fewer bytes than `length` only at the end."""
+
+@final
 class ElementReader:
     """The elements of a PS3.10 file as far as it can be read, a batch at a time, and their values.
 
@@ -380,6 +413,17 @@ class Archive:
         self, origin_json: bytes, content_type: str, content_encoding: str, length: int | None
     ) -> Upload:
         """Begin to store a body; the empty string stands for a header that is not there."""
+
+    def rewriting(self, caller_json: bytes, recipe_json: bytes, request_json: bytes) -> Rewriting:
+        """Prepare to write instances anew, once it is open.
+
+        The request has `instances` (public ids, in the order that counts) or `resources` (objects
+        of `Type` and `ID`), `overwrite` (whether a new instance takes the place of one of the same
+        identity, which is the default) and `lossy_quality`.
+        """
+
+    def rewrite_one(self, caller_json: bytes, recipe_json: bytes, public_id: str) -> int:
+        """Give the file that an instance becomes, whole; nothing is stored."""
 
     def peer(self, spec_json: bytes) -> Peer:
         """Return a peer that can be asked once it is open.
@@ -617,6 +661,9 @@ def transcode(
     file takes the others; `helper_command`, which starts processes for codecs, else they run here.
     Raises UnsupportedImage if there is no way, EncodingError if the file is damaged.
     """
+
+def check_recipe(recipe_json: bytes, /) -> None:
+    """Compile a recipe; raises what is wrong with it, as `Rewriting.open` does."""
 
 def transcode_file(
     source: str,

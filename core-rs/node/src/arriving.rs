@@ -157,12 +157,24 @@ impl Archive {
             ..TranscodeOptions::default()
         };
         let mut transcoded = Transcoded::of(source, wanted, &options, self.codecs())?;
+        self.gather(|buffer| transcoded.read(buffer))
+    }
+
+    /// Takes a file in that is made as it is read: held as long as it is small, else written to a file of its own.
+    ///
+    /// # Errors
+    ///
+    /// What `read` says; what is wrong with its head; what the store says.
+    pub(crate) fn gather(
+        &self,
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, ArchiveError>,
+    ) -> Result<(Instance, ArrivedBytes), ArchiveError> {
         let mut head = HeaderStream::for_file();
         let mut held = Vec::new();
         let mut writer: Option<Box<LargeBlobWriter>> = None;
         let mut piece = vec![0; WRITE_BYTES];
         loop {
-            let count = transcoded.read(&mut piece)?;
+            let count = read(&mut piece)?;
             if count == 0 {
                 break;
             }

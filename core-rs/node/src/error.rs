@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vna_codec::CodecError;
+use vna_dicom::edit::EditError;
 use vna_dicom::{DicomError, Level, PrivateDictionaryError, PublicId};
 use vna_image::FormatError;
 use vna_index::IndexError;
@@ -22,6 +23,8 @@ use crate::transcode::TranscodeProblem;
 pub enum ArchiveError {
     /// The bytes are no DICOM that we can vouch for.
     Dicom(DicomError),
+    /// A recipe is none, or cannot be applied to an instance.
+    Edit(EditError),
     /// The log or a blob failed.
     Store(StoreError),
     /// The index failed.
@@ -140,6 +143,7 @@ impl ArchiveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Dicom(error) => error.code(),
+            Self::Edit(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Index(error) => error.code(),
             Self::Io { .. } => "archive.io",
@@ -177,6 +181,7 @@ impl ArchiveError {
     pub fn is_of_one_file(&self) -> bool {
         match self {
             Self::Dicom(_)
+            | Self::Edit(_)
             | Self::UidMismatch { .. }
             | Self::MetaInDataSet { .. }
             | Self::Codec(_)
@@ -196,6 +201,7 @@ impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dicom(error) => error.fmt(f),
+            Self::Edit(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Index(error) => error.fmt(f),
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
@@ -258,11 +264,21 @@ impl std::error::Error for ArchiveError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Dicom(error) => Some(error),
+            Self::Edit(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::Index(error) => Some(error),
             Self::Io { source, .. } => Some(source),
             Self::Shared(error) => error.source(),
             _ => None,
+        }
+    }
+}
+
+impl From<EditError> for ArchiveError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Dicom(error) => Self::Dicom(error),
+            error => Self::Edit(error),
         }
     }
 }

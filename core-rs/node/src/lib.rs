@@ -27,6 +27,7 @@ mod reencode;
 mod repair;
 mod replay;
 mod requesting;
+mod rewrite;
 mod settings;
 mod sink;
 mod status;
@@ -71,6 +72,7 @@ pub use reencode::StoredBlob;
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
+pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
     DictionarySettings, LimitSettings, PictureSettings, PrivateElementSettings, Settings,
     StorageSettings, UploadSettings,

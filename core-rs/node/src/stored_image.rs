@@ -249,7 +249,7 @@ impl<S: ReadAt<Error = ArchiveError>> Source<S> {
 }
 
 /// A file whose data set is deflated, in Explicit VR Little Endian.
-fn inflate<S: ReadAt<Error = ArchiveError>>(source: &S) -> Result<Spool, ArchiveError> {
+pub(crate) fn inflate<S: ReadAt<Error = ArchiveError>>(source: &S) -> Result<Spool, ArchiveError> {
     let mut inflated = Reencoded::new(source, EXPLICIT_VR_LITTLE_ENDIAN)?;
     let length = inflated.length().unwrap_or(u64::MAX);
     if length > MAX_INFLATED_BYTES {

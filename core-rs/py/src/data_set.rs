@@ -101,6 +101,7 @@ fn list_of<'py>(py: Python<'py>, data_set: &DataSet) -> PyResult<Bound<'py, PyLi
                 PyTuple::new(py, fragments.iter().map(|bytes| PyBytes::new(py, bytes)))?.into_any()
             }
             Value::BulkDataUri(uri) => uri.into_pyobject(py)?.into_any(),
+            Value::Stored(_) => PyBytes::new(py, &[]).into_any(), // no whole data set has such ones
         };
         Ok((element.tag.to_u32(), element.vr.to_string(), value))
     });

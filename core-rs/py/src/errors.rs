@@ -3,6 +3,7 @@
 use pyo3::PyErr;
 use pyo3::exceptions::PyConnectionError;
 use vna_codec::CodecError;
+use vna_dicom::edit::EditError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
 use vna_node::dimse::{PeerError, abort_source};
@@ -13,6 +14,8 @@ use vna_ul::AssociateRj;
 pyo3::import_exception!(vna.errors, AlreadyOpen);
 pyo3::import_exception!(vna.errors, AssociationAborted);
 pyo3::import_exception!(vna.errors, AssociationRejected);
+pyo3::import_exception!(vna.errors, BadBody);
+pyo3::import_exception!(vna.errors, BadParameter);
 pyo3::import_exception!(vna.errors, BadRequest);
 pyo3::import_exception!(vna.errors, Busy);
 pyo3::import_exception!(vna.errors, Conflict);
@@ -148,6 +151,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             NotImplementedYet::new_err((message, code))
         }
         ArchiveError::Dicom(inner) => EncodingError::new_err((message, code, inner.offset())),
+        ArchiveError::Edit(inner) => edit_error(inner, message, code),
         ArchiveError::Store(inner) => store_error(inner, message, code),
         ArchiveError::Index(inner) => index_error(inner, message, code),
         ArchiveError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
@@ -198,6 +202,20 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             | PictureProblem::TooLarge { .. } => UnsupportedImage::new_err((message, code)),
         },
         ArchiveError::Stopped => Busy::new_err((message, code)),
+    }
+}
+
+fn edit_error(error: &EditError, message: String, code: &'static str) -> PyErr {
+    match error {
+        EditError::Recipe { .. } | EditError::NeedsForce { .. } | EditError::Needed { .. } => {
+            BadRequest::new_err((message, code))
+        }
+        EditError::Type { .. } => BadParameter::new_err((message, code)),
+        EditError::UnknownTag { .. } => UnknownTag::new_err((message, code)),
+        EditError::Path { .. } | EditError::Profile { .. } => OutOfRange::new_err((message, code)),
+        EditError::Value { .. } => BadBody::new_err((message, code)),
+        EditError::Scope => TooLarge::new_err((message, code)),
+        EditError::Dicom(inner) => EncodingError::new_err((message, code, inner.offset())),
     }
 }
 

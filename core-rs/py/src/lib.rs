@@ -19,6 +19,7 @@ mod log;
 mod model;
 mod peer;
 mod pictures;
+mod rewrite;
 mod sending;
 mod source_image;
 mod transcode;
@@ -46,6 +47,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     upkeep::register(m)?;
     peer::register(m)?;
     pictures::register(m)?;
+    rewrite::register(m)?;
     sending::register(m)?;
     source_image::register(m)?;
     upload::register(m)

@@ -165,7 +165,7 @@ fn resolve(data_set: &mut DataSet, bulk_data: &HashMap<String, PyBackedBytes>) {
                 }
             }
             Value::Items(items) => items.iter_mut().for_each(|item| resolve(item, bulk_data)),
-            Value::Bytes(_) | Value::Fragments(_) => {}
+            Value::Bytes(_) | Value::Fragments(_) | Value::Stored(_) => {}
         }
     }
 }

@@ -199,7 +199,7 @@ fn holds_stored(element: &DataElement, set: Option<TextSet>) -> bool {
         Value::Bytes(bytes) if element.vr.uses_character_set() => {
             std::str::from_utf8(bytes).map_or(true, |text| holds_text(element.vr, text, set))
         }
-        Value::Bytes(_) | Value::Fragments(_) | Value::BulkDataUri(_) => true,
+        Value::Bytes(_) | Value::Fragments(_) | Value::BulkDataUri(_) | Value::Stored(_) => true,
     }
 }
 
@@ -237,7 +237,7 @@ fn shown(data_set: &DataSet, charset: &CharacterSet, column: &Column) -> Option<
             DataElement::sequence(found.tag, matching_items(items, charset, &column.items))
         }
         Value::Items(_) | Value::Bytes(_) => in_utf8(found, charset),
-        Value::Fragments(_) | Value::BulkDataUri(_) => return None,
+        Value::Fragments(_) | Value::BulkDataUri(_) | Value::Stored(_) => return None,
     };
     shown.tag = column.tag;
     Some(shown)

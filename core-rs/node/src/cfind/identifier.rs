@@ -251,7 +251,9 @@ fn asks(
                 None => Asks::Bulk,
             })
         }
-        Value::Fragments(_) | Value::BulkDataUri(_) => Err(wrong("is encapsulated; no key is")),
+        Value::Fragments(_) | Value::BulkDataUri(_) | Value::Stored(_) => {
+            Err(wrong("is encapsulated; no key is"))
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn adjust(data_set: &mut DataSet, minutes: i32, ascii: &CharacterSet) {
                     *bytes = moved.into_bytes();
                 }
             }
-            Value::Bytes(_) | Value::Fragments(_) | Value::BulkDataUri(_) => {}
+            Value::Bytes(_) | Value::Fragments(_) | Value::BulkDataUri(_) | Value::Stored(_) => {}
         }
     }
 }
