@@ -128,6 +128,34 @@ class Stream:
         """Read on; gives fewer bytes than `length` only at the end."""
 
 @final
+class Making:
+    """A ZIP archive or medium, made while it is read. Calls but `close` come one after another."""
+
+    def open(self) -> int:
+        """Find out what it will hold. Raises NotFound if a resource is not there, and Busy."""
+
+    def read(self) -> int:
+        """Give the next bytes; none at the end."""
+
+    def respond(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]]
+    ) -> int:
+        """Answer a request with it; completes at its end.
+
+        The client gone is a ConnectionError. After any error the connection is broken off.
+        """
+
+    def write(self, path: str, most: int) -> int:
+        """Write it to a new file; raises OutOfStorage if it has more than `most` bytes."""
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+
+    @property
+    def progress(self) -> tuple[int, int, int, int, int]:
+        """Instances and bytes of their files; instances and bytes given; how many stayed as is."""
+
+@final
 class Frame:
     """A frame as it is stored: native samples in little endian, or its codestream."""
 
@@ -569,6 +597,9 @@ class Archive:
         Takes `{"frame", "rescale", "form"}`; forms are npy, npz and matlab. Without a frame it is
         of all.
         """
+
+    def zip(self, tenant: int, request_json: bytes) -> Making:
+        """Return a ZIP archive, to be made; takes `vna.services.archives.ArchiveRequest`."""
 
     def series_array(self, tenant: int, public_id: str, request_json: bytes) -> Stream:
         """Return all frames of a series as an array, to be made; takes what `array` takes."""

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import tomllib
+import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Clocks, random names and counters of each server's own. That they are there, and of what type, is
 # compared all the same.
 VOLATILE = {"Date", "FileUuid", "First", "IsStable", "Last", "LastUpdate", "ReceptionDate", "Seq"}
+# Offsets of directory records.
+PLACES = {"0004,1400", "0004,1420"}
 ABSENT = "(absent)"
 SHOWN = 160
 
@@ -71,8 +74,8 @@ class Intended:
     request: str | list[str] = "*"
     where: str | list[str] = "*"
     file: str | list[str] = "*"
-    ours: str = "*"
-    theirs: str = "*"
+    ours: str | list[str] = "*"
+    theirs: str | list[str] = "*"
     collection: str = ""
     used: int = field(default=0)
 
@@ -157,6 +160,10 @@ def header(answer, name):
 def body(answer):
     """Return the body as what it is: JSON, text or bytes."""
     kind = header(answer, "content-type")
+    if answer.content[:2] == b"PK":
+        asked = answer.request
+        is_transcoded = asked.url.params.get("transcode") or b"Transcode" in asked.content
+        return packed(answer.content, is_transcoded)
     if answer.request.url.params.get("transcode") and answer.content[128:132] == b"DICM":
         return data_set(answer.content)
     try:
@@ -165,6 +172,34 @@ def body(answer):
     except ValueError:
         return answer.content
     return answer.content
+
+
+def packed(archive, is_transcoded):
+    """Return what a ZIP archive holds by name: files by their checksums, the records of media.
+
+    What a server wrote itself, as when it transcodes, is compared as data sets. Names that are
+    told apart by a number are one: which gets which is a matter of each server's order.
+    """
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(archive)) as entries:
+        for entry in entries.infolist():
+            content = entries.read(entry)
+            name = re.sub(r"-\d+(?=/|$)", "", entry.filename)
+            if name == "DICOMDIR":
+                found[name] = records(content)
+            elif is_transcoded:
+                found.setdefault(name, []).append(data_set(content))
+            else:
+                said = f"{len(content)} bytes, CRC-32 {zlib.crc32(content)}"
+                found[name] = sorted([*found.get(name, ()), said])
+    return found
+
+
+def records(directory):
+    """Return the records of a DICOMDIR; where they are is a matter of how each is written."""
+    found = pydicom.dcmread(io.BytesIO(directory)).DirectoryRecordSequence
+    said = [elements(record) for record in found]
+    return [{tag: one for tag, one in record.items() if tag not in PLACES} for record in said]
 
 
 def data_set(file):

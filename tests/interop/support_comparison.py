@@ -4,6 +4,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
+from requests_archives import archives
 from requests_creating import creations
 from requests_deletion import deletions
 from requests_labels import labels
@@ -56,6 +57,7 @@ GROUPS = {
     "modules": modules,
     "shared": shared,
     "labels": labels,
+    "archives": archives,
     "modalities": modalities,
     "asked": asked,
     "acceptance": acceptance,

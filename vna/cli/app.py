@@ -227,6 +227,42 @@ def get(
 
 @app.command()
 @with_settings()
+def archive(
+    settings: Settings,
+    ids: Annotated[list[str], Ids],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE.zip", help="Where it goes; - for a pipe"),
+    ],
+    media: Annotated[
+        bool, typer.Option("--media", metavar="", help="A medium with a DICOMDIR")
+    ] = False,
+    extended: Annotated[
+        bool, typer.Option("--extended", metavar="", help="More in the DICOMDIR than must be there")
+    ] = False,
+    utf8: Annotated[
+        bool, typer.Option("--utf8", metavar="", help="Names keep letters that are not ASCII")
+    ] = False,
+    transcode: Annotated[
+        str | None, typer.Option(metavar="UID", help="Bring files into this transfer syntax")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace a file that is there")
+    ] = False,
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
+) -> int:
+    """Write a ZIP archive, or a medium, of patients, studies, series or instances."""
+    from vna.cli.archive import Wanted
+    from vna.cli.archive import archive as run
+
+    wanted = Wanted(media, extended, utf8 or None, transcode)
+    return run(settings, ids, output, wanted, force=force, url=url, tenant=tenant, as_json=as_json)
+
+
+@app.command()
+@with_settings()
 def render(
     settings: Settings,
     source: Annotated[

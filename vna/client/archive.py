@@ -208,6 +208,51 @@ class Archive:
             raise VnaError(f"{self._backend.name} answers an upload with {answer}") from None
         return Stored(Instance(self, self._backend.resource("instances", instance)), status)
 
+    def archive(
+        self,
+        resources: Iterable[Resource | str],
+        *,
+        media: bool = False,
+        extended: bool = False,
+        utf8: bool | None = None,
+        transcode: str | None = None,
+    ) -> Iterator[bytes]:
+        """Yield a ZIP archive of resources, or of what has these public ids, in pieces.
+
+        Parameters
+        ----------
+        resources : iterable of Resource or str
+            Patients, studies, series and instances; what is in several of them comes once.
+        media : bool, optional
+            Make a medium with a DICOMDIR rather than folders with names for people.
+        extended : bool, optional
+            Let the DICOMDIR say more than it must.
+        utf8 : bool, optional
+            Keep letters in names that are not ASCII; as the archive is configured if not said.
+        transcode : str, optional
+            UID of the transfer syntax of the files; what cannot be brought into it stays as it is.
+
+        Raises
+        ------
+        NotFound
+            If a resource is not there.
+        BadRequest
+            If there is no such transfer syntax.
+        Unreachable
+            If the archive ends before it is whole.
+
+        Examples
+        --------
+        >>> with open("study.zip", "wb") as file:  # doctest: +SKIP
+        ...     file.writelines(archive.archive([study]))
+        """
+        ids = [one if isinstance(one, str) else one.id for one in resources]
+        options = {"Media": media, "Extended": extended, "Utf8": utf8, "Transcode": transcode}
+        told = {name: value for name, value in options.items() if value not in {None, False}}
+        if utf8 is not None:
+            told["Utf8"] = utf8
+        return self._backend.archive(ids, told)
+
     def delete(self, resource: Resource | str) -> None:
         """Delete a resource, or what has that public id, with all below it."""
         (self.get(resource) if isinstance(resource, str) else resource).delete()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 Document = dict[str, Any]
@@ -53,6 +53,12 @@ class Backend(Protocol):
 
     def pieces(self, public_id: str) -> Iterator[bytes]:
         """Yield the file of an instance from beginning to end."""
+
+    def archive(self, ids: Sequence[str], options: Document) -> Iterator[bytes]:
+        """Yield a ZIP archive of resources; the options are those of `/tools/create-archive`.
+
+        With `Media` it is a medium with a DICOMDIR.
+        """
 
     def store(self, data: bytes) -> Document:
         """Store a file and return the upload answer once it is safe."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed
-from vna.services import labels, query
+from vna.services import archives, labels, query
 from vna.services.archive import Archive, ListOptions, StoredFile, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Settings
@@ -196,6 +196,22 @@ class Local:
         file = self._file(public_id)
         for offset in range(0, file.size, PIECE_BYTES):
             yield self._call(file.read(offset, min(PIECE_BYTES, file.size - offset)))
+
+    def archive(self, ids: Sequence[str], options: Document) -> Iterator[bytes]:
+        """Yield a ZIP archive of resources."""
+        request = archives.ArchiveRequest(
+            resources=list(ids),
+            media=options.get("Media", False),
+            extended=options.get("Extended", False),
+            utf8=options.get("Utf8"),
+            transcode=options.get("Transcode"),
+        )
+        stream = self._call(archives.open_archive(self._archive, request, self._caller))
+        try:
+            while piece := self._call(stream.read()):
+                yield piece
+        finally:
+            stream.close()
 
     def store(self, data: bytes) -> Document:
         """Store a file and return the upload answer once it is safe."""

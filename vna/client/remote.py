@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -119,6 +119,16 @@ class Remote:
         """Yield the file of an instance from beginning to end."""
         with self._answer("GET", _file(public_id)) as answer:
             while piece := _read(answer, PIECE_BYTES):
+                yield piece
+
+    def archive(self, ids: Sequence[str], options: Document) -> Iterator[bytes]:
+        """Yield a ZIP archive of resources."""
+        wanted = {**options, "Resources": list(ids)}
+        path = "/tools/create-media" if wanted.pop("Media", False) else "/tools/create-archive"
+        body = json.dumps(wanted).encode()
+        headers = {"Content-Type": "application/json"}
+        with self._answer("POST", path, body, headers) as answer:
+            while piece := answer.read(PIECE_BYTES):
                 yield piece
 
     def store(self, data: bytes) -> Document:

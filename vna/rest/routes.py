@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vna.rest import (
+    archive_routes,
     change_routes,
     deleted,
     find,
@@ -74,6 +75,7 @@ def table() -> list[Entry]:
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
     entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES, *peer_routes.ROUTES]
     entries += change_routes.ROUTES
+    entries += archive_routes.table()
     for level in ABOVE:
         entries += level_routes(level)
     return entries

@@ -114,6 +114,23 @@ NODE = {
 ADDRESS: dict[str, Schema] = {"AET": TEXT, "Host": TEXT, "Port": {"type": "integer"}}
 CALLED = {"LocalAet": TEXT, "Timeout": TIMEOUT}
 ECHO = {"CheckFind": FLAG, **CALLED}
+AS_ARCHIVE: dict[str, Schema] = {
+    **JOB_SWITCHES,
+    "Filename": TEXT,
+    "LossyQuality": {"type": "integer", "minimum": 1, "maximum": 100},
+    "Transcode": {"type": "string", "description": "UID of a transfer syntax"},
+    "Utf8": FLAG,
+}
+AS_MEDIA: dict[str, Schema] = {**AS_ARCHIVE, "Extended": FLAG}
+# ZIP archives and media.
+ARCHIVES: dict[str, Schema] = {
+    "ArchiveBody": record({}, AS_ARCHIVE),
+    "MediaBody": record({}, AS_MEDIA),
+    "ArchiveOfBody": {
+        "anyOf": [array(PUBLIC_ID), record({"Resources": array(PUBLIC_ID)}, AS_MEDIA)]
+    },
+    "JobStarted": record({"ID": TEXT, "Path": TEXT}),
+}
 # Remote nodes.
 REMOTE: dict[str, Schema] = {
     "Modality": record({**ADDRESS, **NODE}),
@@ -458,6 +475,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     **REMOTE,
+    **ARCHIVES,
     "Done": {"type": "object"},
     "Job": record(
         {

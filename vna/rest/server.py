@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 512
 ASGI = {"version": "3.0", "spec_version": "2.4"}
+# The body of an answer comes from the core, which `message["stream"]` lets write it.
+STREAM = "vna.stream"
 TLS_ALERT = b"\x15"  # ContentType (RFC 8446 §5.1)
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -170,6 +172,7 @@ class Connection:
             "headers": exchange.headers,
             "client": exchange.remote,
             "server": None,
+            "extensions": {STREAM: {}},
             "state": {},
         }
 
@@ -194,15 +197,12 @@ class Connection:
         if message["type"] == "http.response.start":
             self._head = message
             return
+        if message["type"] == STREAM:
+            await message["stream"].respond(self._exchange, *self._begin())
+            return
         body, more = message.get("body", b""), message.get("more_body", False)
         if not self._begun:
-            if self._head is None:
-                raise RuntimeError("the body of an answer comes before its head")
-            status, headers = self._head["status"], list(self._head.get("headers", ()))
-            self._begun = True
-            if not self._body_ended:
-                # Nobody reads the rest, so there is no next request on this connection.
-                headers.append((b"connection", b"close"))
+            status, headers = self._begin()
             if not more:
                 self._exchange.respond(status, headers, body)
                 return
@@ -211,6 +211,17 @@ class Connection:
             await self._archive.result(self._exchange.write(body))
         if not more:
             self._exchange.finish()
+
+    def _begin(self) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Return status and headers of the answer, of which nothing was sent yet."""
+        if self._head is None:
+            raise RuntimeError("the body of an answer comes before its head")
+        status, headers = self._head["status"], list(self._head.get("headers", ()))
+        self._begun = True
+        if not self._body_ended:
+            # Nobody reads the rest, so there is no next request on this connection.
+            headers.append((b"connection", b"close"))
+        return status, headers
 
 
 class UvicornServer:

@@ -27,6 +27,8 @@ REMOTE_JOBS = {
     "DicomGetScu": "retrieving",
     "StorageCommitmentScp": "commitment.exchange",
     "StorageCommitmentScu": "commitment.exchange",
+    "Archive": "archives",
+    "Media": "archives",
     "OrthancPeerStore": "peer_sending",
 }
 

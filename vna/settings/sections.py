@@ -328,6 +328,35 @@ class Pictures(Section, frozen=True, kw_only=True):
     ] = 256 * MIB
 
 
+class Archives(Section, frozen=True, kw_only=True):
+    """ZIP archives and media of what is stored."""
+
+    deflate_level: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=9,
+            description="How much is tried to make them smaller: 1 is quick, 0 is not at all; "
+            "images that are compressed already are never tried",
+        ),
+    ] = 1
+    utf8: Annotated[
+        bool,
+        Meta(
+            description="Whether names in them keep letters that are not ASCII, unless the request "
+            "says so or not"
+        ),
+    ] = False
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=4 * MIB,
+            description="Memory for archives in the making, all requests together; each has 4 MiB "
+            "at least",
+        ),
+    ] = 128 * MIB
+
+
 class Jobs(Section, frozen=True, kw_only=True):
     """Long actions: what runs at a time, and what is kept of them."""
 
@@ -411,6 +440,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls = Tls()
     codecs: Codecs = Codecs()
     pictures: Pictures = Pictures()
+    archives: Archives = Archives()
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
@@ -444,6 +474,7 @@ SECTIONS: dict[str, type[Section]] = {
     "tls": Tls,
     "codecs": Codecs,
     "pictures": Pictures,
+    "archives": Archives,
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,

@@ -47,9 +47,9 @@ pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
     DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Encoded,
-    Entry, Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, NewFile, Note, NoteContent,
-    NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation, Statistics,
-    Subject, Unnoting, View,
+    Entry, Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile, Note,
+    NoteContent, NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation,
+    Statistics, Subject, Unnoting, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -266,6 +266,14 @@ pub trait Index: Send + Sync {
         id: &PublicId,
         page: Page,
     ) -> Result<Option<Vec<Located>>, IndexError>;
+
+    /// The live instances below the resource of a number, series by series, in the order of their index in the series;
+    /// none if the resource is not live.
+    fn members(&self, level: Level, id: i64) -> Result<Vec<Member>, IndexError>;
+
+    /// Where the bytes of the instances of these numbers are, in any order: also of those that were deleted since, as
+    /// long as they have a row.
+    fn locate_members(&self, instances: &[i64]) -> Result<Vec<(i64, Located)>, IndexError>;
 
     /// The number of a resource, or of the one at level `at` that it is in. Numbers are never used twice.
     fn number(

@@ -561,6 +561,23 @@ pub struct Located {
     pub received_us: i64,
 }
 
+/// An instance and what it is in, by their numbers, which are never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its patient.
+    pub patient: i64,
+    /// Its study.
+    pub study: i64,
+    /// Its series.
+    pub series: i64,
+    /// Itself.
+    pub instance: i64,
+    /// Its index in the series, if it has one.
+    pub index: Option<i64>,
+    /// Bytes of its file.
+    pub file_size: u64,
+}
+
 /// A deletion whose resource can still be brought back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deleted {

@@ -15,6 +15,7 @@ use vna_index::{Ids, Index, Located, Origin};
 use vna_io::{Disk, DiskFile};
 use vna_store::{Digest, Log, StoreError};
 
+use crate::archives::Archives;
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::arriving::check_ingest_transcoding;
 use crate::committer::{Answer, CommitCounters, Committer, Deed, File, Reply, Work};
@@ -48,6 +49,7 @@ pub struct Archive {
     log: Arc<Log>,
     index: Arc<dyn Index>,
     pictures: Arc<Pictures>,
+    archives: Arc<Archives>,
     files: Arc<StoredFiles>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
@@ -92,12 +94,14 @@ impl Archive {
         let codecs = Arc::clone(files.codecs());
         let memory_bytes = settings.pictures.memory_bytes;
         let pictures = Arc::new(Pictures::new(codecs, thumbnails, memory_bytes));
+        let archives = Arc::new(Archives::new(&settings.archives));
         Ok(Self {
             disk,
             settings,
             log,
             index,
             pictures,
+            archives,
             files,
             committer,
             keeper,
@@ -354,6 +358,11 @@ impl Archive {
     /// What makes pictures of its frames.
     pub fn pictures(&self) -> &Arc<Pictures> {
         &self.pictures
+    }
+
+    /// What makes ZIP archives of it.
+    pub fn archives(&self) -> &Arc<Archives> {
+        &self.archives
     }
 
     /// The disk that it is on.

@@ -11,6 +11,7 @@ use vna_image::FormatError;
 use vna_index::IndexError;
 use vna_store::StoreError;
 
+use crate::archives::MakingProblem;
 use crate::cfind::IdentifierProblem;
 use crate::find::FindProblem;
 use crate::ingest::UploadError;
@@ -133,6 +134,8 @@ pub enum ArchiveError {
     Transcode(TranscodeProblem),
     /// There is no picture.
     Picture(PictureProblem),
+    /// A ZIP archive cannot be made.
+    Making(MakingProblem),
     /// The archive is stopping.
     Stopped,
 }
@@ -170,6 +173,7 @@ impl ArchiveError {
             Self::Image(_) => "image.none",
             Self::Transcode(problem) => problem.code(),
             Self::Picture(problem) => problem.code(),
+            Self::Making(problem) => problem.code(),
             Self::Stopped => "archive.stopped",
         }
     }
@@ -255,6 +259,7 @@ impl fmt::Display for ArchiveError {
             Self::Image(error) => error.fmt(f),
             Self::Transcode(problem) => problem.fmt(f),
             Self::Picture(problem) => problem.fmt(f),
+            Self::Making(problem) => problem.fmt(f),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }

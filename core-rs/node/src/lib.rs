@@ -1,6 +1,7 @@
 //! The data plane: sockets, ingest, group commit.
 
 mod archive;
+mod archives;
 mod arrival;
 mod arriving;
 mod cfind;
@@ -41,6 +42,10 @@ mod verify;
 mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
+pub use archives::{
+    ArchiveCounters, Archives, Making, MakingProblem, Progress, Request as ArchiveRequest,
+    Transcoding,
+};
 pub use arrival::{Caller, DerivationKind, DerivedFrom, Duplicates, now_us};
 pub use cfind::{
     AnswerPage, CFind, CFindOptions, IdentifierProblem, InformationModel, RetrieveOptions,
@@ -74,8 +79,8 @@ pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
 pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
-    DictionarySettings, LimitSettings, PictureSettings, PrivateElementSettings, Settings,
-    StorageSettings, UploadSettings,
+    ArchiveSettings, DictionarySettings, LimitSettings, PictureSettings, PrivateElementSettings,
+    Settings, StorageSettings, UploadSettings,
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};

@@ -27,6 +27,9 @@ pub struct Settings {
     /// Memory and disk for pictures.
     #[serde(default)]
     pub pictures: PictureSettings,
+    /// ZIP archives.
+    #[serde(default)]
+    pub archives: ArchiveSettings,
     /// Certificates, and how safe is safe enough.
     #[serde(default)]
     pub tls: crate::tls::TlsSettings,
@@ -183,6 +186,26 @@ impl Default for PictureSettings {
         Self {
             memory_bytes: 256 << 20,
             thumbnail_cache_bytes: 256 << 20,
+        }
+    }
+}
+
+/// `[archives]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct ArchiveSettings {
+    /// How much deflate tries, 1 to 9; 0: nothing is deflated.
+    pub deflate_level: u32,
+    /// Bytes of archives in the making, all requests together.
+    pub memory_bytes: u64,
+}
+
+impl Default for ArchiveSettings {
+    /// As `vna/settings` has them.
+    fn default() -> Self {
+        Self {
+            deflate_level: 1,
+            memory_bytes: 128 << 20,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use vna_codec::CodecCounts;
 
 use crate::archive::Archive;
+use crate::archives::ArchiveCounters;
 use crate::dimse::Snapshot;
 use crate::error::ArchiveError;
 use crate::pictures::PictureCounters;
@@ -145,6 +146,7 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
 
     codecs_text(&mut text, &archive.codecs().counts());
     pictures_text(&mut text, &archive.pictures().counters());
+    archives_text(&mut text, archive.archives().counters());
     if let Some(dimse) = dimse {
         dimse_text(&mut text, dimse);
     }
@@ -185,6 +187,24 @@ fn codecs_text(text: &mut Exposition, codecs: &CodecCounts) {
         "vna_codec_idle_bytes",
         "Memory that processes of codecs keep for their next frame",
         codecs.idle_bytes,
+    );
+}
+
+fn archives_text(text: &mut Exposition, archives: ArchiveCounters) {
+    text.counter(
+        "vna_archives_total",
+        "ZIP archives and media begun",
+        archives.made,
+    );
+    text.gauge(
+        "vna_archives_used_bytes",
+        "Memory held by archives in the making",
+        archives.memory_used_bytes,
+    );
+    text.gauge(
+        "vna_archives_budget_bytes",
+        "Memory that archives in the making may hold",
+        archives.memory_budget_bytes,
     );
 }
 

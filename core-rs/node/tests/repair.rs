@@ -65,6 +65,7 @@ fn settings() -> Settings {
         tls: Default::default(),
         codecs: Default::default(),
         pictures: Default::default(),
+        archives: Default::default(),
     }
 }
 

@@ -72,6 +72,7 @@ impl Bench {
             tls: vna_node::tls::TlsSettings::default(),
             codecs: Default::default(),
             pictures: Default::default(),
+            archives: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,

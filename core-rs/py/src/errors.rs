@@ -7,7 +7,9 @@ use vna_dicom::edit::EditError;
 use vna_dicom::{DicomError, Level};
 use vna_index::IndexError;
 use vna_node::dimse::{PeerError, abort_source};
-use vna_node::{ArchiveError, IdentifierProblem, PictureProblem, Refusal, UploadError, Wrong};
+use vna_node::{
+    ArchiveError, IdentifierProblem, MakingProblem, PictureProblem, Refusal, UploadError, Wrong,
+};
 use vna_store::StoreError;
 use vna_ul::AssociateRj;
 
@@ -200,6 +202,19 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             | PictureProblem::Image(_)
             | PictureProblem::Unlike { .. }
             | PictureProblem::TooLarge { .. } => UnsupportedImage::new_err((message, code)),
+        },
+        ArchiveError::Making(problem) => match problem {
+            // As clients of Orthanc tell them apart: an item of a level, or a resource of any.
+            MakingProblem::NoSuchResource { level: Some(_), .. } => {
+                UnknownItem::new_err((message, code))
+            }
+            MakingProblem::NoSuchResource { level: None, .. } => NotFound::new_err((message, code)),
+            MakingProblem::InstanceGone { .. } | MakingProblem::RowGone => {
+                StorageFailed::new_err((message, code))
+            }
+            MakingProblem::DirectoryTooLong => BadRequest::new_err((message, code)),
+            MakingProblem::Busy => Busy::new_err((message, code)),
+            MakingProblem::TooLong { .. } => OutOfStorage::new_err((message, code)),
         },
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }

@@ -285,6 +285,18 @@ impl CoreExchange {
 }
 
 impl CoreExchange {
+    /// Sends the head of an answer whose body the core writes.
+    pub(crate) fn begin(
+        &self,
+        status: u16,
+        headers: Vec<(PyBackedBytes, PyBackedBytes)>,
+    ) -> Result<BodyWriter, BoundaryError> {
+        let (status, headers) = checked(status, &headers)?;
+        let writer = self.unanswered()?.start(status, headers);
+        self.body.close();
+        Ok(writer)
+    }
+
     fn unanswered(&self) -> Result<Responder, BoundaryError> {
         match std::mem::replace(&mut *self.state.lock(), State::Over) {
             State::Unanswered(responder) => Ok(responder),

@@ -1,6 +1,7 @@
 //! `vna._core`: converts types, detaches, maps errors.
 
 mod archive;
+mod archives;
 mod cfind;
 mod codec;
 mod completions;
@@ -42,6 +43,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     transcode::register(m)?;
     codec::register(m)?;
     archive::register(m)?;
+    archives::register(m)?;
     http::register(m)?;
     dimse::register(m)?;
     upkeep::register(m)?;

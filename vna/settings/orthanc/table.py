@@ -53,6 +53,7 @@ NAMES: dict[str, tuple[str, Callable[[Keys, str], Any]]] = {
     "DicomEchoChecksFind": ("dicom.echo_checks_find", Keys.flag),
     "QueryRetrieveSize": ("dicom.max_queries", Keys.count),
     "LogExportedResources": ("dicom.log_exported_resources", Keys.flag),
+    "ZipUseUtf8": ("archives.utf8", Keys.flag),
     "StorageCommitmentReportsSize": ("commitment.reports", Keys.count),
     "IngestTranscoding": ("storage.ingest_transcoding", Keys.text),
     "IngestTranscodingOfUncompressed": (
@@ -223,7 +224,6 @@ IDLE: dict[str, Idle] = {
     "SaveJobs": Idle("jobs are always kept", (True,)),
     "MediaArchiveSize": Idle("see jobs.output_bytes", (1,)),
     "SynchronousZipStream": Idle("archives are written while they are read", (True,)),
-    "ZipUseUtf8": Idle("names in archives are UTF-8 where they need to be", (False, True)),
     "DeidentifyLogs": Idle("names, dates and free text never go to the log", (True,)),
     "DeidentifyLogsDicomVersion": Idle("names, dates and free text never go to the log"),
     **idle(

@@ -371,7 +371,7 @@ pub(crate) fn blob(row: &Row<'_>) -> Result<BlobRow, rusqlite::Error> {
     })
 }
 
-fn located(row: &Row<'_>) -> Result<Located, rusqlite::Error> {
+pub(crate) fn located(row: &Row<'_>) -> Result<Located, rusqlite::Error> {
     Ok(Located {
         blob: blob(row)?,
         instance: PublicId(row.get(9)?),
@@ -387,9 +387,9 @@ fn located(row: &Row<'_>) -> Result<Located, rusqlite::Error> {
 }
 
 /// Columns that [`located`] reads.
-const LOCATED_COLUMNS: usize = 18;
+pub(crate) const LOCATED_COLUMNS: usize = 18;
 
-fn located_sql(source: &str, more: &str) -> String {
+pub(crate) fn located_sql(source: &str, more: &str) -> String {
     format!(
         "SELECT {BLOB_COLUMNS}, instance.public_id, instance.file_size, instance.sop_uid, sop_class.text,
                 syntax.text, instance.data_set_offset, instance.pixel_offset, instance.frames,

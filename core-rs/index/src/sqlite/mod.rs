@@ -17,6 +17,7 @@ mod functions;
 mod keys;
 mod maintain;
 mod matched;
+mod members;
 mod note;
 mod note_rows;
 mod owners;
@@ -41,7 +42,7 @@ use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
     Encoded, Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
-    Maintenance, NoteId, Outcome, Page, Query, RecordedNote, Relocation, Requested, Shape,
+    Maintenance, Member, NoteId, Outcome, Page, Query, RecordedNote, Relocation, Requested, Shape,
     Statistics, Subject, Values, View,
 };
 use checkpoint::Checkpointer;
@@ -541,6 +542,16 @@ impl Index for SqliteIndex {
     ) -> Result<Option<Vec<Located>>, IndexError> {
         self.readers
             .read(|snapshot| answers::locate_below(snapshot, tenant, level, id, page))
+    }
+
+    fn members(&self, level: Level, id: i64) -> Result<Vec<Member>, IndexError> {
+        self.readers
+            .read(|snapshot| members::members(snapshot, level, id))
+    }
+
+    fn locate_members(&self, instances: &[i64]) -> Result<Vec<(i64, Located)>, IndexError> {
+        self.readers
+            .read(|snapshot| members::locate_members(snapshot, instances))
     }
 
     fn number(

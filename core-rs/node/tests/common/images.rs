@@ -32,6 +32,7 @@ pub fn settings(large_object_bytes: u64) -> Settings {
         dictionary: Default::default(),
         tls: Default::default(),
         pictures: Default::default(),
+        archives: Default::default(),
         codecs: Default::default(),
     }
 }

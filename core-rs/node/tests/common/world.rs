@@ -134,6 +134,7 @@ impl World {
             tls: vna_node::tls::TlsSettings::default(),
             codecs: Default::default(),
             pictures: Default::default(),
+            archives: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,
