@@ -22,7 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from vna.services import query
 from vna.services.archive import Archive
 from vna.services.caller import Caller
-from vna.settings import Settings, Storage
+from vna.settings import Index, Settings, Storage
 
 # What fails is small as it is, and each try opens an archive.
 WITHOUT_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
@@ -199,13 +199,60 @@ class Opened:
         return json.loads(found)["Count"]
 
 
-async def compare(files, asked):
+# What the index keeps only if it is told to, and its level.
+UNINDEXED = {
+    "EthnicGroup": "patient",
+    "PatientAge": "study",
+    "SoftwareVersions": "series",
+    "ImageType": "instance",
+    "Rows": "instance",
+    "SliceThickness": "instance",
+    PRIVATE: "instance",
+}
+
+
+@st.composite
+def index_tags(draw):
+    """Return tags that are indexed from the beginning, and those that are later, and how far."""
+    names = draw(st.permutations(sorted(UNINDEXED)))
+    first, last = sorted(draw(st.tuples(st.integers(0, 7), st.integers(0, 7))))
+    return SimpleNamespace(
+        configured=names[:first],
+        later=names[first:last],
+        after=draw(st.integers(0, 4)),
+        filled=draw(st.sampled_from([0, 1, 1000])),
+    )
+
+
+def configured(names):
+    """Return the settings that name tags."""
+    levels = {f"{level}_tags": [] for level in ("patient", "study", "series", "instance")}
+    for name in names:
+        levels[f"{UNINDEXED[name]}_tags"].append(name)
+    return Index(**levels)
+
+
+async def add_tags(archive, tags):
+    """Let tags be indexed while the archive runs, and read some of what is there again."""
+    for name in tags.later:
+        await archive.result(archive.core.add_index_tag(name, UNINDEXED[name]))
+    for _ in range(tags.filled):
+        if await archive.result(archive.core.fill_index_tags(3)) == b"false":
+            break
+
+
+async def compare(files, asked, tags):
     with tempfile.TemporaryDirectory() as folder:
-        archive = Archive(Settings(storage=Storage(root=f"{folder}/archive")))
+        settings = Settings(
+            storage=Storage(root=f"{folder}/archive"), index=configured(tags.configured)
+        )
+        archive = Archive(settings)
         archive.attach()
         try:
             paths = {}
-            for file in files:
+            for position, file in enumerate(files):
+                if position == tags.after:
+                    await add_tags(archive, tags)
                 stored = json.loads(await archive.store(file, Caller(way_in="rest")))
                 path = Oracle.path(pydicom.dcmread(io.BytesIO(file)), 3)
                 ids = ("ParentPatient", "ParentStudy", "ParentSeries", "ID")
@@ -234,8 +281,9 @@ async def compare_one(opened, oracle, paths, search):
 @given(
     instances=archives(),
     asked=st.lists(searches(), min_size=20, max_size=20),
+    tags=index_tags(),
 )
-@settings(max_examples=12, deadline=None, phases=WITHOUT_SHRINKING)
-def test_a_search_finds_what_a_look_at_every_data_set_finds(instances, asked):
+@settings(max_examples=14, deadline=None, phases=WITHOUT_SHRINKING)
+def test_a_search_finds_what_a_look_at_every_data_set_finds(instances, asked, tags):
     files = [written(values) for values in instances]
-    asyncio.run(compare(files, asked))
+    asyncio.run(compare(files, asked, tags))

@@ -20,7 +20,7 @@ from vna.dimse.serving import Serving
 from vna.errors import SettingsError, StorageFailed, VnaError
 from vna.rest import server as http_server
 from vna.rest.app import Application
-from vna.services import running, users
+from vna.services import index_tags, running, users
 from vna.services.archive import Archive
 from vna.services.node import Node
 from vna.settings import Settings, is_loopback
@@ -78,6 +78,7 @@ async def run(settings: Settings) -> int:
         announced: Path | None = None
         try:
             await node.start()
+            await index_tags.fill(node)
             warn_of_open_doors(node)
             http = http_server.create(settings.http.server, application, listener)
             serving = asyncio.create_task(http.serve())

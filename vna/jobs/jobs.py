@@ -199,6 +199,10 @@ class Jobs:
             wanted = queue.Page(tenant, page[-1].sequence, 0, min(left, PAGE))
         return b"[" + b",".join(parts) + b"]"
 
+    async def unfinished(self, type_name: str) -> str | None:
+        """Return the id of a job of this type that has not ended, if there is one."""
+        return await self._control.run(lambda connection: queue.unfinished(connection, type_name))
+
     async def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
         return await self._control.run(queue.counts)

@@ -309,6 +309,15 @@ def trim(connection: Connection, history: int) -> bool:
     return changed.rowcount > 0
 
 
+def unfinished(connection: Connection, type_name: str) -> str | None:
+    """Return the id of a job of a type that has not ended."""
+    found = connection.execute(
+        "SELECT id FROM job WHERE type = ? AND state NOT IN ('Success', 'Failure') LIMIT 1",
+        (type_name,),
+    ).fetchone()
+    return None if found is None else str(found[0])
+
+
 def counts(connection: Connection) -> dict[str, int]:
     """Return how many jobs are in each state."""
     found = connection.execute("SELECT state, count(*) FROM job GROUP BY state")

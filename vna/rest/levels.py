@@ -88,6 +88,17 @@ def children(level: str, child_level: str) -> Handler:
     return handle
 
 
+def reconstructor(level: str) -> Handler:
+    """Return the handler that reads the tags of a resource from its files again."""
+
+    async def handle(call: Call) -> Response:
+        from vna.rest.index_tags import reconstruct
+
+        return await reconstruct(call, level)
+
+    return handle
+
+
 def statistics(level: str) -> Handler:
     """Return the handler that counts what is below a resource."""
 

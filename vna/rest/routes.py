@@ -8,6 +8,7 @@ from vna.rest import (
     deleted,
     find,
     forms,
+    index_routes,
     jobs,
     labels,
     levels,
@@ -73,9 +74,8 @@ ONE |= {"patient": "Patient", "study": "Study"}
 def table() -> list[Entry]:
     """Return every operation that is served."""
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
-    entries += [*workflow_routes.ROUTES, *remote_routes.ROUTES, *peer_routes.ROUTES]
-    entries += change_routes.ROUTES
-    entries += archive_routes.table()
+    entries += [*index_routes.table(), *workflow_routes.ROUTES, *remote_routes.ROUTES]
+    entries += [*peer_routes.ROUTES, *change_routes.ROUTES, *archive_routes.table()]
     for level in ABOVE:
         entries += level_routes(level)
     return entries

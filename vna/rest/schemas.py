@@ -342,6 +342,28 @@ SCHEMAS: dict[str, Schema] = {
             }
         )
     ),
+    "BulkContentRequest": record(
+        {"Resources": array(TEXT)},
+        {"Level": {"enum": LEVELS}, "Metadata": FLAG, "Short": FLAG, "Full": FLAG},
+    ),
+    "BulkContent": array({"oneOf": [reference(level) for level in LEVELS]}),
+    "Reconstruct": record({}, {"ReconstructFiles": FLAG, "LimitToThisLevelMainDicomTags": FLAG}),
+    "IndexTags": array(
+        record(
+            {
+                "Level": {"enum": LEVELS},
+                "Tag": TEXT,
+                "Name": TEXT,
+                "Configured": FLAG,
+                "Filled": COUNT,
+                "Due": COUNT,
+            }
+        )
+    ),
+    "IndexTagRequest": record({"Tag": TEXT}, {"Level": {"enum": LEVELS}}),
+    "IndexTagAdded": record(
+        {"ID": {"type": ["string", "null"]}, "Path": {"type": ["string", "null"]}}
+    ),
     "Undelete": record({"Resources": array(TEXT)}),
     "Undeleted": record(
         {

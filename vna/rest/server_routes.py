@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from vna.rest.answers import json_response
 from vna.rest.requests import Call
+from vna.services.archive import main_dicom_tags
 from vna.settings import is_loopback
 from vna.version import version
 
@@ -17,18 +18,6 @@ ORTHANC_VERSION = "1.12.11"
 ORTHANC_API_VERSION = 30
 
 DEFAULT_CHANGES = 100
-
-# The tags that the index keeps of each level.
-MAIN_DICOM_TAGS = {
-    "Patient": "0010,0010;0010,0020;0010,0030;0010,0040;0010,1000",
-    "Study": "0008,0020;0008,0030;0008,0050;0008,0080;0008,0090;0008,0201;0008,1030;0020,000d;"
-    "0020,0010;0032,1032;0032,1060",
-    "Series": "0008,0021;0008,0031;0008,0060;0008,0070;0008,0201;0008,1010;0008,103e;0008,1070;"
-    "0018,0010;0018,0015;0018,0024;0018,1030;0018,1090;0018,1400;0020,000e;0020,0011;0020,0037;"
-    "0020,0105;0020,1002;0040,0244;0040,0245;0040,0254;0040,0275;0054,0081;0054,0101;0054,1000",
-    "Instance": "0008,0012;0008,0013;0008,0018;0020,0012;0020,0013;0020,0032;0020,0037;0020,0100;"
-    "0020,4000;0028,0008;0054,1330",
-}
 
 
 async def system(call: Call) -> Response:
@@ -49,7 +38,7 @@ async def system(call: Call) -> Response:
         # Known names over a wire that nobody reads, or a wire within this machine.
         "IsHttpServerSecure": is_loopback(settings.http.host)
         or (call.node.users.are_required and settings.http.tls),
-        "MainDicomTags": MAIN_DICOM_TAGS,
+        "MainDicomTags": {level: ";".join(tags) for level, tags in main_dicom_tags()},
         "MaximumPatientCount": 0,
         "MaximumStorageMode": "Reject",
         "MaximumStorageSize": 0,

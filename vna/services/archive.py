@@ -29,6 +29,9 @@ T = TypeVar("T")
 # The tag of a keyword of PS3.6, or None.
 tag_for_keyword = _core.tag_for_keyword
 
+# The tags that the index keeps of each level.
+main_dicom_tags = _core.main_dicom_tags
+
 # Bare data sets of DIMSE messages in DICOM JSON, and back.
 data_set_to_json = _core.data_set_to_json
 data_set_from_json = _core.data_set_from_json

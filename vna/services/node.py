@@ -63,6 +63,7 @@ class Node:
         self.users = Users(settings)
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
         self.peers = Peers(settings.peers.known)
+        self.jobs.register("IndexTags", self._imported_on_use("index_tags"))
         for type_name, module in REMOTE_JOBS.items():
             self.jobs.register(type_name, self._imported_on_use(module))
 

@@ -49,6 +49,16 @@ async def count_json(archive: Archive, body: bytes, caller: Caller) -> bytes:
     return await archive._json(archive.core.count(caller.tenant, body))
 
 
+async def bulk_content_json(archive: Archive, body: bytes, caller: Caller) -> bytes:
+    """Return resources of any level by their ids, whole, as the body says."""
+    return await archive._json(archive.core.bulk_content(caller.tenant, body))
+
+
+async def clear_changes(archive: Archive, caller: Caller) -> None:
+    """Clear the change feed; what comes next has higher numbers than all before."""
+    await archive._json(archive.core.clear_changes(caller.tenant))
+
+
 async def lookup(archive: Archive, identifier: str, caller: Caller) -> bytes:
     """Return the resources of all levels that have this identifier of DICOM, exactly."""
     return await archive._json(archive.core.lookup(caller.tenant, identifier))

@@ -417,6 +417,28 @@ class Commitment(Section, frozen=True, kw_only=True):
     ] = 1000
 
 
+TagNames = Annotated[list[str], Meta(max_length=100)]
+
+
+class Index(Section, frozen=True, kw_only=True):
+    """What can be searched without a look into files."""
+
+    patient_tags: Annotated[
+        TagNames,
+        Meta(
+            description="Tags of patients (keywords, or gggg,eeee) that are indexed and shown "
+            "beside the usual ones; what is stored already is read again in the background"
+        ),
+    ] = []
+    study_tags: Annotated[TagNames, Meta(description="The same of studies")] = []
+    series_tags: Annotated[TagNames, Meta(description="The same of series")] = []
+    instance_tags: Annotated[TagNames, Meta(description="The same of instances")] = []
+    fill_percent: Annotated[
+        int,
+        Meta(ge=1, le=100, description="Share of the time that reading again may take"),
+    ] = 50
+
+
 class Log(Section, frozen=True, kw_only=True):
     """What the server says of itself, on standard error."""
 
@@ -441,6 +463,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     codecs: Codecs = Codecs()
     pictures: Pictures = Pictures()
     archives: Archives = Archives()
+    index: Index = Index()
     jobs: Jobs = Jobs()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
@@ -475,6 +498,7 @@ SECTIONS: dict[str, type[Section]] = {
     "codecs": Codecs,
     "pictures": Pictures,
     "archives": Archives,
+    "index": Index,
     "jobs": Jobs,
     "worklist": Worklist,
     "commitment": Commitment,

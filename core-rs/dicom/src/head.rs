@@ -5,21 +5,22 @@
 
 use crate::charset::CharacterSet;
 use crate::element::{Window, is_pixel_data};
+use crate::extra::{Wanted, wanted};
 use crate::public_id::strip;
 use crate::text::value_text;
 use crate::walk::{Sink, Step};
 use crate::{
-    Budget, DicomError, Element, Instance, Level, MAX_INDEXED_BYTES, MAX_INDEXED_VALUE_BYTES,
-    PixelData, Tag, Vr, dictionary_vr, main_tags, tags,
+    Budget, DicomError, Element, Instance, MAX_INDEXED_BYTES, MAX_INDEXED_VALUE_BYTES, PixelData,
+    Tag, Vr, dictionary_vr, tags,
 };
-use std::sync::OnceLock;
 
 /// Longest UID that is taken. PS3.5 §9.1 says 64 bytes; devices exist that exceed it by a little.
 const MAX_UID_BYTES: usize = 128;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Head {
-    /// Place in [`wanted`] of the first tag not yet passed: data sets are sorted, so it only grows.
+    wanted: &'static Wanted,
+    /// Place in `wanted` of the first tag not yet passed: data sets are sorted, so it only grows.
     next_wanted: usize,
     last_tag: Tag,
     highest_tag: Tag,
@@ -35,36 +36,6 @@ pub(crate) struct Observed<'a, F> {
     observe: &'a mut F,
 }
 
-/// All tags that [`Head`] keeps, sorted.
-fn wanted() -> &'static [Tag] {
-    static WANTED: OnceLock<Vec<Tag>> = OnceLock::new();
-    WANTED.get_or_init(|| {
-        let mut all = vec![
-            tags::SPECIFIC_CHARACTER_SET,
-            tags::SOP_CLASS_UID,
-            tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
-            tags::ISSUER_OF_PATIENT_ID,
-        ];
-        all.extend(indexed());
-        all.sort_unstable();
-        all.dedup();
-        all
-    })
-}
-
-fn indexed() -> impl Iterator<Item = Tag> {
-    let all = Level::ALL
-        .into_iter()
-        .flat_map(|level| main_tags(level).iter().copied());
-    all.filter(|tag| dictionary_vr(*tag) != Vr::SQ)
-}
-
-fn is_indexed(tag: Tag) -> bool {
-    Level::ALL
-        .iter()
-        .any(|level| main_tags(*level).binary_search(&tag).is_ok())
-}
-
 impl<F: FnMut(&Element)> Sink for Observed<'_, F> {
     #[inline]
     fn visit(&mut self, element: &Element, window: Window<'_>) -> Result<Step, DicomError> {
@@ -76,6 +47,20 @@ impl<F: FnMut(&Element)> Sink for Observed<'_, F> {
             (self.observe)(element);
         }
         Ok(step)
+    }
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Head {
+            wanted: wanted(),
+            next_wanted: 0,
+            last_tag: Tag::default(),
+            highest_tag: Tag::default(),
+            captured: Vec::new(),
+            values: Vec::new(),
+            pixel_data: None,
+        }
     }
 }
 
@@ -96,7 +81,7 @@ impl Head {
         // Above all others it cannot have stood before.
         let sorted = tag > self.highest_tag;
         self.highest_tag = self.highest_tag.max(tag);
-        let wanted = wanted();
+        let wanted = &self.wanted.tags;
         while wanted
             .get(self.next_wanted)
             .is_some_and(|wanted| *wanted < tag)
@@ -214,6 +199,7 @@ impl Head {
             });
         let mut instance = Instance {
             number_of_frames: 1,
+            extra_generation: self.wanted.generation,
             ..Instance::default()
         };
         instance.tags.reserve_exact(self.captured.len());
@@ -242,13 +228,15 @@ impl Head {
             if element.depth == 0 && dictionary_vr(element.tag) == Vr::UI {
                 check_uid(element.tag, field, element.value_offset)?;
             }
-            if element.depth == 0 && is_indexed(element.tag) {
+            if element.depth == 0 && self.wanted.is_indexed(element.tag) {
                 instance.tags.push((element.tag, text));
             }
         }
-        instance
-            .tags
-            .retain(|(tag, _)| *tag != tags::SPECIFIC_CHARACTER_SET);
+        if !self.wanted.is_indexed(tags::SPECIFIC_CHARACTER_SET) {
+            instance
+                .tags
+                .retain(|(tag, _)| *tag != tags::SPECIFIC_CHARACTER_SET);
+        }
         instance.tags.sort_by_key(|(tag, _)| *tag);
         instance.number_of_frames = number_of_frames(instance.tag(tags::NUMBER_OF_FRAMES));
         instance.pixel_data = self.pixel_data;

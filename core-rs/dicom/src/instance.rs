@@ -48,7 +48,7 @@ pub struct Instance {
     pub identity: Identity,
     /// (0002,0010); of a file without meta header, the syntax that its first element shows.
     pub transfer_syntax_uid: String,
-    /// The elements of [`crate::main_tags`] that are present, sequences left out, sorted by tag: decoded to
+    /// The elements of [`crate::main_tags`] and [`crate::extra_tags`] that are present, sequences left out, sorted by tag: decoded to
     /// UTF-8, padding trimmed, values joined by `\`, binary numbers in decimal.
     ///
     /// A value of more than [`crate::MAX_INDEXED_VALUE_BYTES`] is left out: no search key is that long.
@@ -59,6 +59,8 @@ pub struct Instance {
     pub pixel_data: Option<PixelData>,
     /// (0028,0008), 1 if absent.
     pub number_of_frames: u32,
+    /// The list of [`crate::extra_tags`] that was in force when the head was begun: see [`crate::extra_generation`].
+    pub extra_generation: u64,
 }
 
 impl Instance {

@@ -47,15 +47,15 @@ pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
     DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Encoded,
-    Entry, Erasure, Event, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile, Note,
-    NoteContent, NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation,
-    Statistics, Subject, Unnoting, View,
+    Entry, Erasure, Event, ExtraTag, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile,
+    Note, NoteContent, NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation,
+    Statistics, Subject, Unfilled, Unnoting, View,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
 use std::collections::HashMap;
 use std::time::Duration;
-use vna_dicom::{Level, PublicId, Tag};
+use vna_dicom::{Instance, Level, PublicId, Tag};
 
 /// The index of an archive.
 ///
@@ -92,6 +92,27 @@ pub trait Index: Send + Sync {
     ///
     /// The caller calls it when idle, and again soon as long as it says `more`.
     fn maintain(&self, budget: Duration, now_us: i64) -> Result<Maintenance, IndexError>;
+
+    /// Brings the index to the list of [`vna_dicom::extra_tags`] in force: resources that came before a tag was wanted
+    /// are [`unfilled`](Self::unfilled).
+    fn adopt_extra_tags(&self) -> Result<(), IndexError>;
+
+    /// How far each of the extra tags is.
+    fn extra_tags(&self) -> Result<Vec<ExtraTag>, IndexError>;
+
+    /// The next resources, at most `count`, whose first instances are to be read again for extra tags; `None` if all
+    /// tags are complete, so that queries need not look into headers for them.
+    fn unfilled(&self, count: usize) -> Result<Option<Unfilled>, IndexError>;
+
+    /// Takes what was [`read`](Self::first_instances) again of these resources, those that are not live left out.
+    fn fill(&self, unfilled: &Unfilled, read: &[(i64, Instance)]) -> Result<(), IndexError>;
+
+    /// Clears the change feed of a tenant, with a sync; numbers go on. An index that is built anew tells what it finds
+    /// in the log once more.
+    fn clear_changes(&self, tenant: i64) -> Result<(), IndexError>;
+
+    /// Writes the tags of resources of a level anew, each from the head of one of its instances.
+    fn retag(&self, level: Level, read: &[(i64, Instance)]) -> Result<(), IndexError>;
 
     /// The first deletion whose rows are not all gone: the log must keep its record, or what it deleted would be
     /// back in an index that is built anew.

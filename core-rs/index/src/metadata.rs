@@ -3,7 +3,7 @@
 use parking_lot::RwLock;
 use std::borrow::Cow;
 use std::sync::Arc;
-use vna_dicom::{Level, main_tags};
+use vna_dicom::{Level, extra_tags, main_tags};
 
 pub(crate) const INDEX_IN_SERIES: i64 = 1;
 pub(crate) const RECEPTION_DATE: i64 = 2;
@@ -135,8 +135,10 @@ fn name(number: i64, names: &[&'static str]) -> Option<&'static str> {
 
 /// The tags that the index keeps of a level, as the metadata says it.
 pub(crate) fn signature(level: Level) -> String {
-    let tags: Vec<String> = main_tags(level)
-        .iter()
+    let mut tags: Vec<_> = main_tags(level).iter().chain(extra_tags(level)).collect();
+    tags.sort_unstable();
+    let tags: Vec<String> = tags
+        .into_iter()
         .map(|tag| format!("{:04x},{:04x}", tag.0, tag.1))
         .collect();
     tags.join(";")

@@ -500,6 +500,30 @@ impl ChangeType {
     }
 }
 
+/// A tag that is indexed beside those of its level, and how far it is: complete if `filled` is `due`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExtraTag {
+    /// Of the resources that have it.
+    pub level: Level,
+    /// The tag.
+    pub tag: Tag,
+    /// What has been read again for it.
+    pub filled: u64,
+    /// What is to be read again for it.
+    pub due: u64,
+}
+
+/// Resources whose first instances are to be read again for extra tags.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unfilled {
+    /// Of the resources.
+    pub level: Level,
+    /// Their numbers.
+    pub ids: Vec<i64>,
+    /// The number up to which these are all.
+    pub to: i64,
+}
+
 /// What the archive holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {

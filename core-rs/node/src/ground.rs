@@ -209,6 +209,7 @@ pub(crate) fn open_index(
             doing: "making the index's folder",
             source,
         })?;
+    crate::index_tags::install(&**disk, settings)?;
     let (path, options) = (folder.join(INDEX_FILE), index_options(settings));
     let index = match disk.is_of_the_system() {
         true => SqliteIndex::open_or_create(&path, options)?,
@@ -224,6 +225,8 @@ pub(crate) fn rebuild_index(
     settings: &Settings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Replayed, Statistics), ArchiveError> {
+    settings.dictionary.install()?;
+    crate::index_tags::install(&**disk, settings)?;
     let _lock = lock(&**disk, &settings.storage.root)?;
     let (log, _) = open_log(disk, settings, 0)?;
     let folder = settings.storage.root.join(INDEX_FOLDER);

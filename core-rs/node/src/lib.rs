@@ -16,6 +16,7 @@ mod forms;
 mod ground;
 mod housekeeping;
 pub mod http;
+mod index_tags;
 mod ingest;
 mod labels;
 mod note_header;
@@ -55,11 +56,13 @@ pub use check::{CheckReport, check};
 pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
 pub use find::{
-    FindProblem, ListOptions, MAX_SEARCH, MetadataForm, Wrong, count_json, find_json, level_named,
-    list_json, metadata_json, metadata_value, related_json, tag_named,
+    BulkContent, FindProblem, ListOptions, MAX_SEARCH, MetadataForm, Wrong, bulk_content_json,
+    count_json, find_json, level_named, list_json, metadata_json, metadata_value, related_json,
+    tag_named,
 };
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
 pub use housekeeping::{CompactedPack, GivenUp, RecompressStep, ToRecompress};
+pub use index_tags::{IndexTag, NamedTag, Reconstructed};
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
 pub use labels::{MAX_LABEL_BYTES, check_label};
 pub use notes::{Condition, Revision, md5_of};

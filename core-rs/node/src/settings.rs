@@ -24,6 +24,9 @@ pub struct Settings {
     /// Where codecs run, and their bounds.
     #[serde(default)]
     pub codecs: CodecsSettings,
+    /// What is indexed.
+    #[serde(default)]
+    pub index: IndexSettings,
     /// Memory and disk for pictures.
     #[serde(default)]
     pub pictures: PictureSettings,
@@ -67,6 +70,20 @@ pub struct StorageSettings {
     /// How old they are then.
     #[serde(default)]
     pub recompress_after_days: u32,
+}
+
+/// `[index]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IndexSettings {
+    /// Tags of patients that are indexed beside those that every index has, by keyword or number.
+    pub patient_tags: Vec<String>,
+    /// Of studies.
+    pub study_tags: Vec<String>,
+    /// Of series.
+    pub series_tags: Vec<String>,
+    /// Of instances.
+    pub instance_tags: Vec<String>,
 }
 
 /// `[uploads]`

@@ -41,6 +41,7 @@ fn archive() -> Archive {
         codecs: Default::default(),
         pictures: Default::default(),
         archives: Default::default(),
+        index: Default::default(),
         limits: LimitSettings {
             spool_bytes: 8 << 20,
             index_cache_bytes: 1 << 20,

@@ -66,6 +66,7 @@ fn settings() -> Settings {
         codecs: Default::default(),
         pictures: Default::default(),
         archives: Default::default(),
+        index: Default::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use tokio::sync::OwnedSemaphorePermit;
 use vna_dicom::{Level, PublicId};
 use vna_index::{Page, Shape};
-use vna_node::{Archive, ArchiveError, ListOptions, MetadataForm, view};
+use vna_node::{Archive, ArchiveError, BulkContent, ListOptions, MetadataForm, view};
 
 use crate::archive::{CoreArchive, id_of, level_of, not_found, parse};
 use crate::completions::Outcome;
@@ -96,6 +96,28 @@ impl CoreArchive {
     fn count(&self, tenant: i64, query_json: PyBackedBytes) -> PyResult<u64> {
         let handle =
             self.search(move |archive| Ok(vna_node::count_json(archive, tenant, &query_json)?))?;
+        Ok(handle)
+    }
+
+    fn bulk_content(&self, tenant: i64, request_json: PyBackedBytes) -> PyResult<u64> {
+        let wanted: BulkContent = parse(&request_json, "request_json")?;
+        let handle = self.search(move |archive| {
+            Ok(vna_node::bulk_content_json(
+                archive,
+                tenant,
+                &wanted,
+                view(),
+            )?)
+        })?;
+        Ok(handle)
+    }
+
+    fn clear_changes(&self, tenant: i64) -> PyResult<u64> {
+        let handle = self.spawn(move |archive| {
+            let cleared = archive.index().clear_changes(tenant);
+            cleared.map_err(ArchiveError::from)?;
+            Ok(Vec::new())
+        })?;
         Ok(handle)
     }
 

@@ -14,6 +14,7 @@ mod errors;
 mod find;
 mod forms;
 mod http;
+mod index_tags;
 mod keep;
 mod labels;
 mod log;
@@ -46,6 +47,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     archives::register(m)?;
     http::register(m)?;
     dimse::register(m)?;
+    index_tags::register(m)?;
     upkeep::register(m)?;
     peer::register(m)?;
     pictures::register(m)?;

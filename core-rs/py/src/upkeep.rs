@@ -195,7 +195,7 @@ fn erased(ids: Option<Vec<String>>) -> (Erased, Vec<String>) {
     }
 }
 
-fn json(report: &impl serde::Serialize) -> Outcome {
+pub(crate) fn json(report: &impl serde::Serialize) -> Outcome {
     serde_json::to_vec(report)
         .map_err(|error| BoundaryError::Argument(format!("a report without JSON form: {error}")))
 }

@@ -295,6 +295,7 @@ fn entry(lsn: Lsn, study: u64, series: u64, number: u64) -> Entry {
                 length: Some(524_288),
             }),
             number_of_frames: 1,
+            extra_generation: 0,
         },
         file_size: 526_300,
         blob: BlobRow {

@@ -1,6 +1,7 @@
 //! An arrival becomes rows, or is found to be there.
 
 use super::delete;
+use super::extra;
 use super::keys::{KeyKind, candidates};
 use super::note;
 use super::place::{self, Made, SeriesEntry};
@@ -10,7 +11,7 @@ use crate::error::Doing;
 use crate::identity::{instance_id, qualified_patient_id};
 use crate::{Arrival, BlobRow, DuplicatePolicy, FreedBlob, Ids, IndexError, Outcome};
 use rusqlite::{OptionalExtension, params};
-use vna_dicom::Level;
+use vna_dicom::{Instance, Level};
 
 impl Transaction<'_> {
     pub(crate) fn arrival(&mut self, arrival: &Arrival) -> Result<Outcome, IndexError> {
@@ -98,6 +99,14 @@ impl Transaction<'_> {
             conflict: elsewhere,
         };
         let id = self.insert(arrival, &series, &ids, hash, new)?;
+        // What replaces says how those above it are called now.
+        for (level, above) in [
+            (Level::Patient, series.patient.id),
+            (Level::Study, series.study.id),
+            (Level::Series, series.id),
+        ] {
+            self.retag(level, above, &arrival.instance)?;
+        }
         self.new_instance(arrival, &series, id, made)?;
         Ok(Outcome::Superseded {
             ids,
@@ -213,7 +222,7 @@ impl Transaction<'_> {
             Some(pixel_data) => Some(number(pixel_data.element_offset, "pixel data offset")?),
             None => None,
         };
-        place::pack_level(arrival, Level::Instance, &mut self.packed);
+        place::pack_level(instance, Level::Instance, &mut self.packed);
         self.connection
             .prepare_cached(
                 "INSERT INTO instance (id, tenant, state, version, conflict, series, sop_uid, public_id,
@@ -234,7 +243,7 @@ impl Transaction<'_> {
                     ids.instance.0,
                     sop_class,
                     syntax,
-                    index_in_series(arrival),
+                    index_in_series(instance),
                     instance.number_of_frames,
                     blob,
                     arrival.file_size.signed(),
@@ -250,6 +259,8 @@ impl Transaction<'_> {
             .doing("adding an instance")?;
         self.add_key(hash, id);
         self.add_key(self.hasher.public_id(arrival.tenant, &ids.instance), id);
+        extra::keep(self.connection, Level::Instance, id, instance)?;
+        self.note_extra_generation(instance)?;
         if new.state != LIVE {
             let tenant = self.pending.tenant(arrival.tenant);
             tenant.versions += 1;
@@ -325,7 +336,7 @@ struct NewRow {
 }
 
 /// What clients know as IndexInSeries.
-fn index_in_series(arrival: &Arrival) -> Option<i64> {
-    let number = |tag| arrival.instance.tag(tag)?.trim().parse::<i64>().ok();
+pub(crate) fn index_in_series(instance: &Instance) -> Option<i64> {
+    let number = |tag| instance.tag(tag)?.trim().parse::<i64>().ok();
     number(vna_dicom::tags::INSTANCE_NUMBER).or_else(|| number(vna_dicom::Tag(0x0054, 0x1330)))
 }

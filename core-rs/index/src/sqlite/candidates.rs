@@ -5,7 +5,7 @@
 use super::compile::{Below, Condition, Plan, join_above};
 use super::keys::{KeyKind, candidates};
 use super::read::Snapshot;
-use super::source::table;
+use super::source::{Source, table};
 use super::terms::{self, Field};
 use crate::error::Doing;
 use crate::matching::{Matcher, Pattern, Texts};
@@ -86,8 +86,13 @@ pub(crate) fn sets(
             return Ok(None);
         }
     }
-    for Condition { tag, matcher, .. } in &plan.keys {
-        by_key(snapshot, query, *tag, matcher, &mut sets)?;
+    for Condition {
+        tag,
+        matcher,
+        source,
+    } in &plan.keys
+    {
+        by_key(snapshot, query, (*tag, *source), matcher, &mut sets)?;
     }
     if let Some(below) = &plan.below {
         by_uid_below(snapshot, query, below, &mut sets)?;
@@ -151,7 +156,7 @@ fn ids(
 fn by_key(
     snapshot: &Snapshot<'_>,
     query: &Query,
-    tag: Tag,
+    (tag, source): (Tag, Source),
     matcher: &Matcher,
     sets: &mut Sets,
 ) -> Result<(), IndexError> {
@@ -216,8 +221,55 @@ fn by_key(
             }
             by_name(snapshot, query, tag, &Texts::folded(patterns), sets)?;
         }
-        _ => {}
+        _ => by_extra(snapshot, query, (tag, source), matcher, sets)?,
     }
+    Ok(())
+}
+
+/// Resources with a text of an extra tag that is asked for.
+fn by_extra(
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    (tag, source): (Tag, Source),
+    matcher: &Matcher,
+    sets: &mut Sets,
+) -> Result<(), IndexError> {
+    let Source::Extra(of, _) = source else {
+        return Ok(());
+    };
+    let texts = match matcher {
+        Matcher::Text(texts) | Matcher::WholeText(texts) => texts.prefilter(),
+        _ => return Ok(()),
+    };
+    let (exact, wild) = texts.parts();
+    let is_vague = |pattern: &Pattern| pattern.prefix().is_empty();
+    if exact.contains("") || wild.iter().any(is_vague) {
+        return Ok(());
+    }
+    let tag = tag.to_u32();
+    let sql = "SELECT resource FROM extra_value WHERE tag = ?1 AND search = ?2";
+    let mut found = ids(snapshot, sql, params![tag, ""])?;
+    for text in exact {
+        found.extend(ids(snapshot, sql, params![tag, text])?);
+    }
+    for pattern in wild {
+        let prefix = pattern.prefix();
+        let end = format!("{prefix}\u{10FFFF}\u{10FFFF}");
+        let sql = "SELECT search, resource FROM extra_value WHERE tag = ?1 AND search >= ?2 AND search <= ?3";
+        scan(
+            snapshot,
+            sql,
+            params![tag, prefix, end],
+            pattern,
+            &mut found,
+        )?;
+    }
+    // Those of a patient are kept for its studies too, as they came with each.
+    let row = match of {
+        Level::Patient => query.level.min(Level::Study),
+        _ => of,
+    };
+    sets.restrict(row, found);
     Ok(())
 }
 

@@ -4,14 +4,19 @@
 //! commits, has holes, and is the same after any replay. A row counts while its resource is live.
 
 use super::answers::{BLOB_COLUMNS, blob};
+use super::delete::release;
 use super::read::Snapshot;
+use super::writer::Transaction;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{BlobRow, ChangeType, ChangesRequest, IndexError};
+use crate::{BlobRow, ChangeType, ChangesRequest, FreedBlob, IndexError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::collections::HashMap;
 use vna_dicom::{Level, PublicId};
+
+/// Rows removed at a time.
+const FORGET_ROWS: i64 = 2_000;
 
 struct Change {
     seq: i64,
@@ -84,6 +89,75 @@ fn last_seq(snapshot: &Snapshot<'_>, tenant: i64) -> Result<i64, IndexError> {
     Ok(last.unwrap_or(0))
 }
 
+/// The last number that was cleared.
+fn cleared_seq(snapshot: &Snapshot<'_>, tenant: i64) -> Result<i64, IndexError> {
+    let cleared: Option<i64> = snapshot
+        .connection
+        .prepare_cached("SELECT cleared_seq FROM tenant WHERE id = ?1")
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![tenant], |row| row.get(0))
+                .optional()
+        })
+        .doing("reading which changes were cleared")?;
+    Ok(cleared.filter(|seq| *seq > 0).unwrap_or(i64::MIN))
+}
+
+/// Clears the feed of a tenant: its numbers go on behind the last.
+pub(crate) fn clear(transaction: &mut Transaction<'_>, tenant: i64) -> Result<(), IndexError> {
+    // So that the change is one of pages too; see `Writer::sync`.
+    transaction.meta.syncs = transaction.meta.syncs.wrapping_add(1);
+    transaction
+        .connection
+        .execute(
+            "UPDATE tenant SET cleared_seq = last_seq WHERE id = ?1",
+            params![tenant],
+        )
+        .doing("clearing the changes")?;
+    Ok(())
+}
+
+/// Removes rows that were cleared; whether there may be more.
+pub(crate) fn forget_cleared(
+    transaction: &mut Transaction<'_>,
+    freed: &mut Vec<FreedBlob>,
+) -> Result<bool, IndexError> {
+    const DOING: &str = "removing cleared changes";
+    let connection = transaction.connection;
+    let cleared: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT id, cleared_seq FROM tenant WHERE cleared_seq > 0 LIMIT 1")
+        .and_then(|mut statement| {
+            statement
+                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        })
+        .doing(DOING)?;
+    let Some((tenant, seq)) = cleared else {
+        return Ok(false);
+    };
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM change WHERE seq IN (
+                 SELECT seq FROM change WHERE seq <= ?2 AND tenant = ?1 ORDER BY seq LIMIT ?3) RETURNING blob",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![tenant, seq, FORGET_ROWS], |row| row.get(0))?
+                .collect::<Result<Vec<Option<i64>>, _>>()
+        })
+        .doing(DOING)?;
+    for blob in removed.iter().flatten() {
+        release(connection, *blob, freed)?;
+    }
+    if removed.is_empty() {
+        connection
+            .prepare_cached("UPDATE tenant SET cleared_seq = 0 WHERE id = ?1")
+            .and_then(|mut statement| statement.execute(params![tenant]))
+            .doing(DOING)?;
+    }
+    Ok(true)
+}
+
 /// Up to `limit` changes, and whether there are no more.
 fn collect(
     snapshot: &Snapshot<'_>,
@@ -104,6 +178,7 @@ fn collect(
             request.to.unwrap_or(i64::MAX),
         )
     };
+    let since = since.max(cleared_seq(snapshot, tenant)?);
     let mut values = vec![Value::from(tenant), Value::from(since), Value::from(to)];
     if !request.types.is_empty() {
         // Known to be of the partial index, so that SQLite may use it.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Migrations, oldest first. A database has applied the first `user_version` of them.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../schema/0001_initial.sql"),
     include_str!("../../schema/0002_grace.sql"),
     include_str!("../../schema/0003_folded_terms.sql"),
@@ -14,6 +14,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../schema/0005_blob_owner.sql"),
     include_str!("../../schema/0006_notes.sql"),
     include_str!("../../schema/0007_events.sql"),
+    include_str!("../../schema/0008_extra_tags.sql"),
 ];
 
 /// "VNAi" in the file's header (offset 68), so that `file` and people know what it is.

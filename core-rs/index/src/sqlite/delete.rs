@@ -1,5 +1,6 @@
 //! Deletion: hide the root at once, remove the rows in slices.
 
+use super::extra;
 use super::keys::{KeyKind, candidates};
 use super::note;
 use super::resource::{find, row};
@@ -404,6 +405,7 @@ fn remove_extras(
     freed: &mut Vec<FreedBlob>,
 ) -> Result<(), IndexError> {
     const DOING: &str = "removing what belongs to a resource";
+    extra::forget(connection, id)?;
     let first = first_seq(lsn.unsigned());
     connection
         .prepare_cached("DELETE FROM change WHERE seq BETWEEN ?1 AND ?1 + 3 AND resource = ?2")

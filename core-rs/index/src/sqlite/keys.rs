@@ -126,6 +126,24 @@ impl Tail {
         self.runs.write().active.insert((hash, resource));
     }
 
+    /// Adds a key of a resource that may be in the table already, to the table.
+    pub(crate) fn put(
+        &self,
+        connection: &Connection,
+        hash: i64,
+        resource: i64,
+    ) -> Result<(), IndexError> {
+        let filters = self.filters.read();
+        let filters = [filters.current.as_deref(), filters.filling.as_deref()];
+        let filters = filters.iter().flatten();
+        filters.for_each(|filter| filter.insert(hash));
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO key (hash, resource) VALUES (?1, ?2)")
+            .and_then(|mut statement| statement.execute(params![hash, resource]))
+            .doing("adding a key")?;
+        Ok(())
+    }
+
     /// Takes back keys of a transaction that failed.
     pub(crate) fn retract(&self, keys: &[(i64, i64)]) {
         let mut runs = self.runs.write();

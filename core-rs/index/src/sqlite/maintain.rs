@@ -1,7 +1,7 @@
 //! Work that was put off.
 
 use super::writer::Transaction;
-use super::{delete, terms};
+use super::{changes, delete, extra, terms};
 use crate::{IndexError, Maintenance};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,11 @@ pub(crate) fn slice(
     done.more = delete::purge(transaction, deadline, now_us, &mut done.freed)?;
     while !done.more {
         match terms::step(transaction)? {
-            terms::Step::Done => return Ok(done),
+            terms::Step::Done => {
+                done.more = extra::forget_unwanted(transaction)?
+                    || changes::forget_cleared(transaction, &mut done.freed)?;
+                return Ok(done);
+            }
             terms::Step::Again => done.more = Instant::now() >= deadline,
             terms::Step::Commit => done.more = true,
         }

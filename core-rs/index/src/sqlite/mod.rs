@@ -11,6 +11,7 @@ mod connection;
 mod counts;
 mod delete;
 mod deleted;
+mod extra;
 mod filter;
 mod find;
 mod functions;
@@ -26,6 +27,7 @@ mod read;
 mod rebuild;
 mod relocate;
 mod resource;
+mod retag;
 mod rows;
 mod source;
 mod tags;
@@ -41,9 +43,9 @@ pub use rebuild::Rebuild;
 use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Encoded, Entry, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids, Located, Lsn,
-    Maintenance, Member, NoteId, Outcome, Page, Query, RecordedNote, Relocation, Requested, Shape,
-    Statistics, Subject, Values, View,
+    Encoded, Entry, ExtraTag, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids,
+    Located, Lsn, Maintenance, Member, NoteId, Outcome, Page, Query, RecordedNote, Relocation,
+    Requested, Shape, Statistics, Subject, Unfilled, Values, View,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -59,7 +61,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use terms::TermTail;
 use vfs::Shim;
-use vna_dicom::{Level, PublicId, Tag};
+use vna_dicom::{Instance, Level, PublicId, Tag};
 use writer::Writer;
 
 /// How much memory and disk an index may use.
@@ -180,13 +182,16 @@ impl SqliteIndex {
         } else {
             keys::RUN_KEYS
         };
-        let writer = Writer::open(
+        let mut writer = Writer::open(
             connection,
             Arc::clone(&tail),
             Arc::clone(&terms),
             run_keys,
             options.grams_from,
         )?;
+        writer.transaction(|transaction| {
+            extra::adopt(transaction.connection, transaction.meta.next_id - 1)
+        })?;
         let checkpointer = match bulk {
             true => None,
             false => Some(Checkpointer::start(path, vfs, options.wal_bytes)?),
@@ -304,6 +309,45 @@ impl Index for SqliteIndex {
                 return Ok(done);
             }
         }
+    }
+
+    fn adopt_extra_tags(&self) -> Result<(), IndexError> {
+        self.write(|writer| {
+            writer.transaction(|transaction| {
+                extra::adopt(transaction.connection, transaction.meta.next_id - 1)
+            })
+        })
+    }
+
+    fn extra_tags(&self) -> Result<Vec<ExtraTag>, IndexError> {
+        self.readers.read(extra::progress)
+    }
+
+    fn unfilled(&self, count: usize) -> Result<Option<Unfilled>, IndexError> {
+        self.readers
+            .read(|snapshot| extra::unfilled(snapshot, count))
+    }
+
+    fn fill(&self, unfilled: &Unfilled, read: &[(i64, Instance)]) -> Result<(), IndexError> {
+        self.write(|writer| {
+            writer.transaction(|transaction| extra::fill(transaction, unfilled, read))?;
+            extra::committed(&writer.connection)
+        })
+    }
+
+    fn clear_changes(&self, tenant: i64) -> Result<(), IndexError> {
+        self.write(|writer| writer.synced(|transaction| changes::clear(transaction, tenant)))
+    }
+
+    fn retag(&self, level: Level, read: &[(i64, Instance)]) -> Result<(), IndexError> {
+        self.write(|writer| {
+            writer.transaction(|transaction| {
+                for (id, instance) in read {
+                    transaction.retag(level, *id, instance)?;
+                }
+                Ok(())
+            })
+        })
     }
 
     fn oldest_deletion(&self) -> Result<Option<Lsn>, IndexError> {

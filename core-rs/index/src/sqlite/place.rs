@@ -1,6 +1,7 @@
 //! Finding or making the patient, study and series of an arrival.
 
 use super::cache::Recent;
+use super::extra;
 use super::keys::{KeyKind, candidates};
 use super::tags;
 use super::terms;
@@ -12,7 +13,7 @@ use crate::{Arrival, IndexError};
 use parking_lot::Mutex;
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
-use vna_dicom::{Identity, Level, PublicId, Tag, main_tags, tags as t};
+use vna_dicom::{Identity, Instance, Level, PublicId, Tag, main_tags, tags as t};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// Series (studies, patients) that the writer knows without asking. A modality sends one series at a time, so
@@ -190,7 +191,7 @@ fn new_patient(
     let id = transaction.new_id();
     let qualified = qualified_patient_id(&identity.patient_id, &identity.issuer_of_patient_id);
     let public_id = PublicId::patient(&qualified);
-    pack_level(arrival, Level::Patient, &mut transaction.packed);
+    pack_level(&arrival.instance, Level::Patient, &mut transaction.packed);
     transaction
         .connection
         .prepare_cached(
@@ -215,6 +216,12 @@ fn new_patient(
     transaction.new_terms += transaction.terms.insert(|terms| {
         terms::patient_terms(id, &identity.patient_id, &transaction.packed, terms);
     });
+    extra::keep(
+        transaction.connection,
+        Level::Patient,
+        id,
+        &arrival.instance,
+    )?;
     transaction.pending.tenant(arrival.tenant).patients += 1;
     Ok(PatientEntry { id, public_id })
 }
@@ -298,19 +305,8 @@ fn new_study(
     let id = transaction.new_id();
     let qualified = qualified_patient_id(&identity.patient_id, &identity.issuer_of_patient_id);
     let public_id = PublicId::study(&qualified, &identity.study_instance_uid);
-    let keep = main_tags(Level::Study);
-    let patient_tags = main_tags(Level::Patient);
-    tags::pack(
-        instance
-            .tags
-            .iter()
-            .filter(|(tag, _)| {
-                *tag != t::STUDY_INSTANCE_UID
-                    && (keep.binary_search(tag).is_ok() || patient_tags.binary_search(tag).is_ok())
-            })
-            .map(|(tag, value)| (*tag, value.as_str())),
-        &mut transaction.packed,
-    );
+    pack_study(instance, &mut transaction.packed);
+    let (study_date, study_time) = study_moment(instance);
     transaction
         .connection
         .prepare_cached(
@@ -326,8 +322,8 @@ fn new_study(
                 patient.id,
                 identity.study_instance_uid,
                 public_id.0,
-                instance.tag(Tag(0x0008, 0x0020)).and_then(crate::normal::date),
-                instance.tag(Tag(0x0008, 0x0030)).and_then(crate::normal::time_us),
+                study_date,
+                study_time,
                 identity.accession_number,
                 identity.issuer_of_accession_number,
                 arrival.lsn.signed(),
@@ -356,6 +352,7 @@ fn new_study(
             terms,
         );
     });
+    extra::keep(transaction.connection, Level::Study, id, instance)?;
     transaction.pending.tenant(arrival.tenant).studies += 1;
     transaction.pending.patient(patient.id).studies += 1;
     Ok(StudyEntry {
@@ -464,7 +461,7 @@ fn new_series(
         &identity.study_instance_uid,
         &identity.series_instance_uid,
     );
-    pack_level(arrival, Level::Series, &mut transaction.packed);
+    pack_level(&arrival.instance, Level::Series, &mut transaction.packed);
     transaction
         .connection
         .prepare_cached(
@@ -481,7 +478,7 @@ fn new_series(
                 identity.series_instance_uid,
                 public_id.0,
                 instance.tag(Tag(0x0008, 0x0060)).unwrap_or(""),
-                expected_instances(arrival),
+                expected_instances(instance),
                 arrival.lsn.signed(),
                 arrival.received_us,
                 transaction.packed,
@@ -490,6 +487,7 @@ fn new_series(
         .doing("adding a series")?;
     transaction.add_key(hash, id);
     transaction.add_key(transaction.hasher.public_id(arrival.tenant, &public_id), id);
+    extra::keep(transaction.connection, Level::Series, id, instance)?;
     transaction.pending.tenant(arrival.tenant).series += 1;
     transaction.pending.patient(patient.id).series += 1;
     transaction.pending.study(study.id).series += 1;
@@ -505,14 +503,9 @@ fn new_series(
 }
 
 /// How many instances the first of a series announces: in space and time, or else in phases of the heart.
-fn expected_instances(arrival: &Arrival) -> Option<i64> {
+pub(crate) fn expected_instances(instance: &Instance) -> Option<i64> {
     let number = |group, element| -> Option<i64> {
-        let value = arrival
-            .instance
-            .tag(Tag(group, element))?
-            .trim()
-            .parse()
-            .ok()?;
+        let value = instance.tag(Tag(group, element))?.trim().parse().ok()?;
         (value > 0).then_some(value)
     };
     let product = |a: Option<i64>, b: Option<i64>| a?.checked_mul(b?);
@@ -524,13 +517,39 @@ fn expected_instances(arrival: &Arrival) -> Option<i64> {
         .or_else(|| number(0x0018, 0x1090))
 }
 
+/// Packs the tags that a study keeps: its own and the patient's, as they came with it.
+pub(crate) fn pack_study(instance: &Instance, into: &mut Vec<u8>) {
+    let keep = main_tags(Level::Study);
+    let patient_tags = main_tags(Level::Patient);
+    tags::pack(
+        instance
+            .tags
+            .iter()
+            .filter(|(tag, _)| {
+                *tag != t::STUDY_INSTANCE_UID
+                    && (keep.binary_search(tag).is_ok() || patient_tags.binary_search(tag).is_ok())
+            })
+            .map(|(tag, value)| (*tag, value.as_str())),
+        into,
+    );
+}
+
+/// Study Date as yyyymmdd and Study Time as microseconds of the day.
+pub(crate) fn study_moment(instance: &Instance) -> (Option<i64>, Option<i64>) {
+    let date = instance.tag(Tag(0x0008, 0x0020));
+    let time = instance.tag(Tag(0x0008, 0x0030));
+    (
+        date.and_then(crate::normal::date),
+        time.and_then(crate::normal::time_us),
+    )
+}
+
 /// Packs the tags that a level keeps, but for the UID that has a column.
-pub(crate) fn pack_level(arrival: &Arrival, level: Level, into: &mut Vec<u8>) {
+pub(crate) fn pack_level(instance: &Instance, level: Level, into: &mut Vec<u8>) {
     let keep = main_tags(level);
     let own = own_uid(level);
     tags::pack(
-        arrival
-            .instance
+        instance
             .tags
             .iter()
             .filter(|(tag, _)| Some(*tag) != own && keep.binary_search(tag).is_ok())

@@ -2,6 +2,7 @@
 //!
 //! A statement at a level has the tables of that level and of all above it.
 
+use super::extra;
 use super::resource;
 use super::tags;
 use crate::error::Doing;
@@ -9,7 +10,7 @@ use crate::{IndexError, metadata};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use std::borrow::Cow;
-use vna_dicom::{Level, Tag, main_tags, tags as t};
+use vna_dicom::{Level, Tag, extra_tags, main_tags, tags as t};
 
 const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
 const SOP_CLASSES_IN_STUDY: Tag = Tag(0x0008, 0x0062);
@@ -38,6 +39,8 @@ pub(crate) enum Source {
     Online,
     /// Metadata of that number.
     Metadata(i64),
+    /// A tag that is indexed beside those of its level; the patient's below patient level are those of the study.
+    Extra(Level, Tag),
 }
 
 /// Where the index has the value of a tag for a resource of `level`; `None` also for tags of lower levels.
@@ -57,22 +60,33 @@ pub(crate) fn source(level: Level, tag: Tag) -> Option<Source> {
         Tag(0x0020, 0x1206) => Source::Count(Level::Study, Level::Series),
         Tag(0x0020, 0x1208) => Source::Count(Level::Study, Level::Instance),
         Tag(0x0020, 0x1209) => Source::Count(Level::Series, Level::Instance),
-        _ => Source::Packed(nearest(level, tag)?),
+        _ => nearest(level, tag)?,
     };
     (found.level() <= level).then_some(found)
 }
 
 /// The lowest level down to `level` that keeps a tag.
-fn nearest(level: Level, tag: Tag) -> Option<Level> {
+fn nearest(level: Level, tag: Tag) -> Option<Source> {
     let mut levels = Level::ALL.into_iter().rev().filter(|at| *at <= level);
-    levels.find(|at| main_tags(*at).contains(&tag))
+    levels.find_map(|at| {
+        if main_tags(at).contains(&tag) {
+            return Some(Source::Packed(at));
+        }
+        let is_extra = extra_tags(at).contains(&tag);
+        let row = at.max(level.min(Level::Study)); // the patient's of a study
+        let row = if at == Level::Patient { row } else { at };
+        (is_extra && extra::is_complete(row, tag)).then_some(Source::Extra(at, tag))
+    })
 }
 
 impl Source {
     /// The level of the resource that has the value.
     pub(crate) const fn level(self) -> Level {
         match self {
-            Source::Packed(level) | Source::Uid(level) | Source::Count(level, _) => level,
+            Source::Packed(level)
+            | Source::Uid(level)
+            | Source::Count(level, _)
+            | Source::Extra(level, _) => level,
             Source::Issuer | Source::Online | Source::Metadata(_) => Level::Patient,
             Source::Modalities | Source::SopClasses => Level::Study,
             Source::SeriesClasses => Level::Series,
@@ -108,6 +122,7 @@ impl Source {
             }
             Source::Online => "'ONLINE'",
             Source::Metadata(number) => return Cow::Owned(metadata_expression(level, number)),
+            Source::Extra(at, tag) => return Cow::Owned(extra_expression(level, at, tag)),
         })
     }
 
@@ -175,6 +190,19 @@ pub(crate) fn packed_column(level: Level, of: Level) -> &'static str {
         Level::Series => "series.tags",
         Level::Instance => "instance.tags",
     }
+}
+
+/// The value of an extra tag of level `of` in a statement at `level`.
+pub(crate) fn extra_expression(level: Level, of: Level, tag: Tag) -> String {
+    let row = match of {
+        Level::Patient if level > Level::Patient => Level::Study,
+        _ => of,
+    };
+    format!(
+        "(SELECT value FROM extra_value WHERE resource = {}.id AND tag = {})",
+        table(row),
+        tag.to_u32()
+    )
 }
 
 pub(crate) const fn table(level: Level) -> &'static str {

@@ -480,6 +480,40 @@ pub(crate) fn step(transaction: &mut Transaction<'_>) -> Result<Step, IndexError
     Ok(Step::Done)
 }
 
+/// The terms that the row of a patient has now.
+pub(crate) fn of_patient(connection: &Connection, id: i64) -> Result<Vec<Term>, IndexError> {
+    let mut terms = Vec::new();
+    let (level, condition) = (Level::Patient, "WHERE patient.id = ?1");
+    read(connection, level, condition, params![id], &mut terms).doing("reading terms")?;
+    Ok(terms)
+}
+
+/// Adds terms of rows whose own are in the table, or will be.
+pub(crate) fn add_to_table(connection: &Connection, terms: &[Term]) -> Result<(), IndexError> {
+    const DOING: &str = "adding terms";
+    let mut grams = String::new();
+    for (field, value, id) in terms {
+        connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO term (field, value, resource) VALUES (?1, ?2, ?3)",
+            )
+            .and_then(|mut statement| statement.execute(params![field, value, id]))
+            .doing(DOING)?;
+        write_grams(*field, value, &mut grams);
+    }
+    let Some((_, _, id)) = terms.first() else {
+        return Ok(());
+    };
+    // Those behind have their turn.
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO gram (rowid, grams) SELECT ?1, ?2 WHERE ?1 <= (SELECT grammed_to FROM meta)",
+        )
+        .and_then(|mut statement| statement.execute(params![id, grams]))
+        .doing(DOING)?;
+    Ok(())
+}
+
 /// What comes after a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {

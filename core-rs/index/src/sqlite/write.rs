@@ -5,7 +5,7 @@
 use super::read::Snapshot;
 use super::resource::{packed, public_id, text};
 use super::rows::Columns;
-use super::source::{Source, source};
+use super::source::{Source, extra_expression, source};
 use super::tags::Tags;
 use crate::error::Doing;
 use crate::json::Json;
@@ -13,7 +13,7 @@ use crate::{IndexError, Requested, Shape, View, metadata};
 use rusqlite::Row;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use vna_dicom::{Level, PublicId, Tag, TagsForm, keyword, main_tags};
+use vna_dicom::{Level, PublicId, Tag, TagsForm, extra_tags, keyword, main_tags};
 
 const READING: &str = "reading a resource";
 
@@ -156,7 +156,7 @@ struct Writer<'s> {
     metadata: Option<(Vec<(i64, usize)>, usize)>,
     modified_from: Option<usize>,
     parent: Option<usize>,
-    patient_tags: Option<usize>,
+    patient_tags: Option<(usize, ExtraColumns)>,
     requested: Vec<(Tag, Option<(Source, usize)>)>,
     status: Option<usize>,
 }
@@ -164,6 +164,16 @@ struct Writer<'s> {
 struct MainTags {
     packed: usize,
     uid: Option<(Tag, usize)>,
+    extra: ExtraColumns,
+}
+
+/// Where the values of extra tags are in a row.
+type ExtraColumns = Vec<(Tag, usize)>;
+
+fn extra_columns(level: Level, of: Level, columns: &mut Columns) -> ExtraColumns {
+    let tags = extra_tags(of).iter();
+    tags.map(|tag| (*tag, columns.add(extra_expression(level, of, *tag))))
+        .collect()
 }
 
 impl<'s> Writer<'s> {
@@ -203,6 +213,7 @@ impl<'s> Writer<'s> {
                 packed: columns.own("tags"),
                 uid: super::place::own_uid(level)
                     .map(|tag| (tag, columns.add(Source::Uid(level).expression(level)))),
+                extra: extra_columns(level, level, columns),
             }),
             metadata: show.metadata.then(|| metadata_columns(level, columns)),
             modified_from: show
@@ -212,8 +223,12 @@ impl<'s> Writer<'s> {
                 .parent()
                 .filter(|_| show.parent)
                 .map(|above| columns.add(format!("{}.public_id", super::source::table(above)))),
-            patient_tags: (show.main_tags && level == Level::Study)
-                .then(|| columns.add("patient.tags")),
+            patient_tags: (show.main_tags && level == Level::Study).then(|| {
+                (
+                    columns.add("patient.tags"),
+                    extra_columns(level, Level::Patient, columns),
+                )
+            }),
             requested: shape
                 .requested
                 .iter()
@@ -284,7 +299,7 @@ impl<'s> Writer<'s> {
                 Some((tag, at)) => Some((tag, text(row, at)?)),
                 None => None,
             };
-            self.tags(packed(row, tags.packed)?, self.level, uid, json)?;
+            self.tags(row, tags.packed, self.level, (uid, &tags.extra), json)?;
         }
         self.metadata(row, json)?;
         self.copy_of("ModifiedFrom", self.modified_from, row, json)?;
@@ -296,9 +311,9 @@ impl<'s> Writer<'s> {
             })
             .display(public_id(row, at)?);
         }
-        if let Some(at) = self.patient_tags {
+        if let Some((at, extra)) = &self.patient_tags {
             json.name("PatientMainDicomTags");
-            self.tags(packed(row, at)?, Level::Patient, None, json)?;
+            self.tags(row, *at, Level::Patient, (None, extra), json)?;
         }
         self.requested(row, from_headers, json)?;
         if self.level == Level::Study {
@@ -408,32 +423,45 @@ impl<'s> Writer<'s> {
     /// Writes the tags of a level, in the order of their names or numbers.
     fn tags(
         &self,
-        packed: &[u8],
+        row: &Row<'_>,
+        at: usize,
         level: Level,
-        uid: Option<(Tag, &str)>,
+        (uid, extra): (Option<(Tag, &str)>, &ExtraColumns),
         json: &mut Json,
     ) -> Result<(), IndexError> {
         let keep = main_tags(level);
-        let mut tags: Vec<(Tag, &str, &str)> = Vec::with_capacity(keep.len());
+        let mut tags: Vec<(Tag, Cow<'_, str>, &str)> = Vec::with_capacity(keep.len());
         let mut add = |tag: Tag, value| {
             if let Some(name) = keyword(tag).filter(|_| keep.binary_search(&tag).is_ok()) {
-                tags.push((tag, name, value));
+                tags.push((tag, Cow::Borrowed(name), value));
             }
         };
         if let Some((tag, uid)) = uid {
             add(tag, uid);
         }
-        for item in Tags::new(packed) {
+        for item in Tags::new(packed(row, at)?) {
             let (tag, value) = item?;
             add(tag, value);
         }
+        for (tag, at) in extra {
+            let value = row.get_ref(*at).doing(READING)?;
+            if let Some(value) = value.as_str_or_null().ok().flatten() {
+                // A private tag has no name.
+                let number = || Cow::Owned(format!("{:04x},{:04x}", tag.0, tag.1));
+                tags.push((
+                    *tag,
+                    keyword(*tag).map_or_else(number, Cow::Borrowed),
+                    value,
+                ));
+            }
+        }
         match self.shape.form {
-            TagsForm::Simplified => tags.sort_unstable_by_key(|(_, name, _)| *name),
+            TagsForm::Simplified => tags.sort_unstable_by(|(_, a, _), (_, b, _)| a.cmp(b)),
             TagsForm::Full | TagsForm::Short => tags.sort_unstable_by_key(|(tag, ..)| *tag),
         }
         json.open(b'{');
         for (tag, name, value) in tags {
-            self.tag(tag, name, Some(value), json);
+            self.tag(tag, &name, Some(value), json);
         }
         json.close(b'}');
         Ok(())

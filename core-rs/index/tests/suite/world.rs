@@ -34,6 +34,7 @@ pub fn arrival(patient: &str, study: &str, series: &str, sop: &str) -> Made {
             identity,
             transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
             number_of_frames: 1,
+            extra_generation: 0,
             ..Instance::default()
         },
         file_size: 1000,

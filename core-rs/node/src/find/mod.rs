@@ -16,9 +16,10 @@ pub use options::ListOptions;
 pub(crate) use problem::shown;
 pub use problem::{FindProblem, Wrong};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{Page, Query, Requested, Shape, View, is_indexed};
 
@@ -151,6 +152,101 @@ pub fn related_json(
     json.ok_or_else(not_found)
 }
 
+/// What `POST /tools/bulk-content` asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct BulkContent {
+    /// Public ids of any level.
+    resources: Vec<String>,
+    /// Not these are shown, but those of this level that they are in, or that are in them.
+    #[serde(default)]
+    level: Option<String>,
+    /// Metadata too.
+    #[serde(default = "yes")]
+    metadata: bool,
+    #[serde(default)]
+    short: bool,
+    #[serde(default)]
+    full: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Resources of any level by their ids, whole; those that are not there are left out.
+///
+/// # Errors
+///
+/// As [`find_json`].
+pub fn bulk_content_json(
+    archive: &Archive,
+    tenant: i64,
+    wanted: &BulkContent,
+    view: View,
+) -> Result<Vec<u8>, ArchiveError> {
+    let lifted = match &wanted.level {
+        None => None,
+        Some(name) => Some(level_named(name).ok_or_else(|| {
+            let text = format!(
+                "Level is {}; it takes Patient, Study, Series or Instance",
+                shown(name)
+            );
+            FindProblem::new(Wrong::Range, text)
+        })?),
+    };
+    let mut shape = Shape::whole();
+    shape.form = options::form(wanted.short, wanted.full);
+    shape.content.metadata = wanted.metadata;
+    let until = Instant::now() + MAX_SEARCH;
+    let index = archive.index();
+    let mut seen = HashSet::new();
+    let mut list: Vec<u8> = vec![b'['];
+    for id in wanted.resources.iter().filter_map(|id| id.parse().ok()) {
+        headers::check_time(until)?;
+        for level in Level::ALL {
+            let Some(own) = index.number(tenant, level, &id, level)? else {
+                continue;
+            };
+            let at = lifted.unwrap_or(level);
+            let mut numbers = match at {
+                below if below > level => {
+                    let mut query = Query::all(tenant, below);
+                    query.parents = vec![(level, id)];
+                    query.until = Some(until);
+                    index.find(&query)?.resources
+                }
+                same if same == level => vec![own],
+                above => index
+                    .number(tenant, level, &id, above)?
+                    .into_iter()
+                    .collect(),
+            };
+            numbers.retain(|number| seen.insert(*number));
+            let part = index.write_json(at, &numbers, Some(&shape), view, &HashMap::new())?;
+            append(&mut list, &part)?;
+        }
+    }
+    list.push(b']');
+    Ok(list)
+}
+
+/// Adds the objects of a list to one that is not closed yet.
+fn append(list: &mut Vec<u8>, part: &[u8]) -> Result<(), FindProblem> {
+    let objects = part
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .unwrap_or_default();
+    if list.len() > 1 && !objects.is_empty() {
+        list.push(b',');
+    }
+    list.extend_from_slice(objects);
+    if list.len() > MAX_ANSWER_BYTES {
+        return Err(FindProblem::too_long(MAX_ANSWER_BYTES));
+    }
+    Ok(())
+}
+
 /// What a shape shows that the index does not keep.
 fn unknown(level: Level, shape: &Shape) -> impl Iterator<Item = Tag> + '_ {
     let requested = shape.requested.iter().copied();
@@ -234,17 +330,7 @@ fn write(
             read.insert(id, values.collect());
         }
         let part = index.write_json(level, chunk, Some(shape), view, &read)?;
-        let objects = part
-            .strip_prefix(b"[")
-            .and_then(|rest| rest.strip_suffix(b"]"));
-        let objects = objects.unwrap_or_default();
-        if list.len() > 1 && !objects.is_empty() {
-            list.push(b',');
-        }
-        list.extend_from_slice(objects);
-        if list.len() > MAX_ANSWER_BYTES {
-            return Err(FindProblem::too_long(MAX_ANSWER_BYTES).into());
-        }
+        append(&mut list, &part)?;
     }
     list.push(b']');
     Ok(list)

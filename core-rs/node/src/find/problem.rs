@@ -32,7 +32,7 @@ impl FindProblem {
         }
     }
 
-    pub(super) fn tag(field: &str, name: &str) -> FindProblem {
+    pub(crate) fn tag(field: &str, name: &str) -> FindProblem {
         let text = format!(
             "{field}: Unknown DICOM tag {}; it takes a keyword of PS3.6, or gggg,eeee",
             shown(name)

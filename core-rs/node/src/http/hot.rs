@@ -22,6 +22,7 @@ use vna_index::{Located, Shape};
 use super::body::{Buffers, Content, StoredContent};
 use super::credentials::Credentials;
 use super::exchange::response;
+use super::lists::List;
 use crate::archive::Archive;
 use crate::arrival::default_tenant;
 use crate::error::ArchiveError;
@@ -64,6 +65,7 @@ enum Asked {
     Resource(Level, PublicId),
     Tags(PublicId, TagsForm),
     File(PublicId),
+    List(List),
 }
 
 impl Hot {
@@ -78,10 +80,10 @@ impl Hot {
     /// The answer, or `None` if the application is to answer. An error is none of ours either: asked again, it comes
     /// again, and the application tells it.
     pub async fn answer(&self, head: &Parts) -> Option<Response<Content>> {
-        if head.method != Method::GET || head.uri.query().is_some() {
+        if head.method != Method::GET {
             return None;
         }
-        let asked = asked(head.uri.path())?;
+        let asked = asked(head.uri.path(), head.uri.query())?;
         if !self.is_known(head.headers.get(HOST)) {
             return None;
         }
@@ -93,6 +95,7 @@ impl Hot {
             Asked::Resource(level, id) => self.resource(tenant, level, id),
             Asked::Tags(id, form) => self.tags(tenant, id, form).await,
             Asked::File(id) => self.file(tenant, id, &head.headers),
+            Asked::List(list) => self.list(tenant, list).await,
         }
     }
 
@@ -119,6 +122,17 @@ impl Hot {
             stored_tags_json(&located, &reader, &options)
         };
         Some(json(tokio::task::spawn_blocking(read).await.ok()?.ok()?))
+    }
+
+    async fn list(&self, tenant: i64, list: List) -> Option<Response<Content>> {
+        let archive = Arc::clone(&self.archive);
+        let read = move || -> Result<Option<Vec<u8>>, ArchiveError> {
+            if !list.is_short(&archive, tenant)? {
+                return Ok(None);
+            }
+            list.json(&archive, tenant).map(Some)
+        };
+        Some(json(tokio::task::spawn_blocking(read).await.ok()?.ok()??))
     }
 
     fn file(&self, tenant: i64, id: PublicId, headers: &HeaderMap) -> Option<Response<Content>> {
@@ -167,7 +181,13 @@ impl Hot {
     }
 }
 
-fn asked(path: &str) -> Option<Asked> {
+fn asked(path: &str, query: Option<&str>) -> Option<Asked> {
+    if let Some(list) = List::asked(path, query) {
+        return Some(Asked::List(list));
+    }
+    if query.is_some() {
+        return None;
+    }
     let mut segments = path.strip_prefix('/')?.split('/');
     let level = segments.next()?;
     let level = Level::ALL.into_iter().find(|one| one.plural() == level)?;
@@ -210,15 +230,17 @@ mod tests {
     fn only_whole_paths_are_taken() {
         let id: PublicId = ID.parse().unwrap();
         let resource = |level| Some(Asked::Resource(level, id));
-        assert_eq!(asked(&format!("/studies/{ID}")), resource(Level::Study));
         assert_eq!(
-            asked(&format!("/instances/{ID}/file")),
+            asked(&format!("/studies/{ID}"), None),
+            resource(Level::Study)
+        );
+        assert_eq!(
+            asked(&format!("/instances/{ID}/file"), None),
             Some(Asked::File(id))
         );
         for other in [
             "".to_owned(),
             "/".to_owned(),
-            "/studies".to_owned(),
             "/studies/".to_owned(),
             format!("/studies/{ID}/"),
             format!("/studies/{ID}/file"),
@@ -227,7 +249,7 @@ mod tests {
             format!("/instances/{ID}/file/"),
             format!("/instances/%36{}", &ID[1..]),
         ] {
-            assert_eq!(asked(&other), None, "{other}");
+            assert_eq!(asked(&other, None), None, "{other}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod body;
 mod credentials;
 mod exchange;
 mod hot;
+mod lists;
 mod server;
 
 pub use credentials::Credentials;

@@ -33,6 +33,7 @@ pub fn settings(large_object_bytes: u64) -> Settings {
         tls: Default::default(),
         pictures: Default::default(),
         archives: Default::default(),
+        index: Default::default(),
         codecs: Default::default(),
     }
 }

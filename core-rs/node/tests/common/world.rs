@@ -135,6 +135,7 @@ impl World {
             codecs: Default::default(),
             pictures: Default::default(),
             archives: Default::default(),
+            index: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,
