@@ -68,6 +68,9 @@ fn requests(args: &Args) -> Result<Vec<Vec<u8>>, String> {
         let path = request["path"].as_str().ok_or_else(|| bad("no path"))?;
         let body = request["body"].as_str().unwrap_or("");
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", args.host);
+        if let Some(authorization) = request["authorization"].as_str() {
+            head += &format!("Authorization: {authorization}\r\n");
+        }
         if !body.is_empty() {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
