@@ -6,6 +6,7 @@ pub mod find;
 pub mod grace;
 pub mod ingest;
 pub mod labels;
+pub mod members;
 pub mod notes;
 pub mod world;
 
@@ -73,6 +74,10 @@ macro_rules! everything {
             an_instance_that_takes_the_place_of_another_has_its_labels,
             a_view_is_what_is_in_studies_with_its_label,
             deleted_labels_are_those_of_what_the_deletion_took,
+        }
+        members {
+            members_come_series_by_series_in_the_order_of_their_numbers,
+            members_are_located_until_their_rows_are_gone,
         }
         grace {
             what_was_deleted_seems_gone_and_stays_until_its_time_has_come,

@@ -296,8 +296,8 @@ fn dos_moment(us: i64) -> [u8; 4] {
     if text.len() != 15 || !(1980..=2107).contains(&year) {
         return [0, 0, 0x21, 0]; // 1 January 1980
     }
-    let time = hour << 11 | minute << 5 | second / 2;
-    let date = (year - 1980) << 9 | month << 5 | day;
+    let time = (hour << 11) | (minute << 5) | (second / 2);
+    let date = ((year - 1980) << 9) | (month << 5) | day;
     let ([a, b], [c, d]) = (time.to_le_bytes(), date.to_le_bytes());
     [a, b, c, d]
 }

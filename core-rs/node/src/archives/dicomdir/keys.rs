@@ -44,7 +44,8 @@ pub(super) const STRUCTURE_SET_LABEL: Tag = Tag(0x3006, 0x0002);
 pub(super) const RT_PLAN_LABEL: Tag = Tag(0x300A, 0x0002);
 pub(super) const MIME_TYPE: Tag = Tag(0x0042, 0x0012);
 
-const VERIFICATION_DATE_TIME: Tag = Tag(0x0040, 0xA030);
+pub(super) const VERIFYING_OBSERVERS: Tag = Tag(0x0040, 0xA073);
+pub(super) const VERIFICATION_DATE_TIME: Tag = Tag(0x0040, 0xA030);
 const CONCEPT_NAME: Tag = Tag(0x0040, 0xA043);
 const HL7_INSTANCE_IDENTIFIER: Tag = Tag(0x0040, 0xE001);
 const DOCUMENT_TITLE: Tag = Tag(0x0042, 0x0010);
@@ -244,6 +245,7 @@ pub(super) fn wanted(record: &RecordType) -> Vec<Tag> {
     let levels = [PATIENT_KEYS, STUDY_KEYS, SERIES_KEYS, record.keys];
     let keys = levels.into_iter().flatten().map(|(tag, _)| *tag);
     let substitutes = [
+        VERIFYING_OBSERVERS,
         t::SPECIFIC_CHARACTER_SET,
         t::SOP_CLASS_UID,
         t::SOP_INSTANCE_UID,

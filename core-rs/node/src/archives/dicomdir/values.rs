@@ -89,9 +89,11 @@ impl About {
         let mut record = DataSet::new();
         for (tag, kind) in keys {
             let found = self.found.get(*tag).filter(|found| !is_blank(found));
-            let known = found
-                .filter(|_| *kind != Type::IfWanted || extended)
-                .cloned();
+            let wanted = found.filter(|_| *kind != Type::IfWanted || extended);
+            let known = match *tag {
+                keys::VERIFICATION_DATE_TIME => self.verified(),
+                _ => wanted.cloned(),
+            };
             let element = match (known, kind) {
                 (Some(known), Type::IfWanted) if is_long(&known) => None,
                 (Some(known), _) if *tag == keys::CONTENT_SEQUENCE => modifiers(known),
@@ -109,6 +111,23 @@ impl About {
             record.insert(charset.clone());
         }
         record
+    }
+
+    /// When a document was last verified (PS3.3 §C.17.2): each of its observers says when he did.
+    fn verified(&self) -> Option<DataElement> {
+        let Value::Items(observers) = &self.found.get(keys::VERIFYING_OBSERVERS)?.value else {
+            return None;
+        };
+        let moments = observers.iter().filter_map(|observer| {
+            let moment = observer.get(keys::VERIFICATION_DATE_TIME)?;
+            let Value::Bytes(bytes) = &moment.value else {
+                return None;
+            };
+            (!is_blank(moment)).then_some((bytes, moment))
+        });
+        moments
+            .max_by_key(|(bytes, _)| *bytes)
+            .map(|(_, moment)| moment.clone())
     }
 
     /// A value for what must have one and has none.
