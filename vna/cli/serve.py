@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EXIT_AT_ONCE = 130
+# What `run` returns if it is to be run anew; no exit status, which are 0 to 255.
+BEGIN_AGAIN = -1
 # What answering late requests, and after it closing the archive, may take beyond the deadline.
 END_GRACE_S = 1.0
 SAID_OF_ORTHANC = {
@@ -51,7 +53,11 @@ def serve(settings: Settings, notes: Iterable[Note] = ()) -> int:
             extra = {"key": note.key, "reason": note.text}
             logger.warning(SAID_OF_ORTHANC[note.kind], extra=extra)
     refuse_forks()
-    return asyncio.run(run(settings))
+    status = asyncio.run(run(settings))
+    if status == BEGIN_AGAIN:
+        logging.shutdown()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return status
 
 
 async def run(settings: Settings) -> int:
@@ -71,6 +77,7 @@ async def run(settings: Settings) -> int:
         signals.archive_is_open = True
         archive.attach()
         node = Node(archive)
+        node.ending = signals.end
         register_services()
         application = Application(node)
         http: http_server.HttpServer | None = None
@@ -90,7 +97,8 @@ async def run(settings: Settings) -> int:
             announced = running.announce(settings, url, dicom)
             where = f"{dicom[0]}:{dicom[1]}" if dicom else "off"
             logger.info("ready", extra={"http": url, "dicom": where, "root": settings.storage.root})
-            return await until_stopped(signals.told_to_stop, serving)
+            status = await until_stopped(signals.told_to_stop, serving)
+            return BEGIN_AGAIN if signals.begins_again and not status else status
         finally:
             logger.info("stopping")
             if announced:
@@ -193,16 +201,24 @@ class Signals:
     def __init__(self) -> None:
         self.told_to_stop = asyncio.Event()
         self.archive_is_open = False
+        self.was_told = self.begins_again = False
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle, number)
 
+    def end(self, again: bool) -> None:
+        """Stop in order because a request says so, and begin again if so wanted."""
+        logger.info("told to stop", extra={"by": "a request", "again": again})
+        self.begins_again = again
+        self.told_to_stop.set()
+
     def handle(self, number: signal.Signals) -> None:
         """Take one signal."""
-        if self.told_to_stop.is_set():
+        if self.was_told:
             # Whatever was answered is synced; the rest is what a crash would lose too.
             print("vna: second signal, ending at once", file=sys.stderr, flush=True)
             os._exit(EXIT_AT_ONCE)
+        self.was_told, self.begins_again = True, False
         logger.info("told to stop", extra={"signal": number.name})
         if not self.archive_is_open:
             # Nothing was accepted yet, and a recovery that is cut off is done again.

@@ -26,7 +26,7 @@ READS = re.compile(
 ADMINISTRATION = re.compile(
     r"/(tools/(compact|erase|execute-script|metrics|recompress|reset|shutdown|log-level[^/]*"
     r"|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
-    r"|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
+    r"|instances/[^/]+/export|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
 )
 MAX_TENANT_DIGITS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from vna.errors import Busy, NotAllowed, NotFound, VnaError
+from vna.errors import BadRequest, Busy, NotAllowed, NotFound, VnaError
 from vna.rest import access
 from vna.rest.errors import bare, error_response
 from vna.rest.requests import BodyBudget, Call, Handler
@@ -208,9 +208,11 @@ def spoof_method(scope: Scope) -> Scope:
         wanted = parse_qs(scope["query_string"].decode("latin-1")).get("_method", [""])[-1]
     elif scope["method"] == "POST":
         wanted = header(scope, b"x-http-method-override")
-    if wanted and wanted.upper() in SPOOFED:
-        return {**scope, "method": wanted.upper()}
-    return scope
+    if not wanted:
+        return scope
+    if wanted.upper() not in SPOOFED:
+        raise BadRequest(f"the method meant is {wanted[:16]!r}; PUT and DELETE can be said so")
+    return {**scope, "method": wanted.upper()}
 
 
 def refuse_other_sites(scope: Scope) -> None:

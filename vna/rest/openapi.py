@@ -75,7 +75,7 @@ def operation(entry: Entry, path: str) -> dict[str, Any]:
     """Return the description of one operation."""
     described: dict[str, Any] = {
         "operationId": operation_id(entry.method, path),
-        "tags": [path.split("/")[1]],
+        "tags": [path.split("/")[1] or "server"],
         "summary": entry.summary,
         "parameters": [
             *(in_path(name) for name in re.findall(r"\{(\w+)\}", path)),

@@ -17,6 +17,7 @@ from vna.rest import (
     picture_routes,
     remote_routes,
     server_routes,
+    tool_routes,
     uploading,
     workflow_routes,
 )
@@ -76,6 +77,7 @@ def table() -> list[Entry]:
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
     entries += [*index_routes.table(), *workflow_routes.ROUTES, *remote_routes.ROUTES]
     entries += [*peer_routes.ROUTES, *change_routes.ROUTES, *archive_routes.table()]
+    entries += tool_routes.ROUTES
     for level in ABOVE:
         entries += level_routes(level)
     return entries

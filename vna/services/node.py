@@ -48,6 +48,8 @@ class Node:
         The remote archives that it calls over HTTP.
     users : Users
         Who may use the archive.
+    ending : callable, optional
+        What ends the process, and begins it again if given true; set by who runs it.
     publisher : callable, optional
         What `publish_policy` calls; set by the DICOM way in.
     """
@@ -55,6 +57,7 @@ class Node:
     def __init__(self, archive: Archive):
         self.archive = archive
         self.publisher: Callable[[], None] | None = None
+        self.ending: Callable[[bool], None] | None = None
         self._control: Control | None = None
         self._worklist: Worklist | None = None
         self._queries: Queries | None = None
