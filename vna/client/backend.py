@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from vna.services.changes import Wanted
 
 Document = dict[str, Any]
 
@@ -68,6 +71,12 @@ class Backend(Protocol):
 
     def set_label(self, level: str, public_id: str, label: str, has: bool) -> None:
         """Give a resource a label, or take it."""
+
+    def change(self, level: str, public_id: str, verb: str, wanted: Wanted) -> Document:
+        """Modify or anonymize (`verb`) a patient, study or series; return what the job shows."""
+
+    def rewritten(self, public_id: str, verb: str, wanted: Wanted) -> bytes:
+        """Return the file that an instance becomes; nothing is stored."""
 
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""

@@ -11,7 +11,9 @@ import json
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.json import encode as json_bytes
 
 from vna.client.backend import PIECE_BYTES, Document
 from vna.errors import Closed
@@ -19,6 +21,9 @@ from vna.services import archives, labels, query
 from vna.services.archive import Archive, ListOptions, StoredFile, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Settings
+
+if TYPE_CHECKING:
+    from vna.services.changes import Wanted
 
 T = TypeVar("T")
 
@@ -212,6 +217,38 @@ class Local:
                 yield piece
         finally:
             stream.close()
+
+    def change(self, level: str, public_id: str, verb: str, wanted: Wanted) -> Document:
+        """Modify or anonymize (`verb`) a patient, study or series; return what a job would show."""
+        from vna.services import changes, modifying
+
+        async def work() -> Document:
+            modification = await changes.modification(
+                self._archive,
+                wanted,
+                [public_id],
+                modifying.ONE[level],
+                self._caller,
+                anonymizes=verb == "anonymize",
+                is_bulk=False,
+            )
+            return await modifying.run_here(self._archive, modification)
+
+        return self._call(work())
+
+    def rewritten(self, public_id: str, verb: str, wanted: Wanted) -> bytes:
+        """Return the file that an instance becomes; nothing is stored."""
+        from vna.services import changes, rewriting
+
+        async def work() -> bytes:
+            recipe = json_bytes(changes.recipe_of(wanted, "Instance", verb == "anonymize"))
+            file = await rewriting.rewritten_file(self._archive, recipe, public_id, self._caller)
+            pieces = []
+            while piece := await file.read(PIECE_BYTES):
+                pieces.append(piece)
+            return b"".join(pieces)
+
+        return self._call(work())
 
     def store(self, data: bytes) -> Document:
         """Store a file and return the upload answer once it is safe."""

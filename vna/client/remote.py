@@ -6,19 +6,24 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from vna import errors
 from vna.client.backend import PIECE_BYTES, Document
-from vna.errors import Closed, SettingsError, Unreachable, VnaError
+from vna.errors import Closed, JobFailed, SettingsError, Unreachable, VnaError
 from vna.services import running
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from vna.services.changes import Wanted
+
 TIMEOUT_S = 120.0
+# Between two looks at a job.
+FIRST_LOOK_S, LAST_LOOK_S = 0.02, 1.0
 
 
 class Remote:
@@ -145,6 +150,30 @@ class Remote:
         with self._answer("PUT" if has else "DELETE", path) as answer:
             answer.read()
 
+    def change(self, level: str, public_id: str, verb: str, wanted: Wanted) -> Document:
+        """Modify or anonymize (`verb`) a patient, study or series; return what the job shows."""
+        path = f"/{level}/{_part(public_id)}/{verb}"
+        body = json.dumps({**_body(wanted), "Asynchronous": True}).encode()
+        job = self._document("POST", path, body, "application/json")["ID"]
+        pause_s = FIRST_LOOK_S
+        while True:
+            found = self._document("GET", f"/jobs/{_part(job)}")
+            if found["State"] == "Success":
+                content: Document = found["Content"]
+                return content
+            if found["State"] == "Failure":
+                reason = found.get("ErrorDetails") or found["ErrorDescription"]
+                raise JobFailed(f"job {job}: {reason}")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_LOOK_S)
+
+    def rewritten(self, public_id: str, verb: str, wanted: Wanted) -> bytes:
+        """Return the file that an instance becomes; nothing is stored."""
+        path = f"/instances/{_part(public_id)}/{verb}"
+        body, headers = json.dumps(_body(wanted)).encode(), {"Content-Type": "application/json"}
+        with self._answer("POST", path, body, headers) as answer:
+            return answer.read()
+
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""
         return self._document("DELETE", f"/{level}/{_part(public_id)}")
@@ -264,6 +293,13 @@ class Remote:
             with self._lock:
                 self._connections.discard(connection)
             connection.close()
+
+
+def _body(wanted: Wanted) -> Document:
+    from msgspec import to_builtins
+
+    body: Document = to_builtins(wanted)
+    return body
 
 
 def _part(public_id: str) -> str:

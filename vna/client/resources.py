@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from vna.client.backend import Backend, Document
+from vna.errors import BadRequest
 
 if TYPE_CHECKING:
     import numpy as np
     from pydicom import FileDataset
 
     from vna.client.archive import Archive
+    from vna.services.changes import Wanted
 
 
 class Resource:
@@ -110,7 +112,53 @@ class Resource:
 R = TypeVar("R", bound=Resource)
 
 
-class Patient(Resource):
+class Changeable(Resource):
+    """What patients, studies and series have: copies are made of them in which something is other.
+
+    Options are those of `POST /{level}/{id}/modify` and `anonymize` in lower case: ``replace``, a
+    dictionary of new values; ``remove`` and ``keep``, lists of tags; ``force``, needed for
+    identifiers; ``private_creator``, ``transcode``, ``keep_source``, ``keep_labels``,
+    ``permissive``; to modify ``remove_private_tags``, to anonymize ``keep_private_tags``,
+    ``dicom_version`` and ``options``.
+    """
+
+    def modify(self, **options: Any) -> Self:
+        """Return a copy in which attributes are other, with new identifiers from here on down.
+
+        ::
+
+            study.modify(replace={"InstitutionName": "Elsewhere"}, remove=["AccessionNumber"])
+
+        Raises
+        ------
+        BadRequest
+            If the options contradict each other or what is stored.
+        """
+        return self._changed("modify", options)
+
+    def anonymize(self, **options: Any) -> Self:
+        """Return a copy in which persons are unknown (PS3.15 Annex E)."""
+        return self._changed("anonymize", options)
+
+    def _changed(self, verb: str, options: Document) -> Self:
+        made = self._backend.change(self.level, self.id, verb, wanted(options))
+        return type(self)(self.archive, self._backend.resource(self.level, made["ID"]))
+
+
+def wanted(options: Document) -> Wanted:
+    """Return what options of a modification say; raises BadRequest."""
+    import msgspec
+
+    from vna.services.changes import Wanted
+
+    try:
+        said = Wanted(**options)
+        return msgspec.convert(msgspec.to_builtins(said), Wanted)
+    except (TypeError, msgspec.ValidationError) as error:
+        raise BadRequest(f"how to change it: {error}") from None
+
+
+class Patient(Changeable):
     """A patient."""
 
     level = "patients"
@@ -125,7 +173,7 @@ class Patient(Resource):
         return self._children(Series)
 
 
-class Study(Resource):
+class Study(Changeable):
     """A study."""
 
     level = "studies"
@@ -141,7 +189,7 @@ class Study(Resource):
         return self._children(Series)
 
 
-class Series(Resource):
+class Series(Changeable):
     """A series."""
 
     level = "series"
@@ -212,6 +260,14 @@ class Instance(Resource):
             if os.path.exists(partial):
                 os.unlink(partial)
             raise
+
+    def modified(self, **options: Any) -> bytes:
+        """Return a file in which attributes are other; see `Study.modify`. Nothing is stored."""
+        return self._backend.rewritten(self.id, "modify", wanted(options))
+
+    def anonymized(self, **options: Any) -> bytes:
+        """Return a file in which persons are unknown; see `Study.anonymize`. Nothing is stored."""
+        return self._backend.rewritten(self.id, "anonymize", wanted(options))
 
     def simplified_tags(self) -> Document:
         """Return all tags by name, as the archive gives them; needs no pydicom."""

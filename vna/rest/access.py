@@ -21,6 +21,7 @@ OPEN = frozenset({"/health/live", "/health/ready"})
 READS = re.compile(
     r"/tools/(find|count-resources|lookup|bulk-content|create-(archive|media|media-extended))"
     r"|/(patients|studies|series|instances)/[^/]+/(archive|media)"
+    r"|/instances/[^/]+/(anonymize|modify)"
 )
 # What changes the server itself, its connections, or what others rely on to be kept.
 ADMINISTRATION = re.compile(

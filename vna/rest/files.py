@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Protocol
 from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
@@ -11,10 +12,19 @@ from starlette.responses import Response, StreamingResponse
 from vna.errors import PreconditionFailed, RangeNotSatisfiable
 from vna.rest.errors import error_response
 from vna.rest.requests import Call, parse_range
-from vna.services.archive import CHUNK_BYTES, Readable, StoredFile, TranscodedFile
+from vna.services.archive import CHUNK_BYTES, Readable, StoredFile
 
 # Up to here one read and one message; above, the client's pace decides how much is in memory.
 WHOLE_BYTES = 4 * CHUNK_BYTES
+
+
+class Made(Protocol):
+    """A file that is made while it is read, from its beginning to its end."""
+
+    async def read(self, length: int) -> bytes:
+        """Read on; fewer bytes than `length` only at the end."""
+
+
 UNQUOTABLE = re.compile(r'[^ -~]|["\\]')
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -131,7 +141,7 @@ async def transcoded_response(
     return StreamingResponse(written(transcoded), headers=answer, media_type=media_type)
 
 
-async def written(file: TranscodedFile) -> AsyncIterator[bytes]:
+async def written(file: Made) -> AsyncIterator[bytes]:
     """Yield all of a file. The next piece is written when the server took the last one."""
     while piece := await file.read(CHUNK_BYTES):
         yield piece

@@ -248,7 +248,46 @@ CREATE: dict[str, Schema] = {
     "PrivateCreator": TEXT,
     **dict.fromkeys(("Encapsulate", "Force", "InterpretBinaryTags"), FLAG),
 }
+SYNTAX: Schema = {"type": ["string", "null"], "description": "UID of a transfer syntax"}
+RECIPE: dict[str, Schema] = {
+    "Replace": BY_KEYWORD,
+    "Remove": array(TEXT),
+    "Keep": array(TEXT),
+    "PrivateCreator": {"type": ["string", "null"]},
+    "Transcode": SYNTAX,
+    **dict.fromkeys(("Force", "KeepLabels", "KeepSource"), FLAG),
+    **JOB_SWITCHES,
+}
+MODIFY = {**RECIPE, "RemovePrivateTags": FLAG}
+ANONYMIZE = {
+    **RECIPE,
+    "DicomVersion": TEXT,
+    "KeepPrivateTags": FLAG,
+    "Options": {**array(TEXT), "description": "Options of PS3.15 §E.3, such as RetainUIDs"},
+}
+BULK = {"Level": {"enum": ["Patient", "Study", "Series", "Instance"]}}
+CHOSEN = {"Resources": array(TEXT)}
+MOVED: dict[str, Schema] = {"KeepSource": FLAG, **JOB_SWITCHES}
+CHANGES: dict[str, Schema] = {
+    "Modify": record({}, MODIFY),
+    "Anonymize": record({}, ANONYMIZE),
+    "BulkModify": record(CHOSEN, MODIFY | BULK),
+    "BulkAnonymize": record(CHOSEN, ANONYMIZE | BULK),
+    "Merge": record(CHOSEN, MOVED),
+    "Split": record(
+        {},
+        {
+            "Series": array(TEXT),
+            "Instances": array(TEXT),
+            "Replace": BY_KEYWORD,
+            "Remove": array(TEXT),
+            "KeepLabels": FLAG,
+            **MOVED,
+        },
+    ),
+}
 SCHEMAS: dict[str, Schema] = {
+    **CHANGES,
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
     "Text": TEXT,

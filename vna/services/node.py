@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vna.services.remote_queries import Queries
     from vna.services.worklist import Worklist
 
-# Jobs that ask remote nodes, by the module that does them.
-REMOTE_JOBS = {
+# Jobs by the module that does them, which is imported by the first of them.
+JOBS = {
     "DicomModalityStore": "sending",
     "DicomMoveScu": "retrieving",
     "DicomGetScu": "retrieving",
@@ -29,6 +29,9 @@ REMOTE_JOBS = {
     "StorageCommitmentScu": "commitment.exchange",
     "Archive": "archives",
     "Media": "archives",
+    "MergeStudy": "modifying",
+    "ResourceModification": "modifying",
+    "SplitStudy": "modifying",
     "OrthancPeerStore": "peer_sending",
 }
 
@@ -67,7 +70,7 @@ class Node:
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
         self.peers = Peers(settings.peers.known)
         self.jobs.register("IndexTags", self._imported_on_use("index_tags"))
-        for type_name, module in REMOTE_JOBS.items():
+        for type_name, module in JOBS.items():
             self.jobs.register(type_name, self._imported_on_use(module))
 
     def publish_policy(self) -> None:

@@ -1,0 +1,116 @@
+"""Instances written anew by the core, some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vna import errors
+from vna.errors import EncodingError, VnaError
+from vna.services.archive import Archive
+from vna.services.caller import Caller
+
+if TYPE_CHECKING:
+    from vna import _core
+
+# Instances of a step: enough for both processors, few enough that pausing is felt.
+STEP = 32
+PARENTS = {"series": "parent_series", "studies": "parent_study", "patients": "parent_patient"}
+
+
+class Rewritten(msgspec.Struct, kw_only=True, frozen=True):
+    """What became of an instance: its new ids, or why it has none."""
+
+    source: str = msgspec.field(name="From")
+    id: str = msgspec.field(name="ID", default="")
+    parent_patient: str = msgspec.field(name="ParentPatient", default="")
+    parent_study: str = msgspec.field(name="ParentStudy", default="")
+    parent_series: str = msgspec.field(name="ParentSeries", default="")
+    status: str = msgspec.field(name="Status", default="")
+    code: str | None = msgspec.field(name="Code", default=None)
+    details: str = msgspec.field(name="Details", default="")
+
+    def made(self) -> dict[str, str]:
+        """Return the new ids by level."""
+        above = {level: getattr(self, name) for level, name in PARENTS.items()}
+        return {"instances": self.id, **above}
+
+
+KINDS = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, VnaError) and "code" in vars(kind)
+}
+
+
+def failure(one: Rewritten) -> VnaError:
+    """Return why an instance could not be written anew, as it is if somebody waits for it."""
+    message = f"instance {one.source}: {one.details}"
+    kind = KINDS.get(one.code or "")
+    return EncodingError(message, one.code) if kind is None else kind(message)
+
+
+async def rewrite(
+    archive: Archive,
+    recipe: bytes,
+    instances: Sequence[str],
+    start: int,
+    overwrite: bool,
+    caller: Caller,
+) -> AsyncIterator[list[Rewritten]]:
+    """Write instances anew from `start` on, and give what became of them, some at a time.
+
+    References follow between all of `instances`, whatever `start` is.
+
+    Raises
+    ------
+    BadRequest
+        If the recipe is none.
+    """
+    rewriting = await begun(archive, recipe, instances, overwrite, caller)
+    for position in range(start, len(instances), STEP):
+        part = await archive._json(rewriting.step(position, STEP))
+        yield msgspec.json.decode(part, type=list[Rewritten])
+
+
+async def begun(
+    archive: Archive, recipe: bytes, instances: Sequence[str], overwrite: bool, caller: Caller
+) -> _core.Rewriting:
+    """Return the core's part of it, which knows the instances and the recipe."""
+    request = msgspec.json.encode({"instances": instances, "overwrite": overwrite})
+    rewriting = archive.core.rewriting(caller.to_json(), recipe, request)
+    await archive.result(rewriting.open())
+    return rewriting
+
+
+class RewrittenFile:
+    """The file that an instance becomes, read from its beginning to its end; it is not stored."""
+
+    def __init__(self, archive: Archive, file: _core.Rewritten, length: int | None):
+        self._archive = archive
+        self._file = file
+        self.length = length
+
+    async def read(self, length: int) -> bytes:
+        """Read on; fewer bytes than `length` only at the end."""
+        return await self._archive._json(self._file.read(length))
+
+
+async def rewritten_file(
+    archive: Archive, recipe: bytes, public_id: str, caller: Caller
+) -> RewrittenFile:
+    """Open what an instance becomes by a recipe.
+
+    Raises
+    ------
+    NotFound
+        If there is no such instance.
+    BadRequest, EncodingError
+        If the recipe is none, or cannot be followed.
+    """
+    rewriting = await begun(archive, recipe, [public_id], False, caller)
+    file = rewriting.file(0)
+    opened = msgspec.json.decode(await archive._json(file.open()))
+    return RewrittenFile(archive, file, opened["length"])
