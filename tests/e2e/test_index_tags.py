@@ -194,3 +194,21 @@ def test_plain_lists_are_the_same_whoever_answers_them(start_server):
         assert plain.content == asked.content or "LastUpdate" in plain.text, path
         assert json.loads(plain.content).__class__ is json.loads(asked.content).__class__
         assert plain.headers["content-type"] == asked.headers["content-type"], path
+
+
+def test_the_command_adds_lists_and_removes_tags(start_server):
+    server = start_server()
+    server.upload(instance("70", 1))
+    where = f"--root={server.root}"
+    added = vna("index", "add-tag", "PatientWeight", "--level=study", where)
+    assert added.returncode == 0, added.stderr
+    assert "vna jobs show" in added.stdout
+    complete(server)
+    listed = vna("index", "list", "--json", where)
+    [tag] = json.loads(listed.stdout)
+    assert (tag["Level"], tag["Name"]) == ("Study", "PatientWeight")
+    refused = vna("index", "add-tag", "NoSuchTag", where)
+    assert refused.returncode != 0
+    assert "NoSuchTag" in refused.stderr
+    assert vna("index", "remove-tag", "PatientWeight", "--level=study", where).returncode == 0
+    assert server.get("/tools/index-tags") == []

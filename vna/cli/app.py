@@ -16,7 +16,7 @@ import typer.main
 from vna.cli import flags
 from vna.cli.command import Json, Tenant, Url, plain, print_json, with_settings
 from vna.cli.exits import INTERRUPTED, MEANINGS, READER_GONE, USAGE
-from vna.cli.groups import jobs, modality, peer, user
+from vna.cli.groups import index, jobs, modality, peer, user
 from vna.settings import Settings
 
 # The root of what typer raises on wrong usage; versions differ in where they keep its name.
@@ -560,6 +560,7 @@ def recompress(
 
 app.add_typer(user, name="user")
 app.add_typer(jobs, name="jobs")
+app.add_typer(index, name="index")
 app.add_typer(modality, name="modality")
 app.add_typer(peer, name="peer")
 

@@ -13,7 +13,17 @@ user = typer.Typer(help="Who may use the archive. A running server notices withi
 jobs = typer.Typer(help="What a running server does that takes long.")
 peer = typer.Typer(help="Remote archives that a running server calls over HTTP.")
 modality = typer.Typer(help="Remote DICOM nodes that a running server knows.")
+index = typer.Typer(help="Tags that a running server indexes beside the usual ones.")
 
+Tag = Annotated[
+    str, typer.Argument(metavar="TAG", help="A keyword such as PatientWeight, or gggg,eeee")
+]
+Level = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL", help="patient, study, series or instance; what it describes if not said"
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user")]
 Role = Annotated[
     str,
@@ -90,6 +100,37 @@ def user_list(settings: Settings, as_json: Json = False) -> int:
     from vna.cli.users import list_ as run
 
     return run(settings, as_json)
+
+
+@index.command("list")
+@with_settings()
+def index_list(settings: Settings, url: Url = None, as_json: Json = False) -> int:
+    """List them, and how far each is."""
+    from vna.cli.index import list_ as run
+
+    return run(settings, url, as_json)
+
+
+@index.command("add-tag")
+@with_settings()
+def index_add(
+    settings: Settings, tag: Tag, level: Level = None, url: Url = None, as_json: Json = False
+) -> int:
+    """Index a tag; what is stored already is read again by a job."""
+    from vna.cli.index import add as run
+
+    return run(settings, tag, level, url, as_json)
+
+
+@index.command("remove-tag")
+@with_settings()
+def index_remove(
+    settings: Settings, tag: Tag, level: Level = None, url: Url = None, as_json: Json = False
+) -> int:
+    """Index a tag no more that was added."""
+    from vna.cli.index import remove as run
+
+    return run(settings, tag, level, url, as_json)
 
 
 @jobs.command("list")
