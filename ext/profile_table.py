@@ -11,12 +11,12 @@ Nobody publishes the history of the table in a form for machines. Known are:
 - edition 2020b: all columns, in dicom-standard 0.1.0 (MIT);
 - editions 2023, 2024b and 2026c: the actions, in dicom-anonymizer 2.1.0 (BSD).
 
-Rows come and stay: none has gone since 2013. So a row is given the first edition that has it, of
-those that clients can name. Which rows came between 2013 and 2017c, and between 2020b and 2021b,
-was seen from outside: they are what an Orthanc removes for the one and not for the other; so was
-the list of 2008, which was another one. The cells of the options of rows younger than 2020 are
-below, as the table has them; those of eight rows of 2026c have not been seen, so no option keeps
-them.
+Rows come and stay: none has gone since 2020, and three since 2013 that name no person. So a row is
+given the first edition that has it, of those that clients can name. Which rows came between 2013
+and 2017c, and between 2020b and 2021b, was seen from outside: they are what an Orthanc removes for
+the one and not for the other; so was the list of 2008, which was another one. The cells of the
+options of rows younger than 2020 are below, as the table has them; those of eight rows of 2026c
+have not been seen, so no option keeps them.
 """
 
 import json
@@ -126,8 +126,9 @@ HEAD = """\
 
 HEAD_OF_TYPES = f"""\
 # Written by ext/profile_table.py from PS3.3 of 2020; do not edit. For an attribute of the outermost
-# data set: the SOP classes, less the {STORAGE} before each, whose IOD has it as type
-# 1 or 1C, and as type 2 or 2C. In all others of those that are listed first it is of type 3."""
+# data set, where Table E.1-1 leaves a choice or removes: the SOP classes, less the prefix
+# {STORAGE}, whose IOD has it as type 1, 1C, 2 or 2C. In all others of those that
+# are listed first it is of type 3, or not there."""
 
 
 def download(folder):
@@ -213,10 +214,10 @@ def table(unpacked):
         yield "\t".join((tag, since, of_2026c[tag], *options, names[tag]))
 
 
-def types(unpacked, choices):
+def types(unpacked, tags):
     """Give the lines of what IODs require of some attributes of their outermost data set.
 
-    Of several modules of an IOD the strictest counts, also of those that it need not have.
+    Of several modules of an IOD the strictest counts, but what it need not have is conditional.
     """
     _, standard, _ = (unpacked[package] for package in PACKAGES)
 
@@ -226,24 +227,25 @@ def types(unpacked, choices):
 
     required = {}
     for attribute in read("module_to_attributes"):
-        module, *tags = attribute["path"].split(":")
-        if len(tags) == 1 and tags[0] in choices and attribute["type"]:
-            required[module, tags[0]] = attribute["type"][0]
+        module, *path = attribute["path"].split(":")
+        if len(path) == 1 and path[0] in tags and attribute["type"]:
+            required.setdefault(module, {})[path[0]] = attribute["type"]
     ciods = {ciod["id"]: ciod["name"] for ciod in read("ciods")}
     by_ciod = {}
     for use in read("ciod_to_modules"):
-        for tag in choices:
-            kind = required.get((use["moduleId"], tag), "3")
-            held = by_ciod.setdefault(ciods[use["ciodId"]], {})
+        held = by_ciod.setdefault(ciods[use["ciodId"]], {})
+        for tag, kind in required.get(use["moduleId"], {}).items():
+            if use["usage"] != "M" and kind != "3":
+                kind = f"{kind[0]}C"
             held[tag] = min(kind, held.get(tag, "3"))
     classes = {sop["id"].removeprefix(STORAGE): sop["ciod"] for sop in read("sops")}
     classes = {uid: ciod for uid, ciod in classes.items() if ciod in by_ciod}
 
     yield HEAD_OF_TYPES
     yield "\t".join(("all", "-", *sorted(classes)))
-    for tag in sorted(choices):
-        for kind in "12":
-            uids = sorted(uid for uid, ciod in classes.items() if by_ciod[ciod][tag] == kind)
+    for tag in sorted(tags):
+        for kind in ("1", "1C", "2", "2C"):
+            uids = sorted(uid for uid, ciod in classes.items() if by_ciod[ciod].get(tag) == kind)
             if uids:
                 yield "\t".join((tag, kind, *uids))
 
@@ -253,8 +255,10 @@ def main(folder):
     with tempfile.TemporaryDirectory() as downloads:
         unpacked = download(Path(downloads))
         rows = list(table(unpacked))
-        choices = {row[:8] for row in rows[1:] if "/" in row.split("\t")[2]}
-        for name, lines in (("e1_1", rows), ("types", types(unpacked, choices))):
+        decided = ("D", "U", "X/Z/U*")
+        tags = {row[:8] for row in rows[1:] if row.split("\t")[2] not in decided}
+        tags = {tag for tag in tags if "x" not in tag}
+        for name, lines in (("e1_1", rows), ("types", types(unpacked, tags))):
             (Path(folder) / f"{name}.tsv").write_text("".join(f"{line}\n" for line in lines))
 
 

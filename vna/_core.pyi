@@ -676,6 +676,14 @@ def write_file(
     Raises EncodingError as `write_data_set` does.
     """
 
+def rewrite_file(recipe: str, file: bytes, /, *, scope: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the PS3.10 file that a recipe makes of one; the recipe is that of `Recipe::from_json`.
+
+    UIDs of `scope`, each with its level (`Study`, `Series`, `Instance`), follow where they stand.
+    Raises OutOfRange on a path or profile that is none, BadRequest on another error of the recipe,
+    EncodingError on a broken file.
+    """
+
 def number_of_frames(file: bytes, /) -> int:
     """Return how many frames `decode_frames` finds."""
 

@@ -10,6 +10,7 @@ mod dicom;
 mod dictionary;
 mod dimse;
 mod dump;
+mod edit;
 mod errors;
 mod find;
 mod forms;
@@ -41,6 +42,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dump::register(m)?;
     model::register(m)?;
     data_set::register(m)?;
+    edit::register(m)?;
     transcode::register(m)?;
     codec::register(m)?;
     archive::register(m)?;

@@ -226,7 +226,11 @@ impl Walk<'_> {
     ) -> Result<Option<DataElement>, EditError> {
         let tag = element.tag;
         if tag == tags::SPECIFIC_CHARACTER_SET {
-            return Ok(Some(element)); // `prepare_texts` has seen to it
+            // `prepare_texts` has seen to what it says; but anything may stand there.
+            if let (Some(_), Value::Bytes(value)) = (&self.recipe.profile, &mut element.value) {
+                *value = profile::character_set_terms(value);
+            }
+            return Ok(Some(element));
         }
         match done(rules) {
             Some(Done::Kept) => return Ok(Some(element)),

@@ -173,7 +173,20 @@ impl Recipe {
 impl Fields {
     fn compile(self) -> Result<Recipe, EditError> {
         let key = self.key.as_deref().map(parse_key).transpose()?;
-        let identities = self.identities(key.is_some())?;
+        let mut identities = self.identities(key.is_some())?;
+        let profile = self.profile.as_ref();
+        let profile = profile
+            .map(|ProfileFields { version, options }| Profile::new(version, options))
+            .transpose()?;
+        if let Some(profile) = &profile {
+            // Whatever was asked for: the UIDs of study and series tell who it is as well.
+            let identity = if profile.retains_uids() {
+                Identity::Kept
+            } else {
+                Identity::New
+            };
+            identities[1..].fill(identity);
+        }
         let mut rules = Rules::default();
         let creator_is_known = self.private_creator.is_some();
         let mut add = |text: &String, done| {
@@ -189,7 +202,7 @@ impl Fields {
             remove_private: self.remove_private,
             keep_private: self.keep_private,
             private_creator: self.private_creator.clone(),
-            profile: None,
+            profile,
             original_attributes: self.original_attributes.clone(),
             transcode: self.transcode.clone(),
         };
@@ -215,9 +228,6 @@ impl Fields {
             }
         }
         recipe.rules = rules;
-        if let Some(ProfileFields { version, options }) = &self.profile {
-            recipe.profile = Some(Profile::new(version, options)?);
-        }
         recipe.check_whole()?;
         Ok(recipe)
     }

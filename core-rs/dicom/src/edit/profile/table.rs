@@ -51,13 +51,17 @@ pub(super) enum Column {
 /// name.
 pub(super) const EDITIONS: [&str; 6] = ["2008", "2017c", "2021b", "2023b", "2024b", "2026c"];
 
-/// Which action an IOD's type of an attribute asks for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// Of what type an attribute is in an IOD.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Type 1 or 1C: a value has to be there.
+    /// Type 1: a value has to be there.
     Valued,
-    /// Type 2 or 2C: the attribute has to be there.
+    /// Type 1C, or of type 1 in a module that need not be there.
+    ValuedIf,
+    /// Type 2: the attribute has to be there.
     There,
+    /// Type 2C, likewise.
+    ThereIf,
     /// Type 3: it may be missing.
     Optional,
 }
@@ -116,7 +120,9 @@ impl Tables {
             let uids = &fields[2..];
             let kind = match fields[1] {
                 "1" => Kind::Valued,
+                "1C" => Kind::ValuedIf,
                 "2" => Kind::There,
+                "2C" => Kind::ThereIf,
                 _ => {
                     classes.extend_from_slice(uids);
                     continue;
@@ -151,18 +157,12 @@ impl Tables {
         self.rows.get(&tag)
     }
 
-    /// What the IOD of a SOP class requires of an attribute of the outermost data set; the most that any does if the class
-    /// is not known.
-    pub fn kind(&self, tag: Tag, sop_class_uid: &str) -> Kind {
+    /// What the IOD of a SOP class requires of an attribute of the outermost data set; `None` if the class is not known.
+    pub fn kind(&self, tag: Tag, sop_class_uid: &str) -> Option<Kind> {
         let uid = sop_class_uid.strip_prefix(STORAGE).unwrap_or(sop_class_uid);
-        if !self.classes.contains(&uid) {
-            return Kind::Valued;
-        }
-        let known = self.classes.iter().find(|class| **class == uid);
-        known
-            .and_then(|uid| self.kinds.get(&(tag, *uid)))
-            .copied()
-            .unwrap_or(Kind::Optional)
+        let class = self.classes.iter().find(|class| **class == uid)?;
+        let kind = self.kinds.get(&(tag, *class)).copied();
+        Some(kind.unwrap_or(Kind::Optional))
     }
 }
 
@@ -239,8 +239,8 @@ mod tests {
     fn what_an_iod_requires_depends_on_the_class() {
         let series_date = Tag(0x0008, 0x0021);
         let kind = |uid| Tables::get().kind(series_date, uid);
-        assert_eq!(kind("1.2.840.10008.5.1.4.1.1.2"), Kind::Optional); // CT
-        assert_eq!(kind("1.2.840.10008.5.1.4.1.1.128"), Kind::Valued); // PET
-        assert_eq!(kind("1.2.3"), Kind::Valued);
+        assert_eq!(kind("1.2.840.10008.5.1.4.1.1.2"), Some(Kind::Optional)); // CT
+        assert_eq!(kind("1.2.840.10008.5.1.4.1.1.128"), Some(Kind::Valued)); // PET
+        assert_eq!(kind("1.2.3"), None);
     }
 }
