@@ -179,6 +179,9 @@ class Transcoding:
         EncodingError if what is stored is damaged.
         """
 
+    def abandon(self) -> None:
+        """End what compresses: nobody waits for it any more."""
+
     def read(self, length: int) -> int:
         """Read on; gives fewer bytes than `length` only at the end."""
 
@@ -326,6 +329,7 @@ class Exchange:
     def remote(self) -> tuple[str, int]: ...
     @property
     def has_body(self) -> bool: ...
+    def is_gone(self) -> bool: ...
     def receive(self) -> int: ...
     def respond(
         self, status: int, headers: builtins.list[tuple[bytes, bytes]], body: bytes

@@ -409,6 +409,25 @@ def test_a_picture_that_the_client_has_is_not_made_again(server, ct):
     assert int(head.headers["content-length"]) == len(first.content)
 
 
+@pytest.mark.parametrize("what", ["preview", "rendered", "frames/0/preview", "frames/0/rendered"])
+@pytest.mark.parametrize("accept", ["*/*", "image/png", "image/jpeg"])
+def test_plain_requests_are_answered_as_others_are(server, ct, what, accept):
+    """The core answers the first alone, the application the second, for its parameter."""
+    headers = {"Accept": accept}
+    alone = server.http.get(f"{ct}/{what}", headers=headers)
+    asked = server.http.get(f"{ct}/{what}", headers=headers, params={"quality": "90"})
+    assert (alone.status_code, alone.content) == (200, asked.content)
+    same = ("content-type", "content-length", "etag", "vary", "x-content-type-options")
+    assert {name: alone.headers[name] for name in same} == {
+        name: asked.headers[name] for name in same
+    }
+    assert set(alone.headers) == set(asked.headers)
+    again = server.http.get(
+        f"{ct}/{what}", headers=headers | {"If-None-Match": alone.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_more_memory_than_pictures_may_have_is_refused_and_less_is_waited_for(start_server):
     server = start_server("--set=pictures.memory_bytes=4194304")
     large = server.upload(image(np.zeros((1, 1500, 1500), "<u2")))["ID"]

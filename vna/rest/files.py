@@ -130,7 +130,7 @@ async def transcoded_response(
         return Response(None, 304, headers=answer)
     # Who names a lossy transfer syntax asks for the instance that comes of it.
     options = {"quality": lossy_quality, "allow_new_uid": True}
-    transcoded = await file.transcode(transfer_syntax_uid, options)
+    transcoded = await file.transcode(transfer_syntax_uid, options, call.is_gone)
     if transcoded.length is not None:
         answer["Content-Length"] = str(transcoded.length)
     if call.request.method == "HEAD":

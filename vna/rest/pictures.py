@@ -124,6 +124,14 @@ def etag(*parts: str | bytes) -> str:
     return f'W/"{digest.hexdigest()}"'
 
 
+def tag_of(file: StoredFile, request: PictureRequest, state: StoredFile | None) -> str:
+    """Return the tag of a picture; that of a plain request is the one that the core gives."""
+    plain = PictureRequest(frame=request.frame, mode=request.mode, form=request.form)
+    if request == plain and state is None:
+        return f'W/"{file.digest}-{request.mode}-{request.frame}-{request.form}"'
+    return etag(file.digest, request.to_json(), state.digest if state else "")
+
+
 def picture(mode: Mode) -> Handler:
     """Return the handler for pictures of a kind, of an instance or of one of its frames."""
 
@@ -144,7 +152,7 @@ async def picture_response(call: Call, mode: Mode) -> Response:
     request = request_of(call, mode)
     file = call.archive.open_file(call.path("id"), call.caller)
     state = state_of(call) if mode == "rendered" else None
-    tag = etag(file.digest, request.to_json(), state.digest if state else "")
+    tag = tag_of(file, request, state)
     # What the same address gives depends on what the client likes.
     headers = {"ETag": tag, "Vary": "Accept"}
     if is_known(call, tag):

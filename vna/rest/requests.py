@@ -109,6 +109,12 @@ class Call:
             return Caller(way_in="rest", address=address)
         return Caller(way_in="rest", address=address, tenant=user.tenant, user=user.name)
 
+    @property
+    def is_gone(self) -> Callable[[], bool]:
+        """Tells whether the client went away without waiting for the answer, as far as is known."""
+        known: Callable[[], bool] | None = self.request.scope.get("state", {}).get("is_gone")
+        return known or (lambda: False)
+
     def path(self, name: str) -> str:
         """Return a parameter of the path."""
         return str(self.request.path_params[name])

@@ -173,7 +173,7 @@ class Connection:
             "client": exchange.remote,
             "server": None,
             "extensions": {STREAM: {}},
-            "state": {},
+            "state": {"is_gone": exchange.is_gone},
         }
 
     async def receive(self) -> Message:

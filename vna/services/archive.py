@@ -51,6 +51,8 @@ RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "as
 # One read of a streamed object: large enough that the way through the queue does not show, small
 # enough that a slow client holds little.
 CHUNK_BYTES = 256 << 10
+# How often to look whether a client still waits for what is being compressed for it.
+GONE_AFTER_S = 0.25
 
 
 if _core.DEBUG:
@@ -433,15 +435,23 @@ class StoredFile:
         return HeldValue(self, place, held) if held else StoredValue(self, place)
 
     async def transcode(
-        self, transfer_syntax_uid: str, options: Mapping[str, object] | None = None
+        self,
+        transfer_syntax_uid: str,
+        options: Mapping[str, object] | None = None,
+        is_gone: Callable[[], bool] | None = None,
     ) -> TranscodedFile:
         """Open the same in another transfer syntax; options as `_core.transcode` takes them.
 
         Raises UnsupportedImage if there is no way, EncodingError if what is stored is damaged.
+        `is_gone` is asked now and then whether nobody waits for it any more: it then ends soon.
         """
         options_json = json.dumps(dict(options or {})).encode()
         transcoding = self._file.transcode(transfer_syntax_uid, options_json)
-        opened = json.loads(await self._archive._json(transcoding.open()))
+        opening = asyncio.ensure_future(self._archive._json(transcoding.open()))
+        while not (await asyncio.wait({opening}, timeout=GONE_AFTER_S))[0]:
+            if is_gone is not None and is_gone():
+                transcoding.abandon()
+        opened = json.loads(await opening)
         return TranscodedFile(self._archive, transcoding, opened["length"])
 
 

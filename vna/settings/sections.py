@@ -305,8 +305,8 @@ class Codecs(Section, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="Frames that one transcoding keeps in memory until they leave; more wait "
-            "in a file without a name below storage.root",
+            description="Frames that all transcodings together keep in memory until they leave; "
+            "more wait in files without a name below storage.root",
         ),
     ] = 64 * MIB
 

@@ -1,7 +1,7 @@
 //! Where codecs run, and how much memory they get.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -60,8 +60,9 @@ pub struct Codecs {
     keeper: Option<Keeper>,
     leases: Mutex<usize>,
     returned: Condvar,
-    /// Memory of leases that needed no helper, for the next ones: mapping it anew costs as much as a small native frame.
-    spare: Mutex<Vec<Arena>>,
+    /// Memory of leases that needed no helper, for the next ones, with when it was used last: mapping it anew costs as
+    /// much as a small native frame.
+    spare: Mutex<Vec<(Instant, Arena)>>,
 }
 
 /// A place to decode or encode frames one after the other: dropped, it is free for the next. Calls block; a lease is
@@ -154,15 +155,30 @@ impl Codecs {
             lease.helper = Some(helper);
             lease.is_shared = true;
         } else {
+            // What was used last, so that the others have a chance to go.
             let spare = self.spare.lock().pop();
-            let arena = spare.map_or_else(|| Arena::new(self.buffer_bytes()), Ok);
+            let arena =
+                spare.map_or_else(|| Arena::new(self.buffer_bytes()), |(_, arena)| Ok(arena));
             lease.arena = Some(arena.map_err(no_memory)?);
         }
         Ok(lease)
     }
 
     fn spare_bytes(&self) -> u64 {
-        self.spare.lock().iter().map(Arena::mapped_bytes).sum()
+        let spare = self.spare.lock();
+        spare.iter().map(|(_, arena)| arena.mapped_bytes()).sum()
+    }
+
+    /// Gives back memory that no frame has needed for as long as a helper may rest. To be called now and then.
+    pub fn give_back_idle(&self) {
+        let rest = Duration::from_secs(self.settings.helper_rest_s.into());
+        let idle: Vec<_> = {
+            let mut spare = self.spare.lock();
+            // In the order in which they were used.
+            let idle = spare.partition_point(|(used, _)| used.elapsed() >= rest);
+            spare.drain(..idle).collect()
+        };
+        drop(idle); // without the lock: unmapping takes a while
     }
 
     /// Most bytes of a buffer: samples, or the longest codestream of noise.
@@ -430,7 +446,10 @@ impl Drop for Lease<'_> {
                 }
             }
             None if self.is_shared => {} // who lost it may still have it
-            None => self.codecs.spare.lock().extend(shrunk(SPARE_BYTES)),
+            None => {
+                let spare = shrunk(SPARE_BYTES).map(|arena| (Instant::now(), arena));
+                self.codecs.spare.lock().extend(spare);
+            }
         }
         *self.codecs.leases.lock() -= 1;
         self.codecs.returned.notify_one();

@@ -182,14 +182,14 @@ impl<'a> Samples<'a> {
                 indexes.map(|index| table[usize::from(index)]).collect()
             }
             Words::Two(bytes) => {
-                let table = self.table16(level);
-                let table: &[T; 65536] = table.first_chunk().unwrap_or_else(|| unreachable!());
+                let mut table = self.table16(level);
+                if self.cell.shift == 0 {
+                    // Bits above the value count for nothing: words that differ in them alone have the same entry.
+                    repeat(&mut table, usize::from(self.cell.mask16()) + 1);
+                    return looked_up(bytes, &table, |word| word);
+                }
                 let cell = self.cell;
-                let words = bytes.chunks_exact(2);
-                let words = words.map(|word| u16::from_le_bytes([word[0], word[1]]));
-                words
-                    .map(|word| table[usize::from(cell.index16(word))])
-                    .collect()
+                looked_up(bytes, &table, |word| cell.index16(word))
             }
             _ => {
                 let mut out = Vec::with_capacity(self.len());
@@ -291,6 +291,37 @@ impl<'a> Samples<'a> {
         };
         (low.min(high), high)
     }
+}
+
+/// Repeats the first `length` entries over all of a table.
+fn repeat<T: Copy>(table: &mut [T], length: usize) {
+    let (first, rest) = table.split_at_mut(length);
+    for again in rest.chunks_exact_mut(length) {
+        again.copy_from_slice(first);
+    }
+}
+
+/// The entry of each 16-bit sample, of which `index` gives its place.
+fn looked_up<T: Copy + Default>(bytes: &[u8], table: &[T], index: impl Fn(u16) -> u16) -> Vec<T> {
+    const AT_ONCE: usize = 8;
+    let table: &[T; 65536] = table.first_chunk().unwrap_or_else(|| unreachable!());
+    let entry = |low: u8, high: u8| table[usize::from(index(u16::from_le_bytes([low, high])))];
+    let mut out = vec![T::default(); bytes.len() / 2];
+    let mut places = out.chunks_exact_mut(AT_ONCE);
+    let mut words = bytes.chunks_exact(2 * AT_ONCE);
+    // Of known lengths, so that nothing is checked for each sample.
+    for (places, words) in places.by_ref().zip(words.by_ref()) {
+        let places: &mut [T; AT_ONCE] = places.first_chunk_mut().unwrap_or_else(|| unreachable!());
+        let words: &[u8; 2 * AT_ONCE] = words.first_chunk().unwrap_or_else(|| unreachable!());
+        for at in 0..AT_ONCE {
+            places[at] = entry(words[2 * at], words[2 * at + 1]);
+        }
+    }
+    let rest = words.remainder().chunks_exact(2);
+    for (place, word) in places.into_remainder().iter_mut().zip(rest) {
+        *place = entry(word[0], word[1]);
+    }
+    out
 }
 
 impl Words<'_> {

@@ -33,7 +33,7 @@ use crate::settings::{Settings, StorageSettings};
 use crate::stored_file::{StoredFile, StoredFiles};
 use crate::transcode::SpoolSettings;
 
-/// Bytes of frames that one transcoding holds in memory unless the settings say otherwise.
+/// Bytes of frames that all transcodings hold in memory unless the settings say otherwise.
 const HELD_BYTES: u64 = 64 << 20;
 
 /// The tenant of an archive that has not been divided.
@@ -51,6 +51,7 @@ pub struct Archive {
     pictures: Arc<Pictures>,
     archives: Arc<Archives>,
     files: Arc<StoredFiles>,
+    spool: SpoolSettings,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
@@ -86,9 +87,10 @@ impl Archive {
         let committer = Arc::new(committer);
         let recorder = notes::through(Arc::clone(&committer));
         let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
+        let spool = spool_settings(&settings, &log);
         let keeper = Keeper::new(Arc::clone(&files), Arc::clone(&index), trash, recorder)
             .with_thumbnails(Arc::clone(&thumbnails))
-            .with_spool(spool_settings(&settings));
+            .with_spool(spool.clone());
         let keeper = Arc::new(keeper);
         let housekeeping = Mutex::new(None);
         let codecs = Arc::clone(files.codecs());
@@ -103,6 +105,7 @@ impl Archive {
             pictures,
             archives,
             files,
+            spool,
             committer,
             keeper,
             housekeeping,
@@ -352,7 +355,7 @@ impl Archive {
 
     /// Where encoded frames wait until they leave: in memory as far as `[codecs]` allows, then on the archive's disk.
     pub fn spool_settings(&self) -> SpoolSettings {
-        spool_settings(&self.settings)
+        self.spool.clone()
     }
 
     /// What makes pictures of its frames.
@@ -409,11 +412,15 @@ impl Archive {
     }
 }
 
-fn spool_settings(settings: &Settings) -> SpoolSettings {
-    SpoolSettings {
-        memory_bytes: settings.codecs.held_bytes.unwrap_or(HELD_BYTES),
-        folder: settings.storage.root.clone(),
-    }
+/// Files of the spool leave the disk what the log keeps back: deletions need it.
+fn spool_settings(settings: &Settings, log: &Arc<Log>) -> SpoolSettings {
+    let memory_bytes = settings.codecs.held_bytes.unwrap_or(HELD_BYTES);
+    let log = Arc::downgrade(log); // a transcoding may outlive the archive, whose lock the log has
+    let check = move |bytes| match log.upgrade() {
+        Some(log) => Ok(log.check_room(bytes)?),
+        None => Err(ArchiveError::Stopped),
+    };
+    SpoolSettings::new(memory_bytes, settings.storage.root.clone()).with_check(check)
 }
 
 impl Drop for Archive {

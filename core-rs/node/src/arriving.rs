@@ -218,3 +218,117 @@ pub(crate) fn check_ingest_transcoding(storage: &StorageSettings) -> Result<(), 
         problem: format!("is {uid}, which is no transfer syntax that we write without loss"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use vna_dicom::{FileMetaFields, read_instance, write_file_meta};
+    use vna_io::{CutDisk, Disk};
+
+    use super::*;
+    use crate::settings::Settings;
+
+    const RLE: &str = "1.2.840.10008.1.2.5";
+    /// What the log keeps back by default.
+    const RESERVE: u64 = 64 << 20;
+
+    /// An image of 16 bits whose pixels are noise, so that no codec makes it short.
+    fn noise() -> Vec<u8> {
+        let mut file = write_file_meta(&FileMetaFields {
+            media_storage_sop_class_uid: "1.2.840.10008.5.1.4.1.1.7",
+            media_storage_sop_instance_uid: "1.2.3",
+            transfer_syntax_uid: EXPLICIT_VR_LITTLE_ENDIAN,
+            source_application_entity_title: "",
+        });
+        let mut put = |group: u16, element: u16, vr: &[u8; 2], value: &[u8]| {
+            file.extend(group.to_le_bytes());
+            file.extend(element.to_le_bytes());
+            file.extend(vr);
+            match vr {
+                b"OW" => file.extend(u64::to_le_bytes((value.len() as u64) << 16)),
+                _ => file.extend(u16::try_from(value.len()).unwrap().to_le_bytes()),
+            }
+            file.extend(value);
+        };
+        let number = |number: u16| number.to_le_bytes();
+        put(0x0008, 0x0016, b"UI", b"1.2.840.10008.5.1.4.1.1.7\0");
+        put(0x0008, 0x0018, b"UI", b"1.2.3\0");
+        put(0x0010, 0x0020, b"LO", b"P1");
+        put(0x0020, 0x000D, b"UI", b"1.2\0");
+        put(0x0020, 0x000E, b"UI", b"1.21");
+        put(0x0028, 0x0002, b"US", &number(1));
+        put(0x0028, 0x0004, b"CS", b"MONOCHROME2 ");
+        put(0x0028, 0x0010, b"US", &number(200));
+        put(0x0028, 0x0011, b"US", &number(200));
+        put(0x0028, 0x0100, b"US", &number(16));
+        put(0x0028, 0x0101, b"US", &number(16));
+        put(0x0028, 0x0103, b"US", &number(0));
+        let mut noise = 1_u32;
+        let mut next = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.to_be_bytes()[0]
+        };
+        let pixels: Vec<u8> = (0..80_000).map(|_| next()).collect();
+        put(0x7FE0, 0x0010, b"OW", &pixels);
+        file
+    }
+
+    fn archive(disk: &CutDisk, held_bytes: u64) -> Archive {
+        let settings = serde_json::json!({
+            "storage": {
+                "root": "/archive",
+                "segment_bytes": 1 << 20,
+                "large_object_bytes": 1 << 20,
+                "duplicates": "if-changed",
+                "patient_issuers": false,
+                "duplicate_retention_days": 0,
+                "undelete_hours": 0,
+                "ingest_transcoding": RLE,
+                "ingest_transcoding_of_uncompressed": true,
+            },
+            "limits": {"spool_bytes": 1 << 20, "index_cache_bytes": 1 << 20, "unpacked_cache_bytes": 1 << 20},
+            "uploads": {"max_entries": 1, "max_object_bytes": 1, "max_unpacked_bytes": 1, "max_ratio": 1},
+            "dictionary": {"private": []},
+            "codecs": {"held_bytes": held_bytes},
+        });
+        let settings: Settings = serde_json::from_value(settings).expect("settings");
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        Archive::open(disk, settings).expect("opens")
+    }
+
+    #[test]
+    fn what_no_room_is_left_for_while_it_is_encoded_is_stored_as_it_came() {
+        let (disk, file) = (CutDisk::new(), noise());
+        let arrived = || {
+            let instance = read_instance(&file).expect("a DICOM file");
+            (instance, ArrivedBytes::held(file.clone()))
+        };
+        let roomy = archive(&disk, 1 << 20);
+        let (instance, bytes) = arrived();
+        let (kept, _) = roomy.as_kept(instance, bytes);
+        assert_eq!(kept.transfer_syntax_uid, RLE);
+        drop(roomy);
+        // Nothing may wait in memory, and for a file there is no room beside what deletions need.
+        let full = archive(&disk, 0);
+        disk.set_capacity(Some(disk.used_bytes() + RESERVE + 1_000));
+        let refused = full.spool_settings();
+        let refused = crate::transcode::Spool::new(&refused).append(&[0; 2_000]);
+        assert_eq!(refused.unwrap_err().code(), "store.full");
+        let (instance, bytes) = arrived();
+        let (kept, bytes) = full.as_kept(instance, bytes);
+        assert_eq!(kept.transfer_syntax_uid, EXPLICIT_VR_LITTLE_ENDIAN);
+        assert_eq!(bytes.digest(), Digest::of(&file));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_encoded() {
+        let codecs = Arc::new(vna_codec::Codecs::new(vna_codec::CodecSettings::default()));
+        let options = TranscodeOptions::default();
+        options.abandoned.set();
+        let source = Source::Held(Arc::new(noise()));
+        let Err(error) = Transcoded::of(source, RLE, &options, &codecs) else {
+            panic!("it was encoded");
+        };
+        assert_eq!(error.code(), "transcode.abandoned");
+        assert_eq!(codecs.counts().encoded, 0);
+    }
+}

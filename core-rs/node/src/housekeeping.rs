@@ -187,6 +187,7 @@ impl Keeper {
             if let Some(policy) = &recompress {
                 report(self.recompress_aged(policy, &mut looked_at, now_us()));
             }
+            self.files.codecs().give_back_idle();
             match stopped.recv_timeout(PERIOD) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,

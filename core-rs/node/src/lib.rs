@@ -90,8 +90,8 @@ pub use status::{health_json, metrics_text};
 pub use stored_file::{StoredFile, StoredFiles};
 pub use stored_image::StoredImage;
 pub use transcode::{
-    LocalFile, SpoolSettings, TranscodeOptions, TranscodeProblem, Transcoded, TranscodedFile,
-    is_possible, transcode_file,
+    Abandoned, LocalFile, SpoolSettings, TranscodeOptions, TranscodeProblem, Transcoded,
+    TranscodedFile, is_possible, transcode_file,
 };
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};

@@ -241,7 +241,7 @@ pub struct CodecsSettings {
     pub frame_timeout_s: Option<u32>,
     /// Most bytes of all frames in work together.
     pub memory_bytes: Option<u64>,
-    /// Bytes of frames that one transcoding holds in memory; more wait in a file.
+    /// Bytes of frames that all transcodings hold in memory; more wait in files.
     pub held_bytes: Option<u64>,
 }
 

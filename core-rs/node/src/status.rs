@@ -145,6 +145,17 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
     );
 
     codecs_text(&mut text, &archive.codecs().counts());
+    let spool = archive.spool_settings();
+    text.gauge(
+        "vna_transcoding_held_bytes",
+        "Memory of frames that wait to leave",
+        spool.used_bytes(),
+    );
+    text.gauge(
+        "vna_transcoding_held_budget_bytes",
+        "Memory that they may hold; more wait in files",
+        spool.memory_bytes(),
+    );
     pictures_text(&mut text, &archive.pictures().counters());
     archives_text(&mut text, archive.archives().counters());
     if let Some(dimse) = dimse {
@@ -224,6 +235,21 @@ fn pictures_text(text: &mut Exposition, pictures: &PictureCounters) {
         "vna_pictures_waits_total",
         "Times that a picture waited for memory",
         pictures.memory_waits,
+    );
+    text.counter(
+        "vna_picture_header_hits_total",
+        "Headers of images that need not be read again",
+        pictures.header_hits,
+    );
+    text.gauge(
+        "vna_picture_header_cache_bytes",
+        "Memory held by headers of images",
+        pictures.header_cache_bytes,
+    );
+    text.gauge(
+        "vna_picture_header_cache_budget_bytes",
+        "Memory that they may hold",
+        pictures.header_cache_budget_bytes,
     );
     text.gauge(
         "vna_thumbnail_cache_bytes",

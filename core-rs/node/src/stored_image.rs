@@ -4,7 +4,7 @@
 //!    it is inflated first, beyond some bytes into a file without a name.
 //! 2. Native samples come out little endian, each frame from its first bit on, whatever they are stored as (PS3.5 §8.1.1).
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use vna_codec::{CodecError, Colour, Decoded, FrameFormat, Lease, Photometric};
@@ -25,6 +25,11 @@ const PIECE_BYTES: usize = 64 << 10;
 /// A stored instance with pixel data: its header, and where each frame is.
 pub struct StoredImage<S = StoredBlob> {
     source: Source<S>,
+    header: Arc<ImageHeader>,
+}
+
+/// What is read of a stored image before its frames are.
+pub struct ImageHeader {
     /// The transfer syntax that it is stored in.
     pub transfer_syntax_uid: String,
     /// The elements before its pixel data. Float Pixel Data and Double Float Pixel Data are there without their value.
@@ -100,15 +105,29 @@ impl<S: ReadAt<Error = ArchiveError>> StoredImage<S> {
             Encoding::ExplicitBig => pixel_data.vr.unit().unwrap_or(1),
             Encoding::ExplicitLittle | Encoding::ImplicitLittle => 1,
         };
-        Ok(StoredImage {
-            source,
+        let header = Arc::new(ImageHeader {
             transfer_syntax_uid: image.transfer_syntax_uid,
             data_set,
             format,
             frames: image.frames,
             pixel_data,
             swap_unit,
-        })
+        });
+        Ok(StoredImage { source, header })
+    }
+
+    /// The image whose header was read from these bytes before.
+    pub(crate) fn with_header(source: S, header: Arc<ImageHeader>) -> Self {
+        let source = Source::File(source);
+        StoredImage { source, header }
+    }
+
+    /// Its header, to be used again; `None` if it tells of inflated bytes, which are gone then.
+    pub(crate) fn header(&self) -> Option<&Arc<ImageHeader>> {
+        match self.source {
+            Source::File(_) => Some(&self.header),
+            Source::Inflated(_) => None,
+        }
     }
 
     /// Bytes of frame `index` as stored, counted from 0: of all its fragments.
@@ -216,6 +235,14 @@ impl<S: ReadAt<Error = ArchiveError>> StoredImage<S> {
             expected: index as u64 + 1,
             found: self.frames.len() as u64,
         }))
+    }
+}
+
+impl<S> Deref for StoredImage<S> {
+    type Target = ImageHeader;
+
+    fn deref(&self) -> &ImageHeader {
+        &self.header
     }
 }
 

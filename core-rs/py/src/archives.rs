@@ -20,9 +20,6 @@ use crate::completions::Completions;
 use crate::errors::BoundaryError;
 use crate::http::CoreExchange;
 
-/// Bytes of encoded frames that each file may hold in memory: several are transcoded at once.
-const HELD_BYTES: u64 = 4 << 20;
-
 /// How long a client may take nothing before his archive is broken off: it holds memory that others wait for.
 const STALLED: Duration = Duration::from_secs(300);
 
@@ -54,7 +51,6 @@ impl Asked {
             ..TranscodeOptions::default()
         };
         options.encode.quality = self.lossy_quality;
-        options.spool.memory_bytes = options.spool.memory_bytes.min(HELD_BYTES);
         Ok(ArchiveRequest {
             resources: self.resources,
             level,

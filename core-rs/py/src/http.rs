@@ -277,6 +277,14 @@ impl CoreExchange {
         }
     }
 
+    /// Whether the client went away without waiting for the answer.
+    fn is_gone(&self) -> bool {
+        match &*self.state.lock() {
+            State::Unanswered(responder) => responder.is_gone(),
+            State::Begun(_) | State::Over => false,
+        }
+    }
+
     /// Breaks the answer off: the connection is closed, so that nobody takes what was sent for the whole.
     fn abort(&self) {
         *self.state.lock() = State::Over;

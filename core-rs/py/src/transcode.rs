@@ -10,7 +10,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
 use vna_codec::{Codecs, EncodeOptions};
-use vna_node::{LocalFile, SpoolSettings, StoredFile, TranscodeOptions, Transcoded};
+use vna_node::{Abandoned, LocalFile, SpoolSettings, StoredFile, TranscodeOptions, Transcoded};
 
 use crate::codec::{codecs, parse};
 use crate::completions::Completions;
@@ -63,10 +63,14 @@ pub(crate) fn parse_options(
     Ok(TranscodeOptions {
         encode,
         allow_new_uid: options.allow_new_uid,
-        spool: SpoolSettings {
-            memory_bytes: options.held_bytes.unwrap_or(spool.memory_bytes),
-            folder: options.folder.unwrap_or(spool.folder),
+        spool: match (options.held_bytes, options.folder) {
+            (None, None) => spool,
+            (held_bytes, folder) => SpoolSettings::new(
+                held_bytes.unwrap_or(spool.memory_bytes()),
+                folder.unwrap_or_else(std::env::temp_dir),
+            ),
         },
+        abandoned: Abandoned::default(),
     })
 }
 
@@ -129,6 +133,11 @@ impl CoreTranscoding {
             }));
         });
         handle
+    }
+
+    /// Ends what compresses: nobody waits for it any more.
+    fn abandon(&self) {
+        self.source.options.abandoned.set();
     }
 
     /// Reads on; completes with fewer bytes than `length` only at the end.

@@ -18,7 +18,6 @@ use super::zip::{Ahead, Method, Sizes, ZipWriter};
 use super::{Archives, MakingProblem, Request};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
-use crate::transcode::SpoolSettings;
 
 /// Instances that are located at a time.
 const PAGE: usize = 256;
@@ -120,10 +119,7 @@ impl Making {
         progress: Arc<Progress>,
     ) -> Result<Self, ArchiveError> {
         let archives = Arc::clone(archive.archives());
-        let spool = SpoolSettings {
-            memory_bytes: HELD_DIRECTORY,
-            ..archive.spool_settings()
-        };
+        let spool = archive.spool_settings().with_memory(HELD_DIRECTORY);
         let work = Arc::new(unit::Making {
             archive: Arc::downgrade(&archive),
             buffers: Arc::clone(&archives.buffers),

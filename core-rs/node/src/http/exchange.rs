@@ -165,6 +165,12 @@ impl Responder {
         BodyWriter { writer }
     }
 
+    /// Whether the client has gone away without waiting for the answer.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     /// Returns once the client has gone away without waiting for the answer.
     pub async fn closed(&mut self) {
         self.answer.closed().await;

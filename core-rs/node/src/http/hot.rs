@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HOST, HeaderMap,
     HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    IF_UNMODIFIED_SINCE, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -27,6 +27,7 @@ use crate::archive::Archive;
 use crate::arrival::default_tenant;
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
+use crate::pictures::{PictureForm, PictureMode, PictureRequest, PictureSource};
 use crate::stored_file::StoredFile;
 
 /// What makes a request for a file more than that.
@@ -66,6 +67,8 @@ enum Asked {
     Tags(PublicId, TagsForm),
     File(PublicId),
     List(List),
+    /// A frame, counted from 0.
+    Picture(PublicId, u64, PictureMode),
 }
 
 impl Hot {
@@ -96,6 +99,9 @@ impl Hot {
             Asked::Tags(id, form) => self.tags(tenant, id, form).await,
             Asked::File(id) => self.file(tenant, id, &head.headers),
             Asked::List(list) => self.list(tenant, list).await,
+            Asked::Picture(id, frame, mode) => {
+                self.picture(tenant, id, frame, mode, &head.headers).await
+            }
         }
     }
 
@@ -143,12 +149,7 @@ impl Hot {
             return None;
         }
         let (_, reader) = self.open(tenant, &id)?;
-        let etag: String = reader
-            .digest()
-            .0
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let etag = hex(&reader.digest().0);
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/dicom"));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -156,6 +157,53 @@ impl Hot {
         headers.insert(ETAG, text(format!("\"{etag}\""))?);
         let stored = StoredContent::whole(reader, &self.buffers);
         Some(answer(headers, Content::Stored(stored)))
+    }
+
+    /// A picture as its header wants it, in the format that is named or PNG.
+    async fn picture(
+        &self,
+        tenant: i64,
+        id: PublicId,
+        frame: u64,
+        mode: PictureMode,
+        headers: &HeaderMap,
+    ) -> Option<Response<Content>> {
+        let (form, media_type) = match headers.get(ACCEPT).map(HeaderValue::as_bytes) {
+            None | Some(b"*/*" | b"image/png") => (PictureForm::Png, "image/png"),
+            Some(b"image/jpeg") => (PictureForm::Jpeg, "image/jpeg"),
+            Some(_) => return None,
+        };
+        if CONDITIONS.iter().any(|name| headers.contains_key(name)) {
+            return None;
+        }
+        let (located, reader) = self.open(tenant, &id)?;
+        let etag = format!(
+            "W/\"{}-{}-{frame}-{}\"",
+            hex(&reader.digest().0),
+            mode.name(),
+            &media_type["image/".len()..]
+        );
+        let source = PictureSource {
+            located: Arc::new(located),
+            reader: Arc::new(reader),
+            state: None,
+        };
+        let request = PictureRequest {
+            frame,
+            mode,
+            form,
+            ..PictureRequest::default()
+        };
+        let file = self.archive.pictures().picture(source, request).await;
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(ETAG, text(etag)?);
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        // The memory that the picture holds is free when it was sent.
+        Some(answer(
+            headers,
+            Content::whole(Bytes::from_owner(file.ok()?)),
+        ))
     }
 
     fn open(&self, tenant: i64, id: &PublicId) -> Option<(Located, StoredFile)> {
@@ -192,8 +240,19 @@ fn asked(path: &str, query: Option<&str>) -> Option<Asked> {
     let level = segments.next()?;
     let level = Level::ALL.into_iter().find(|one| one.plural() == level)?;
     let id = segments.next()?.parse().ok()?;
-    let what = segments.next();
+    let mut what = segments.next();
+    let mut frame = None;
+    if (level, what) == (Level::Instance, Some("frames")) {
+        frame = Some(frame_number(segments.next()?)?);
+        what = segments.next();
+    }
     if segments.next().is_some() {
+        return None;
+    }
+    if let (Level::Instance, Some(mode)) = (level, what.and_then(picture_mode)) {
+        return Some(Asked::Picture(id, frame.unwrap_or(0), mode));
+    }
+    if frame.is_some() {
         return None;
     }
     Some(match (level, what) {
@@ -203,6 +262,21 @@ fn asked(path: &str, query: Option<&str>) -> Option<Asked> {
         (Level::Instance, Some("simplified-tags")) => Asked::Tags(id, TagsForm::Simplified),
         _ => return None,
     })
+}
+
+fn picture_mode(name: &str) -> Option<PictureMode> {
+    let modes = [PictureMode::Preview, PictureMode::Rendered];
+    modes.into_iter().find(|mode| mode.name() == name)
+}
+
+/// A number as it is usually written: others may mean the same, and the application knows.
+fn frame_number(text: &str) -> Option<u64> {
+    let is_plain = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| is_plain)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn json(bytes: Vec<u8>) -> Response<Content> {
@@ -238,7 +312,27 @@ mod tests {
             asked(&format!("/instances/{ID}/file"), None),
             Some(Asked::File(id))
         );
+        let picture = |frame, mode| Some(Asked::Picture(id, frame, mode));
+        for (path, frame, mode) in [
+            ("preview", 0, PictureMode::Preview),
+            ("rendered", 0, PictureMode::Rendered),
+            ("frames/0/preview", 0, PictureMode::Preview),
+            ("frames/17/rendered", 17, PictureMode::Rendered),
+        ] {
+            let path = format!("/instances/{ID}/{path}");
+            assert_eq!(asked(&path, None), picture(frame, mode), "{path}");
+        }
         for other in [
+            format!("/instances/{ID}/image-uint8"),
+            format!("/instances/{ID}/frames"),
+            format!("/instances/{ID}/frames/0"),
+            format!("/instances/{ID}/frames/01/preview"),
+            format!("/instances/{ID}/frames/-1/preview"),
+            format!("/instances/{ID}/frames/+1/preview"),
+            format!("/instances/{ID}/frames/0/raw"),
+            format!("/instances/{ID}/frames/0/tags"),
+            format!("/instances/{ID}/frames/0/preview/"),
+            format!("/series/{ID}/preview"),
             "".to_owned(),
             "/".to_owned(),
             "/studies/".to_owned(),

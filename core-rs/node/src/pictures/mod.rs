@@ -7,6 +7,7 @@
 
 mod arrays;
 mod cache;
+mod headers;
 mod matlab;
 mod npy;
 mod opened;
@@ -27,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vna_codec::Codecs;
 
 use crate::error::ArchiveError;
+use headers::Headers;
 use room::Room;
 
 pub use arrays::{ArrayForm, ArrayRequest};
@@ -49,6 +51,9 @@ const PLACES_PER_CODEC: usize = 2;
 /// More would leave none of the threads that may wait to others.
 const MAX_PLACES: usize = 8;
 
+/// Which part of the memory for pictures headers may take beside it: 4 MiB of the usual 256.
+const HEADERS_PART: u64 = 64;
+
 /// How long a request waits for others to be done.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
@@ -58,6 +63,7 @@ pub struct Pictures {
     places: Arc<Semaphore>,
     room: Room,
     thumbnails: Arc<ThumbnailCache>,
+    headers: Headers,
     rendered: AtomicU64,
 }
 
@@ -69,6 +75,9 @@ pub struct PictureCounters {
     pub memory_used_bytes: u64,
     pub memory_budget_bytes: u64,
     pub memory_waits: u64,
+    pub header_hits: u64,
+    pub header_cache_bytes: u64,
+    pub header_cache_budget_bytes: u64,
     pub thumbnail_hits: u64,
     pub thumbnail_misses: u64,
     pub thumbnails_evicted: u64,
@@ -90,6 +99,7 @@ impl Pictures {
             codecs,
             room: Room::new(memory_bytes),
             thumbnails,
+            headers: Headers::new(memory_bytes / HEADERS_PART),
             rendered: AtomicU64::new(0),
         }
     }
@@ -129,6 +139,9 @@ impl Pictures {
             memory_used_bytes: self.room.used(),
             memory_budget_bytes: self.room.total(),
             memory_waits: self.room.waits(),
+            header_hits: self.headers.hits.load(Ordering::Relaxed),
+            header_cache_bytes: self.headers.bytes(),
+            header_cache_budget_bytes: self.headers.limit(),
             thumbnail_hits: kept.hits.load(Ordering::Relaxed),
             thumbnail_misses: kept.misses.load(Ordering::Relaxed),
             thumbnails_evicted: kept.evicted.load(Ordering::Relaxed),

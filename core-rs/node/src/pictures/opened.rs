@@ -1,9 +1,12 @@
 //! A stored object, opened as an image; and what it is if it is none.
 
+use std::sync::Arc;
+
 use vna_codec::{Compression, pixel_syntax};
 use vna_dicom::{DicomError, DicomFile, FrameProblem, ReadAt, SelectStream, Selected, Tag, tags};
 use vna_image::{ImageDescription, PresentationState};
 
+use super::headers::Known;
 use super::problem::PictureProblem;
 use crate::error::ArchiveError;
 use crate::stored_image::StoredImage;
@@ -11,7 +14,7 @@ use crate::stored_image::StoredImage;
 /// An image: its frames, and how they are to look.
 pub(crate) struct Opened<S> {
     pub image: StoredImage<S>,
-    pub description: ImageDescription,
+    pub description: Arc<ImageDescription>,
 }
 
 impl<S: ReadAt<Error = ArchiveError>> Opened<S> {
@@ -29,7 +32,24 @@ impl<S: ReadAt<Error = ArchiveError>> Opened<S> {
         refuse_video(transfer_syntax_uid)?;
         let image = StoredImage::read(source).map_err(|error| absence(error, sop_class_uid))?;
         let description = ImageDescription::read(&image.data_set).map_err(PictureProblem::from)?;
+        let description = Arc::new(description);
         Ok(Opened { image, description })
+    }
+
+    /// The image of which this is known.
+    pub fn known(source: S, known: Known) -> Self {
+        Opened {
+            image: StoredImage::with_header(source, known.header),
+            description: known.description,
+        }
+    }
+
+    /// What is known of it from now on.
+    pub fn to_known(&self) -> Option<Known> {
+        Some(Known {
+            header: Arc::clone(self.image.header()?),
+            description: Arc::clone(&self.description),
+        })
     }
 
     /// Reads the header of a Part 10 file of which nothing is known.

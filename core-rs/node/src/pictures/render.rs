@@ -9,6 +9,7 @@ use vna_dicom::ReadAt;
 use vna_image::{ClippedTo, Fallback, Mode, Picture, PresentationState, RenderOptions, Window};
 use vna_index::Located;
 
+use super::headers::Headers;
 use super::opened::{Opened, presentation_state};
 use super::problem::PictureProblem;
 use super::room::Lent;
@@ -31,6 +32,17 @@ pub enum PictureMode {
 }
 
 impl PictureMode {
+    /// Its name, as requests have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            PictureMode::Preview => "preview",
+            PictureMode::Rendered => "rendered",
+            PictureMode::UInt8 => "uint8",
+            PictureMode::UInt16 => "uint16",
+            PictureMode::Int16 => "int16",
+        }
+    }
+
     fn to_mode(self) -> Mode {
         match self {
             PictureMode::Preview => Mode::Preview,
@@ -127,6 +139,12 @@ impl PictureFile {
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+}
+
+impl AsRef<[u8]> for PictureFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -253,6 +271,27 @@ impl Frame<StoredBlob> {
         )?;
         Frame::new(opened, request, state.transpose()?)
     }
+
+    /// The same, with the header as it was read before if it is still known.
+    fn open_known(
+        headers: &Headers,
+        source: &PictureSource,
+        request: PictureRequest,
+    ) -> Result<Self, ArchiveError> {
+        let blob = source.reader.blob();
+        if source.state.is_some() {
+            return Frame::open(source, request);
+        }
+        if let Some(known) = headers.get(blob) {
+            let stored = StoredBlob::new(Arc::clone(&source.reader));
+            return Frame::new(Opened::known(stored, known), request, None);
+        }
+        let frame = Frame::open(source, request)?;
+        if let Some(known) = frame.opened.to_known() {
+            headers.keep(blob, known);
+        }
+        Ok(frame)
+    }
 }
 
 /// How far a picture is: finished, or waiting for memory.
@@ -272,7 +311,9 @@ impl Pictures {
         source: PictureSource,
         request: PictureRequest,
     ) -> Result<PictureFile, ArchiveError> {
-        self.picture_of(move || Frame::open(&source, request)).await
+        let pictures = Arc::clone(self);
+        self.picture_of(move || Frame::open_known(&pictures.headers, &source, request))
+            .await
     }
 
     /// The picture of the frame that `open` gives, on a thread that may wait.

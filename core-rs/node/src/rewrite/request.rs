@@ -76,6 +76,7 @@ impl RewriteRequest {
             },
             allow_new_uid: new_uid,
             spool,
+            ..TranscodeOptions::default()
         }
     }
 }

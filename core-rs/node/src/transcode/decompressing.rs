@@ -46,10 +46,8 @@ where
     attributes::note_former_loss(&mut revision, image, length);
 
     let parallel = codecs.settings().parallel;
-    let window = options.spool.memory_bytes / (frame_bits / 8).max(1);
-    let window = usize::try_from(window)
-        .unwrap_or(usize::MAX)
-        .min(2 * parallel);
+    let (window, lent) = options.spool.window(frame_bits / 8, 2 * parallel);
+    let window = (window, Some(lent));
     let (image, codecs) = (Arc::clone(image), Arc::clone(codecs));
     let pipeline = Pipeline::start(1, frames, parallel, window, move |index| {
         let (samples, found) = decode(&image, index, colour, &codecs)?;

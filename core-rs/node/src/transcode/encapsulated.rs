@@ -185,10 +185,8 @@ mod tests {
     #[test]
     fn frames_stand_padded_behind_their_offset_table() {
         for memory_bytes in [0, 4, 100] {
-            let mut frames = EncodedFrames::new(&SpoolSettings {
-                memory_bytes,
-                ..SpoolSettings::default()
-            });
+            let settings = SpoolSettings::new(memory_bytes, std::env::temp_dir());
+            let mut frames = EncodedFrames::new(&settings);
             frames.append(b"abc").expect("room");
             frames.append(b"defg").expect("room");
             let mut stream = frames.into_stream();

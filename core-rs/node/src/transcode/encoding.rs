@@ -127,13 +127,17 @@ where
 {
     let parallel = codecs.settings().parallel;
     let frame_bytes = image.format.frame_bytes()?.max(1);
-    let window = usize::try_from(options.spool.memory_bytes / frame_bytes).unwrap_or(usize::MAX);
+    // What waits is encoded, and seldom longer than what it was made of.
+    let (window, lent) = options.spool.window(frame_bytes, 2 * parallel);
     let (image, codecs) = (Arc::clone(image), Arc::clone(codecs));
     let (to, encode) = (to.to_owned(), options.encode);
     let loses = loses(&to, &encode);
     let frames = image.frames.len();
-    let window = window.min(2 * parallel);
-    Pipeline::start(0, frames, parallel, window, move |index| {
+    let abandoned = options.abandoned.clone();
+    Pipeline::start(0, frames, parallel, (window, Some(lent)), move |index| {
+        if abandoned.is_so() {
+            return Err(ArchiveError::Transcode(TranscodeProblem::Abandoned));
+        }
         let mut lease = codecs.lease()?;
         let (mut samples, is_exact) = take_samples(&image, index, &mut lease)?;
         if !is_exact && !wide {

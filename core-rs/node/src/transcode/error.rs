@@ -39,6 +39,8 @@ pub enum TranscodeProblem {
         /// In what.
         what: &'static str,
     },
+    /// Nobody waits for it any more.
+    Abandoned,
     /// Native pixel data has a length of 32 bits (PS3.5 §7.1.1).
     TooLong {
         /// Bytes that it would have.
@@ -57,6 +59,7 @@ impl TranscodeProblem {
             Self::NewUid { .. } => "transcode.new_uid",
             Self::LossyPalette { .. } => "transcode.palette",
             Self::FrameDiffers { .. } => "transcode.frames",
+            Self::Abandoned => "transcode.abandoned",
             Self::TooLong { .. } => "transcode.too_long",
         }
     }
@@ -87,6 +90,7 @@ impl fmt::Display for TranscodeProblem {
             Self::FrameDiffers { frame, what } => {
                 write!(f, "frame {frame} has another {what} than the first")
             }
+            Self::Abandoned => f.write_str("it was given up, since nobody waits for it any more"),
             Self::TooLong { bytes } => write!(
                 f,
                 "{bytes} bytes of pixel data are more than an uncompressed transfer syntax holds"

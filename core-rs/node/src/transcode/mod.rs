@@ -19,6 +19,7 @@ mod pipeline;
 mod spool;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vna_codec::{Codecs, Colour, Compression, EncodeOptions, codec, pixel_syntax};
 use vna_dicom::{DicomError, FrameProblem, ReadAt, Reencoded, Revision, is_uncompressed, tags};
@@ -33,8 +34,23 @@ pub use error::TranscodeProblem;
 pub use local::{LocalFile, TranscodedFile, transcode_file};
 pub use spool::{Spool, SpoolSettings};
 
+/// Tells those who compress that nobody waits for it any more. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Abandoned(Arc<AtomicBool>);
+
+impl Abandoned {
+    /// From now on it is so.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// How an object is brought into another transfer syntax.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TranscodeOptions {
     /// How frames are encoded.
     pub encode: EncodeOptions,
@@ -42,6 +58,8 @@ pub struct TranscodeOptions {
     pub allow_new_uid: bool,
     /// Where encoded frames wait.
     pub spool: SpoolSettings,
+    /// Whether nobody waits for it any more: what is to be compressed is then not.
+    pub abandoned: Abandoned,
 }
 
 /// Whether objects go from one transfer syntax to the other. Single objects may still be such that the codec does not

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 use vna_codec::CodecError;
 
+use super::spool::Lent;
 use crate::error::ArchiveError;
 
 type Work<T> = dyn Fn(usize) -> Result<T, ArchiveError> + Send + Sync;
@@ -21,6 +22,8 @@ pub(super) struct Pipeline<T> {
     shared: Arc<Shared<T>>,
     /// Whether no threads were needed.
     inline: bool,
+    /// Memory for the frames that wait to be given.
+    _lent: Option<Lent>,
 }
 
 struct Shared<T> {
@@ -41,12 +44,12 @@ struct State<T> {
 }
 
 impl<T: Send + 'static> Pipeline<T> {
-    /// Begins with frame `first` of `frames`, on `parallel` threads.
+    /// Begins with frame `first` of `frames`, on `parallel` threads; `window` may come with the memory for it.
     pub fn start(
         first: usize,
         frames: usize,
         parallel: usize,
-        window: usize,
+        (window, lent): (usize, Option<Lent>),
         work: impl Fn(usize) -> Result<T, ArchiveError> + Send + Sync + 'static,
     ) -> Result<Self, ArchiveError> {
         let shared = Arc::new(Shared {
@@ -63,7 +66,11 @@ impl<T: Send + 'static> Pipeline<T> {
         });
         let threads = parallel.min(frames.saturating_sub(first));
         let inline = threads < 2;
-        let pipeline = Pipeline { shared, inline };
+        let pipeline = Pipeline {
+            shared,
+            inline,
+            _lent: lent,
+        };
         for _ in 0..if inline { 0 } else { threads } {
             let shared = Arc::clone(&pipeline.shared);
             std::thread::Builder::new()
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn frames_come_in_their_order_and_no_more_are_begun_than_the_window_has() {
         static BEGUN: AtomicUsize = AtomicUsize::new(0);
-        let pipeline = Pipeline::start(1, 50, 4, 3, |index| {
+        let pipeline = Pipeline::start(1, 50, 4, (3, None), |index| {
             BEGUN.fetch_add(1, Ordering::SeqCst);
             Ok(index)
         });
@@ -162,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_fails_or_panics_is_told_in_its_turn() {
-        let pipeline = Pipeline::start(0, 9, 3, 9, |index| match index {
+        let pipeline = Pipeline::start(0, 9, 3, (9, None), |index| match index {
             4 => panic!("frame 4"),
             index => Ok(index),
         });
