@@ -50,8 +50,8 @@ class OrthancOfUsers(Orthanc):
         users = {"AuthenticationEnabled": True, "RegisteredUsers": {NAME: PASSWORD}}
         return super().settings() | users
 
-    def get(self, path: str) -> tuple[int, bytes]:
-        return get(self, path)
+    def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        return ask(self, method, path, body)
 
 
 class VnaOfUsers(Vna):
@@ -64,8 +64,8 @@ class VnaOfUsers(Vna):
             subprocess.run(added, input=PASSWORD, text=True, check=True, capture_output=True)
         return super().command()
 
-    def get(self, path: str) -> tuple[int, bytes]:
-        return get(self, path)
+    def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        return ask(self, method, path, body)
 
 
 class VnaDeflating(VnaOfUsers):
@@ -80,11 +80,15 @@ def connect(server: Server) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=300)
 
 
-def get(server: Server, path: str) -> tuple[int, bytes]:
+def ask(server: Server, method: str, path: str, body: str | None) -> tuple[int, bytes]:
     connection = connect(server)
-    connection.request("GET", path, headers={"Authorization": AUTHORIZATION})
+    connection.request(method, path, body, {"Authorization": AUTHORIZATION})
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def get(server: Server, path: str) -> tuple[int, bytes]:
+    return ask(server, "GET", path, None)
 
 
 def fill(server: Server, files: list[bytes]) -> str:
@@ -177,7 +181,7 @@ def main() -> None:
             server.start()
             studies[server.name] = fill(server, files)
         archives = [
-            held(get(server, f"/studies/{studies[server.name]}/archive")[1]) for server in servers
+            held(server.get(f"/studies/{studies[server.name]}/archive")[1]) for server in servers
         ]
         assert all(found == archives[0] and len(found) == IMAGES for found in archives)
         for _ in range(arguments.rounds):

@@ -221,7 +221,7 @@ impl Default for ArchiveSettings {
     /// As `vna/settings` has them.
     fn default() -> Self {
         Self {
-            deflate_level: 1,
+            deflate_level: 2,
             memory_bytes: 128 << 20,
         }
     }

@@ -172,10 +172,10 @@ impl fmt::Display for MakingProblem {
             } => write!(f, "no {level} has the id {id:?}"),
             Self::InstanceGone { id } => write!(
                 f,
-                "instance {id} was deleted while the archive was made, and its bytes are gone"
+                "the bytes of instance {id} were there when the archive began, and went while it was made"
             ),
             Self::RowGone => f.write_str(
-                "an instance was deleted while the archive was made, and its bytes are gone",
+                "the bytes of an instance were there when the archive began, and went while it was made",
             ),
             Self::DirectoryTooLong => f.write_str(
                 "the DICOMDIR would have more than 4 GiB, which its offsets cannot say; make several media",

@@ -33,23 +33,26 @@ pub(super) struct Plan {
 pub(super) struct Series {
     /// Numbers of patient, study and series.
     pub above: [i64; 3],
-    /// The folder, with a slash behind it.
-    folder: String,
-    /// What file names begin with.
-    prefix: String,
     /// Numbers of the instances.
     pub instances: Vec<i64>,
+    pub names: Names,
+}
+
+/// Names of the files of a series.
+#[derive(Default)]
+pub(super) struct Names {
+    /// With a slash behind it.
+    folder: String,
+    /// What they begin with.
+    prefix: String,
     numbers: Vec<u64>,
 }
 
-impl Series {
+impl Names {
     /// The name of the file of an instance.
-    pub fn name(&self, at: usize) -> String {
-        format!(
-            "{}{}",
-            self.folder,
-            file_name(&self.prefix, self.numbers[at])
-        )
+    pub fn of(&self, at: usize) -> String {
+        let number = self.numbers.get(at).copied().unwrap_or(at as u64);
+        format!("{}{}", self.folder, file_name(&self.prefix, number))
     }
 }
 
@@ -78,17 +81,16 @@ impl Plan {
                 (patient, study, series, index, instance)
             };
             members.sort_unstable_by_key(order);
-            members.dedup();
+            members.dedup_by_key(|member| member.instance);
         }
         let bytes = members.iter().map(|member| member.file_size).sum();
         let instances = members.len() as u64;
         let series = if request.media {
-            // Names on a medium are numbers.
-            grouped(&members, |_, _| (String::new(), String::new()))
+            grouped(&members, |_| Names::default()) // on a medium names are numbers
         } else {
-            let names = Names::read(index, &members, request.alphabet())?;
-            let mut folders = Folders::new(&names);
-            grouped(&members, |first, _| folders.of(first))
+            let labels = Labels::read(index, &members, request.alphabet())?;
+            let mut folders = Folders::new(&labels);
+            grouped(&members, |of_series| folders.names(of_series))
         };
         Ok(Plan {
             series,
@@ -121,50 +123,43 @@ fn find(
     Err(unknown())
 }
 
-/// Members, which come sorted, by series; `place` gives folder and prefix of the series of a member.
-fn grouped(
-    members: &[Member],
-    mut place: impl FnMut(&Member, &[Member]) -> (String, String),
-) -> Vec<Series> {
+/// Members, which come sorted, by series; `names` gives the names of those of one series.
+fn grouped(members: &[Member], mut names: impl FnMut(&[Member]) -> Names) -> Vec<Series> {
     members
         .chunk_by(|one, other| one.series == other.series)
         .map(|of_series| {
             let first = &of_series[0];
-            let (folder, prefix) = place(first, of_series);
-            let indexes: Vec<Option<i64>> = of_series.iter().map(|member| member.index).collect();
             Series {
                 above: [first.patient, first.study, first.series],
-                folder,
-                prefix,
                 instances: of_series.iter().map(|member| member.instance).collect(),
-                numbers: numbers(&indexes),
+                names: names(of_series),
             }
         })
         .collect()
 }
 
 /// What folders are called that have not met another of the same name.
-struct Names {
+struct Labels {
     /// Of each study that of its patient and its own.
     studies: HashMap<i64, [String; 2]>,
     /// Of each series its own, and what its files begin with.
     series: HashMap<i64, [String; 2]>,
 }
 
-impl Names {
+impl Labels {
     fn read(
         index: &dyn Index,
         members: &[Member],
         alphabet: Alphabet,
-    ) -> Result<Names, ArchiveError> {
-        let mut names = Names {
+    ) -> Result<Labels, ArchiveError> {
+        let mut labels = Labels {
             studies: HashMap::new(),
             series: HashMap::new(),
         };
         for ids in distinct(members, |member| member.study).chunks(PAGE) {
             for row in index.values(Level::Study, ids, &STUDY_VALUES, None)?.rows() {
                 let [id, name, accession, description] = [0, 1, 2, 3].map(|at| row.get(at));
-                names.studies.insert(
+                labels.studies.insert(
                     row.id,
                     [
                         name_of(alphabet, &[id, name], UNKNOWN_PATIENT),
@@ -180,10 +175,10 @@ impl Names {
             {
                 let (modality, description) = (row.get(0), row.get(1));
                 let name = name_of(alphabet, &[modality, description], UNKNOWN_SERIES);
-                names.series.insert(row.id, [name, file_prefix(modality)]);
+                labels.series.insert(row.id, [name, file_prefix(modality)]);
             }
         }
-        Ok(names)
+        Ok(labels)
     }
 }
 
@@ -201,25 +196,26 @@ fn distinct(members: &[Member], of: impl Fn(&Member) -> i64) -> Vec<i64> {
 
 /// The folders that there are already.
 struct Folders<'a> {
-    names: &'a Names,
+    labels: &'a Labels,
     root: Folder,
     patients: HashMap<i64, (String, Folder)>,
     studies: HashMap<i64, (String, Folder)>,
 }
 
 impl<'a> Folders<'a> {
-    fn new(names: &'a Names) -> Self {
+    fn new(labels: &'a Labels) -> Self {
         Folders {
-            names,
+            labels,
             root: Folder::default(),
             patients: HashMap::new(),
             studies: HashMap::new(),
         }
     }
 
-    /// The folder of the series of a member, and what its files begin with.
-    fn of(&mut self, member: &Member) -> (String, String) {
-        let of_study = self.names.studies.get(&member.study);
+    /// The names of the files of one series.
+    fn names(&mut self, of_series: &[Member]) -> Names {
+        let member = &of_series[0];
+        let of_study = self.labels.studies.get(&member.study);
         let [patient_name, study_name] = match of_study {
             Some([patient, study]) => [patient.as_str(), study.as_str()],
             None => [UNKNOWN_PATIENT, UNKNOWN_STUDY],
@@ -238,12 +234,16 @@ impl<'a> Folders<'a> {
                 new.insert((path, Folder::default()))
             }
         };
-        let of_series = self.names.series.get(&member.series);
-        let [series_name, prefix] = match of_series {
+        let labels = self.labels.series.get(&member.series);
+        let [series_name, prefix] = match labels {
             Some([name, prefix]) => [name.as_str(), prefix.as_str()],
             None => [UNKNOWN_SERIES, ""],
         };
-        let path = format!("{}{}/", study.0, study.1.take(series_name));
-        (path, prefix.to_owned())
+        let indexes: Vec<Option<i64>> = of_series.iter().map(|member| member.index).collect();
+        Names {
+            folder: format!("{}{}/", study.0, study.1.take(series_name)),
+            prefix: prefix.to_owned(),
+            numbers: numbers(&indexes),
+        }
     }
 }

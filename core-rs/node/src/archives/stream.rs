@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::dicomdir::{self, About, DicomDir, OnMedium};
 use super::names::file_id;
-use super::plan::Plan;
+use super::plan::{Names, Plan};
 use super::unit::{self, Data, Instance, Made, UNIT_BYTES};
 use super::zip::{Ahead, Method, Sizes, ZipWriter};
 use super::{Archives, MakingProblem, Request};
@@ -238,7 +238,7 @@ impl Making {
         let (instance, offset) = (Arc::clone(instance), self.begun);
         self.begun += UNIT_BYTES as u64;
         // What is transcoded is read on when its turn comes.
-        if self.work.is_one_unit(&instance) || self.begun >= instance.located.blob.plain_size {
+        if self.work.is_one_unit(&instance) || self.begun >= instance.located.file_size {
             self.located.pop_front();
             self.begun = 0;
         }
@@ -255,7 +255,7 @@ impl Making {
             let end = self.next.1 + count;
             for at in self.next.1..end {
                 let name = match &mut self.medium {
-                    None => series.name(at),
+                    None => series.names.of(at),
                     Some(medium) => {
                         medium.files += 1;
                         file_id(medium.files - 1).join("/")
@@ -272,6 +272,7 @@ impl Making {
             // What was begun is not needed again.
             if let Some(over) = self.plan.series.get_mut(self.next.0 - 1) {
                 over.instances = Vec::new();
+                over.names = Names::default();
             }
             if wanted.len() == PAGE {
                 break;
@@ -348,7 +349,7 @@ impl Making {
                         plain: u64::from(crc.amount()),
                     }),
                     (false, Some(transcoded)) => Ahead::About(transcoded.length),
-                    (false, None) => Ahead::About(Some(instance.located.blob.plain_size)),
+                    (false, None) => Ahead::About(Some(instance.located.file_size)),
                 };
                 let name = instance.name.clone();
                 let head = self.zip.begin(name, method, received_us, ahead);

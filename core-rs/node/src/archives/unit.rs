@@ -144,17 +144,16 @@ impl Instance {
             return Ok(Arc::clone(open));
         }
         let opened = Arc::new(self.open_where_it_is(archive)?);
+        // An operator may have given the original up for a shorter form: parts of it were begun by its former length.
+        if opened.size() != self.located.file_size {
+            return Err(self.gone());
+        }
         *file = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
     /// A compaction may have moved the bytes since they were located; the row then says where to.
     fn open_where_it_is(&self, archive: &Archive) -> Result<StoredFile, ArchiveError> {
-        let gone = || {
-            ArchiveError::Making(MakingProblem::InstanceGone {
-                id: self.located.instance,
-            })
-        };
         let mut blob = self.located.blob.clone();
         for _ in 0..3 {
             match archive.files().open(&blob_ref(&blob)?) {
@@ -162,14 +161,19 @@ impl Instance {
                 opened => return opened,
             }
             let found = archive.index().locate_members(&[self.number])?;
-            let (_, located) = found.into_iter().next().ok_or_else(gone)?;
+            let (_, located) = found.into_iter().next().ok_or_else(|| self.gone())?;
             // What has come in its place meanwhile is not what the archive began with.
             if located.blob.digest != blob.digest {
-                return Err(gone());
+                return Err(self.gone());
             }
             blob = located.blob;
         }
-        Err(gone())
+        Err(self.gone())
+    }
+
+    fn gone(&self) -> ArchiveError {
+        let id = self.located.instance;
+        ArchiveError::Making(MakingProblem::InstanceGone { id })
     }
 
     /// Whether deflate is tried: not on what is compressed already.
