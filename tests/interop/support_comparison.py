@@ -25,6 +25,7 @@ from requests_reading import (
 from requests_refused import refused
 from requests_remote import acceptance, asked, modalities
 from requests_search import bad_searches, counts, lookups, searches
+from requests_site import peers, tools
 from requests_uploads import packed_uploads, uploads
 from requests_views import modules, shared
 from support_compare import Request, compare
@@ -61,6 +62,8 @@ GROUPS = {
     "modalities": modalities,
     "asked": asked,
     "acceptance": acceptance,
+    "peers": peers,
+    "tools": tools,
     "creations": creations,
     "deletions": deletions,
 }

@@ -82,7 +82,8 @@ class Orthanc:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.process = None
 
-    def start(self):
+    def start(self, **options):
+        """Start it; `options` are those of the client that asks it."""
         configuration = self.root / "orthanc.json"
         storage = str(self.root / "data")
         settings = {
@@ -109,7 +110,7 @@ class Orthanc:
             stderr=subprocess.STDOUT,
             env=os.environ | {"DCMDICTPATH": f"{standard}:{private}"},
         )
-        self.http = httpx.Client(base_url=self.url, timeout=60)
+        self.http = httpx.Client(base_url=self.url, timeout=60, **options)
         end = time.monotonic() + START_S
         while True:
             with contextlib.suppress(httpx.TransportError):

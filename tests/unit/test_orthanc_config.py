@@ -130,6 +130,7 @@ def test_comments_commas_and_variables_are_read_as_orthanc_reads_them(tmp_path):
         ('{"RegisteredUsers": {"a": 5}}', "RegisteredUsers: a: a password is a text"),
         ('{"Dictionary": {"0011,1001": ["LO", "Mine"]}}', "needs its creator"),
         ('{"Dictionary": {"x": ["LO", "Mine"]}}', "expected gggg,eeee"),
+        ('{"ExtraMainDicomTags": {"Frame": ["Rows"]}}', "'Frame' is no level"),
         ('{"OverwriteInstances": "Perhaps"}', "it takes Never, Always, IfChanged"),
         ('{"HttpBindAddresses": ["1.2.3.4", "::"], "RemoteAccessAllowed": true}', "one address"),
     ],
@@ -265,8 +266,11 @@ def test_keys_come_to_what_they_mean(tmp_path):
                 "00111002": ["DS", "Other"],
             },
             "DefaultPrivateCreator": "US",
+            "ExtraMainDicomTags": {"Series": ["SeriesNumber", "0018,0015"], "Study": []},
         },
     )
+    assert found["index.series_tags"] == ["SeriesNumber", "0018,0015"]
+    assert "index.study_tags" not in found
     assert found["storage.duplicates"] == "if-changed"
     assert found["dicom.unknown_callers"] == ["echo", "find"]
     assert (found["dicom.scu_timeout_s"], found["dicom.find_limit"]) == (86400, 7)

@@ -282,6 +282,19 @@ def dictionary(keys: Keys) -> Settings:
         yield "dictionary.private", found
 
 
+def indexed_tags(keys: Keys) -> Settings:
+    """Yield the tags that are indexed beside the usual ones, of each level."""
+    levels = keys.read("ExtraMainDicomTags", dict[str, list[str]], {})
+    for level, tags in levels.items():
+        if level not in {"Patient", "Study", "Series", "Instance"}:
+            raise SettingsError(
+                f"{keys.source('ExtraMainDicomTags')}: {level!r} is no level; it takes Patient, "
+                "Study, Series and Instance"
+            )
+        if tags:
+            yield f"index.{level.lower()}_tags", tags
+
+
 def worklists(keys: Keys) -> Settings:
     """Yield the folder of the worklist plugin."""
     plugin = keys.table("Worklists")

@@ -121,6 +121,11 @@ GROUPS: dict[str, Maps] = {
         "peers.known peers.timeout_s peers.verify peers.trusted_certificates peers.proxy",
         "OrthancPeers HttpTimeout HttpsVerifyPeers HttpsCACertificates HttpProxy",
     ),
+    **shared(
+        effects.indexed_tags,
+        "index.patient_tags index.study_tags index.series_tags index.instance_tags",
+        "ExtraMainDicomTags",
+    ),
     **shared(effects.dictionary, "dictionary.private", "Dictionary DefaultPrivateCreator"),
     **shared(
         effects.worklists,
@@ -257,7 +262,6 @@ IDLE: dict[str, Idle] = {
     "StableAge": Idle("there are no events of stable resources", (60,)),
     "UserMetadata": Idle("there are no metadata of users", ({},)),
     "UserContentType": Idle("there are no attachments of users", ({},)),
-    "ExtraMainDicomTags": Idle("tags that are not indexed are found too", ({},)),
     "MetricsEnabled": Idle("metrics are always there", (True,)),
 }
 
