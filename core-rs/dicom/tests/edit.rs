@@ -376,6 +376,15 @@ fn sequences_that_came_as_unknown_are_looked_into() {
     assert!(uid.starts_with("2.25."));
 }
 
+#[test]
+fn elements_that_no_data_set_has_are_left_out() {
+    let mut odd = image();
+    odd.insert(text(Tag(0x0002, 0x0016), Vr::AE, "STRAY"));
+    odd.insert(DataElement::new(Tag(0x0010, 0x0000), Vr::UL, [0; 4]));
+    let edited = applied(json!({}), &odd, &Scope::new());
+    assert_eq!(edited, image());
+}
+
 fn whole<S: ReadAt>(made: &S) -> Vec<u8>
 where
     S::Error: std::fmt::Debug,

@@ -7,6 +7,7 @@ use super::rules::{Done, Rule, Rules, within};
 use super::value::{Form, NewValue};
 use super::{EditError, Scope, originals, text};
 use crate::ambiguous::Pixels;
+use crate::encode::belongs_into_data_set;
 use crate::text::effective_vr;
 use crate::{
     Budget, CharacterSet, DataElement, DataSet, DicomError, Level, MAX_DEPTH, Tag, TextSet, Value,
@@ -99,8 +100,10 @@ impl Walk<'_> {
         let mut new = Vec::with_capacity(old.elements().len() + 4);
         let mut met: Vec<*const Rule> = Vec::new();
         for element in old {
-            if element.tag.is_group_length() {
-                continue; // retired, and wrong once anything has another length
+            // Group lengths are retired, and wrong once anything has another length; elements of groups that no data set
+            // has (PS3.10 §7.1) would be taken for File Meta Information or for the end of an item.
+            if element.tag.is_group_length() || !belongs_into_data_set(element.tag) {
+                continue;
             }
             let rules = creators.rules(active, element.tag);
             met.extend(rules.iter().map(|rule| std::ptr::from_ref(*rule)));
