@@ -419,6 +419,32 @@ class Upload:
     def next_json(self) -> int: ...
 
 @final
+class Attachment:
+    """An attachment: opened, it is read as it was then."""
+
+    def open(self) -> int:
+        """Complete with `Info`, `Revision` and `IsCompressed` as JSON."""
+
+    def read(self, offset: int, length: int, stored: bool) -> int: ...
+    def verify(self) -> int: ...
+    def recompress(self, is_compressed: bool) -> int: ...
+
+@final
+class NewAttachment:
+    """An attachment that arrives in chunks, one call after the other."""
+
+    @property
+    def max_held_bytes(self) -> int: ...
+    def begin(self) -> int:
+        """Look whether it can be attached; before the first `push`."""
+
+    def push(self, chunk: bytes) -> int | None:
+        """Take the next chunk; a handle if the one after it must wait for its completion."""
+
+    def finish(self) -> int:
+        """Complete with its revision, `NUMBER-MD5`, once it is durable."""
+
+@final
 class Archive:
     """One open archive and the threads that serve it."""
 
@@ -514,6 +540,33 @@ class Archive:
         self, tenant: int, level: str, public_id: str, expand: bool, numeric: bool
     ) -> int: ...
     def metadata_value(self, tenant: int, level: str, public_id: str, name: str) -> int: ...
+    def metadata_entry(self, tenant: int, level: str, public_id: str, name: str) -> int:
+        """Give one value behind its revision, `NUMBER-MD5` and a line end."""
+
+    def put_metadata(
+        self,
+        tenant: int,
+        level: str,
+        public_id: str,
+        name: str,
+        value: bytes,
+        named: tuple[int, str] | None,
+    ) -> int:
+        """Note metadata if it still is as `named`; completes with its revision."""
+
+    def take_metadata(
+        self, tenant: int, level: str, public_id: str, name: str, named: tuple[int, str] | None
+    ) -> int: ...
+    def is_protected(self, tenant: int, public_id: str) -> int: ...
+    def protect(self, tenant: int, public_id: str, is_protected: bool) -> int: ...
+    def attachments(self, tenant: int, level: str, public_id: str) -> int: ...
+    def attachment(self, tenant: int, level: str, public_id: str, name: str) -> Attachment: ...
+    def new_attachment(
+        self, tenant: int, level: str, public_id: str, name: str, named: tuple[int, str] | None
+    ) -> NewAttachment: ...
+    def take_attachment(
+        self, tenant: int, level: str, public_id: str, name: str, named: tuple[int, str] | None
+    ) -> int: ...
     def labels(self, tenant: int, level: str, public_id: str) -> int: ...
     def all_labels(self, tenant: int) -> int: ...
     def put_label(self, tenant: int, level: str, public_id: str, label: str) -> int: ...

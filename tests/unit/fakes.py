@@ -114,9 +114,6 @@ class FakeArchive:
     async def metadata(self, level, public_id, expand, numeric, caller):
         return await self._recorded(caller, "metadata", level, public_id, expand, numeric)
 
-    async def metadata_value(self, level, public_id, name, caller):
-        return await self._recorded(caller, "metadata_value", level, public_id, name)
-
     async def changes(self, since, to, limit, types, last, caller):
         return await self._recorded(caller, "changes", since, to, limit, types, last)
 

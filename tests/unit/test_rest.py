@@ -433,7 +433,6 @@ async def test_a_file_in_another_transfer_syntax_has_a_weak_tag_and_no_ranges(cl
         ("/studies/S/statistics", ("resource_statistics", "studies", "S")),
         ("/series/S/metadata", ("metadata", "series", "S", False, False)),
         ("/series/S/metadata?expand&numeric", ("metadata", "series", "S", True, True)),
-        ("/series/S/metadata/RemoteAET", ("metadata_value", "series", "S", "RemoteAET")),
         ("/changes", ("changes", None, None, 100, [], False)),
         (
             "/changes?since=4&to=9&limit=2&type=NewStudy;NewSeries&last",

@@ -120,15 +120,3 @@ def metadata(level: str) -> Handler:
         )
 
     return handle
-
-
-def metadata_value(level: str) -> Handler:
-    """Return the handler that gives one value of the metadata of a resource."""
-
-    async def handle(call: Call) -> Response:
-        value = await call.archive.metadata_value(
-            level, call.path("id"), call.path("name"), call.caller
-        )
-        return Response(value, media_type="text/plain")
-
-    return handle

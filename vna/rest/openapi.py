@@ -45,7 +45,7 @@ PATH_PARAMETERS = {
     "frame": "Number of a frame, from 0 on",
     "index": "Number of an answer, from 0 on",
     "key": "Name of a file that a job left, such as `archive`",
-    "name": "Name or number of a metadata type",
+    "name": "Name or number of a type of metadata or attachments",
     "path": "Tags or keywords, and between two of them the number of an item from 0 on",
 }
 

@@ -12,6 +12,7 @@ from vna.rest import (
     jobs,
     labels,
     levels,
+    note_routes,
     openapi_route,
     peer_routes,
     picture_routes,
@@ -373,14 +374,8 @@ def level_routes(level: str) -> list[Entry]:
             answer("Metadata"),
             (Parameter("expand", "flag", "values too"), Parameter("numeric", "flag", "numbers")),
         ),
-        Entry(
-            "GET",
-            f"{one}/metadata/{{name}}",
-            levels.metadata_value(level),
-            "One value of its metadata",
-            answer("Text", media_type=TEXT),
-        ),
     ]
+    found += note_routes.table(level)
     found += label_routes(level)
     found += form_routes(level)
     for up in ABOVE[level]:

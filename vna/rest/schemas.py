@@ -293,6 +293,18 @@ SCHEMAS: dict[str, Schema] = {
     "Text": TEXT,
     "LabelList": array(TEXT),
     "Names": array(TEXT),
+    "Flag": {"enum": ["0", "1"]},
+    "AttachmentList": {"anyOf": [array(TEXT), {"type": "object", "additionalProperties": COUNT}]},
+    "AttachmentInfo": record(
+        {
+            "CompressedMD5": TEXT,
+            "CompressedSize": COUNT,
+            "ContentType": COUNT,
+            "UncompressedMD5": TEXT,
+            "UncompressedSize": COUNT,
+            "Uuid": TEXT,
+        }
+    ),
     "Numbers": array(COUNT),
     "OrderedSlices": record(
         {

@@ -27,7 +27,7 @@ async def system(call: Call) -> Response:
     body = {
         "ApiVersion": ORTHANC_API_VERSION,
         "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": True},
-        "CheckRevisions": False,
+        "CheckRevisions": settings.notes.check_revisions,
         "DatabaseBackendPlugin": None,
         "DefaultRetrieveMethod": settings.dicom.retrieve_method.upper(),
         "DicomAet": settings.dicom.aet,
@@ -49,7 +49,7 @@ async def system(call: Call) -> Response:
         "ReadOnly": False,
         "StorageAreaPlugin": None,
         "StorageCompression": False,
-        "UserMetadata": {},
+        "UserMetadata": {each.name: each.number for each in settings.notes.metadata},
         "Version": ORTHANC_VERSION,
         "VnaVersion": version(),
     }

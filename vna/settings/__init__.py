@@ -8,6 +8,7 @@ the schema does not know is an error, since a setting that is silently ignored i
 from vna.settings.contradictions import is_loopback
 from vna.settings.dicom import CalledAeTitle, Dicom, Manufacturer, Modality, RetrieveMethod
 from vna.settings.fields import GIB, KIB, MIB, AeTitle, DimseService, Label, Section
+from vna.settings.notes import Notes, NoteType
 from vna.settings.peers import Peer, Peers
 from vna.settings.reading import (
     CONFIG_FILE,
@@ -64,6 +65,8 @@ __all__ = [
     "Log",
     "Manufacturer",
     "Modality",
+    "NoteType",
+    "Notes",
     "Peer",
     "Peers",
     "PrivateElement",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
 
 from vna.settings.fields import MIB
@@ -38,6 +39,18 @@ def tls_contradictions(settings: Settings) -> Iterator[str]:
         yield f"http.tls: {settings.http.server} does not speak it here; set http.server = core"
 
 
+def note_contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with the names of [notes]: each has one number, and each number one."""
+    for key, types in (
+        ("notes.metadata", settings.notes.metadata),
+        ("notes.attachments", settings.notes.attachments),
+    ):
+        named = Counter(each.name for each in types)
+        numbered = Counter(str(each.number) for each in types)
+        for value in [value for value, times in (named + numbered).items() if times > 1]:
+            yield f"{key}: {value} is there twice; a type has one name and one number"
+
+
 def contradictions(settings: Settings) -> Iterator[str]:
     """Yield what is wrong, key first."""
     http, dicom = settings.http, settings.dicom
@@ -49,6 +62,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
             "http.allow_remote_unauthenticated = true"
         )
     yield from tls_contradictions(settings)
+    yield from note_contradictions(settings)
     for network in dicom.calling_hosts:
         try:
             ipaddress.ip_network(network)

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from vna.settings.dicom import Dicom
 from vna.settings.fields import GIB, KIB, MIB, ClientCertificates, Port, Seconds, Section
+from vna.settings.notes import Notes
 from vna.settings.peers import Peers
 
 
@@ -460,6 +461,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
+    notes: Notes = Notes()
     tls: Tls = Tls()
     codecs: Codecs = Codecs()
     pictures: Pictures = Pictures()
@@ -495,6 +497,7 @@ SECTIONS: dict[str, type[Section]] = {
     "limits": Limits,
     "uploads": Uploads,
     "dictionary": Dictionary,
+    "notes": Notes,
     "tls": Tls,
     "codecs": Codecs,
     "pictures": Pictures,

@@ -18,6 +18,7 @@ use vna_store::{Digest, Log, StoreError};
 use crate::archives::Archives;
 use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::arriving::check_ingest_transcoding;
+use crate::attachments::Md5s;
 use crate::committer::{Answer, CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
@@ -56,6 +57,8 @@ pub struct Archive {
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
     replayed: Replayed,
+    /// Of files of instances.
+    pub(crate) md5s: Md5s,
     /// Holds the lock that refuses a second opener.
     _lock: Arc<dyn DiskFile>,
 }
@@ -110,6 +113,7 @@ impl Archive {
             keeper,
             housekeeping,
             replayed,
+            md5s: Md5s::default(),
             _lock: lock,
         })
     }

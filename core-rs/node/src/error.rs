@@ -88,6 +88,16 @@ pub enum ArchiveError {
         /// Which resource, and which note.
         problem: String,
     },
+    /// Users cannot change notes of this type.
+    SystemNote {
+        /// Which type, and which they can.
+        problem: String,
+    },
+    /// What is stored of an attachment is not what was attached.
+    BadAttachment {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A row points at a place that the store does not know.
     Row {
         /// The row's two numbers.
@@ -158,6 +168,8 @@ impl ArchiveError {
             Self::MetaInDataSet { .. } => "data_set.file_meta",
             Self::Revision { .. } => "conflict.revision",
             Self::NoNote { .. } => "not_found.note",
+            Self::SystemNote { .. } => "not_allowed.system",
+            Self::BadAttachment { .. } => "attachment.damaged",
             Self::Row { .. } => "index.row",
             Self::Record { .. } => "log.record",
             Self::Behind => "index.behind",
@@ -236,7 +248,10 @@ impl fmt::Display for ArchiveError {
                 f,
                 "the data set begins with {bytes} bytes of group 0002, which only files have"
             ),
-            Self::Revision { problem } | Self::NoNote { problem } => f.write_str(problem),
+            Self::Revision { problem }
+            | Self::NoNote { problem }
+            | Self::SystemNote { problem }
+            | Self::BadAttachment { problem } => f.write_str(problem),
             Self::Row { place: (a, b) } => {
                 write!(
                     f,

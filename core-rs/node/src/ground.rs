@@ -48,6 +48,7 @@ impl Ground {
     /// [`ArchiveError::Dictionary`], or what index and log say.
     pub(crate) fn open(disk: &Arc<dyn Disk>, settings: &Settings) -> Result<Self, ArchiveError> {
         settings.dictionary.install()?;
+        settings.notes.install();
         let root = &settings.storage.root;
         let lock = lock(&**disk, root)?;
         sweep_uploads(&**disk, root)?;

@@ -4,6 +4,7 @@ mod archive;
 mod archives;
 mod arrival;
 mod arriving;
+mod attachments;
 mod cfind;
 mod check;
 mod committer;
@@ -48,6 +49,7 @@ pub use archives::{
     Transcoding,
 };
 pub use arrival::{Caller, DerivationKind, DerivedFrom, Duplicates, now_us};
+pub use attachments::{AttachmentInfo, AttachmentReader, AttachmentWriter, OpenedAttachment};
 pub use cfind::{
     AnswerPage, CFind, CFindOptions, IdentifierProblem, InformationModel, RetrieveOptions,
     find_status, instances_json, match_data_sets, select_instances,
@@ -57,8 +59,8 @@ pub use committer::{Answer, CommitCounters, File, Reply};
 pub use error::ArchiveError;
 pub use find::{
     BulkContent, FindProblem, ListOptions, MAX_SEARCH, MetadataForm, Wrong, bulk_content_json,
-    count_json, find_json, level_named, list_json, metadata_json, metadata_value, related_json,
-    tag_named,
+    count_json, find_json, level_named, list_json, metadata_entry, metadata_json, metadata_value,
+    related_json, tag_named,
 };
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
 pub use housekeeping::{CompactedPack, GivenUp, RecompressStep, ToRecompress};
@@ -82,8 +84,8 @@ pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
 pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
-    ArchiveSettings, DictionarySettings, LimitSettings, PictureSettings, PrivateElementSettings,
-    Settings, StorageSettings, UploadSettings,
+    ArchiveSettings, DictionarySettings, LimitSettings, NoteSettings, NoteTypeSettings,
+    PictureSettings, PrivateElementSettings, Settings, StorageSettings, UploadSettings,
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};

@@ -14,17 +14,25 @@ use std::sync::mpsc;
 
 use md5::{Digest as _, Md5};
 use vna_dicom::{Level, PublicId};
-use vna_index::{Index, Note, NoteContent, NoteId, Outcome, RecordedNote, Subject};
+use vna_index::{
+    Index, Note, NoteContent, NoteId, Outcome, RecordedNote, Subject, attachment_number,
+    metadata_number,
+};
 use vna_store::Log;
 
 use crate::archive::Archive;
 use crate::arrival::now_us;
+use crate::attachments::changeable;
 use crate::committer::{Committer, Deed, File, Work, append};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
+use crate::find::{FindProblem, Wrong};
 use crate::note_header::hex;
 use crate::stored_file::{StoredFile, StoredFiles};
 use crate::undelete::copy_large;
+
+/// Longest value of metadata: rows of the index hold it.
+const MAX_METADATA_BYTES: usize = 16 << 20;
 
 /// Notes that are recorded at a time.
 const AT_ONCE: usize = 256;
@@ -165,6 +173,17 @@ fn decide_one(
     Ok(())
 }
 
+impl Condition {
+    /// Whether a note may be changed that is `current` now.
+    pub(crate) fn check(
+        &self,
+        id: &NoteId,
+        current: Option<&Revision>,
+    ) -> Result<(), ArchiveError> {
+        check(id, self, current)
+    }
+}
+
 fn check(
     id: &NoteId,
     condition: &Condition,
@@ -183,7 +202,7 @@ fn check(
             named: Some(named), ..
         } if named == current => return Ok(()),
         Condition::Revision { named: None, .. } => format!(
-            "no revision was named (If-Match); it is {}, and storage.check_revisions asks for it",
+            "no revision was named (If-Match); it is {}, and notes.check_revisions asks for it",
             found()
         ),
         Condition::Revision {
@@ -233,33 +252,84 @@ impl Archive {
         self.index().note(id)?.ok_or_else(|| not_found(id))
     }
 
-    /// Gives a resource metadata of a type of users, in place of what it had of that type; when this returns it is
-    /// durable.
+    /// Gives a resource metadata of a type of users that is given by name or number, in place of what it had of that
+    /// type; when this returns it is durable.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Revision`] if the condition does not hold, [`ArchiveError::NotFound`] if the resource is not
+    /// [`ArchiveError::SystemNote`] or [`ArchiveError::Find`] if users have no such type, [`ArchiveError::Revision`] if the condition does not hold, [`ArchiveError::NotFound`] if the resource is not
     /// there; what log and index say.
     pub fn put_metadata(
         &self,
-        id: NoteId,
+        (tenant, level, public_id): (i64, Level, PublicId),
+        name: &str,
         value: Vec<u8>,
         condition: Condition,
     ) -> Result<Revision, Arc<ArchiveError>> {
+        let number = changeable(name, metadata_number(name))?;
+        if value.len() > MAX_METADATA_BYTES {
+            let text = format!(
+                "metadata has at most {MAX_METADATA_BYTES} bytes; this has {}: attach it",
+                value.len()
+            );
+            return Err(Arc::new(FindProblem::new(Wrong::Range, text).into()));
+        }
         let note = Note {
-            id,
+            id: NoteId {
+                tenant,
+                level,
+                public_id,
+                subject: Subject::Metadata(number),
+            },
             revision: 0,
             content: NoteContent::Value(value),
         };
         self.put_note(NewNote::small(note, Some(condition)))
     }
 
-    /// Takes metadata or an attachment from a resource.
+    /// Takes metadata of a type of users from a resource.
     ///
     /// # Errors
     ///
     /// Those of [`put_metadata`](Self::put_metadata); [`ArchiveError::NoNote`] if it has none of that type.
-    pub fn take_note(&self, id: NoteId, condition: Condition) -> Result<(), Arc<ArchiveError>> {
+    pub fn take_metadata(
+        &self,
+        (tenant, level, public_id): (i64, Level, PublicId),
+        name: &str,
+        condition: Condition,
+    ) -> Result<(), Arc<ArchiveError>> {
+        let subject = Subject::Metadata(changeable(name, metadata_number(name))?);
+        let id = NoteId {
+            tenant,
+            level,
+            public_id,
+            subject,
+        };
+        self.take_note(id, condition)
+    }
+
+    /// Takes an attachment of a type of users from a resource.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`take_metadata`](Self::take_metadata).
+    pub fn take_attachment(
+        &self,
+        (tenant, level, public_id): (i64, Level, PublicId),
+        name: &str,
+        condition: Condition,
+    ) -> Result<(), Arc<ArchiveError>> {
+        let subject = Subject::Attachment(changeable(name, attachment_number(name))?);
+        let id = NoteId {
+            tenant,
+            level,
+            public_id,
+            subject,
+        };
+        self.take_note(id, condition)
+    }
+
+    fn take_note(&self, id: NoteId, condition: Condition) -> Result<(), Arc<ArchiveError>> {
         let taken = TakenNote {
             id: id.clone(),
             at_us: now_us(),

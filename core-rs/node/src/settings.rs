@@ -6,6 +6,8 @@ use serde::Deserialize;
 use vna_codec::CodecSettings;
 use vna_dicom::{PrivateDictionaryError, PrivateElement, Tag, Vr, set_private_dictionary};
 
+use vna_index::{UserNames, set_user_names};
+
 use crate::arrival::Duplicates;
 use crate::error::ArchiveError;
 use crate::recompress::Method;
@@ -21,6 +23,9 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// Which private elements are known.
     pub dictionary: DictionarySettings,
+    /// How metadata and attachments are named and changed.
+    #[serde(default)]
+    pub notes: NoteSettings,
     /// Where codecs run, and their bounds.
     #[serde(default)]
     pub codecs: CodecsSettings,
@@ -155,6 +160,41 @@ impl DictionarySettings {
             .collect::<Result<_, _>>()
             .map_err(ArchiveError::Dictionary)?;
         set_private_dictionary(elements).map_err(ArchiveError::Dictionary)
+    }
+}
+
+/// `[notes]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NoteSettings {
+    /// Whether who changes metadata or an attachment must name the revision that he has seen.
+    pub check_revisions: bool,
+    /// Names of types of metadata.
+    pub metadata: Vec<NoteTypeSettings>,
+    /// Names of types of attachments.
+    pub attachments: Vec<NoteTypeSettings>,
+}
+
+/// `[[notes.metadata]]`, `[[notes.attachments]]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct NoteTypeSettings {
+    /// What clients call it.
+    pub name: String,
+    /// Its number.
+    pub number: i64,
+}
+
+impl NoteSettings {
+    /// Makes them the names that this process knows.
+    pub fn install(&self) {
+        let listed = |types: &[NoteTypeSettings]| {
+            let types = types.iter();
+            types.map(|one| (one.name.clone(), one.number)).collect()
+        };
+        set_user_names(UserNames {
+            metadata: listed(&self.metadata),
+            attachments: listed(&self.attachments),
+        });
     }
 }
 

@@ -37,6 +37,7 @@ fn archive() -> Archive {
         },
         uploads: UploadSettings::default(),
         dictionary: DictionarySettings::default(),
+        notes: Default::default(),
         tls: vna_node::tls::TlsSettings::default(),
         codecs: Default::default(),
         pictures: Default::default(),

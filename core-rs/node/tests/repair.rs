@@ -62,6 +62,7 @@ fn settings() -> Settings {
             unpacked_cache_bytes: 1 << 20,
         },
         dictionary: Default::default(),
+        notes: Default::default(),
         tls: Default::default(),
         codecs: Default::default(),
         pictures: Default::default(),

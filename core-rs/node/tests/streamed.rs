@@ -69,6 +69,7 @@ impl Bench {
             },
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
+            notes: Default::default(),
             tls: vna_node::tls::TlsSettings::default(),
             codecs: Default::default(),
             pictures: Default::default(),

@@ -25,6 +25,7 @@ pyo3::import_exception!(vna.errors, ContextRefused);
 pyo3::import_exception!(vna.errors, DeadlineExceeded);
 pyo3::import_exception!(vna.errors, EncodingError);
 pyo3::import_exception!(vna.errors, IdentifierMismatch);
+pyo3::import_exception!(vna.errors, NotAllowed);
 pyo3::import_exception!(vna.errors, NotFound);
 pyo3::import_exception!(vna.errors, NotImplementedYet);
 pyo3::import_exception!(vna.errors, OutOfRange);
@@ -163,6 +164,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         | ArchiveError::LogTooShort { .. }
         | ArchiveError::IndexTooOld { .. }
         | ArchiveError::Row { .. }
+        | ArchiveError::BadAttachment { .. }
         | ArchiveError::Record { .. }
         | ArchiveError::Behind => StorageFailed::new_err((message, code)),
         ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
@@ -170,6 +172,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             NotFound::new_err((message, code))
         }
         ArchiveError::Revision { .. } => Conflict::new_err((message, code)),
+        ArchiveError::SystemNote { .. } => NotAllowed::new_err((message, code)),
         ArchiveError::MetaInDataSet { .. } => EncodingError::new_err((message, code)),
         ArchiveError::UidMismatch { .. } => SopClassMismatch::new_err((message, code)),
         ArchiveError::Upload(inner) => upload_error(inner, message, code),

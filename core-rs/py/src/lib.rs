@@ -20,6 +20,7 @@ mod keep;
 mod labels;
 mod log;
 mod model;
+mod notes;
 mod peer;
 mod pictures;
 mod rewrite;
@@ -41,6 +42,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dictionary::register(m)?;
     dump::register(m)?;
     model::register(m)?;
+    notes::register(m)?;
     data_set::register(m)?;
     edit::register(m)?;
     transcode::register(m)?;

@@ -141,8 +141,10 @@ struct Writer<'s> {
     view: View,
     public_id: usize,
     anonymized_from: Option<usize>,
-    /// Key, stored size and plain size.
+    /// Key, stored size and plain size of the file of an instance.
     attachment: Option<[usize; 3]>,
+    /// What users have attached, as the inside of an array.
+    attached: Option<usize>,
     children: Option<usize>,
     expected: Option<usize>,
     /// Size and key.
@@ -193,6 +195,9 @@ impl<'s> Writer<'s> {
                 .then(|| columns.add(copy_of(metadata::ANONYMIZED_FROM))),
             attachment: (show.attachments && is_instance)
                 .then(|| ["key", "stored_size", "plain_size"].map(|name| columns.blob(name))),
+            attached: show
+                .attachments
+                .then(|| columns.add(attached_expression(own))),
             children: children_expression(level)
                 .filter(|_| show.children)
                 .map(|expression| columns.add(expression)),
@@ -350,7 +355,8 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
-    /// The one file of an instance. Its digest is none that clients know, and sums of MD5 are not kept.
+    /// The file of an instance, and what users have attached. The digest of the first is none that clients know, and
+    /// its sum of MD5 is not kept.
     fn attachments(&self, row: &Row<'_>, json: &mut Json) -> Result<(), IndexError> {
         if !self.shape.content.attachments {
             return Ok(());
@@ -368,6 +374,12 @@ impl<'s> Writer<'s> {
             json.name("Uuid")
                 .display(Uuid(row.get(key).doing(READING)?));
             json.close(b'}');
+        }
+        if let Some(at) = self.attached {
+            let listed = row.get_ref(at).doing(READING)?.as_str_or_null();
+            if let Some(listed) = listed.ok().flatten() {
+                json.raw(listed.as_bytes());
+            }
         }
         json.close(b']');
         Ok(())
@@ -551,6 +563,20 @@ fn children_expression(level: Level) -> Option<&'static str> {
         ),
         Level::Instance => None,
     }
+}
+
+/// Attachments of users as objects in JSON with commas between; NULL if there are none.
+fn attached_expression(own: &str) -> String {
+    let uuid = [(1, 8), (9, 4), (13, 4), (17, 4), (21, 12)]
+        .map(|(from, length)| format!("substr(lower(hex(key)), {from}, {length})"))
+        .join(" || '-' || ");
+    format!(
+        "(SELECT group_concat(one, ',') FROM (
+             SELECT json_object('CompressedMD5', lower(hex(coalesce(stored_md5, md5))), 'CompressedSize', stored_size,
+                 'ContentType', type, 'UncompressedMD5', lower(hex(md5)), 'UncompressedSize', size, 'Uuid', {uuid})
+                 AS one
+             FROM attachment WHERE attachment.resource = {own}.id ORDER BY type))"
+    )
 }
 
 fn optional(number: Option<i64>, json: &mut Json) {

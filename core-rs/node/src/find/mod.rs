@@ -11,7 +11,7 @@ mod options;
 mod problem;
 mod request;
 
-pub use metadata::{MetadataForm, metadata_json, metadata_value};
+pub use metadata::{MetadataForm, metadata_entry, metadata_json, metadata_value};
 pub use options::ListOptions;
 pub(crate) use problem::shown;
 pub use problem::{FindProblem, Wrong};

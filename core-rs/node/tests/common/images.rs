@@ -30,6 +30,7 @@ pub fn settings(large_object_bytes: u64) -> Settings {
             unpacked_cache_bytes: 100_000,
         },
         dictionary: Default::default(),
+        notes: Default::default(),
         tls: Default::default(),
         pictures: Default::default(),
         archives: Default::default(),

@@ -131,6 +131,7 @@ impl World {
             },
             uploads: vna_node::UploadSettings::default(),
             dictionary: vna_node::DictionarySettings::default(),
+            notes: Default::default(),
             tls: vna_node::tls::TlsSettings::default(),
             codecs: Default::default(),
             pictures: Default::default(),
