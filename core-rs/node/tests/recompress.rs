@@ -5,15 +5,17 @@ mod common;
 #[path = "common/images.rs"]
 mod made;
 
+use std::io::IoSlice;
+use std::path::Path;
 use std::sync::Arc;
 
 use common::Who;
-use made::{images, settings};
+use made::{GRAY, images, settings};
 use vna_dicom::Level;
-use vna_io::{Disk, MemoryDisk};
+use vna_io::{Disk, MemoryDisk, Open};
 use vna_node::{
-    Archive, DEFAULT_TENANT, Method, RecompressStep, Settings, ToRecompress, check, now_us,
-    recompress, reindex,
+    Archive, DEFAULT_TENANT, Method, RecompressStep, RepairOptions, Settings, ToRecompress, check,
+    now_us, recompress, reindex, repair,
 };
 
 const METHODS: [Method; 5] = [
@@ -129,6 +131,76 @@ fn one_form_can_follow_another() {
     let smaller = recompress_all(&disk, &settings, Method::JpegLs);
     assert!(deflated.recompressed > 0 && smaller.recompressed > 0);
     assert_unchanged(&disk, &settings, &files, "JPEG-LS after deflate");
+}
+
+#[test]
+fn a_damaged_form_is_told_by_name_set_aside_and_costs_one_instance() {
+    let settings = settings(1_000_000);
+    let files: Vec<_> = (1..=3)
+        .map(|number| {
+            let who = Who(1, 1, 1, number);
+            (who, GRAY.file(who))
+        })
+        .collect();
+    for method in [Method::JpegLs, Method::Htj2k, Method::Deflate] {
+        let of = format!("{method:?}");
+        let disk = archive_with(&files, &settings);
+        assert_eq!(recompress_all(&disk, &settings, method).recompressed, 3);
+        let id = files[1].0.public_id(Level::Instance);
+        let archive = Archive::open(Arc::clone(&disk), settings.clone()).expect("opens");
+        let opened = archive.open_file(DEFAULT_TENANT, &id).unwrap();
+        let (located, _) = opened.expect("is there");
+        drop(archive);
+        // Behind the head, which is kept as it was: in a codestream, or in deflated bytes.
+        let blob = located.blob;
+        let at = u64::try_from(blob.place_b).unwrap() + blob.stored_size - 400;
+        let path = format!("/archive/log/segments/{:016x}.seg", blob.place_a);
+        let file = disk.open(Path::new(&path), Open::Write).expect("a pack");
+        let mut byte = [0];
+        file.read_at(&mut byte, at).unwrap();
+        file.write_all_at(&[IoSlice::new(&[byte[0] ^ 0x10])], at)
+            .unwrap();
+        drop(file);
+
+        let archive = Archive::open(Arc::clone(&disk), settings.clone()).expect("opens");
+        let read = |who: &Who| {
+            let id = who.public_id(Level::Instance);
+            let opened = archive.open_file(DEFAULT_TENANT, &id).unwrap();
+            let (_, stored) = opened.expect("is there");
+            (stored.read_all(), stored.verify())
+        };
+        let (bytes, verdict) = read(&files[1].0);
+        assert_eq!(
+            bytes.expect_err("damage").code(),
+            "record.body_digest",
+            "{of}"
+        );
+        assert_eq!(
+            verdict.expect_err("damage").code(),
+            "record.body_digest",
+            "{of}"
+        );
+        for (who, file) in [&files[0], &files[2]] {
+            assert!(read(who).0.unwrap() == *file, "{of}: {who:?}");
+        }
+        archive.stop().expect("stops");
+        drop(archive);
+
+        let report = check(&disk, &settings, &mut |_, _| {}).expect("checks");
+        assert_eq!(report.problems.len(), 1, "{of}: {:?}", report.problems);
+        let accepting = RepairOptions {
+            dry_run: false,
+            accept_loss: true,
+        };
+        let repaired =
+            repair(&disk, &settings, accepting, now_us(), &mut |_, _| {}).expect("repairs");
+        assert_eq!(repaired.lost.len(), 1, "{of}");
+        assert_eq!(repaired.lost[0].sop_instance_uid, files[1].0.sop_uid());
+        let aside = disk.list(Path::new("/archive/log/quarantine")).unwrap();
+        assert!(!aside.is_empty(), "{of}: its bytes are kept");
+        let whole = [files[0].clone(), files[2].clone()];
+        assert_unchanged(&disk, &settings, &whole, &format!("{of}, repaired"));
+    }
 }
 
 #[test]
