@@ -266,11 +266,17 @@ def test_keys_come_to_what_they_mean(tmp_path):
                 "00111002": ["DS", "Other"],
             },
             "DefaultPrivateCreator": "US",
+            "CheckRevisions": True,
+            "UserMetadata": {"mine": 1024},
+            "UserContentType": {"sheet": 1025, "scan": [1026, "application/pdf"]},
             "ExtraMainDicomTags": {"Series": ["SeriesNumber", "0018,0015"], "Study": []},
         },
     )
     assert found["index.series_tags"] == ["SeriesNumber", "0018,0015"]
     assert "index.study_tags" not in found
+    assert found["notes.check_revisions"] is True
+    assert found["notes.metadata"] == [{"name": "mine", "number": 1024}]
+    assert [each["number"] for each in found["notes.attachments"]] == [1025, 1026]
     assert found["storage.duplicates"] == "if-changed"
     assert found["dicom.unknown_callers"] == ["echo", "find"]
     assert (found["dicom.scu_timeout_s"], found["dicom.find_limit"]) == (86400, 7)

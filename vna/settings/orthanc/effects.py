@@ -295,6 +295,23 @@ def indexed_tags(keys: Keys) -> Settings:
             yield f"index.{level.lower()}_tags", tags
 
 
+def note_types(keys: Keys) -> Settings:
+    """Yield the types of metadata and attachments that have names, and whether they are revised."""
+    for key, setting in (
+        ("UserMetadata", "notes.metadata"),
+        ("UserContentType", "notes.attachments"),
+    ):
+        # An attachment may have a media type beside its number.
+        types = keys.read(key, dict[str, int | tuple[int, str]], {})
+        if found := [
+            {"name": name, "number": number if isinstance(number, int) else number[0]}
+            for name, number in types.items()
+        ]:
+            yield setting, found
+    if "CheckRevisions" in keys:
+        yield "notes.check_revisions", keys.flag("CheckRevisions")
+
+
 def worklists(keys: Keys) -> Settings:
     """Yield the folder of the worklist plugin."""
     plugin = keys.table("Worklists")

@@ -126,6 +126,11 @@ GROUPS: dict[str, Maps] = {
         "index.patient_tags index.study_tags index.series_tags index.instance_tags",
         "ExtraMainDicomTags",
     ),
+    **shared(
+        effects.note_types,
+        "notes.metadata notes.attachments notes.check_revisions",
+        "UserMetadata UserContentType CheckRevisions",
+    ),
     **shared(effects.dictionary, "dictionary.private", "Dictionary DefaultPrivateCreator"),
     **shared(
         effects.worklists,
@@ -258,10 +263,7 @@ IDLE: dict[str, Idle] = {
     "MaximumPatientCount": Idle("there is no limit", (0,)),
     "MaximumStorageMode": Idle("there is no limit", ("Recycle", "Reject")),
     "ReadOnly": Idle("what may be changed is a matter of users and their roles", (False,)),
-    "CheckRevisions": Idle("there are no revisions", (False,)),
     "StableAge": Idle("there are no events of stable resources", (60,)),
-    "UserMetadata": Idle("there are no metadata of users", ({},)),
-    "UserContentType": Idle("there are no attachments of users", ({},)),
     "MetricsEnabled": Idle("metrics are always there", (True,)),
 }
 
