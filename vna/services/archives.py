@@ -114,7 +114,14 @@ async def open_archive(archive: Archive, request: ArchiveRequest, caller: Caller
     utf8 = archive.settings.archives.utf8 if request.utf8 is None else request.utf8
     wanted = {**msgspec.to_builtins(request), "utf8": utf8}
     making = archive.core.zip(caller.tenant, msgspec.json.encode(wanted))
-    await archive.result(making.open())
+    try:
+        await archive.result(making.open())
+    except BaseException:
+        # Who asked may have gone away. What it holds is let go now, and not when the collector
+        # finds the frames that the error holds.
+        making.close()
+        del making
+        raise
     return ArchiveStream(archive, making)
 
 
