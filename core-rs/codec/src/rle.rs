@@ -78,20 +78,17 @@ impl FrameCodec for Rle {
         let length = checked_length(format.frame_bytes()?, out.len())?;
         let out = &mut out[..length];
         let offsets = segment_offsets(codestream, layout.segments)?;
-        for (segment, range) in offsets.iter().enumerate() {
-            let bytes = &codestream[range.clone()];
-            let place = &mut out[layout.place(segment).min(length)..];
-            let missing = match layout.segments {
-                1 => decode_segment::<1>(bytes, place, layout.plane, 1),
-                2 => decode_segment::<2>(bytes, place, layout.plane, 2),
-                3 => decode_segment::<3>(bytes, place, layout.plane, 3),
-                step => decode_segment::<ANY>(bytes, place, layout.plane, step),
-            };
+        let segments = offsets
+            .into_iter()
+            .map(|range| Segment::new(&codestream[range]));
+        let mut segments: Vec<Segment<'_>> = segments.collect();
+        decode_blocks(&mut segments, &layout, out);
+        for (number, segment) in segments.iter().enumerate() {
             // Writers exist that lose the end of the last row.
-            if missing > layout.row {
+            if segment.missing > layout.row {
                 return Err(corrupt(format!(
-                    "segment {segment} ends {missing} bytes before its {} pixels",
-                    layout.plane
+                    "segment {number} ends {} bytes before its {} pixels",
+                    segment.missing, layout.plane
                 )));
             }
         }
@@ -130,11 +127,17 @@ impl FrameCodec for Rle {
                 limit: u32::MAX.into(),
             })?;
             header[4 * (segment + 1)..][..4].copy_from_slice(&offset.to_le_bytes());
-            let bytes = &samples[layout.place(segment).min(length)..];
-            let mut bytes = bytes.chunks(layout.segments.max(1)).map(|pixel| pixel[0]);
-            for _ in 0..layout.plane / layout.row.max(1) {
-                for (place, byte) in row.iter_mut().zip(&mut bytes) {
-                    *place = byte;
+            let offset = layout.place(segment);
+            for pixels in samples.chunks_exact((layout.row * layout.segments).max(1)) {
+                match layout.segments {
+                    1 => row.copy_from_slice(pixels),
+                    2 => gather::<2>(&mut row, pixels, offset),
+                    3 => gather::<3>(&mut row, pixels, offset),
+                    step => {
+                        for (place, pixel) in row.iter_mut().zip(pixels.chunks_exact(step)) {
+                            *place = pixel[offset];
+                        }
+                    }
                 }
                 encode_row(&row, &mut writer)?;
             }
@@ -203,75 +206,128 @@ fn segment_offsets(
         .collect()
 }
 
-/// A step between bytes that the compiler does not know.
-const ANY: usize = 0;
+/// Bytes of a segment that are decoded before they are put among those of the others: all of them fit the first cache.
+const BLOCK_BYTES: usize = 4 << 10;
 
-/// Decodes a segment into every `step`th byte of `out`, `plane` of them; gives how many bytes it was short of. The last
-/// byte is then repeated. What the segment has beyond the plane is padding.
-fn decode_segment<const STEP: usize>(
-    segment: &[u8],
-    out: &mut [u8],
-    plane: usize,
-    step: usize,
-) -> usize {
-    let step = if STEP == ANY { step } else { STEP };
-    let mut rest = segment;
-    let mut done = 0;
-    let mut last = 0;
-    while done < plane {
-        let Some((&control, behind)) = rest.split_first() else {
-            break;
-        };
-        match control {
-            128 => rest = behind,
-            0..128 => {
-                let length = (usize::from(control) + 1)
-                    .min(behind.len())
-                    .min(plane - done);
-                let (literal, behind) = behind.split_at(length);
-                write_literal(&mut out[done * step..], literal, step);
-                last = literal.last().copied().unwrap_or(last);
-                done += length;
-                rest = behind;
-            }
-            129.. => {
-                let Some((&value, behind)) = behind.split_first() else {
-                    break;
-                };
-                let length = (257 - usize::from(control)).min(plane - done);
-                write_run(&mut out[done * step..], value, length, step);
-                last = value;
-                done += length;
-                rest = behind;
+/// A segment as far as it was decoded. What it has beyond its plane is padding.
+struct Segment<'a> {
+    rest: &'a [u8],
+    /// Bytes of the literal at hand that are still to be copied.
+    literal: usize,
+    /// Bytes of the run at hand that are still to be written.
+    run: usize,
+    /// What a run repeats; at the end, the last byte that there was.
+    value: u8,
+    /// How many bytes it was short of.
+    missing: usize,
+}
+
+impl<'a> Segment<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Segment {
+            rest: bytes,
+            literal: 0,
+            run: 0,
+            value: 0,
+            missing: 0,
+        }
+    }
+
+    /// Decodes the next bytes. If it ends before, the last one is repeated.
+    fn fill(&mut self, out: &mut [u8]) {
+        let mut free = out;
+        while !free.is_empty() {
+            if self.run > 0 {
+                let length = self.run.min(free.len());
+                let (run, behind) = std::mem::take(&mut free).split_at_mut(length);
+                run.fill(self.value);
+                self.run -= length;
+                free = behind;
+            } else if self.literal > 0 && !self.rest.is_empty() {
+                let length = self.literal.min(free.len()).min(self.rest.len());
+                let (literal, behind) = std::mem::take(&mut free).split_at_mut(length);
+                let (bytes, rest) = self.rest.split_at(length);
+                literal.copy_from_slice(bytes);
+                self.value = bytes[length - 1];
+                self.literal -= length;
+                (self.rest, free) = (rest, behind);
+            } else if !self.next_control() {
+                self.missing += free.len();
+                free.fill(self.value);
+                return;
             }
         }
     }
-    let missing = plane - done;
-    if missing > 0 {
-        write_run(&mut out[done * step..], last, missing, step);
+
+    /// Reads what comes next; false at the end.
+    fn next_control(&mut self) -> bool {
+        self.literal = 0;
+        match *self.rest {
+            [] => return false,
+            [128, ref behind @ ..] => self.rest = behind,
+            [control @ 0..128, ref behind @ ..] => {
+                self.literal = usize::from(control) + 1;
+                self.rest = behind;
+            }
+            [control, value, ref behind @ ..] => {
+                (self.run, self.value) = (257 - usize::from(control), value);
+                self.rest = behind;
+            }
+            [_] => {
+                self.rest = &[];
+                return false;
+            }
+        }
+        true
     }
-    missing
 }
 
-#[inline(always)]
-fn write_literal(out: &mut [u8], literal: &[u8], step: usize) {
-    if step == 1 {
-        out[..literal.len()].copy_from_slice(literal);
+/// Decodes all segments into their places, a block of each at a time.
+fn decode_blocks(segments: &mut [Segment<'_>], layout: &Layout, out: &mut [u8]) {
+    if let [segment] = segments {
+        segment.fill(&mut out[..layout.plane]);
         return;
     }
-    for (place, value) in out.chunks_mut(step).zip(literal) {
-        place[0] = *value;
+    let mut blocks = vec![0; segments.len() * BLOCK_BYTES];
+    let places: Vec<usize> = (0..segments.len()).map(|at| layout.place(at)).collect();
+    for pixels in out.chunks_mut(segments.len() * BLOCK_BYTES) {
+        let length = pixels.len() / segments.len();
+        for (segment, block) in segments.iter_mut().zip(blocks.chunks_mut(BLOCK_BYTES)) {
+            segment.fill(&mut block[..length]);
+        }
+        match &*places {
+            [1, 0] => {
+                let (high, low) = blocks.split_at(BLOCK_BYTES);
+                let words = high[..length].iter().zip(&low[..length]);
+                for (pixel, (high, low)) in pixels.chunks_exact_mut(2).zip(words) {
+                    pixel.copy_from_slice(&[*low, *high]);
+                }
+            }
+            [0, 1, 2] => {
+                let (first, rest) = blocks.split_at(BLOCK_BYTES);
+                let (second, third) = rest.split_at(BLOCK_BYTES);
+                let pairs = first[..length].iter().zip(&second[..length]);
+                let colours = pairs.zip(&third[..length]);
+                for (pixel, ((first, second), third)) in pixels.chunks_exact_mut(3).zip(colours) {
+                    pixel.copy_from_slice(&[*first, *second, *third]);
+                }
+            }
+            places => {
+                for (place, block) in places.iter().zip(blocks.chunks(BLOCK_BYTES)) {
+                    let pixels = pixels.chunks_exact_mut(places.len());
+                    for (pixel, byte) in pixels.zip(&block[..length]) {
+                        pixel[*place] = *byte;
+                    }
+                }
+            }
+        }
     }
 }
 
-#[inline(always)]
-fn write_run(out: &mut [u8], value: u8, length: usize, step: usize) {
-    if step == 1 {
-        out[..length].fill(value);
-        return;
-    }
-    for place in out.chunks_mut(step).take(length) {
-        place[0] = value;
+/// Gathers every `STEP`th byte.
+fn gather<const STEP: usize>(row: &mut [u8], pixels: &[u8], offset: usize) {
+    for (place, pixel) in row.iter_mut().zip(pixels.chunks_exact(STEP)) {
+        *place = pixel[offset];
     }
 }
 

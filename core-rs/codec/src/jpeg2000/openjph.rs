@@ -110,7 +110,8 @@ pub(super) fn encode(
                 frame.step = step;
                 encode_frame(&frame, samples, out)
             };
-            approach(target, samples.precision, attempt)
+            let first = first_step(samples, target);
+            approach(target, samples.precision, first, attempt)
         }
     }
 }
@@ -132,15 +133,18 @@ const MAX_LOSSY_PRECISION: u8 = 24;
 /// Width or height of the smallest resolution at most (PS3.5 §10.18).
 const THUMBNAIL: u32 = 64;
 
-/// Encodes until the codestream has about `target` bytes: the library takes a step of quantisation, not a length.
+/// Encodes until the codestream has about `target` bytes: the library takes a step of quantisation, not a length. Begins
+/// with the step whose logarithm is `step`.
 fn approach(
     target: f64,
     precision: u8,
+    step: f32,
     mut encode: impl FnMut(f32) -> Result<usize, CodecError>,
 ) -> Result<usize, CodecError> {
     // Logarithms of steps, as parts of the range. The finest is one of the samples' own, the coarsest leaves an image.
     let (mut finer, mut coarser) = (-f32::from(precision).max(5.0), -4.0);
-    let mut step = (finer + 2.0f32).min(coarser);
+    let mut step = step.clamp(finer, coarser);
+    let mut before: Option<(f32, f32)> = None;
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -154,9 +158,12 @@ fn approach(
         } else {
             coarser = step;
         }
-        // Twice the step takes about a bit from each sample that has one left.
         #[allow(clippy::cast_possible_truncation)]
-        let guess = step + excess.log2() as f32;
+        let excess = excess.log2() as f32;
+        // Twice the step takes about a bit from each sample that has one left; how many have shows when two are known.
+        let slope = before.map_or(1.0, |(other, found)| (excess - found) / (other - step));
+        before = Some((step, excess));
+        let guess = step + excess / slope.clamp(0.25, 2.0);
         let between = finer < guess && guess < coarser;
         step = if between {
             guess
@@ -165,6 +172,35 @@ fn approach(
         };
     }
 }
+
+/// The logarithm of the step that makes about `target` bytes of samples, as a part of their range: by how much neighbours
+/// differ, which is what the finest part of the transform sees.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "an estimate"
+)]
+fn first_step(samples: &Samples, target: f64) -> f32 {
+    let columns = samples.columns as usize;
+    let (mut line, mut sum, mut count) = (vec![0; columns], 0.0, 0_u64);
+    let every = (samples.rows as usize / SAMPLED_ROWS).max(1);
+    for component in 0..usize::from(samples.components) {
+        for row in (0..samples.rows as usize).step_by(every) {
+            samples.get(component, row, &mut line);
+            let differences = line.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
+            sum += differences.map(f64::from).sum::<f64>();
+            count += line.len() as u64;
+        }
+    }
+    let difference = (sum / count.max(1) as f64).max(0.25);
+    let pixels = f64::from(samples.columns) * f64::from(samples.rows);
+    let bits = target * 8.0 / (pixels * f64::from(samples.components)).max(1.0);
+    // Measured: at a step of the mean difference a sample takes about a bit, at each half of it one more.
+    (difference.log2() - f64::from(samples.precision) + 1.0 - bits) as f32
+}
+
+/// Rows of a component that are looked at for an estimate.
+const SAMPLED_ROWS: usize = 64;
 
 /// How often a frame is encoded for its ratio, and how near to it is near enough.
 const MAX_ATTEMPTS: usize = 8;
@@ -250,5 +286,35 @@ impl Message {
         // SAFETY: the shim ends it with zero, and nobody else writes to it.
         let message = unsafe { CStr::from_ptr(self.0.as_ptr()) };
         corrupt(message.to_string_lossy().trim())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a frame of which a step of 2^s makes `length(s)` bytes is encoded.
+    fn attempts(target: f64, first: f32, length: impl Fn(f32) -> f64) -> usize {
+        let mut attempts = 0;
+        let found = approach(target, 12, first, |step| {
+            attempts += 1;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let bytes = length(step.log2()) as usize;
+            Ok(bytes)
+        });
+        let excess = found.unwrap() as f64 / target;
+        assert!((excess - 1.0).abs() < TOLERANCE, "{excess}");
+        attempts
+    }
+
+    #[test]
+    fn a_few_attempts_are_enough_however_much_a_step_takes_away() {
+        for first in [-11.0, -9.0, -6.0, -4.5] {
+            for slope in [0.4, 0.7, 1.0, 1.4] {
+                let length = |step: f32| 1e5 * (f64::from(-8.0 - step) * slope).exp2();
+                let needed = attempts(1e5, first, length);
+                assert!(needed <= 4, "{needed} attempts from {first} with {slope}");
+            }
+        }
     }
 }
