@@ -44,6 +44,15 @@ def files_of(server, level, public_id):
     return found
 
 
+def pixels_of(server, level, public_id):
+    """Return the pixel data below a resource, in no order."""
+    found = []
+    for instance in server.get(f"/{level}/{public_id}/instances"):
+        file = pydicom.dcmread(io.BytesIO(server.file(instance["ID"])))
+        found.append(file.PixelData)
+    return found
+
+
 def post(server, path, status=200, **body):
     answer = server.http.post(path, json=body)
     assert answer.status_code == status, answer.text
