@@ -14,7 +14,7 @@ def split(server, study, status=200, **body):
 
 def test_a_merged_study_has_the_tags_of_its_target(server):
     target = store_study(server, "TARGET", 1, 2, AccessionNumber="TARGET")
-    other = {"AccessionNumber": "SOURCE", "PatientComments": "of the source", "StudyDate": "19990101"}
+    other = {"AccessionNumber": "SOURCE", "PatientComments": "of it", "StudyDate": "19990101"}
     source = store_study(server, "SOURCE", 2, 2, **other)
     study, gone = target[0]["ParentStudy"], source[0]["ParentStudy"]
     before = count(server)
