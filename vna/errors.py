@@ -337,6 +337,17 @@ class RangeNotSatisfiable(VnaError):
     orthanc_status = "Invalid range"
 
 
+class ReadOnly(VnaError):
+    """The archive takes nothing in, and changes and deletes nothing."""
+
+    code = "storage.read_only"
+    http_status = 405
+    dimse_status = 0x0124  # refused: not authorized
+    grpc_code = "FAILED_PRECONDITION"
+    orthanc_error = 22
+    orthanc_status = "Cannot modify a read-only data structure"
+
+
 class OutOfStorage(VnaError):
     """No room for the bytes. Nothing was stored; the sender may try again later."""
 

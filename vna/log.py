@@ -77,3 +77,39 @@ def configure(settings: Log) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+
+
+# How much is told of a category, from less to more.
+VERBOSITIES = ("default", "verbose", "trace")
+# Loggers of each category; the core's have the names of its modules. What has none is remembered
+# and told, and changes nothing.
+LOGGERS: dict[str, tuple[str, ...]] = {
+    "generic": ("vna", "vna_node", "vna_store"),
+    "http": ("vna.rest", "vna_node.http", "vna_node.ingest"),
+    "dicom": ("vna.dimse", "vna.services.peer", "vna_node.dimse", "vna_ul"),
+    "jobs": ("vna.jobs",),
+    "sqlite": ("vna.control", "vna_index"),
+    "plugins": (),
+    "lua": (),
+}
+# What was set at run time.
+_verbosity: dict[str, str] = {}
+
+
+def verbosity(category: str) -> str:
+    """Return how much is told of a category."""
+    return _verbosity.get(category, "default")
+
+
+def set_verbosity(category: str, level: str) -> None:
+    """Tell as much of a category as the configuration says (default), or more, from now on."""
+    _verbosity[category] = level
+    wanted = logging.NOTSET if level == "default" else logging.DEBUG
+    for name in LOGGERS[category]:
+        logging.getLogger(name).setLevel(wanted)
+
+
+def most_verbose() -> str:
+    """Return the least level that the core has to tell for any category."""
+    most = max((VERBOSITIES.index(level) for level in _verbosity.values()), default=0)
+    return ("info", "debug", "trace")[most]

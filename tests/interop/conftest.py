@@ -12,7 +12,7 @@ from support import Server
 from support_comparison import Comparison
 from support_matrix import shown, table
 from support_network import Ours, Study
-from support_orthanc import NoPeer, Orthanc, private_dictionary, program
+from support_orthanc import STABLE_AGE_S, NoPeer, Orthanc, private_dictionary, program
 from support_peers import Pynetdicom, dcmqrscp, free_port, storescp
 
 # What the end of a run says of the comparison; `.ci/run` looks for it.
@@ -39,7 +39,10 @@ def servers(tmp_path_factory):
     configuration = folder / "vna.toml"
     configuration.write_text(dictionary.ours)
     ours = Server(
-        folder / "data", f"--config={configuration}", "--set=dicom.log_exported_resources=true"
+        folder / "data",
+        f"--config={configuration}",
+        "--set=dicom.log_exported_resources=true",
+        f"--set=storage.stable_age_s={STABLE_AGE_S}",
     )
     try:
         yield ours.start(), theirs.start()

@@ -7,6 +7,7 @@ import pydicom
 from requests_archives import archives
 from requests_creating import creations
 from requests_deletion import deletions
+from requests_keep import kept
 from requests_labels import labels
 from requests_reading import (
     changes,
@@ -65,6 +66,7 @@ GROUPS = {
     "peers": peers,
     "tools": tools,
     "creations": creations,
+    "kept": kept,
     "deletions": deletions,
 }
 

@@ -154,14 +154,17 @@ def test_committed_instances_are_spared_as_long_as_configured(control, monkeypat
     control.run_blocking(lambda c: records.set_reasons(c, transaction, reasons))
 
     def spared(reference, days, tenant=1):
-        return control.run_blocking(
-            lambda c: records.is_exempt(c, tenant, reference.sop_instance_uid, days)
-        )
+        found = control.run_blocking(lambda c: records.committed(c, days, (0, ""), 10))
+        uids = [(owner, uid) for owner, uid, _ in found]
+        assert all(until > time.time_ns() // 1000 for _, _, until in found)
+        return (tenant, reference.sop_instance_uid) in uids
 
     assert spared(A, 0)
     assert spared(A, 30)
     assert not spared(B, 0)
     assert not spared(A, 0, tenant=2)
+    behind = control.run_blocking(lambda c: records.committed(c, 0, (1, A.sop_instance_uid), 10))
+    assert behind == []
     later = time.time_ns() + 31 * 86_400 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: later)
     assert spared(A, 0)

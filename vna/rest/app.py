@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 import traceback
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vna.errors import BadRequest, Busy, NotAllowed, NotFound, VnaError
 from vna.rest import access
+from vna.rest.durations import Durations
 from vna.rest.errors import bare, error_response
 from vna.rest.requests import BodyBudget, Call, Handler
 from vna.rest.router import Router
@@ -35,6 +38,13 @@ NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 KNOWN_NAMES = 256
 
 
+class Route(NamedTuple):
+    """A path of the table, and what answers it by method."""
+
+    path: str
+    handlers: dict[str, Handler]
+
+
 class Application:
     """The HTTP way in of one node."""
 
@@ -50,9 +60,10 @@ class Application:
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
         self.operations = operations()
         node.users.on_change(archive.authenticate_http)
-        self.router: Router[dict[str, Handler]] = Router()
+        self.durations = Durations()
+        self.router: Router[Route] = Router()
         for path, handlers in self.operations.items():
-            self.router.add(path, handlers)
+            self.router.add(path, Route(path, handlers))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -139,18 +150,28 @@ class Application:
         found = self.router.find(scope["path"])
         if found is None:
             raise NotFound(f"there is no {scope['path']}", "route.unknown")
-        handlers, scope["path_params"] = found
+        route, scope["path_params"] = found
+        handlers = route.handlers
         method = scope["method"]
         handler = handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
             refusal = Response(None, 405, headers={"Allow": ",".join(sorted(handlers))})
             await refusal(scope, receive, send)
             return
-        await self.run(handler, scope, receive, bodiless(send) if method == "HEAD" else send)
+        started = time.perf_counter()
+        try:
+            await self.run(handler, scope, receive, bodiless(send) if method == "HEAD" else send)
+        finally:
+            self.durations.record(method, route.path, time.perf_counter() - started)
+
+    @property
+    def active_requests(self) -> int:
+        """How many are being answered."""
+        return len(self._running)
 
     async def run(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `handler` answer."""
-        answer = await handler(Call(Request(scope, receive), self.node, self.budget))
+        answer = await handler(Call(Request(scope, receive), self.node, self.budget, self))
         await answer(scope, receive, send)
 
 

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from vna.rest.durations import Durations
     from vna.services.node import Node
     from vna.services.users import User
 
@@ -90,14 +91,25 @@ class Account:
             self._budget.used -= self.held
 
 
+class Running(Protocol):
+    """What a server of requests knows of all of them."""
+
+    durations: Durations
+
+    @property
+    def active_requests(self) -> int:
+        """How many are being answered."""
+
+
 class Call:
     """One request on its way to a handler."""
 
-    def __init__(self, request: Request, node: Node, budget: BodyBudget):
+    def __init__(self, request: Request, node: Node, budget: BodyBudget, running: Running):
         self.request = request
         self.node = node
         self.archive = node.archive
         self.budget = budget
+        self.running = running
 
     @property
     def caller(self) -> Caller:

@@ -10,6 +10,7 @@ from vna.rest import (
     forms,
     index_routes,
     jobs,
+    keep_routes,
     labels,
     levels,
     note_routes,
@@ -52,6 +53,7 @@ from vna.rest.describe import (
     Parameter,
     answer,
 )
+from vna.rest.workflow_routes import imported_on_use
 
 # Level -> (levels above, levels below), nearest first: what may follow its id in a path.
 ABOVE = {
@@ -78,7 +80,7 @@ def table() -> list[Entry]:
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
     entries += [*index_routes.table(), *workflow_routes.ROUTES, *remote_routes.ROUTES]
     entries += [*peer_routes.ROUTES, *change_routes.ROUTES, *archive_routes.table()]
-    entries += tool_routes.ROUTES
+    entries += [*tool_routes.ROUTES, *keep_routes.ROUTES]
     for level in ABOVE:
         entries += level_routes(level)
     return entries
@@ -121,7 +123,7 @@ SERVER = [
     Entry(
         "GET",
         "/metrics",
-        server_routes.metrics,
+        imported_on_use("metrics.metrics"),
         "Metrics in Prometheus' text form",
         answer("Text", media_type=TEXT),
     ),

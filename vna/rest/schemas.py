@@ -291,6 +291,24 @@ SCHEMAS: dict[str, Schema] = {
     "Any": {},
     "Bytes": {},  # in OpenAPI 3.1, what is no JSON has no schema
     "Text": TEXT,
+    "LogLevel": {"enum": ["default", "verbose", "trace"]},
+    "BulkDelete": record(
+        {
+            "Resources": array(
+                {
+                    "anyOf": [
+                        TEXT,
+                        record(
+                            {
+                                "Level": {"enum": ["Patient", "Study", "Series", "Instance"]},
+                                "ID": TEXT,
+                            }
+                        ),
+                    ]
+                }
+            )
+        }
+    ),
     "LabelList": array(TEXT),
     "Names": array(TEXT),
     "Flag": {"enum": ["0", "1"]},

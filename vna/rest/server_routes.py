@@ -11,6 +11,7 @@ from vna.rest.answers import json_response
 from vna.rest.requests import Call
 from vna.services.archive import main_dicom_tags
 from vna.settings import is_loopback
+from vna.settings.fields import MIB
 from vna.version import version
 
 # The interface that clients written for Orthanc may expect of us; they decide by these two.
@@ -39,16 +40,18 @@ async def system(call: Call) -> Response:
         "IsHttpServerSecure": is_loopback(settings.http.host)
         or (call.node.users.are_required and settings.http.tls),
         "MainDicomTags": {level: ";".join(tags) for level, tags in main_dicom_tags()},
-        "MaximumPatientCount": 0,
-        "MaximumStorageMode": "Reject",
-        "MaximumStorageSize": 0,
+        "MaximumPatientCount": settings.storage.maximum_patients,
+        "MaximumStorageMode": settings.storage.maximum_mode.capitalize(),
+        # In MB; less than one is no bound to clients, and is shown by our own member.
+        "MaximumStorageSize": settings.storage.maximum_bytes // MIB,
+        "MaximumStorageBytes": settings.storage.maximum_bytes,
         "Name": settings.http.name or settings.dicom.aet,
         "OverwriteInstances": settings.storage.duplicates != "never",
         "OverwriteInstancesMode": overwrite[settings.storage.duplicates],
         "PluginsEnabled": False,
-        "ReadOnly": False,
+        "ReadOnly": settings.storage.read_only,
         "StorageAreaPlugin": None,
-        "StorageCompression": False,
+        "StorageCompression": bool(settings.storage.recompress),
         "UserMetadata": {each.name: each.number for each in settings.notes.metadata},
         "Version": ORTHANC_VERSION,
         "VnaVersion": version(),
@@ -82,22 +85,3 @@ async def ready(call: Call) -> Response:
     return Response(
         health, 200 if json.loads(health)["ready"] else 503, media_type="application/json"
     )
-
-
-async def metrics(call: Call) -> Response:
-    """Return the core's metrics and those of this way in."""
-    budget = call.budget
-    own = (
-        "# HELP vna_http_body_bytes Request bodies in memory, with the copies being stored.\n"
-        "# TYPE vna_http_body_bytes gauge\n"
-        f"vna_http_body_bytes {budget.used}\n"
-        "# HELP vna_http_body_limit_bytes Bound of vna_http_body_bytes.\n"
-        "# TYPE vna_http_body_limit_bytes gauge\n"
-        f"vna_http_body_limit_bytes {budget.total}\n"
-        "# HELP vna_jobs Jobs that are kept, by what they are doing.\n"
-        "# TYPE vna_jobs gauge\n"
-    )
-    counts = await call.node.jobs.counts()
-    own += "".join(f'vna_jobs{{state="{state}"}} {count}\n' for state, count in counts.items())
-    text = call.archive.metrics() + own.encode()
-    return Response(text, media_type="text/plain; version=0.0.4")

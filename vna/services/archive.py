@@ -305,6 +305,36 @@ class Archive:
         """
         await self.result(self.core.tell(caller.tenant, change, level, public_id))
 
+    async def set_stable(self, level: str, public_id: str, stable: bool, caller: Caller) -> bool:
+        """Make a patient, study or series stable now, or let it await that anew.
+
+        Returns whether that changed anything. Raises NotFound if there is no such resource.
+        """
+        begun = self.core.set_stable(caller.tenant, level, public_id, stable)
+        return await self._json(begun) == b"true"
+
+    def set_log_level(self, level: str) -> None:
+        """Let the core log `info`, `debug` too, or `trace` too."""
+        self.core.set_log_level(level)
+
+    @property
+    def recycles(self) -> bool:
+        """Whether patients are deleted to make room."""
+        storage = self.settings.storage
+        is_bounded = bool(storage.maximum_bytes or storage.maximum_patients)
+        return is_bounded and storage.maximum_mode == "recycle"
+
+    async def spare(self, instances: list[tuple[int, str, int]]) -> None:
+        """Let recycling spare the patients of instances, given by tenant, UID and until when.
+
+        What goes all the same has gone when this returns.
+        """
+        await self.result(self.core.spare(instances))
+
+    def start_recycling(self) -> None:
+        """Let patients go from now on: what must not go was told to `spare`."""
+        self.core.start_recycling()
+
     async def changes(
         self,
         since: int | None,

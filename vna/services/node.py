@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -53,6 +55,10 @@ class Node:
         Who may use the archive.
     ending : callable, optional
         What ends the process, and begins it again if given true; set by who runs it.
+    gives_metrics : bool
+        Whether clients that read metrics under Orthanc's names get any.
+    started_s : float
+        When, by the clock that only goes on.
     publisher : callable, optional
         What `publish_policy` calls; set by the DICOM way in.
     """
@@ -63,6 +69,9 @@ class Node:
         self.ending: Callable[[bool], None] | None = None
         self._control: Control | None = None
         self._worklist: Worklist | None = None
+        self._recycling: asyncio.Task[None] | None = None
+        self.gives_metrics = True
+        self.started_s = time.monotonic()
         self._queries: Queries | None = None
         settings = archive.settings
         self.jobs = Jobs(settings.jobs, Path(settings.storage.root) / "control" / "outputs")
@@ -125,9 +134,16 @@ class Node:
         await self.peers.start(self._control)
         await self.users.start(self._control)
         await self.jobs.start(self._control)
+        if self.archive.recycles:
+            from vna.services import recycling
+
+            # Beside the rest: it may be much, and nothing waits for it but what needs room.
+            self._recycling = asyncio.create_task(recycling.start(self.archive, self._control))
 
     async def stop(self) -> None:
         """End what runs in the background and close the control database."""
+        if self._recycling is not None:
+            self._recycling.cancel()
         await self.jobs.stop()
         await self.users.stop()
         if self._control is not None:

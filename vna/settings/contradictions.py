@@ -51,6 +51,24 @@ def note_contradictions(settings: Settings) -> Iterator[str]:
             yield f"{key}: {value} is there twice; a type has one name and one number"
 
 
+def recycling_contradictions(settings: Settings) -> Iterator[str]:
+    """Yield by which ways anybody could fill the archive, and so have it deleted."""
+    http, dicom = settings.http, settings.dicom
+    if dicom.enabled and "store" in dicom.unknown_callers:
+        yield (
+            "storage.maximum_mode: recycle lets whoever may store have the oldest patients "
+            "deleted, and dicom.unknown_callers lets AE titles store that are no known modality; "
+            'take "store" from dicom.unknown_callers and name senders in dicom.modalities, or set '
+            "storage.maximum_mode = reject"
+        )
+    if http.allow_remote_unauthenticated and not is_loopback(http.host):
+        yield (
+            "storage.maximum_mode: recycle lets whoever may store have the oldest patients "
+            "deleted, and http.allow_remote_unauthenticated lets everybody store; set it to false, "
+            "or set storage.maximum_mode = reject"
+        )
+
+
 def contradictions(settings: Settings) -> Iterator[str]:
     """Yield what is wrong, key first."""
     http, dicom = settings.http, settings.dicom
@@ -63,6 +81,10 @@ def contradictions(settings: Settings) -> Iterator[str]:
         )
     yield from tls_contradictions(settings)
     yield from note_contradictions(settings)
+    storage = settings.storage
+    is_bounded = storage.maximum_bytes or storage.maximum_patients
+    if is_bounded and storage.maximum_mode == "recycle" and not storage.read_only:
+        yield from recycling_contradictions(settings)
     for network in dicom.calling_hosts:
         try:
             ipaddress.ip_network(network)

@@ -68,6 +68,36 @@ class Storage(Section, frozen=True, kw_only=True):
     recompress_after_days: Annotated[
         int, Meta(ge=0, le=36500, description="How old they are then; only whole packs are taken")
     ] = 7
+    stable_age_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86400,
+            description="How long nothing must arrive below a patient, study or series until it "
+            "is stable",
+        ),
+    ] = 60
+    maximum_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Most bytes that current objects, their attachments and kept versions "
+            "take; 0: no bound. What deletions keep, and what is dead and not yet compacted, comes "
+            "on top",
+        ),
+    ] = 0
+    maximum_patients: Annotated[int, Meta(ge=0, description="Most patients; 0: no bound")] = 0
+    maximum_mode: Annotated[
+        Literal["recycle", "reject"],
+        Meta(
+            description="What happens when a bound has no room for what arrives. recycle: the "
+            "patients that received nothing for the longest time go, but for protected ones and "
+            "those that we committed ourselves to keep. reject: it is refused"
+        ),
+    ] = "reject"
+    read_only: Annotated[
+        bool, Meta(description="Take nothing in, and change and delete nothing")
+    ] = False
     patient_issuers: Annotated[
         bool,
         Meta(

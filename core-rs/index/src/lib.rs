@@ -46,10 +46,10 @@ pub use shape::{Content, Requested, Shape};
 pub use sqlite::{Options, Rebuild, SqliteIndex};
 pub use types::{
     Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
-    DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, DuplicatePolicy, Encoded,
+    DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, Due, DuplicatePolicy, Encoded,
     Entry, Erasure, Event, ExtraTag, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile,
-    Note, NoteContent, NoteId, Noting, Origin, Outcome, OwnerState, Page, RecordedNote, Relocation,
-    Statistics, Subject, Unfilled, Unnoting, View,
+    Note, NoteContent, NoteId, Noting, OldPatient, Origin, Outcome, OwnerState, Page, RecordedNote,
+    Relocation, Statistics, Subject, Unfilled, Unnoting, Usage,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -191,7 +191,6 @@ pub trait Index: Send + Sync {
         level: Level,
         id: &PublicId,
         shape: &Shape,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError>;
 
     /// The resources of a level as `GET /{level}` answers them: objects of a shape, or ids.
@@ -205,7 +204,6 @@ pub trait Index: Send + Sync {
         level: Level,
         page: Page,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Vec<u8>, IndexError>;
 
     /// The resources of `related` level above or below a resource: above, one object; below, a list of objects or,
@@ -217,7 +215,6 @@ pub trait Index: Send + Sync {
         id: &PublicId,
         related: Level,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError>;
 
     /// The metadata of a resource, sorted by number; see [`metadata_name`].
@@ -262,6 +259,48 @@ pub trait Index: Send + Sync {
         &self,
         is_wanted: &dyn Fn(&BlobRow) -> bool,
     ) -> Result<Vec<RecordedNote>, IndexError>;
+
+    /// The least `since_us` of the changes that are awaited: none is due whose time of quiet is not over since then.
+    fn next_awaited(&self) -> Result<Option<i64>, IndexError>;
+
+    /// Changes that are to be told: of series that have all that they announced, and of resources below which nothing
+    /// arrived after `before_us`. At most `limit` are looked at; fewer may be due. They stay so until they are told.
+    fn due_changes(&self, before_us: i64, limit: u64) -> Result<Vec<Due>, IndexError>;
+
+    /// Whether a resource is stable: its Stable change was told after the last arrival. `None` if it is not there.
+    fn is_stable(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<bool>, IndexError>;
+
+    /// Lets a patient, study or series be stable no more, as if something had arrived at `now_us`; durable when this
+    /// returns. `None` if it is not there. The log does not know it: a rebuilt index has it as stable.
+    fn unsettle(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        now_us: i64,
+    ) -> Result<Option<()>, IndexError>;
+
+    /// How much there is in all tenants, with the position up to which that counts.
+    fn usage(&self) -> Result<Usage, IndexError>;
+
+    /// Patients that may go to make room as of `now_us`: not protected, not spared; those first that received nothing
+    /// for the longest time.
+    fn oldest_patients(&self, limit: u64, now_us: i64) -> Result<Vec<OldPatient>, IndexError>;
+
+    /// Whether that is still so of one of them, and nothing of it came or went.
+    fn is_still_old(&self, patient: &OldPatient, now_us: i64) -> Result<bool, IndexError>;
+
+    /// Whether a tenant has a patient.
+    fn has_patient(&self, tenant: i64, patient: &PublicId) -> Result<bool, IndexError>;
+
+    /// Lets [`oldest_patients`](Index::oldest_patients) spare the patients of instances, given by tenant, SOP Instance UID
+    /// and until when at least. The log does not know it: whoever spares them does so again at every start.
+    fn spare(&self, instances: &[(i64, String, i64)]) -> Result<u64, IndexError>;
 
     /// Whether the change feed has an event of which `is_wanted` names the record.
     fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError>;
@@ -364,7 +403,6 @@ pub trait Index: Send + Sync {
         &self,
         query: &Query,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError>;
 
     /// Resources by their numbers, in that order, those that are not live left out: objects of a shape, or ids; with
@@ -378,7 +416,6 @@ pub trait Index: Send + Sync {
         level: Level,
         ids: &[i64],
         shape: Option<&Shape>,
-        view: View,
         from_headers: &HashMap<i64, Vec<Requested>>,
     ) -> Result<Vec<u8>, IndexError>;
 }

@@ -129,6 +129,8 @@ pub struct Event {
     pub public_id: PublicId,
     /// When, in microseconds of UTC.
     pub at_us: i64,
+    /// It holds only if nothing arrived below the resource after this moment, in microseconds of UTC.
+    pub as_of_us: Option<i64>,
     /// The record as a blob: it is needed as long as the feed has the change.
     pub blob: BlobRow,
 }
@@ -524,6 +526,47 @@ pub struct Unfilled {
     pub to: i64,
 }
 
+/// A change that is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// Whose archive.
+    pub tenant: i64,
+    /// The change.
+    pub change: ChangeType,
+    /// The level of the resource.
+    pub level: Level,
+    /// The resource.
+    pub public_id: PublicId,
+    /// See [`Event::as_of_us`].
+    pub as_of_us: Option<i64>,
+}
+
+/// How much there is, as far as bounds are about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// The position in the log up to which this counts.
+    pub covered: Lsn,
+    /// Patients.
+    pub patients: u64,
+    /// Bytes that live instances, their attachments and kept versions take in the store.
+    pub bytes: u64,
+}
+
+/// A patient that may go to make room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OldPatient {
+    /// Its row: another patient of the same identity has another.
+    pub row: i64,
+    /// Whose archive.
+    pub tenant: i64,
+    /// The patient.
+    pub public_id: PublicId,
+    /// When it received something last, in microseconds of UTC.
+    pub last_update_us: i64,
+    /// Bytes that its live instances and their attachments take in the store.
+    pub stored_bytes: u64,
+}
+
 /// What the archive holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {
@@ -686,15 +729,6 @@ pub struct BlobOwner {
     pub issuer_of_patient_id: String,
     /// How it came.
     pub origin: Origin,
-}
-
-/// Where a reader of resources stands in time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct View {
-    /// Now, in microseconds of UTC.
-    pub now_us: i64,
-    /// How long a resource must be quiet to be stable, in microseconds.
-    pub stable_age_us: i64,
 }
 
 /// A part of a list. `limit` 0: no limit.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use suite::world::{NOW_US, VIEW, arrival, json};
+use suite::world::{NOW_US, arrival, json};
 use vna_dicom::Level;
 use vna_index::{
     DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, IndexError, Lsn, Options, Page,
@@ -65,13 +65,8 @@ fn readers_see_whole_transactions_while_one_writes_and_checkpoints() {
                 let mut last = 0;
                 while !done.load(Ordering::Relaxed) {
                     // Each transaction adds ten instances.
-                    let list = index.list_json(
-                        DEFAULT_TENANT,
-                        Level::Instance,
-                        Page::default(),
-                        None,
-                        VIEW,
-                    );
+                    let list =
+                        index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None);
                     let count = json(&list.expect("lists"))
                         .as_array()
                         .expect("a list")
@@ -153,7 +148,6 @@ fn dump(index: &dyn Index) -> Value {
                 level,
                 Page::default(),
                 Some(&vna_index::Shape::whole()),
-                VIEW,
             );
             json(&list.expect("lists"))
         })

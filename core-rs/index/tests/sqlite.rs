@@ -4,7 +4,7 @@ mod suite;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use suite::world::{Feed, VIEW, arrival, json};
+use suite::world::{Feed, arrival, json};
 use vna_dicom::Level;
 use vna_index::{
     DEFAULT_TENANT, Deletion, Entry, Index, IndexError, NewFile, Options, Page, Rebuild,
@@ -85,7 +85,6 @@ fn seen(index: &dyn Index) -> Vec<serde_json::Value> {
                     level,
                     Page::default(),
                     Some(&vna_index::Shape::whole()),
-                    VIEW,
                 )
                 .expect("lists")
         })

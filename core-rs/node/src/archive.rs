@@ -6,7 +6,9 @@
 //! (4) the tail of the log that the index does not cover is replayed at open.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use vna_codec::Codecs;
@@ -22,7 +24,9 @@ use crate::attachments::Md5s;
 use crate::committer::{Answer, CommitCounters, Committer, Deed, File, Reply, Work};
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
+use crate::events::Teller;
 use crate::ground::Ground;
+use crate::histogram::Histogram;
 use crate::housekeeping::{
     CompactedPack, GivenUp, Housekeeping, Keeper, RecompressPolicy, RecompressStep, ToRecompress,
     Trash, given_up,
@@ -30,6 +34,7 @@ use crate::housekeeping::{
 use crate::notes;
 use crate::pictures::{Pictures, ThumbnailCache};
 use crate::replay::Replayed;
+use crate::room::{Recycling, Room};
 use crate::settings::{Settings, StorageSettings};
 use crate::stored_file::{StoredFile, StoredFiles};
 use crate::transcode::SpoolSettings;
@@ -39,6 +44,9 @@ const HELD_BYTES: u64 = 64 << 20;
 
 /// The tenant of an archive that has not been divided.
 pub const DEFAULT_TENANT: i64 = vna_index::DEFAULT_TENANT;
+
+/// Between two looks whether the index has taken what was appended.
+const SPARING_PAUSE: Duration = Duration::from_millis(1);
 
 const US_PER_HOUR: i64 = 3600 * 1_000_000;
 const US_PER_DAY: i64 = 24 * US_PER_HOUR;
@@ -56,6 +64,12 @@ pub struct Archive {
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
+    teller: Mutex<Option<Teller>>,
+    recycling: Arc<Recycling>,
+    /// From the whole of a C-STORE request to its answer.
+    pub(crate) c_stores: Histogram,
+    /// Requests over HTTP that were answered without the application.
+    pub(crate) plain_requests: Histogram,
     replayed: Replayed,
     /// Of files of instances.
     pub(crate) md5s: Md5s,
@@ -82,11 +96,20 @@ impl Archive {
             ..
         } = ground;
         let trash = Arc::new(Trash::default());
-        let committer = Committer::start(Arc::clone(&log), Arc::clone(&index), Arc::clone(&trash))
-            .map_err(|source| ArchiveError::Io {
-                doing: "starting the committer",
-                source,
-            })?;
+        let keep = &settings.storage.keep;
+        let recycling = Arc::new(Recycling::default());
+        let room = Room::of(keep, Arc::clone(&index), Arc::clone(&recycling));
+        let committer = Committer::start(
+            Arc::clone(&log),
+            Arc::clone(&index),
+            Arc::clone(&trash),
+            room,
+            keep.read_only,
+        )
+        .map_err(|source| ArchiveError::Io {
+            doing: "starting the committer",
+            source,
+        })?;
         let committer = Arc::new(committer);
         let recorder = notes::through(Arc::clone(&committer));
         let thumbnails = Arc::new(ThumbnailCache::of_archive(&disk, &settings));
@@ -112,13 +135,54 @@ impl Archive {
             committer,
             keeper,
             housekeeping,
+            teller: Mutex::new(None),
+            recycling,
+            c_stores: Histogram::default(),
+            plain_requests: Histogram::default(),
             replayed,
             md5s: Md5s::default(),
             _lock: lock,
         })
     }
 
-    /// Begins to tidy up in the background, until [`Archive::stop`].
+    /// Lets recycling begin. Until then arrivals that need room are refused: whoever calls this has
+    /// [spared](Self::spare) what must not go.
+    pub fn start_recycling(&self) {
+        self.recycling.may_begin.store(true, Ordering::Release);
+    }
+
+    /// Lets recycling spare the patients of instances, given by tenant, SOP Instance UID and until when at least. What goes
+    /// all the same, since that was decided before, has gone when this returns. Gives how many of them were there.
+    ///
+    /// # Errors
+    ///
+    /// What the index says; [`ArchiveError::Behind`].
+    pub fn spare(&self, instances: &[(i64, String, i64)]) -> Result<u64, ArchiveError> {
+        let found = self.index.spare(instances)?;
+        drop(self.recycling.deciding.lock());
+        let decided = self.recycling.decided.load(Ordering::Acquire);
+        while self.index.covered_lsn() < decided {
+            if self.committer.is_behind() {
+                return Err(ArchiveError::Behind);
+            }
+            std::thread::sleep(SPARING_PAUSE);
+        }
+        Ok(found)
+    }
+
+    /// Refuses if nothing may be taken in, before anything is received in vain.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::ReadOnly`].
+    pub fn check_writable(&self) -> Result<(), ArchiveError> {
+        match self.settings.storage.keep.read_only {
+            true => Err(ArchiveError::ReadOnly),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins to tidy up in the background, and to tell what went quiet, until [`Archive::stop`].
     ///
     /// # Errors
     ///
@@ -134,6 +198,16 @@ impl Archive {
             let started = Housekeeping::start(Arc::clone(&self.keeper), policy);
             *housekeeping = Some(started.map_err(|source| ArchiveError::Io {
                 doing: "starting the housekeeping",
+                source,
+            })?);
+        }
+        let mut teller = self.teller.lock();
+        let keep = &self.settings.storage.keep;
+        if teller.is_none() && !keep.read_only {
+            let (index, committer) = (Arc::clone(&self.index), Arc::clone(&self.committer));
+            let started = Teller::start(index, committer, keep.stable_age_s);
+            *teller = Some(started.map_err(|source| ArchiveError::Io {
+                doing: "starting to tell what went quiet",
                 source,
             })?);
         }
@@ -282,14 +356,14 @@ impl Archive {
             instance: Box::new(instance),
             file,
         };
-        self.committer.submit(Work { deed, reply });
+        self.committer.submit(Work::new(deed, reply));
     }
 
     /// Records a deed and waits for what becomes of it.
     pub(crate) fn record(&self, deed: Deed) -> Answer {
         let (reply, answer) = mpsc::channel();
         let reply = Box::new(move |answer| drop(reply.send(answer)));
-        self.committer.submit(Work { deed, reply });
+        self.committer.submit(Work::new(deed, reply));
         answer
             .recv()
             .unwrap_or_else(|_| Err(Arc::new(ArchiveError::Stopped)))
@@ -309,7 +383,7 @@ impl Archive {
             level,
             public_id,
         };
-        self.committer.submit(Work { deed, reply });
+        self.committer.submit(Work::new(deed, reply));
     }
 
     /// Opens the file of a live instance: what it is now is what the reader gives, whatever happens to
@@ -411,6 +485,9 @@ impl Archive {
     fn end_threads(&self) {
         if let Some(housekeeping) = self.housekeeping.lock().take() {
             housekeeping.stop();
+        }
+        if let Some(teller) = self.teller.lock().take() {
+            teller.stop();
         }
         self.committer.stop();
     }

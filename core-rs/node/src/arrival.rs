@@ -1,10 +1,11 @@
 //! How an instance arrived: what the log keeps beside its bytes, so that the index can be rebuilt
 //! from the log alone (invariant 4).
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use vna_dicom::{Level, PublicId};
+use vna_dicom::{Identity, Instance, Level, PublicId};
 use vna_index::{ChangeType, Derivation, DuplicatePolicy, Origin};
 
 use crate::find::level_named;
@@ -156,6 +157,9 @@ pub struct EventHeader {
     pub level: String,
     /// The resource's public id.
     pub public_id: String,
+    /// It holds only if nothing arrived after this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of_us: Option<i64>,
 }
 
 impl From<Duplicates> for DuplicatePolicy {
@@ -169,6 +173,17 @@ impl From<Duplicates> for DuplicatePolicy {
 }
 
 impl ArrivalHeader {
+    /// The identity under which the index knows an instance that arrives so.
+    pub(crate) fn identity<'i>(&self, instance: &'i Instance) -> Cow<'i, Identity> {
+        // Clients compute public ids from PatientID and UIDs alone, so unless the operator wants issuers told
+        // apart, the issuer is no part of the identity.
+        let mut identity = Cow::Borrowed(&instance.identity);
+        if !self.patient_issuers && !identity.issuer_of_patient_id.is_empty() {
+            identity.to_mut().issuer_of_patient_id.clear();
+        }
+        identity
+    }
+
     /// The bytes that the log keeps.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers and strings have a JSON form")
@@ -195,6 +210,7 @@ impl EventHeader {
             change: change.as_str().to_owned(),
             level: level.as_str().to_owned(),
             public_id: id.to_string(),
+            as_of_us: None,
         }
     }
 

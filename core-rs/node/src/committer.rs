@@ -13,21 +13,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use vna_dicom::{Instance, Level, PublicId};
 use vna_index::{
     ChangeType, Deletion, Entry, Erasure, Event, Index, IndexError, Noting, Outcome, Unnoting,
 };
-use vna_store::{Appended, BlobRef, Body, Digest, FinishedBlob, Log, NewRecord, RecordKind};
+use vna_store::{Appended, BlobRef, Body, Digest, FinishedBlob, Log, Lsn, NewRecord, RecordKind};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
 use crate::error::ArchiveError;
+use crate::histogram::Histogram;
 use crate::housekeeping::Trash;
 use crate::note_header::NoteHeader;
 use crate::notes::{NewNote, TakenNote, decide};
+use crate::room::{self, Admitted, Room};
 
 /// A group is cut here, so that the first of it does not wait for the last.
 const MAX_GROUP_BYTES: u64 = 32 << 20;
@@ -76,6 +78,22 @@ impl File {
         }
     }
 
+    /// Its length in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            File::Memory { bytes, .. } => (**bytes).as_ref().len() as u64,
+            File::Large(blob) => blob.size(),
+        }
+    }
+
+    /// The digest of its bytes.
+    pub(crate) fn digest(&self) -> Digest {
+        match self {
+            File::Memory { digest, .. } => *digest,
+            File::Large(blob) => blob.digest(),
+        }
+    }
+
     /// Bytes that wait in memory and go into the log: none of a file of its own.
     pub(crate) fn buffered_bytes(&self) -> u64 {
         match self {
@@ -89,6 +107,18 @@ impl File {
 pub(crate) struct Work {
     pub(crate) deed: Deed,
     pub(crate) reply: Reply,
+    since: Instant,
+}
+
+impl Work {
+    /// A deed, and what is called with what became of it.
+    pub(crate) fn new(deed: Deed, reply: Reply) -> Self {
+        Self {
+            deed,
+            reply,
+            since: Instant::now(),
+        }
+    }
 }
 
 /// What is to be recorded.
@@ -150,6 +180,11 @@ impl Deed {
             | Deed::Erasure(_)
             | Deed::Event { .. } => false,
         }
+    }
+
+    /// Whether it keeps what there is, rather than changing anything that a client sees.
+    fn is_upkeep(&self) -> bool {
+        matches!(self, Deed::Noting(new) if new.again)
     }
 
     fn kind(&self) -> RecordKind {
@@ -228,6 +263,7 @@ impl Deed {
                 level,
                 public_id,
                 at_us: header.at_us,
+                as_of_us: header.as_of_us,
                 blob: blob_row(needed_blob(appended)?),
             }))),
         }
@@ -251,7 +287,7 @@ enum Synced {
 /// A synced group on its way to the index.
 struct Group {
     entries: Vec<Entry>,
-    replies: Vec<Reply>,
+    replies: Vec<(Reply, Instant)>,
 }
 
 /// Counters for `/metrics`.
@@ -267,6 +303,12 @@ pub struct CommitCounters {
     pub conflicts: AtomicU64,
     /// Records refused, because the log or the index failed.
     pub failed: AtomicU64,
+    /// Arrivals refused, because a bound has no room for them.
+    pub without_room: AtomicU64,
+    /// Patients deleted to make room.
+    pub recycled: AtomicU64,
+    /// From the hand-over of a record to its answer.
+    pub latency: Histogram,
 }
 
 /// The two threads and the way to them.
@@ -276,14 +318,17 @@ pub(crate) struct Committer {
     behind: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     counters: Arc<CommitCounters>,
+    read_only: bool,
 }
 
 impl Committer {
-    /// Starts both threads.
+    /// Starts both threads. Arrivals are taken as far as there is room.
     pub(crate) fn start(
         log: Arc<Log>,
         index: Arc<dyn Index>,
         trash: Arc<Trash>,
+        room: Option<Room>,
+        read_only: bool,
     ) -> std::io::Result<Self> {
         let behind = Arc::new(AtomicBool::new(false));
         let stopping = Arc::new(AtomicBool::new(false));
@@ -296,7 +341,9 @@ impl Committer {
             let index = Arc::clone(&index);
             std::thread::Builder::new()
                 .name("vna-log".into())
-                .spawn(move || append_groups(&log, &*index, work, &groups, &behind, &counters))?
+                .spawn(move || {
+                    append_groups(&log, &*index, work, &groups, room, &behind, &counters)
+                })?
         };
         let applying = {
             let (behind, counters) = (Arc::clone(&behind), Arc::clone(&counters));
@@ -313,11 +360,16 @@ impl Committer {
             behind,
             stopping,
             counters,
+            read_only,
         })
     }
 
     /// Hands over work; its reply is called in any case.
     pub(crate) fn submit(&self, work: Work) {
+        if self.read_only && !work.deed.is_upkeep() {
+            (work.reply)(Err(Arc::new(ArchiveError::ReadOnly)));
+            return;
+        }
         let queue = self.queue.lock();
         let (refused, reason) = match &*queue {
             // The thread behind it ended in a panic.
@@ -393,10 +445,17 @@ fn append_groups(
     index: &dyn Index,
     work: Receiver<Work>,
     synced: &SyncSender<Synced>,
+    mut room: Option<Room>,
     behind: &AtomicBool,
     counters: &CommitCounters,
 ) {
     let _fails_if_i_panic = BehindOnPanic(behind);
+    let appending = Appending {
+        log,
+        synced,
+        behind,
+        counters,
+    };
     let mut groups = Groups { work, next: None };
     while let Some(mut group) = groups.next() {
         if group.iter().any(|work| work.deed.is_open()) {
@@ -408,29 +467,97 @@ fn append_groups(
                 continue;
             }
         }
-        let (deeds, replies): (Vec<Deed>, Vec<Reply>) = group
+        let is_arriving = matches!(group[0].deed, Deed::Arrival { .. });
+        let done = match &mut room {
+            Some(room) if is_arriving => appending.within(room, group),
+            _ => appending.append(group).map(|_| ()),
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+/// The index thread is gone, and with it every reply that was handed to it.
+struct IndexGone;
+
+/// What the first thread works with.
+struct Appending<'a> {
+    log: &'a Log,
+    synced: &'a SyncSender<Synced>,
+    behind: &'a AtomicBool,
+    counters: &'a CommitCounters,
+}
+
+impl Appending<'_> {
+    /// Appends a group and hands it on. Gives the position of its last record, if it could be appended.
+    fn append(&self, group: Vec<Work>) -> Result<Option<Lsn>, IndexGone> {
+        let counters = self.counters;
+        let (deeds, replies): (Vec<Deed>, Vec<(Reply, Instant)>) = group
             .into_iter()
-            .map(|work| (work.deed, work.reply))
+            .map(|work| (work.deed, (work.reply, work.since)))
             .unzip();
-        let appended = if behind.load(Ordering::Acquire) {
+        let appended = if self.behind.load(Ordering::Acquire) {
             Err(ArchiveError::Behind) // (2)
         } else {
-            append(log, deeds)
+            append(self.log, deeds)
         };
         match appended {
             Ok(entries) => {
                 counters.groups.fetch_add(1, Ordering::Relaxed);
                 let records = entries.len() as u64;
                 counters.records.fetch_add(records, Ordering::Relaxed);
-                if synced
-                    .send(Synced::Group(Group { entries, replies }))
-                    .is_err()
-                {
-                    return; // as above
-                }
+                let last = entries.last().map(Entry::lsn);
+                let sent = self.synced.send(Synced::Group(Group { entries, replies }));
+                sent.map(|()| last).map_err(|_| IndexGone)
             }
-            Err(error) => fail(replies, error, counters),
+            Err(error) => {
+                fail(replies, error, counters);
+                Ok(None)
+            }
         }
+    }
+
+    /// Appends what of a group there is room for, behind the deletions that make it.
+    fn within(&self, room: &mut Room, group: Vec<Work>) -> Result<(), IndexGone> {
+        let recycling = room.recycling();
+        let deciding = recycling.deciding.lock();
+        let Admitted {
+            group,
+            refused,
+            recycled,
+            arriving,
+        } = room.admit(group);
+        for (reply, error) in refused {
+            self.counters.without_room.fetch_add(1, Ordering::Relaxed);
+            reply(Err(Arc::new(error)));
+        }
+        if !recycled.is_empty() {
+            let deletions = recycled.iter().map(room::recycling).collect();
+            let Some(last) = self.append(deletions)? else {
+                let error = || ArchiveError::Room {
+                    problem: "the log took no deletions that would make room".into(),
+                };
+                for work in group {
+                    (work.reply)(Err(Arc::new(error())));
+                }
+                return Ok(());
+            };
+            let patients = recycled.len() as u64;
+            self.counters
+                .recycled
+                .fetch_add(patients, Ordering::Relaxed);
+            recycling.decided.store(last, Ordering::Release);
+            room.is_recycling(last, recycled);
+        }
+        drop(deciding);
+        if group.is_empty() {
+            return Ok(());
+        }
+        if let Some(last) = self.append(group)? {
+            room.is_arriving(last, arriving);
+        }
+        Ok(())
     }
 }
 
@@ -475,12 +602,12 @@ pub(crate) fn append(log: &Log, deeds: Vec<Deed>) -> Result<Vec<Entry>, ArchiveE
         .collect()
 }
 
-fn fail(replies: Vec<Reply>, error: ArchiveError, counters: &CommitCounters) {
+fn fail(replies: Vec<(Reply, Instant)>, error: ArchiveError, counters: &CommitCounters) {
     counters
         .failed
         .fetch_add(replies.len() as u64, Ordering::Relaxed);
     let error = Arc::new(error);
-    for reply in replies {
+    for (reply, _) in replies {
         reply(Err(Arc::clone(&error)));
     }
 }
@@ -520,10 +647,12 @@ fn apply_groups(
         };
         match outcomes {
             Ok(outcomes) => {
-                for ((entry, outcome), reply) in entries.iter().zip(outcomes).zip(replies) {
+                for ((entry, outcome), (reply, since)) in entries.iter().zip(outcomes).zip(replies)
+                {
                     trash.put(freed_by(&outcome));
                     tell(entry, &outcome, counters);
                     reply(Ok(outcome));
+                    counters.latency.record(since.elapsed());
                 }
             }
             Err(error) => {

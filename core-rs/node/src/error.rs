@@ -146,6 +146,13 @@ pub enum ArchiveError {
     Picture(PictureProblem),
     /// A ZIP archive cannot be made.
     Making(MakingProblem),
+    /// A bound of the archive has no room for it.
+    Room {
+        /// Which, and why nothing makes room.
+        problem: String,
+    },
+    /// The archive takes nothing in, and changes and deletes nothing.
+    ReadOnly,
     /// The archive is stopping.
     Stopped,
 }
@@ -186,6 +193,8 @@ impl ArchiveError {
             Self::Transcode(problem) => problem.code(),
             Self::Picture(problem) => problem.code(),
             Self::Making(problem) => problem.code(),
+            Self::Room { .. } => "storage.full",
+            Self::ReadOnly => "storage.read_only",
             Self::Stopped => "archive.stopped",
         }
     }
@@ -275,6 +284,8 @@ impl fmt::Display for ArchiveError {
             Self::Transcode(problem) => problem.fmt(f),
             Self::Picture(problem) => problem.fmt(f),
             Self::Making(problem) => problem.fmt(f),
+            Self::Room { problem } => f.write_str(problem),
+            Self::ReadOnly => f.write_str("the archive is read-only (storage.read_only)"),
             Self::Stopped => f.write_str("the archive is stopping"),
         }
     }

@@ -15,6 +15,7 @@ mod events;
 mod find;
 mod forms;
 mod ground;
+mod histogram;
 mod housekeeping;
 pub mod http;
 mod index_tags;
@@ -31,6 +32,7 @@ mod repair;
 mod replay;
 mod requesting;
 mod rewrite;
+mod room;
 mod settings;
 mod sink;
 mod status;
@@ -41,7 +43,6 @@ mod transcode;
 mod undelete;
 mod unpacked;
 mod verify;
-mod view;
 
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use archives::{
@@ -63,6 +64,7 @@ pub use find::{
     related_json, tag_named,
 };
 pub use forms::{TagsOf, TagsRequest, stored_content, stored_model, stored_tags_json, tags_json};
+pub use histogram::Histogram;
 pub use housekeeping::{CompactedPack, GivenUp, RecompressStep, ToRecompress};
 pub use index_tags::{IndexTag, NamedTag, Reconstructed};
 pub use ingest::{Done, Head, Refusal, Report, Upload, UploadError, import_entries, import_files};
@@ -84,8 +86,9 @@ pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
 pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
-    ArchiveSettings, DictionarySettings, LimitSettings, NoteSettings, NoteTypeSettings,
-    PictureSettings, PrivateElementSettings, Settings, StorageSettings, UploadSettings,
+    ArchiveSettings, DictionarySettings, KeepSettings, LimitSettings, MaximumMode, NoteSettings,
+    NoteTypeSettings, PictureSettings, PrivateElementSettings, Settings, StorageSettings,
+    UploadSettings,
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};
@@ -98,4 +101,3 @@ pub use transcode::{
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use verify::{Reference, Verdict, verify_instance};
-pub use view::view;

@@ -416,10 +416,8 @@ pub(crate) fn through(committer: Arc<Committer>) -> Recorder {
         let (reply, answers) = mpsc::channel();
         for deed in deeds {
             let reply = reply.clone();
-            committer.submit(Work {
-                deed,
-                reply: Box::new(move |answer| drop(reply.send(answer))),
-            });
+            let reply = Box::new(move |answer| drop(reply.send(answer)));
+            committer.submit(Work::new(deed, reply));
         }
         drop(reply);
         for answer in answers {

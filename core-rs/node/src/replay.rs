@@ -210,6 +210,7 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
                 level,
                 public_id,
                 at_us: header.at_us,
+                as_of_us: header.as_of_us,
                 blob: blob_row(blob),
             }))))
         }

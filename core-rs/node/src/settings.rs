@@ -75,6 +75,48 @@ pub struct StorageSettings {
     /// How old they are then.
     #[serde(default)]
     pub recompress_after_days: u32,
+    /// What keeps it in check.
+    #[serde(flatten)]
+    pub keep: KeepSettings,
+}
+
+/// What of `[storage]` keeps an archive in check.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct KeepSettings {
+    /// How long nothing must arrive below a resource until it is stable.
+    pub stable_age_s: u32,
+    /// Most bytes that live instances and kept versions take; 0: no bound.
+    pub maximum_bytes: u64,
+    /// Most patients; 0: no bound.
+    pub maximum_patients: u64,
+    /// What happens at a bound.
+    pub maximum_mode: MaximumMode,
+    /// Nothing is taken in, changed or deleted.
+    pub read_only: bool,
+}
+
+/// What happens when something arrives that a bound has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaximumMode {
+    /// The patients that received nothing for the longest time go.
+    Recycle,
+    /// It is refused.
+    Reject,
+}
+
+impl Default for KeepSettings {
+    /// As `vna/settings.py` has them.
+    fn default() -> Self {
+        Self {
+            stable_age_s: 60,
+            maximum_bytes: 0,
+            maximum_patients: 0,
+            maximum_mode: MaximumMode::Reject,
+            read_only: false,
+        }
+    }
 }
 
 /// `[index]`

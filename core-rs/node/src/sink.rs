@@ -5,6 +5,7 @@
 //! holds some tens of kB, whatever it is and however long the elements before its pixel data are.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use vna_dicom::{FileMetaFields, HeaderStream, Instance, Level, read_instance, write_file_meta};
@@ -38,7 +39,41 @@ impl InstanceSink for ArchiveSink {
     }
 
     async fn store(&self, received: ReceivedDataSet) -> u16 {
+        let started = Instant::now();
+        let status = self.store_received(received).await;
+        self.archive.c_stores.record(started.elapsed());
+        status
+    }
+
+    async fn open_stream(&self, header: ReceivedHeader) -> Result<LargeInstance, u16> {
+        if let Err(error) = self.archive.check_writable() {
+            return Err(refuse(&header, &error));
+        }
+        let archive = Arc::clone(&self.archive);
+        let started = Instant::now();
+        let opened = tokio::task::spawn_blocking(move || archive.log().new_large_blob()).await;
+        match opened {
+            Ok(Ok(writer)) => Ok(LargeInstance {
+                archive: Arc::clone(&self.archive),
+                header,
+                started,
+                arriving: Some(Box::new(Arriving {
+                    writer,
+                    head: HeaderStream::for_file(),
+                })),
+            }),
+            Ok(Err(error)) => Err(refuse(&header, &error.into())),
+            Err(_) => Err(status::OUT_OF_RESOURCES),
+        }
+    }
+}
+
+impl ArchiveSink {
+    async fn store_received(&self, received: ReceivedDataSet) -> u16 {
         let ReceivedDataSet { header, spool } = received;
+        if let Err(error) = self.archive.check_writable() {
+            return refuse(&header, &error);
+        }
         if spool.len() as u64 > self.archive.settings().storage.large_object_bytes {
             return self.store_large(header, spool).await;
         }
@@ -52,25 +87,6 @@ impl InstanceSink for ArchiveSink {
         keep(&self.archive, instance, ArrivedBytes::held(spool), &header).await
     }
 
-    async fn open_stream(&self, header: ReceivedHeader) -> Result<LargeInstance, u16> {
-        let archive = Arc::clone(&self.archive);
-        let opened = tokio::task::spawn_blocking(move || archive.log().new_large_blob()).await;
-        match opened {
-            Ok(Ok(writer)) => Ok(LargeInstance {
-                archive: Arc::clone(&self.archive),
-                header,
-                arriving: Some(Box::new(Arriving {
-                    writer,
-                    head: HeaderStream::for_file(),
-                })),
-            }),
-            Ok(Err(error)) => Err(refuse(&header, &error.into())),
-            Err(_) => Err(status::OUT_OF_RESOURCES),
-        }
-    }
-}
-
-impl ArchiveSink {
     /// Gives an instance a file of its own that was small enough to be held, but is not small to the archive.
     async fn store_large(&self, header: ReceivedHeader, spool: Spool) -> u16 {
         let mut stream = match self.open_stream(header).await {
@@ -78,7 +94,7 @@ impl ArchiveSink {
             Err(status) => return status,
         };
         match stream.write(spool).await {
-            Ok(()) => stream.finish().await,
+            Ok(()) => stream.kept().await,
             Err(status) => status,
         }
     }
@@ -88,6 +104,7 @@ impl ArchiveSink {
 pub struct LargeInstance {
     archive: Arc<Archive>,
     header: ReceivedHeader,
+    started: Instant,
     /// `None` only while a thread works on it, and after an error.
     arriving: Option<Box<Arriving>>,
 }
@@ -120,6 +137,16 @@ impl InstanceStream for LargeInstance {
     }
 
     async fn finish(self) -> u16 {
+        let (archive, started) = (Arc::clone(&self.archive), self.started);
+        let status = self.kept().await;
+        archive.c_stores.record(started.elapsed());
+        status
+    }
+}
+
+impl LargeInstance {
+    /// Stores what has arrived, which is all.
+    async fn kept(self) -> u16 {
         let Some(arriving) = self.arriving else {
             return status::OUT_OF_RESOURCES;
         };
@@ -292,6 +319,7 @@ fn check_head(header: &ReceivedHeader, instance: &Instance) -> Result<(), Archiv
 fn refuse(header: &ReceivedHeader, error: &ArchiveError) -> u16 {
     let status = match error {
         ArchiveError::UidMismatch { .. } => status::DATA_SET_MISMATCH,
+        ArchiveError::ReadOnly => status::NOT_AUTHORIZED,
         ArchiveError::Dicom(_) | ArchiveError::MetaInDataSet { .. } => status::CANNOT_UNDERSTAND,
         _ => status::OUT_OF_RESOURCES,
     };

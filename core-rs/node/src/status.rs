@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use vna_codec::CodecCounts;
 
@@ -9,6 +10,7 @@ use crate::archive::Archive;
 use crate::archives::ArchiveCounters;
 use crate::dimse::Snapshot;
 use crate::error::ArchiveError;
+use crate::histogram::{BOUNDS_US, Histogram};
 use crate::pictures::PictureCounters;
 
 /// The body of `/health/ready`: whether instances can be stored, and why not.
@@ -120,6 +122,31 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         "vna_conflicts_total",
         "Instances of which a UID is live under two parents",
         read(&commits.conflicts),
+    );
+    text.counter(
+        "vna_without_room_total",
+        "Instances refused, because a bound has no room for them",
+        read(&commits.without_room),
+    );
+    text.counter(
+        "vna_recycled_patients_total",
+        "Patients deleted to make room",
+        read(&commits.recycled),
+    );
+    text.histogram(
+        "vna_commit_seconds",
+        "From the hand-over of a record to its answer",
+        &commits.latency,
+    );
+    text.histogram(
+        "vna_c_store_seconds",
+        "From the whole of a C-STORE request, or the beginning of a streamed one, to its answer",
+        &archive.c_stores,
+    );
+    text.histogram(
+        "vna_http_plain_request_seconds",
+        "Requests over HTTP that the core answered alone, to the head of the answer",
+        &archive.plain_requests,
     );
     text.gauge(
         "vna_index_follows_log",
@@ -398,6 +425,22 @@ impl Exposition {
         for (key, value) in values {
             self.sample(format_args!("{name}{{{label}=\"{key}\"}} {value}"));
         }
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, durations: &Histogram) {
+        self.family(name, help, "histogram");
+        let (counts, sum_us) = durations.snapshot();
+        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+        for (bound, count) in BOUNDS_US.iter().zip(counts) {
+            self.sample(format_args!(
+                "{name}_bucket{{le=\"{}\"}} {count}",
+                seconds(*bound)
+            ));
+        }
+        let all = counts[BOUNDS_US.len()];
+        self.sample(format_args!("{name}_bucket{{le=\"+Inf\"}} {all}"));
+        self.sample(format_args!("{name}_sum {}", seconds(sum_us)));
+        self.sample(format_args!("{name}_count {all}"));
     }
 
     fn family(&mut self, name: &str, help: &str, kind: &str) {

@@ -393,10 +393,10 @@ impl Archive {
             at_us: now_us,
             deletions: deletions.to_vec(),
         };
-        self.committer.submit(Work {
-            deed: Deed::Erasure(header),
-            reply: Box::new(move |answer| drop(reply.send(answer))),
-        });
+        self.committer.submit(Work::new(
+            Deed::Erasure(header),
+            Box::new(move |answer| drop(reply.send(answer))),
+        ));
         match answer.recv().unwrap_or_else(|_| Err(stopped()))? {
             Outcome::Erased { deletions } => Ok(deletions),
             _ => Ok(0),

@@ -27,6 +27,7 @@ fn archive() -> Archive {
             large_object_bytes: 1 << 20,
             duplicates: Duplicates::Never,
             patient_issuers: false,
+            keep: vna_node::KeepSettings::default(),
             duplicate_retention_days: 0,
             undelete_hours: 0,
             ingest_transcoding: String::new(),

@@ -188,17 +188,77 @@ fn life_with_recompression(world: &mut World) -> Done {
     world.check()
 }
 
+/// Resources that become quiet and are told to be, before and after cuts, deletions and rebuilds.
+fn life_that_becomes_quiet(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 500)?;
+    world.store(D, 1, 400)?;
+    world.a_quiet_minute()?;
+    world.store(B, 1, 300)?;
+    world.restart()?;
+    world.a_quiet_minute()?;
+    world.a_quiet_minute()?; // nothing is told again
+    world.lose_index()?;
+    world.a_quiet_minute()?; // not even by an index that was built anew
+    world.store(A, 1, 500)?; // the same bytes change nothing
+    world.a_quiet_minute()?;
+    world.delete(Level::Instance, A)?;
+    world.delete(Level::Study, D)?;
+    for number in 10..16 {
+        world.store(Who(3, 1, 1, number), 1, 2_000)?;
+        world.a_quiet_minute()?;
+    }
+    for number in 10..15 {
+        world.delete(Level::Instance, Who(3, 1, 1, number))?;
+    }
+    world.tidy()?; // packs that are mostly dead are rewritten, with the records of what was told
+    world.compact()?;
+    world.lose_index()?;
+    world.a_quiet_minute()?;
+    world.store(D, 2, 700)?;
+    world.reindex()?;
+    world.a_quiet_minute()?;
+    world.check()
+}
+
+/// There is room for two patients, and the oldest makes room for the next.
+fn life_with_bounds(world: &mut World) -> Done {
+    world.open()?;
+    world.store(A, 1, 500)?;
+    world.store(B, 1, 8_000)?; // in a file of its own
+    world.store(C, 1, 900)?;
+    world.store(D, 1, 4_000)?;
+    world.a_quiet_minute()?;
+    world.store(Who(3, 1, 1, 1), 1, 2_000)?; // instead of patient 1
+    world.check()?;
+    world.store(Who(3, 1, 1, 2), 1, 7_000)?; // of a patient who is there: nobody goes
+    world.tidy()?;
+    world.store(D, 2, 500)?; // now the other one is the oldest
+    world.store(A, 2, 600)?;
+    world.restart()?;
+    world.store(Who(4, 1, 1, 1), 1, 300)?;
+    world.lose_index()?;
+    world.store(Who(3, 1, 1, 2), 2, 9_000)?;
+    world.compact()?;
+    world.a_quiet_minute()?;
+    world.reindex()?;
+    world.store(D, 3, 700)?;
+    world.check()
+}
+
 /// A workload and its policy.
 #[derive(Clone, Copy)]
 struct Plan {
     life: fn(&mut World) -> Done,
     duplicates: Duplicates,
     has_grace: bool,
+    /// Most patients; 0: any number.
+    patients: u64,
 }
 
 impl Plan {
     fn world(self, disk: CutDisk) -> World {
-        let world = World::new(disk, self.duplicates);
+        let world = World::new(disk, self.duplicates).with_patients(self.patients);
         match self.has_grace {
             true => world.with_grace(),
             false => world,
@@ -211,6 +271,7 @@ fn plan(duplicates: Duplicates) -> Plan {
         life,
         duplicates,
         has_grace: false,
+        patients: 0,
     }
 }
 
@@ -219,6 +280,7 @@ fn plan_with_grace(duplicates: Duplicates) -> Plan {
         life: life_with_grace,
         duplicates,
         has_grace: true,
+        patients: 0,
     }
 }
 
@@ -342,6 +404,7 @@ fn labels_hold_after_a_power_cut_at_any_sync() {
             life,
             duplicates,
             has_grace,
+            patients: 0,
         };
         let syncs = cut_everywhere(plan, None, 0)
             .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
@@ -354,8 +417,30 @@ fn labels_hold_after_a_power_cut_at_any_sync() {
 fn recompression_loses_nothing_in_a_power_cut_at_any_sync() {
     let plan = Plan {
         life: life_with_recompression,
-        duplicates: Duplicates::Always,
-        has_grace: false,
+        ..plan(Duplicates::Always)
+    };
+    let syncs = cut_everywhere(plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(syncs > 20, "{syncs} syncs are too few");
+    println!("cut at {syncs} syncs");
+}
+
+#[test]
+fn what_is_quiet_is_told_once_after_a_power_cut_at_any_sync() {
+    let plan = Plan {
+        life: life_that_becomes_quiet,
+        ..plan(Duplicates::Never)
+    };
+    let syncs = cut_everywhere(plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(syncs > 20, "{syncs} syncs are too few");
+    println!("cut at {syncs} syncs");
+}
+
+#[test]
+fn whoever_makes_room_goes_as_a_whole_in_a_power_cut_at_any_sync() {
+    let plan = Plan {
+        life: life_with_bounds,
+        patients: 2,
+        ..plan(Duplicates::Always)
     };
     let syncs = cut_everywhere(plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
     assert!(syncs > 20, "{syncs} syncs are too few");

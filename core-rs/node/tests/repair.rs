@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::Who;
 use vna_dicom::Level;
-use vna_index::{Page, View};
+use vna_index::Page;
 use vna_io::{Cut, CutDisk, Disk, MemoryDisk, Open, Survival, SyncSite};
 use vna_node::{
     Archive, ArchiveError, DEFAULT_TENANT, Duplicates, LimitSettings, RepairOptions, RepairReport,
@@ -47,6 +47,7 @@ fn settings() -> Settings {
             large_object_bytes: 6_000,
             duplicates: Duplicates::IfChanged,
             patient_issuers: false,
+            keep: vna_node::KeepSettings::default(),
             duplicate_retention_days: 0,
             undelete_hours: 0,
             ingest_transcoding: String::new(),
@@ -217,12 +218,8 @@ impl Ground {
 
     fn listed(&self) -> BTreeSet<String> {
         let archive = self.open();
-        let view = View {
-            now_us: 0,
-            stable_age_us: 1,
-        };
         let index = archive.index();
-        let json = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None, view);
+        let json = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None);
         serde_json::from_slice(&json.expect("lists")).expect("JSON")
     }
 

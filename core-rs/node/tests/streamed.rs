@@ -59,6 +59,7 @@ impl Bench {
                 large_object_bytes: LARGE_OBJECT_BYTES,
                 duplicates: Duplicates::Never,
                 patient_issuers: false,
+                keep: vna_node::KeepSettings::default(),
                 duplicate_retention_days: 0,
                 undelete_hours: 0,
                 ingest_transcoding: String::new(),

@@ -35,6 +35,7 @@ pyo3::import_exception!(vna.errors, PeerProtocolError);
 pyo3::import_exception!(vna.errors, PeerTimeout);
 pyo3::import_exception!(vna.errors, PeerTlsFailed);
 pyo3::import_exception!(vna.errors, PeerUnreachable);
+pyo3::import_exception!(vna.errors, ReadOnly);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
@@ -219,6 +220,8 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             MakingProblem::Busy => Busy::new_err((message, code)),
             MakingProblem::TooLong { .. } => OutOfStorage::new_err((message, code)),
         },
+        ArchiveError::Room { .. } => OutOfStorage::new_err((message, code)),
+        ArchiveError::ReadOnly => ReadOnly::new_err((message, code)),
         ArchiveError::Stopped => Busy::new_err((message, code)),
     }
 }

@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use tokio::sync::OwnedSemaphorePermit;
 use vna_dicom::{Level, PublicId};
 use vna_index::{Page, Shape};
-use vna_node::{Archive, ArchiveError, BulkContent, ListOptions, MetadataForm, view};
+use vna_node::{Archive, ArchiveError, BulkContent, ListOptions, MetadataForm};
 
 use crate::archive::{CoreArchive, id_of, level_of, not_found, parse};
 use crate::completions::Outcome;
@@ -41,7 +41,7 @@ impl CoreArchive {
         let archive = self.archive()?;
         let json = py.detach(|| {
             let index = archive.index();
-            index.resource_json(tenant, level, &id, &Shape::whole(), view())
+            index.resource_json(tenant, level, &id, &Shape::whole())
         });
         let json = json.map_err(|error| BoundaryError::from(ArchiveError::from(error)))?;
         Ok(json.map(|json| PyBytes::new(py, &json)))
@@ -59,7 +59,7 @@ impl CoreArchive {
         let options: ListOptions = parse(&options_json, "options_json")?;
         let page = Page { since, limit };
         let handle = self.search(move |archive| {
-            let json = vna_node::list_json(archive, tenant, level, page, &options, view());
+            let json = vna_node::list_json(archive, tenant, level, page, &options);
             Ok(json?)
         })?;
         Ok(handle)
@@ -78,8 +78,7 @@ impl CoreArchive {
         let id = public_id.to_owned();
         let handle = self.search(move |archive| {
             let id = id_of(level, &id)?;
-            let json =
-                vna_node::related_json(archive, tenant, level, &id, related, &options, view());
+            let json = vna_node::related_json(archive, tenant, level, &id, related, &options);
             Ok(json?)
         })?;
         Ok(handle)
@@ -87,7 +86,7 @@ impl CoreArchive {
 
     fn query(&self, tenant: i64, query_json: PyBackedBytes) -> PyResult<u64> {
         let handle = self.search(move |archive| {
-            let json = vna_node::find_json(archive, tenant, &query_json, view());
+            let json = vna_node::find_json(archive, tenant, &query_json);
             Ok(json?)
         })?;
         Ok(handle)
@@ -101,14 +100,8 @@ impl CoreArchive {
 
     fn bulk_content(&self, tenant: i64, request_json: PyBackedBytes) -> PyResult<u64> {
         let wanted: BulkContent = parse(&request_json, "request_json")?;
-        let handle = self.search(move |archive| {
-            Ok(vna_node::bulk_content_json(
-                archive,
-                tenant,
-                &wanted,
-                view(),
-            )?)
-        })?;
+        let handle =
+            self.search(move |archive| Ok(vna_node::bulk_content_json(archive, tenant, &wanted)?))?;
         Ok(handle)
     }
 

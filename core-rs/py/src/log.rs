@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{OnceLock, Weak};
 
 use parking_lot::Mutex;
@@ -56,11 +56,29 @@ pub fn take() -> Vec<Vec<u8>> {
     lines
 }
 
+/// What is told: 0 up to info, 1 debug too, 2 trace too.
+static DETAIL: AtomicU8 = AtomicU8::new(0);
+
+/// Lets events of a level, and all that are more pressing, be told from now on; `None` if it is none.
+pub fn set_level(level: &str) -> Option<()> {
+    let detail = ["info", "debug", "trace"]
+        .iter()
+        .position(|name| *name == level)?;
+    DETAIL.store(u8::try_from(detail).ok()?, Ordering::Relaxed);
+    tracing::callsite::rebuild_interest_cache();
+    Some(())
+}
+
 struct Lines(AtomicU64);
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
+        let most = match DETAIL.load(Ordering::Relaxed) {
+            0 => Level::INFO,
+            1 => Level::DEBUG,
+            _ => Level::TRACE,
+        };
+        *metadata.level() <= most && (most == Level::INFO || metadata.target().starts_with("vna"))
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -70,7 +88,8 @@ impl Subscriber for Lines {
         let level = match *metadata.level() {
             Level::ERROR => "error",
             Level::WARN => "warning",
-            _ => "info",
+            Level::INFO => "info",
+            Level::DEBUG | Level::TRACE => "debug",
         };
         fields.0.insert("level".into(), level.into());
         fields.0.insert("target".into(), metadata.target().into());

@@ -129,6 +129,11 @@ async def read_again(
     total = len(await control.run(partial(records.named, sequence=sequence)))
     done = 0
     while batch := await control.run(partial(records.unread, sequence=sequence, limit=BATCH)):
+        if archive.recycles:
+            # Before they are read: what is found to be kept must not go behind the look at it.
+            until_us = records.spared_until(archive.settings.commitment.retention_days)
+            spared = [(transaction.tenant, each.sop_instance_uid, until_us) for _, each in batch]
+            await archive.spare(spared)
         asked = [
             {"SOPClassUID": each.sop_class_uid, "SOPInstanceUID": each.sop_instance_uid}
             for _, each in batch

@@ -194,17 +194,25 @@ def trim(connection: Connection, role: Role, most: int) -> None:
     )
 
 
-def is_exempt(
-    connection: Connection, tenant: int, sop_instance_uid: str, retention_days: int
-) -> bool:
-    """Whether recycling must spare an instance, since we committed ourselves to keep it.
+def spared_until(retention_days: int, committed_us: int | None = None) -> int:
+    """Return until when recycling must spare what was committed then, or is committed now.
 
     With a `retention_days` of 0 that has no end.
     """
+    if not retention_days:
+        return 2**63 - 1
+    return (committed_us or now_us()) + retention_days * 86_400_000_000
+
+
+def committed(
+    connection: Connection, retention_days: int, after: tuple[int, str], limit: int
+) -> list[tuple[int, str, int]]:
+    """Return what recycling must spare, by tenant and UID behind `after`, with until when."""
     since = now_us() - retention_days * 86_400_000_000 if retention_days else 0
-    row = connection.execute(
-        "SELECT 1 FROM committed_instance WHERE tenant = ? AND sop_instance_uid = ?"
-        " AND committed_us >= ?",
-        (tenant, sop_instance_uid, since),
-    ).fetchone()
-    return row is not None
+    rows = connection.execute(
+        "SELECT tenant, sop_instance_uid, committed_us FROM committed_instance"
+        " WHERE (tenant, sop_instance_uid) > (?, ?) AND committed_us >= ?"
+        " ORDER BY tenant, sop_instance_uid LIMIT ?",
+        (*after, since, limit),
+    )
+    return [(row[0], row[1], spared_until(retention_days, row[2])) for row in rows]

@@ -341,6 +341,24 @@ def uploads(keys: Keys) -> Settings:
         yield "uploads.max_object_bytes", keys.count("MaximumFileSizeInArchiveMB") * MIB
 
 
+def bounds(keys: Keys) -> Settings:
+    """Yield how much there may be, and what happens then; if not told, Orthanc recycles."""
+    size, patients = keys.count("MaximumStorageSize"), keys.count("MaximumPatientCount")
+    if not (size or patients):
+        return
+    modes = {"Recycle": "recycle", "Reject": "reject"}
+    yield "storage.maximum_bytes", size * MIB
+    yield "storage.maximum_patients", patients
+    yield "storage.maximum_mode", keys.choice("MaximumStorageMode", modes, "Recycle")
+
+
+def compression(keys: Keys) -> Settings:
+    """Yield how stored objects are kept in fewer bytes; Orthanc does so as they come."""
+    if keys.flag("StorageCompression"):
+        yield "storage.recompress", "deflate"
+        yield "storage.recompress_after_days", 0
+
+
 def export_folder(keys: Keys) -> Settings:
     """Yield where files may be written on request; Orthanc knows anywhere and nowhere."""
     if keys.flag("RestApiWriteToFileSystemEnabled"):

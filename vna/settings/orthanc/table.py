@@ -56,6 +56,8 @@ NAMES: dict[str, tuple[str, Callable[[Keys, str], Any]]] = {
     "ZipUseUtf8": ("archives.utf8", Keys.flag),
     "StorageCommitmentReportsSize": ("commitment.reports", Keys.count),
     "IngestTranscoding": ("storage.ingest_transcoding", Keys.text),
+    "StableAge": ("storage.stable_age_s", Keys.count),
+    "ReadOnly": ("storage.read_only", Keys.flag),
     "IngestTranscodingOfUncompressed": (
         "storage.ingest_transcoding_of_uncompressed",
         Keys.flag,
@@ -136,6 +138,18 @@ GROUPS: dict[str, Maps] = {
         effects.worklists,
         "worklist.folder worklist.own_station_only",
         "Worklists",
+    ),
+    **shared(
+        effects.bounds,
+        "storage.maximum_bytes storage.maximum_patients storage.maximum_mode",
+        "MaximumStorageSize MaximumPatientCount MaximumStorageMode",
+        "recycling needs senders that are known: see storage.maximum_mode",
+    ),
+    **shared(
+        effects.compression,
+        "storage.recompress storage.recompress_after_days",
+        "StorageCompression",
+        "stored objects are compressed without loss in the background, by whole packs",
     ),
     **shared(effects.jobs, "jobs.parallel jobs.history", "ConcurrentJobs JobsHistorySize"),
     **shared(
@@ -258,12 +272,6 @@ IDLE: dict[str, Idle] = {
         NO_BINARY_PLUGINS,
     ),
     # Settings that have no counterpart yet.
-    "StorageCompression": Idle("see storage.recompress", (False,)),
-    "MaximumStorageSize": Idle("there is no limit but the disk", (0,)),
-    "MaximumPatientCount": Idle("there is no limit", (0,)),
-    "MaximumStorageMode": Idle("there is no limit", ("Recycle", "Reject")),
-    "ReadOnly": Idle("what may be changed is a matter of users and their roles", (False,)),
-    "StableAge": Idle("there are no events of stable resources", (60,)),
     "MetricsEnabled": Idle("metrics are always there", (True,)),
 }
 

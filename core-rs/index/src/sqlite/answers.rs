@@ -9,7 +9,7 @@ use super::write;
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{BlobRow, Encoded, IndexError, Located, Page, Shape, Statistics, View};
+use crate::{BlobRow, Encoded, IndexError, Located, Page, Shape, Statistics};
 use rusqlite::{Row, params};
 use std::collections::HashMap;
 use vna_dicom::{Level, PublicId};
@@ -31,7 +31,6 @@ pub(crate) fn list(
     level: Level,
     page: Page,
     shape: Option<&Shape>,
-    view: View,
 ) -> Result<Vec<u8>, IndexError> {
     let own = table(level);
     let above = || Level::ALL.into_iter().rev().filter(move |at| *at < level);
@@ -41,7 +40,7 @@ pub(crate) fn list(
     above().for_each(|at| sql.push_str(&format!(" AND {}.state = 0", table(at))));
     sql.push_str(&format!(" ORDER BY {own}.id LIMIT ?2 OFFSET ?3"));
     let (limit, since) = sql_limit(page);
-    array(snapshot, &sql, (tenant, limit, since), level, shape, view)
+    array(snapshot, &sql, (tenant, limit, since), level, shape)
 }
 
 /// The ids, or objects, that a statement gives.
@@ -51,7 +50,6 @@ fn array(
     values: impl rusqlite::Params,
     level: Level,
     shape: Option<&Shape>,
-    view: View,
 ) -> Result<Vec<u8>, IndexError> {
     const DOING: &str = "listing resources";
     let mut statement = snapshot.connection.prepare_cached(sql).doing(DOING)?;
@@ -68,7 +66,7 @@ fn array(
         }
     }
     if let Some(shape) = shape {
-        return write::array(snapshot, level, &ids, shape, view, &HashMap::new());
+        return write::array(snapshot, level, &ids, shape, &HashMap::new());
     }
     json.close(b']');
     Ok(json.finish())
@@ -80,10 +78,9 @@ pub(crate) fn single(
     level: Level,
     id: &PublicId,
     shape: &Shape,
-    view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
     match snapshot.resolve(tenant, level, id)? {
-        Some(found) => write::object(snapshot, level, found.id, shape, view),
+        Some(found) => write::object(snapshot, level, found.id, shape),
         None => Ok(None),
     }
 }
@@ -143,7 +140,6 @@ pub(crate) fn related(
     id: &PublicId,
     related: Level,
     shape: Option<&Shape>,
-    view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
     if related > level {
         let Some(found) = snapshot.resolve(tenant, level, id)? else {
@@ -151,11 +147,11 @@ pub(crate) fn related(
         };
         let sql = below_sql(level, related);
         let values = (found.id, i64::MAX, 0);
-        return array(snapshot, &sql, values, related, shape, view).map(Some);
+        return array(snapshot, &sql, values, related, shape).map(Some);
     }
     let whole = Shape::whole();
     match number(snapshot, tenant, level, id, related)? {
-        Some(number) => write::object(snapshot, related, number, shape.unwrap_or(&whole), view),
+        Some(number) => write::object(snapshot, related, number, shape.unwrap_or(&whole)),
         None => Ok(None),
     }
 }

@@ -1,10 +1,11 @@
 //! Counters of tenants, patients, studies and series, summed over a transaction.
 
+use super::awaited;
 use super::place::SeriesEntry;
-use crate::IndexError;
 use crate::error::Doing;
-use rusqlite::{Connection, params};
-use std::collections::HashMap;
+use crate::{ChangeType, IndexError};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::{HashMap, HashSet};
 
 /// What a resource gained (or lost) in a transaction.
 #[derive(Clone, Copy, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Counts {
 /// Sums of a transaction, so that each row above many instances is written once.
 #[derive(Default)]
 pub(crate) struct Pending {
+    /// Resources that are known to await their Stable change.
+    pub(crate) awaiting: HashSet<i64>,
     tenants: HashMap<i64, Counts>,
     patients: HashMap<i64, Counts>,
     studies: HashMap<i64, Counts>,
@@ -35,6 +38,14 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// No sums yet.
+    pub(crate) fn knowing(awaiting: HashSet<i64>) -> Self {
+        Pending {
+            awaiting,
+            ..Pending::default()
+        }
+    }
+
     pub(crate) fn tenant(&mut self, id: i64) -> &mut Counts {
         self.tenants.entry(id).or_default()
     }
@@ -63,6 +74,11 @@ impl Pending {
 
     pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), IndexError> {
         const DOING: &str = "updating counters";
+        let awaiting = &mut self.awaiting;
+        let mut arrived = |id, change, at_us| match at_us {
+            0 => Ok(()), // only counters changed
+            at_us => awaited::arrived(connection, awaiting, id, change, at_us),
+        };
         for (id, c) in self.tenants.drain() {
             connection
                 .prepare_cached(
@@ -117,6 +133,7 @@ impl Pending {
                     ])
                 })
                 .doing(DOING)?;
+            arrived(id, ChangeType::StablePatient, c.last_update_us)?;
         }
         for (id, c) in self.studies.drain() {
             connection
@@ -140,17 +157,18 @@ impl Pending {
                     ])
                 })
                 .doing(DOING)?;
+            arrived(id, ChangeType::StableStudy, c.last_update_us)?;
         }
         for (id, c) in self.series.drain() {
-            connection
+            let is_filled: Option<Option<bool>> = connection
                 .prepare_cached(
                     "UPDATE series SET instances = instances + ?2, stored_bytes = stored_bytes + ?3,
                         plain_bytes = plain_bytes + ?4, last_update_us = max(last_update_us, ?5),
                         attached_stored = attached_stored + ?6, attached_plain = attached_plain + ?7
-                     WHERE id = ?1",
+                     WHERE id = ?1 RETURNING instances = expected",
                 )
                 .and_then(|mut statement| {
-                    statement.execute(params![
+                    let sums = params![
                         id,
                         c.instances,
                         c.stored_bytes,
@@ -158,9 +176,14 @@ impl Pending {
                         c.last_update_us,
                         c.attached_stored,
                         c.attached_plain
-                    ])
+                    ];
+                    statement.query_row(sums, |row| row.get(0)).optional()
                 })
                 .doing(DOING)?;
+            arrived(id, ChangeType::StableSeries, c.last_update_us)?;
+            if c.last_update_us > 0 && is_filled.flatten() == Some(true) {
+                awaited::filled(connection, id)?;
+            }
         }
         Ok(())
     }

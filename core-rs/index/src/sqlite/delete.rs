@@ -1,5 +1,6 @@
 //! Deletion: hide the root at once, remove the rows in slices.
 
+use super::awaited;
 use super::extra;
 use super::keys::{KeyKind, candidates};
 use super::note;
@@ -394,6 +395,7 @@ fn remove_parent(
             .and_then(|mut statement| statement.execute(params![id]))
             .doing(DOING)?;
     }
+    awaited::forget(transaction, level, id)?;
     remove_extras(connection, id, lsn, freed)
 }
 

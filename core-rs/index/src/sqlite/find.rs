@@ -8,7 +8,7 @@ use super::source::{in_view, table};
 use super::write;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{Answer, Found, HeaderKeys, IndexError, Page, Query, Shape, View};
+use crate::{Answer, Found, HeaderKeys, IndexError, Page, Query, Shape};
 use rusqlite::{Row, ToSql, params};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -201,7 +201,6 @@ pub(crate) fn json(
     snapshot: &Snapshot<'_>,
     query: &Query,
     shape: Option<&Shape>,
-    view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
     let plan = plan(query)?;
     if !plan.headers.is_empty() {
@@ -214,7 +213,7 @@ pub(crate) fn json(
             Ok(())
         })?;
         let none = HashMap::new();
-        return write::array(snapshot, query.level, &ids, shape, view, &none).map(Some);
+        return write::array(snapshot, query.level, &ids, shape, &none).map(Some);
     }
     let mut json = Json::new();
     json.open(b'[');

@@ -2,6 +2,7 @@
 
 mod answers;
 mod arrive;
+mod awaited;
 mod cache;
 mod candidates;
 mod changes;
@@ -28,6 +29,7 @@ mod rebuild;
 mod relocate;
 mod resource;
 mod retag;
+mod room;
 mod rows;
 mod source;
 mod tags;
@@ -43,9 +45,9 @@ pub use rebuild::Rebuild;
 use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
-    Encoded, Entry, ExtraTag, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids,
-    Located, Lsn, Maintenance, Member, NoteId, Outcome, Page, Query, RecordedNote, Relocation,
-    Requested, Shape, Statistics, Subject, Unfilled, Values, View,
+    Due, Encoded, Entry, ExtraTag, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids,
+    Located, Lsn, Maintenance, Member, NoteId, OldPatient, Outcome, Page, Query, RecordedNote,
+    Relocation, Requested, Shape, Statistics, Subject, Unfilled, Usage, Values,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -456,10 +458,9 @@ impl Index for SqliteIndex {
         level: Level,
         id: &PublicId,
         shape: &Shape,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError> {
         self.readers
-            .read(|snapshot| answers::single(snapshot, tenant, level, id, shape, view))
+            .read(|snapshot| answers::single(snapshot, tenant, level, id, shape))
     }
 
     fn list_json(
@@ -468,10 +469,9 @@ impl Index for SqliteIndex {
         level: Level,
         page: Page,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Vec<u8>, IndexError> {
         self.readers
-            .read(|snapshot| answers::list(snapshot, tenant, level, page, shape, view))
+            .read(|snapshot| answers::list(snapshot, tenant, level, page, shape))
     }
 
     fn related_json(
@@ -481,10 +481,9 @@ impl Index for SqliteIndex {
         id: &PublicId,
         related: Level,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError> {
         self.readers
-            .read(|snapshot| answers::related(snapshot, tenant, level, id, related, shape, view))
+            .read(|snapshot| answers::related(snapshot, tenant, level, id, related, shape))
     }
 
     fn metadata(
@@ -524,6 +523,67 @@ impl Index for SqliteIndex {
     ) -> Result<Option<Vec<RecordedNote>>, IndexError> {
         self.readers
             .read(|snapshot| note_rows::attachments(snapshot, tenant, level, id))
+    }
+
+    fn next_awaited(&self) -> Result<Option<i64>, IndexError> {
+        self.readers.read(awaited::next)
+    }
+
+    fn due_changes(&self, before_us: i64, limit: u64) -> Result<Vec<Due>, IndexError> {
+        self.write(|writer| {
+            writer.transaction(|transaction| awaited::due(transaction, before_us, limit))
+        })
+    }
+
+    fn is_stable(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+    ) -> Result<Option<bool>, IndexError> {
+        self.readers
+            .read(|snapshot| awaited::is_stable(snapshot, tenant, level, id))
+    }
+
+    fn unsettle(
+        &self,
+        tenant: i64,
+        level: Level,
+        id: &PublicId,
+        now_us: i64,
+    ) -> Result<Option<()>, IndexError> {
+        self.write(|writer| {
+            writer.synced(|transaction| {
+                transaction.meta.syncs = transaction.meta.syncs.wrapping_add(1);
+                awaited::unsettle(transaction, tenant, level, id, now_us)
+            })
+        })
+    }
+
+    fn usage(&self) -> Result<Usage, IndexError> {
+        self.readers.read(room::usage)
+    }
+
+    fn oldest_patients(&self, limit: u64, now_us: i64) -> Result<Vec<OldPatient>, IndexError> {
+        self.readers
+            .read(|snapshot| room::oldest(snapshot, limit, now_us))
+    }
+
+    fn is_still_old(&self, patient: &OldPatient, now_us: i64) -> Result<bool, IndexError> {
+        self.readers
+            .read(|snapshot| room::is_still_old(snapshot, patient, now_us))
+    }
+
+    fn has_patient(&self, tenant: i64, patient: &PublicId) -> Result<bool, IndexError> {
+        if !self.readers.may_know(tenant, patient) {
+            return Ok(false);
+        }
+        self.readers
+            .read(|snapshot| Ok(snapshot.resolve(tenant, Level::Patient, patient)?.is_some()))
+    }
+
+    fn spare(&self, instances: &[(i64, String, i64)]) -> Result<u64, IndexError> {
+        self.write(|writer| writer.transaction(|transaction| room::spare(transaction, instances)))
     }
 
     fn has_told(&self, is_wanted: &dyn Fn(&BlobRow) -> bool) -> Result<bool, IndexError> {
@@ -672,11 +732,9 @@ impl Index for SqliteIndex {
         &self,
         query: &Query,
         shape: Option<&Shape>,
-        view: View,
     ) -> Result<Option<Vec<u8>>, IndexError> {
-        self.readers.read_until(query.until, |snapshot| {
-            find::json(snapshot, query, shape, view)
-        })
+        self.readers
+            .read_until(query.until, |snapshot| find::json(snapshot, query, shape))
     }
 
     fn write_json(
@@ -684,11 +742,10 @@ impl Index for SqliteIndex {
         level: Level,
         ids: &[i64],
         shape: Option<&Shape>,
-        view: View,
         from_headers: &HashMap<i64, Vec<Requested>>,
     ) -> Result<Vec<u8>, IndexError> {
         self.readers.read(|snapshot| match shape {
-            Some(shape) => write::array(snapshot, level, ids, shape, view, from_headers),
+            Some(shape) => write::array(snapshot, level, ids, shape, from_headers),
             None => write::ids(snapshot, level, ids),
         })
     }

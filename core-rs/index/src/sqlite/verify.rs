@@ -11,7 +11,7 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Statements that give a row for each contradiction: what, and of which resource. Below a deleted resource rows
 /// go one by one, and counters are not kept.
-const CONTRADICTIONS: [(&str, &str); 15] = [
+const CONTRADICTIONS: [(&str, &str); 16] = [
     (
         "series counts other instances or bytes than it has",
         "SELECT series.id FROM series LEFT JOIN (
@@ -124,6 +124,12 @@ const CONTRADICTIONS: [(&str, &str); 15] = [
              FROM patient WHERE state = 0 GROUP BY tenant) AS found
          ON found.id = tenant.id
          WHERE tenant.attached_stored <> coalesce(s, 0) OR tenant.attached_plain <> coalesce(p, 0)",
+    ),
+    (
+        "change awaited of nothing",
+        "SELECT resource FROM awaited WHERE NOT EXISTS (
+             SELECT 1 FROM patient WHERE id = resource UNION ALL SELECT 1 FROM study WHERE id = resource UNION ALL
+             SELECT 1 FROM series WHERE id = resource)",
     ),
     (
         "blob with other references than rows",

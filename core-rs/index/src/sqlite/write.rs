@@ -9,7 +9,7 @@ use super::source::{Source, extra_expression, source};
 use super::tags::Tags;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{IndexError, Requested, Shape, View, metadata};
+use crate::{IndexError, Requested, Shape, metadata};
 use rusqlite::Row;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,14 +26,13 @@ pub(crate) fn array(
     level: Level,
     ids: &[i64],
     shape: &Shape,
-    view: View,
     from_headers: &FromHeaders,
 ) -> Result<Vec<u8>, IndexError> {
     let mut json = Json::new();
     json.open(b'[');
     if !ids.is_empty() {
         let mut columns = Columns::new(level);
-        let writer = Writer::new(level, shape, view, &mut columns);
+        let writer = Writer::new(level, shape, &mut columns);
         columns.each(snapshot.connection, ids, |row| {
             writer.object(row, from_headers, &mut json)?;
             json.check_size()
@@ -69,11 +68,10 @@ pub(crate) fn object(
     level: Level,
     id: i64,
     shape: &Shape,
-    view: View,
 ) -> Result<Option<Vec<u8>>, IndexError> {
     let mut json = Json::new();
     let mut columns = Columns::new(level);
-    let writer = Writer::new(level, shape, view, &mut columns);
+    let writer = Writer::new(level, shape, &mut columns);
     columns.each(snapshot.connection, &[id], |row| {
         writer.object(row, &FromHeaders::new(), &mut json)
     })?;
@@ -138,7 +136,6 @@ pub(crate) fn metadata(
 struct Writer<'s> {
     level: Level,
     shape: &'s Shape,
-    view: View,
     public_id: usize,
     anonymized_from: Option<usize>,
     /// Key, stored size and plain size of the file of an instance.
@@ -179,7 +176,7 @@ fn extra_columns(level: Level, of: Level, columns: &mut Columns) -> ExtraColumns
 }
 
 impl<'s> Writer<'s> {
-    fn new(level: Level, shape: &'s Shape, view: View, columns: &mut Columns) -> Self {
+    fn new(level: Level, shape: &'s Shape, columns: &mut Columns) -> Self {
         let show = shape.content;
         let own = super::source::table(level);
         let is_instance = level == Level::Instance;
@@ -188,7 +185,6 @@ impl<'s> Writer<'s> {
         Writer {
             level,
             shape,
-            view,
             public_id: columns.own("public_id"),
             anonymized_from: show
                 .others
@@ -207,7 +203,9 @@ impl<'s> Writer<'s> {
             index_in_series: (show.others && is_instance).then(|| columns.own("index_in_series")),
             is_protected: (show.is_protected && level == Level::Patient)
                 .then(|| columns.own("protected")),
-            is_stable: (show.is_stable && !is_instance).then(|| columns.own("last_update_us")),
+            is_stable: super::awaited::is_stable_sql(level, &format!("{own}.id"))
+                .filter(|_| show.is_stable)
+                .map(|condition| columns.add(condition)),
             labels: show.labels.then(|| {
                 columns.add(format!(
                     "(SELECT vna_texts(label) FROM label WHERE label.resource = {own}.id)"
@@ -290,9 +288,7 @@ impl<'s> Writer<'s> {
                 .bool(row.get::<_, i64>(at).doing(READING)? != 0);
         }
         if let Some(at) = self.is_stable {
-            let quiet_us = self.view.now_us.saturating_sub(row.get(at).doing(READING)?);
-            json.name("IsStable")
-                .bool(quiet_us >= self.view.stable_age_us);
+            json.name("IsStable").bool(row.get(at).doing(READING)?);
         }
         self.labels(row, json)?;
         if let Some(at) = self.last_update {

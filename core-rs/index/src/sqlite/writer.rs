@@ -4,12 +4,12 @@ use super::counts::Pending;
 use super::keys::{self, Hasher, Tail, candidates};
 use super::place::{Made, Places, SeriesEntry};
 use super::terms::{self, TermTail};
-use super::{connection, delete, maintain, resource};
+use super::{awaited, connection, delete, maintain, resource};
 use crate::bits::{Signed, Unsigned};
 use crate::error::Doing;
 use crate::{Arrival, ChangeType, Entry, Event, FreedBlob, IndexError, Lsn, Origin, Outcome};
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use vna_dicom::Level;
 
@@ -60,6 +60,8 @@ pub(crate) struct Writer {
     words: HashMap<String, i64>,
     origins: HashMap<Origin, i64>,
     packed: Vec<u8>,
+    /// Resources that await their Stable change.
+    awaiting: HashSet<i64>,
     broken: bool,
 }
 
@@ -122,6 +124,7 @@ impl Writer {
             words: HashMap::new(),
             origins: HashMap::new(),
             packed: Vec::new(),
+            awaiting: HashSet::new(),
             broken: false,
         })
     }
@@ -144,7 +147,7 @@ impl Writer {
             hasher: self.hasher,
             meta: self.meta,
             places: &mut self.places,
-            pending: Pending::default(),
+            pending: Pending::knowing(std::mem::take(&mut self.awaiting)),
             packed: std::mem::take(&mut self.packed),
             words: &mut self.words,
             origins: &mut self.origins,
@@ -167,12 +170,14 @@ impl Writer {
             new_keys,
             packed,
             new_terms,
+            pending,
             ..
         } = transaction;
         self.packed = packed;
         match result {
             Ok(value) => {
                 self.meta = meta;
+                self.awaiting = pending.awaiting;
                 self.tail.settle(None);
                 self.terms.settle(None);
                 Ok(value)
@@ -384,7 +389,7 @@ impl Transaction<'_> {
                 id,
                 &event.public_id,
             )?;
-            if found.is_some() {
+            if found.is_some() && awaited::settle(self, event, id)? {
                 let seq = first_seq(event.lsn);
                 let row = ChangeRow {
                     change: event.change,

@@ -251,6 +251,7 @@ pub fn events_are_told_of_live_resources(index: &dyn Index) {
             level: Level::Study,
             public_id: study,
             at_us: super::world::NOW_US,
+            as_of_us: None,
             blob: record(lsn),
         }))
     };

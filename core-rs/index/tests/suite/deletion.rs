@@ -1,6 +1,6 @@
 //! Deletion: hidden at once, gone after maintenance.
 
-use super::world::{Feed, NOW_US, VIEW, arrival, json, resource};
+use super::world::{Feed, NOW_US, arrival, json, resource};
 use serde_json::json;
 use std::time::Duration;
 use vna_dicom::Level;
@@ -197,7 +197,7 @@ pub fn a_large_purge_is_done_in_slices(index: &dyn Index) {
     index.apply(&entries).expect("applies");
     feed.lsn = 2000;
     feed.delete(Level::Patient, instance(1).id(Level::Patient));
-    let list = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None, VIEW);
+    let list = index.list_json(DEFAULT_TENANT, Level::Instance, Page::default(), None);
     assert_eq!(list.expect("lists"), b"[]", "hidden before the first slice");
     let mut freed = Vec::new();
     let mut slices = 0;

@@ -1,6 +1,6 @@
 //! Queries: every answer is compared with what a look at each resource gives.
 
-use super::world::{Feed, Made, NOW_US, SECOND_US, VIEW, arrival, json};
+use super::world::{Feed, Made, NOW_US, SECOND_US, arrival, json};
 use std::time::Duration;
 use vna_dicom::{Level, PublicId, Tag, TagsForm, main_tags};
 use vna_index::{
@@ -414,7 +414,7 @@ pub fn keys_that_are_not_indexed_are_named(index: &dyn Index) {
         .key(Tag(0x0009, 0x1001), "private")
         .key(Tag(0x0010, 0x4000), "*");
     assert_eq!(
-        index.query_json(&query, None, VIEW).expect("answers"),
+        index.query_json(&query, None).expect("answers"),
         None,
         "there is no answer yet"
     );
@@ -476,13 +476,13 @@ pub fn answers_tell_counts_and_classes(index: &dyn Index) {
         Some("Müller^Hans"),
         "the patient's tags come with the study"
     );
-    let ids = index.query_json(&query, None, VIEW).expect("answers");
+    let ids = index.query_json(&query, None).expect("answers");
     assert_eq!(
         json(&ids.expect("no headers are needed")),
         serde_json::json!([study.id(Level::Study).to_string()])
     );
     let objects = index
-        .query_json(&query, Some(&Shape::whole()), VIEW)
+        .query_json(&query, Some(&Shape::whole()))
         .expect("answers");
     let objects = json(&objects.expect("no headers are needed"));
     assert_eq!(objects[0]["ID"], study.id(Level::Study).to_string());
@@ -685,7 +685,7 @@ pub fn objects_show_what_their_shape_says(index: &dyn Index) {
     let show = |level, id: &PublicId, shape: &Shape| {
         json(
             &index
-                .resource_json(DEFAULT_TENANT, level, id, shape, VIEW)
+                .resource_json(DEFAULT_TENANT, level, id, shape)
                 .expect("answers")
                 .expect("is there"),
         )
@@ -750,7 +750,6 @@ pub fn objects_show_what_their_shape_says(index: &dyn Index) {
             Level::Study,
             &[number, 999_999],
             Some(&shape),
-            VIEW,
             &from_headers,
         )
         .expect("writes");

@@ -1,6 +1,6 @@
 //! The time after a deletion in which it can be taken back.
 
-use super::world::{Feed, Made, NOW_US, SECOND_US, VIEW, arrival, json, resource};
+use super::world::{Feed, Made, NOW_US, SECOND_US, arrival, json, resource};
 use std::time::Duration;
 use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{
@@ -97,7 +97,7 @@ pub fn what_was_deleted_seems_gone_and_stays_until_its_time_has_come(index: &dyn
     for level in Level::ALL {
         let id = made("1.1", 1).id(level);
         assert!(resource(index, level, &id).is_none(), "{level}");
-        let list = index.list_json(DEFAULT_TENANT, level, Page::default(), None, VIEW);
+        let list = index.list_json(DEFAULT_TENANT, level, Page::default(), None);
         assert_eq!(list.expect("lists"), b"[]");
     }
     let statistics = index.statistics(DEFAULT_TENANT).expect("reads");

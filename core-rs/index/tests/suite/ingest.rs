@@ -1,6 +1,6 @@
 //! Arrivals: resources, duplicates, conflicts, counters.
 
-use super::world::{Feed, NOW_US, SECOND_US, VIEW, arrival, json, resource};
+use super::world::{Feed, NOW_US, SECOND_US, arrival, json, resource};
 use serde_json::json;
 use vna_dicom::Level;
 use vna_index::{DEFAULT_TENANT, DuplicatePolicy, Index, IndexError, Outcome, Page};
@@ -320,7 +320,7 @@ pub fn issuers_and_tenants_keep_patients_apart(index: &dyn Index) {
     assert_eq!(index.statistics(DEFAULT_TENANT).expect("reads").patients, 2);
     assert_eq!(index.statistics(2).expect("reads").patients, 1);
     let list = index
-        .list_json(2, Level::Instance, Page::default(), None, VIEW)
+        .list_json(2, Level::Instance, Page::default(), None)
         .expect("lists");
     assert_eq!(json(&list), json!([plain.id(Level::Instance).to_string()]));
     assert_eq!(
@@ -447,18 +447,6 @@ pub fn the_first_instance_announces_how_many_are_expected(index: &dyn Index) {
             "{tags:?}"
         );
     }
-}
-
-pub fn a_resource_is_stable_when_it_was_quiet_for_long_enough(index: &dyn Index) {
-    let mut feed = Feed::new(index);
-    let old = arrival("A", "1", "1.1", "1.1.1").at(NOW_US - 60 * SECOND_US);
-    feed.put(&old);
-    let stable = || {
-        resource(index, Level::Study, &old.id(Level::Study)).expect("is there")["IsStable"].clone()
-    };
-    assert_eq!(stable(), true);
-    feed.put(&arrival("A", "1", "1.1", "1.1.2").at(NOW_US - 59 * SECOND_US));
-    assert_eq!(stable(), false);
 }
 
 pub fn what_the_log_holds_nothing_up_to_is_covered_and_never_goes_back(index: &dyn Index) {

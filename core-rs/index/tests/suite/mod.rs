@@ -5,6 +5,7 @@ pub mod deletion;
 pub mod find;
 pub mod grace;
 pub mod ingest;
+pub mod keep;
 pub mod labels;
 pub mod members;
 pub mod notes;
@@ -41,7 +42,16 @@ macro_rules! everything {
             what_the_log_holds_nothing_up_to_is_covered_and_never_goes_back,
             the_status_of_a_series_follows_its_numbers,
                 the_first_instance_announces_how_many_are_expected,
-            a_resource_is_stable_when_it_was_quiet_for_long_enough,
+        }
+        keep {
+            a_resource_is_stable_once_its_quiet_was_told,
+            what_is_below_is_told_before_what_it_is_in,
+            quiet_is_not_told_if_something_arrived_meanwhile,
+            stability_can_be_set,
+            a_series_is_complete_when_all_that_it_announced_is_there,
+            what_is_deleted_awaits_nothing,
+            many_resources_become_quiet_in_their_order,
+            the_oldest_patients_that_may_go_are_found,
         }
         changes {
             a_new_instance_is_told_from_below_each_level_once,

@@ -2,17 +2,12 @@
 
 use vna_dicom::{Identity, Instance, Level, PublicId, Tag, main_tags};
 use vna_index::{
-    Arrival, BlobRow, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, Lsn, Origin,
-    Outcome, View,
+    Arrival, BlobRow, DEFAULT_TENANT, Deletion, DuplicatePolicy, Entry, Index, Lsn, Origin, Outcome,
 };
 
 /// 2026-11-22 11:55:51 UTC.
 pub const NOW_US: i64 = 1_795_348_551_000_000;
 pub const SECOND_US: i64 = 1_000_000;
-pub const VIEW: View = View {
-    now_us: NOW_US,
-    stable_age_us: 60 * SECOND_US,
-};
 
 /// An arrival with readable settings; the log position is set when it is applied.
 #[derive(Clone)]
@@ -197,7 +192,7 @@ pub fn json(bytes: &[u8]) -> serde_json::Value {
 
 pub fn resource(index: &dyn Index, level: Level, id: &PublicId) -> Option<serde_json::Value> {
     index
-        .resource_json(DEFAULT_TENANT, level, id, &vna_index::Shape::whole(), VIEW)
+        .resource_json(DEFAULT_TENANT, level, id, &vna_index::Shape::whole())
         .expect("reads")
         .map(|bytes| json(&bytes))
 }

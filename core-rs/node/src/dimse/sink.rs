@@ -28,6 +28,8 @@ pub mod status {
     pub const PENDING: u16 = 0xFF00;
     /// The same, and a key of the identifier is not supported.
     pub const PENDING_WITH_WARNING: u16 = 0xFF01;
+    /// Refused: not authorized (PS3.7 C.5.25).
+    pub const NOT_AUTHORIZED: u16 = 0x0124;
     /// Refused: out of resources.
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
     /// Error: the data set does not match the SOP class or instance of the command.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use vna_dicom::{Level, PublicId, Tag};
-use vna_index::{Page, Query, Requested, Shape, View, is_indexed};
+use vna_index::{Page, Query, Requested, Shape, is_indexed};
 
 use crate::archive::Archive;
 use crate::error::ArchiveError;
@@ -37,17 +37,12 @@ pub const MAX_SEARCH: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// [`ArchiveError::Find`] names what is wrong with the request; else what the index and the store say.
-pub fn find_json(
-    archive: &Archive,
-    tenant: i64,
-    body: &[u8],
-    view: View,
-) -> Result<Vec<u8>, ArchiveError> {
+pub fn find_json(archive: &Archive, tenant: i64, body: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     let request = Request::parse(body, tenant, request::For::Find)?;
     if request.is_empty {
         return Ok(b"[]".to_vec());
     }
-    answer(archive, request.query, request.shape.as_ref(), view)
+    answer(archive, request.query, request.shape.as_ref())
 }
 
 /// Answers the body of `POST /tools/count-resources`.
@@ -88,16 +83,15 @@ pub fn list_json(
     level: Level,
     page: Page,
     options: &ListOptions,
-    view: View,
 ) -> Result<Vec<u8>, ArchiveError> {
     let shape = options.shape()?;
     if needs_headers(level, shape.as_ref()) {
         let mut query = Query::all(tenant, level);
         query.page = page;
-        return answer(archive, query, shape.as_ref(), view);
+        return answer(archive, query, shape.as_ref());
     }
     let index = archive.index();
-    Ok(index.list_json(tenant, level, page, shape.as_ref(), view)?)
+    Ok(index.list_json(tenant, level, page, shape.as_ref())?)
 }
 
 /// One resource, or the one of level `related` above it, or those of that level below it.
@@ -112,7 +106,6 @@ pub fn related_json(
     id: &PublicId,
     related: Level,
     options: &ListOptions,
-    view: View,
 ) -> Result<Vec<u8>, ArchiveError> {
     let mut shape = options.shape()?;
     let not_found = || ArchiveError::NotFound {
@@ -126,14 +119,7 @@ pub fn related_json(
             let number = index.number(tenant, level, id, related)?;
             let number = number.ok_or_else(not_found)?;
             let until = Instant::now() + MAX_SEARCH;
-            let list = write(
-                archive,
-                (tenant, related),
-                &[number],
-                Some(shape),
-                view,
-                until,
-            )?;
+            let list = write(archive, (tenant, related), &[number], Some(shape), until)?;
             // The one object of the list; it may have gone since.
             let object = list
                 .strip_prefix(b"[")
@@ -146,9 +132,9 @@ pub fn related_json(
         known.ok_or_else(not_found)?;
         let mut query = Query::all(tenant, related);
         query.parents = vec![(level, *id)];
-        return answer(archive, query, shape.as_ref(), view);
+        return answer(archive, query, shape.as_ref());
     }
-    let json = index.related_json(tenant, level, id, related, shape.as_ref(), view)?;
+    let json = index.related_json(tenant, level, id, related, shape.as_ref())?;
     json.ok_or_else(not_found)
 }
 
@@ -183,7 +169,6 @@ pub fn bulk_content_json(
     archive: &Archive,
     tenant: i64,
     wanted: &BulkContent,
-    view: View,
 ) -> Result<Vec<u8>, ArchiveError> {
     let lifted = match &wanted.level {
         None => None,
@@ -223,7 +208,7 @@ pub fn bulk_content_json(
                     .collect(),
             };
             numbers.retain(|number| seen.insert(*number));
-            let part = index.write_json(at, &numbers, Some(&shape), view, &HashMap::new())?;
+            let part = index.write_json(at, &numbers, Some(&shape), &HashMap::new())?;
             append(&mut list, &part)?;
         }
     }
@@ -262,13 +247,12 @@ fn answer(
     archive: &Archive,
     mut query: Query,
     shape: Option<&Shape>,
-    view: View,
 ) -> Result<Vec<u8>, ArchiveError> {
     let until = Instant::now() + MAX_SEARCH;
     query.until = Some(until);
     let index = archive.index();
     if !needs_headers(query.level, shape) {
-        if let Some(json) = index.query_json(&query, shape, view)? {
+        if let Some(json) = index.query_json(&query, shape)? {
             return Ok(json);
         }
     }
@@ -292,7 +276,6 @@ fn answer(
         (query.tenant, query.level),
         &resources,
         shape,
-        view,
         until,
     )
 }
@@ -306,13 +289,12 @@ fn write(
     (tenant, level): (i64, Level),
     ids: &[i64],
     shape: Option<&Shape>,
-    view: View,
     until: Instant,
 ) -> Result<Vec<u8>, ArchiveError> {
     let index = archive.index();
     let unknown: Vec<Tag> = shape.map_or_else(Vec::new, |shape| unknown(level, shape).collect());
     let Some(shape) = shape.filter(|_| !unknown.is_empty()) else {
-        return Ok(index.write_json(level, ids, shape, view, &HashMap::new())?);
+        return Ok(index.write_json(level, ids, shape, &HashMap::new())?);
     };
     let mut list: Vec<u8> = vec![b'['];
     for chunk in ids.chunks(WRITTEN_AT_ONCE) {
@@ -329,7 +311,7 @@ fn write(
             });
             read.insert(id, values.collect());
         }
-        let part = index.write_json(level, chunk, Some(shape), view, &read)?;
+        let part = index.write_json(level, chunk, Some(shape), &read)?;
         append(&mut list, &part)?;
     }
     list.push(b']');

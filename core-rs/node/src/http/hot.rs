@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -105,9 +106,14 @@ impl Hot {
         }
     }
 
+    /// One was answered.
+    pub fn answered(&self, took: Duration) {
+        self.archive.plain_requests.record(took);
+    }
+
     fn resource(&self, tenant: i64, level: Level, id: PublicId) -> Option<Response<Content>> {
         let index = self.archive.index();
-        let found = index.resource_json(tenant, level, &id, &Shape::whole(), crate::view());
+        let found = index.resource_json(tenant, level, &id, &Shape::whole());
         Some(json(found.ok()??))
     }
 

@@ -128,28 +128,13 @@ impl List {
                 level,
                 page,
                 expand,
-            } => list_json(
-                archive,
-                tenant,
-                level,
-                page,
-                &options(expand),
-                crate::view(),
-            ),
+            } => list_json(archive, tenant, level, page, &options(expand)),
             List::Related {
                 level,
                 ref id,
                 related,
                 expand,
-            } => related_json(
-                archive,
-                tenant,
-                level,
-                id,
-                related,
-                &options(expand),
-                crate::view(),
-            ),
+            } => related_json(archive, tenant, level, id, related, &options(expand)),
         }
     }
 }

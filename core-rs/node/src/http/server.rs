@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -183,7 +183,9 @@ impl<A: Application> Serving<A> {
         remote_address: SocketAddr,
     ) -> Result<Response<Content>, NoAnswer> {
         let (head, body) = request.into_parts();
+        let started = Instant::now();
         if let Some(answer) = self.hot.answer(&head).await {
+            self.hot.answered(started.elapsed());
             return Ok(answer);
         }
         let (sender, answer) = oneshot::channel();

@@ -87,6 +87,7 @@ impl Upload {
         caller: Caller,
         head: &Head,
     ) -> Result<Self, ArchiveError> {
+        archive.check_writable()?;
         let bounds = &archive.settings().uploads;
         let splitter = Splitter::for_type(&head.content_type).transpose()?;
         let transport = transport(&head.content_encoding, bounds.max_ratio)?;

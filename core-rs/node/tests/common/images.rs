@@ -15,6 +15,7 @@ pub fn settings(large_object_bytes: u64) -> Settings {
             large_object_bytes,
             duplicates: Duplicates::IfChanged,
             patient_issuers: false,
+            keep: vna_node::KeepSettings::default(),
             duplicate_retention_days: 0,
             undelete_hours: 0,
             recompress: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use vna_dicom::Level;
-use vna_index::{ChangesRequest, Outcome, Page, View};
+use vna_index::{ChangesRequest, Outcome, Page};
 use vna_io::{CutDisk, Disk};
 use vna_node::{
     Archive, DEFAULT_TENANT, Duplicates, LimitSettings, Method, Settings, StorageSettings,
@@ -15,6 +15,8 @@ use vna_node::{
 
 use crate::common::{self, Who};
 
+#[path = "world_keep.rs"]
+mod keep;
 #[path = "world_labels.rs"]
 mod labels;
 
@@ -54,6 +56,7 @@ pub struct World {
     /// What may be brought back: a request that was never answered decided it.
     unsure: BTreeMap<Who, Vec<Vec<u8>>>,
     labels: labels::Labels,
+    keep: keep::Keep,
     /// The power was cut once.
     is_unsure: bool,
     /// Every change that a reader has seen.
@@ -85,6 +88,7 @@ impl World {
             kept: BTreeMap::new(),
             unsure: BTreeMap::new(),
             labels: labels::Labels::default(),
+            keep: keep::Keep::default(),
             is_unsure: false,
             seen,
         }
@@ -108,6 +112,7 @@ impl World {
             kept: self.kept.clone(),
             unsure: self.unsure.clone(),
             labels: self.labels.clone(),
+            keep: self.keep.clone(),
             is_unsure: true,
             seen: self.seen.clone(),
         }
@@ -121,6 +126,7 @@ impl World {
                 large_object_bytes: 6_000,
                 duplicates: self.duplicates,
                 patient_issuers: false,
+                keep: self.keep.settings(),
                 duplicate_retention_days: 0,
                 undelete_hours: self.undelete_hours,
                 ingest_transcoding: String::new(),
@@ -156,6 +162,7 @@ impl World {
                 skipped.lsn, skipped.reason
             )));
         }
+        archive.start_recycling();
         self.archive = Some(archive);
         self.check()
     }
@@ -166,6 +173,8 @@ impl World {
 
     /// Stores an instance and holds the answer against the model.
     pub fn store(&mut self, who: Who, version: u32, bytes: usize) -> Done {
+        self.arrives(who);
+        let leaving = self.make_room(who);
         let file = common::file(who, version, bytes);
         let fate = self.fates.entry(who).or_insert_with(Fate::absent);
         let after: BTreeSet<Option<Vec<u8>>> = fate
@@ -182,7 +191,11 @@ impl World {
             // Never answered as stored: both are right.
             self.fates.entry(who).or_default().may_be.extend(before);
         }
-        match stopped_or(&self.disk, "storing", answer)? {
+        let answer = stopped_or(&self.disk, "storing", answer)?;
+        for gone in leaving {
+            self.fates.insert(gone, Fate::absent());
+        }
+        match answer {
             Outcome::Stored { .. }
             | Outcome::AlreadyStored { .. }
             | Outcome::KeptAsVersion { .. }
@@ -279,6 +292,7 @@ impl World {
     pub fn undelete(&mut self, level: Level, of: Who) -> Done {
         let mut wanted = BTreeMap::new();
         for who in self.deleted_below(level, of) {
+            self.arrives(who);
             let kept = self.kept.remove(&who).unwrap_or_default();
             let unsure = self.unsure.remove(&who).unwrap_or_default();
             let contents = [kept.clone(), unsure.clone()].concat();
@@ -432,6 +446,7 @@ impl World {
     pub fn check(&mut self) -> Done {
         self.check_instances()?;
         self.check_labels()?;
+        self.check_bounds()?;
         self.check_changes()
     }
 
@@ -490,14 +505,10 @@ impl World {
     }
 
     fn list(&self, level: Level) -> Result<BTreeSet<String>, Trouble> {
-        let view = View {
-            now_us: 0,
-            stable_age_us: 1,
-        };
-        let json =
-            self.archive()
-                .index()
-                .list_json(DEFAULT_TENANT, level, Page::default(), None, view);
+        let json = self
+            .archive()
+            .index()
+            .list_json(DEFAULT_TENANT, level, Page::default(), None);
         let json = stopped_or(&self.disk, "listing", json)?;
         serde_json::from_slice(&json).map_err(|error| Trouble::Violation(error.to_string()))
     }
@@ -517,6 +528,7 @@ impl World {
             serde_json::from_slice(&json).map_err(|error| Trouble::Violation(error.to_string()))?;
         let mut last = 0;
         let mut present = BTreeSet::new();
+        let mut quiet = BTreeMap::new();
         for change in feed["Changes"].as_array().into_iter().flatten() {
             let seq = change["Seq"].as_i64().unwrap_or(0);
             let content = format!("{} {}", change["ChangeType"], change["ID"]);
@@ -525,6 +537,9 @@ impl World {
             }
             last = seq;
             present.insert(content.clone());
+            if content.starts_with("\"Stable") {
+                *quiet.entry(content.clone()).or_insert(0_u32) += 1;
+            }
             match self.seen.insert(seq, content.clone()) {
                 Some(before) if before != content => {
                     return Err(Trouble::Violation(format!(
@@ -534,6 +549,7 @@ impl World {
                 _ => {}
             }
         }
+        self.check_quiet(&quiet)?;
         self.check_feed_is_whole(&present)
     }
 
