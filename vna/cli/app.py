@@ -388,6 +388,146 @@ def transcode(
     )
 
 
+Changed = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE|ID", help="Files, or what is in the archive"),
+]
+Replace = Annotated[
+    list[str] | None,
+    typer.Option("--replace", metavar="TAG=VALUE", help="Give an attribute another value"),
+]
+Remove = Annotated[
+    list[str] | None, typer.Option("--remove", metavar="TAG", help="Take an attribute out")
+]
+Keep = Annotated[
+    list[str] | None, typer.Option("--keep", metavar="TAG", help="Leave an attribute as it is")
+]
+Force = Annotated[
+    bool, typer.Option("--force", metavar="", help="Also identifiers are replaced and kept")
+]
+Creator = Annotated[
+    str | None,
+    typer.Option("--private-creator", metavar="NAME", help="Whose private tags are meant"),
+]
+Transcode = Annotated[
+    str | None, typer.Option("--transcode", metavar="UID", help="Transfer syntax of the result")
+]
+DeleteSource = Annotated[
+    bool,
+    typer.Option("--delete-source", metavar="", help="Delete in the archive what was copied"),
+]
+KeepLabels = Annotated[
+    bool, typer.Option("--keep-labels", metavar="", help="Give the copy the labels, too")
+]
+Target = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PATH", help="File or folder of changed files"),
+]
+
+
+@app.command()
+@with_settings()
+def modify(
+    settings: Settings,
+    inputs: Changed,
+    replace: Replace = None,
+    remove: Remove = None,
+    keep: Keep = None,
+    force: Force = False,
+    remove_private: Annotated[
+        bool, typer.Option("--remove-private", metavar="", help="Take private attributes out")
+    ] = False,
+    private_creator: Creator = None,
+    transcode: Transcode = None,
+    delete_source: DeleteSource = False,
+    keep_labels: KeepLabels = False,
+    output: Target = None,
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
+) -> int:
+    """Change attributes of files, or of copies of patients, studies and series in the archive."""
+    from vna.cli.changing import change
+
+    options = {
+        "remove": remove or [],
+        "keep": keep or [],
+        "force": force,
+        "remove_private_tags": remove_private,
+        "private_creator": private_creator,
+        "transcode": transcode,
+        "keep_source": not delete_source,
+        "keep_labels": keep_labels,
+    }
+    return change(
+        settings,
+        "modify",
+        inputs,
+        replace=replace or (),
+        output=output,
+        options=options,
+        url=url,
+        tenant=tenant,
+        as_json=as_json,
+    )
+
+
+@app.command()
+@with_settings()
+def anonymize(
+    settings: Settings,
+    inputs: Changed,
+    profile: Annotated[
+        str, typer.Option(metavar="EDITION", help="Edition of PS3.15 Table E.1-1")
+    ] = "2023b",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Option of PS3.15 E.3, such as RetainUIDs"),
+    ] = None,
+    replace: Replace = None,
+    remove: Remove = None,
+    keep: Keep = None,
+    force: Force = False,
+    keep_private: Annotated[
+        bool, typer.Option("--keep-private", metavar="", help="Leave private attributes in")
+    ] = False,
+    private_creator: Creator = None,
+    transcode: Transcode = None,
+    delete_source: DeleteSource = False,
+    keep_labels: KeepLabels = False,
+    output: Target = None,
+    url: Url = None,
+    tenant: Tenant = 1,
+    as_json: Json = False,
+) -> int:
+    """Make persons unknown in files, or in copies of patients, studies and series."""
+    from vna.cli.changing import change
+
+    options = {
+        "dicom_version": profile,
+        "options": option or [],
+        "remove": remove or [],
+        "keep": keep or [],
+        "force": force,
+        "keep_private_tags": keep_private,
+        "private_creator": private_creator,
+        "transcode": transcode,
+        "keep_source": not delete_source,
+        "keep_labels": keep_labels,
+    }
+    return change(
+        settings,
+        "anonymize",
+        inputs,
+        replace=replace or (),
+        output=output,
+        options=options,
+        url=url,
+        tenant=tenant,
+        as_json=as_json,
+    )
+
+
 Modality = Annotated[
     str, typer.Argument(metavar="MODALITY", help="A remote node, as vna modality list tells")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vna import errors
+from vna._core import rewrite_file
 from vna.errors import EncodingError, VnaError
 from vna.services.archive import Archive
 from vna.services.caller import Caller
@@ -114,3 +115,14 @@ async def rewritten_file(
     file = rewriting.file(0)
     opened = msgspec.json.decode(await archive._json(file.open()))
     return RewrittenFile(archive, file, opened["length"])
+
+
+__all__ = [
+    "STEP",
+    "Rewritten",
+    "RewrittenFile",
+    "failure",
+    "rewrite",
+    "rewrite_file",
+    "rewritten_file",
+]
