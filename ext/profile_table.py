@@ -25,7 +25,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("dicom-anonymizer==1.0.1", "dicom-standard==0.1.0", "dicom-anonymizer==2.1.0")
 
@@ -131,12 +133,12 @@ HEAD_OF_TYPES = f"""\
 # are listed first it is of type 3, or not there."""
 
 
-def download(folder):
+def download(folder: Path) -> dict[str, Path]:
     """Unpack the packages, each below its name and version; return the folders by name."""
     unpacked = {}
     for package in PACKAGES:
         wheels, into = folder / "wheels" / package, folder / package
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             "-m",
             "pip",
@@ -154,13 +156,14 @@ def download(folder):
     return unpacked
 
 
-def actions(module):
+def actions(module: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Read a module of dicom-anonymizer: action and name of each tag, `x` for free digits."""
-    rows, names = {}, {}
+    rows: dict[str, str] = {}
+    names: dict[str, str] = {}
     for action, body in re.findall(r"^(\w+)_TAGS = \[\n(.*?)^\]", module.read_text(), re.M | re.S):
         for numbers, name in re.findall(r"\(([^)]+)\),\s*# (.*)", body):
-            numbers = [int(number, 16) for number in numbers.replace(",", " ").split()]
-            group, element, *mask = (f"{number:04x}" for number in numbers)
+            parts = [int(number, 16) for number in numbers.replace(",", " ").split()]
+            group, element, *mask = (f"{number:04x}" for number in parts)
             free = zip(group + element, "".join(mask) or 8 * "f", strict=True)
             tag = "".join(digit if fixed == "f" else "x" for digit, fixed in free)
             rows[tag] = action.replace("_STAR", "*").replace("_", "/")
@@ -168,7 +171,13 @@ def actions(module):
     return rows, names
 
 
-def edition(tag, of_2013, of_2020, of_2023, of_2024b):
+def edition(
+    tag: str,
+    of_2013: Collection[str],
+    of_2020: Collection[str],
+    of_2023: Collection[str],
+    of_2024b: Collection[str],
+) -> str:
     """Return the first edition that has a row, of those that clients can name."""
     if tag in LIST_OF_2008.split():
         return "2008"
@@ -179,7 +188,7 @@ def edition(tag, of_2013, of_2020, of_2023, of_2024b):
     return "2023b" if tag in of_2023 else "2024b" if tag in of_2024b else "2026c"
 
 
-def table(unpacked):
+def table(unpacked: Mapping[str, Path]) -> Iterator[str]:
     """Give the lines of Table E.1-1."""
     oldest, standard, newest = (unpacked[package] for package in PACKAGES)
     [path] = standard.rglob("confidentiality_profile_attributes.json")
@@ -203,35 +212,36 @@ def table(unpacked):
     for options, tags in YOUNGER.items():
         for tag in tags.split():
             assert tag in set(of_2026c) - set(of_2020), tag
-            cells.setdefault(tag, {}).update(cell.split("=") for cell in options.split())
+            pairs = (cell.partition("=") for cell in options.split())
+            cells.setdefault(tag, {}).update((option, value) for option, _, value in pairs)
     for (tag, option), cell in CHANGED.items():
         cells[tag][option] = cell
 
     yield HEAD + "\t".join(("# tag", "edition", "profile", *COLUMNS, "name"))
     for tag in sorted(of_2026c):
         since = edition(tag, of_2013, of_2020, of_2023, of_2024b)
-        options = (cells.get(tag, {}).get(option, "-") for option in OPTIONS)
-        yield "\t".join((tag, since, of_2026c[tag], *options, names[tag]))
+        kept = (cells.get(tag, {}).get(option, "-") for option in OPTIONS)
+        yield "\t".join((tag, since, of_2026c[tag], *kept, names[tag]))
 
 
-def types(unpacked, tags):
+def types(unpacked: Mapping[str, Path], tags: Collection[str]) -> Iterator[str]:
     """Give the lines of what IODs require of some attributes of their outermost data set.
 
     Of several modules of an IOD the strictest counts, but what it need not have is conditional.
     """
     _, standard, _ = (unpacked[package] for package in PACKAGES)
 
-    def read(name):
+    def read(name: str) -> Any:
         [path] = standard.rglob(f"{name}.json")
         return json.loads(path.read_text())
 
-    required = {}
+    required: dict[str, dict[str, str]] = {}
     for attribute in read("module_to_attributes"):
         module, *path = attribute["path"].split(":")
         if len(path) == 1 and path[0] in tags and attribute["type"]:
             required.setdefault(module, {})[path[0]] = attribute["type"]
     ciods = {ciod["id"]: ciod["name"] for ciod in read("ciods")}
-    by_ciod = {}
+    by_ciod: dict[str, dict[str, str]] = {}
     for use in read("ciod_to_modules"):
         held = by_ciod.setdefault(ciods[use["ciodId"]], {})
         for tag, kind in required.get(use["moduleId"], {}).items():
@@ -250,7 +260,7 @@ def types(unpacked, tags):
                 yield "\t".join((tag, kind, *uids))
 
 
-def main(folder):
+def main(folder: str) -> None:
     """Write both tables."""
     with tempfile.TemporaryDirectory() as downloads:
         unpacked = download(Path(downloads))
