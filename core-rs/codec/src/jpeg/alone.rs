@@ -122,7 +122,7 @@ mod tests {
             (file(2, 8, colour, 0), "YBR_FULL_422", 8, None),
             (
                 file(0, 8, full, 0),
-                "YBR_FULL",
+                "YBR_FULL_422",
                 8,
                 Some("1.2.840.10008.1.2.4.50"),
             ),
