@@ -36,7 +36,7 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
         {"_core", "_elements", "_elements_twin", "control", "errors", "jobs", "settings", "version"}
     ),
     "dimse": frozenset({"services", "errors", "settings"}),
-    "rest": frozenset({"services", "errors", "settings", "version"}),
+    "rest": frozenset({"log", "services", "errors", "settings", "version"}),
     "dicomweb": frozenset({"services", "errors", "settings"}),
     "rpc": frozenset({"services", "errors", "settings"}),
     "client": frozenset({"dataset", "pixels", "services", "errors", "settings"}),
