@@ -173,7 +173,12 @@ impl CoreMaking {
 
     /// Ends it, whatever it is at.
     fn close(&self) {
-        let _ = self.stop.send_replace(true);
+        if self.stop.send_replace(true) {
+            return; // it was closed before
+        }
+        // A call that runs lets go of it first; without one nobody else would.
+        let making = Arc::clone(&self.making);
+        self.handle.spawn(async move { *making.lock().await = None });
     }
 
     /// Instances and bytes of their files that it will hold; instances in it, bytes of it, and how many instances there was
