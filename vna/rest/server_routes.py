@@ -42,9 +42,8 @@ async def system(call: Call) -> Response:
         "MainDicomTags": {level: ";".join(tags) for level, tags in main_dicom_tags()},
         "MaximumPatientCount": settings.storage.maximum_patients,
         "MaximumStorageMode": settings.storage.maximum_mode.capitalize(),
-        # In MB; less than one is no bound to clients, and is shown by our own member.
-        "MaximumStorageSize": settings.storage.maximum_bytes // MIB,
-        "MaximumStorageBytes": settings.storage.maximum_bytes,
+        # In MB, and 0 is no bound to clients.
+        "MaximumStorageSize": -(-settings.storage.maximum_bytes // MIB),
         "Name": settings.http.name or settings.dicom.aet,
         "OverwriteInstances": settings.storage.duplicates != "never",
         "OverwriteInstancesMode": overwrite[settings.storage.duplicates],
