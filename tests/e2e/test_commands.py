@@ -56,7 +56,8 @@ def archive(start_server, tmp_path_factory):
 def test_each_command_that_works_with_an_archive_is_tried(archive):
     _, words = archive
     # These are tried in files of their own: they need peers, a running server, or users.
-    elsewhere = {"jobs", "modality", "query", "send", "user"}
+    elsewhere = {"jobs", "modality", "peer", "index", "query", "send", "user"}
+    elsewhere |= {"archive", "modify", "anonymize"}
     assert {*words, *elsewhere, "serve", "version"} == set(COMMANDS)
 
 

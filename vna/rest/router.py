@@ -50,7 +50,7 @@ class Router(Generic[T]):
         segments = path.split("/")
         taken: list[str] = []
         found = _find(self._root, segments, 1, taken)
-        if found is None and len(segments) > 2 and not segments[-1]:
+        if found is None and len(segments) > 2 and segments[-2] and not segments[-1]:
             taken.clear()
             found = _find(self._root, segments[:-1], 1, taken)
         if found is None:
