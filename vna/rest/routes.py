@@ -396,9 +396,11 @@ def label_routes(level: str) -> list[Entry]:
     path = f"/{level}/{{id}}/labels"
     one = f"{path}/{{label}}"
     text = answer("Text", media_type=TEXT)
+    # Without a body, as clients of Orthanc know it; that there is no such resource has one.
+    tested = (*text, Answer(404, "It has it not, or is not there", {}))
     return [
         Entry("GET", path, labels.lister(level), "Its labels", answer("LabelList")),
-        Entry("GET", one, labels.tester(level), "Whether it has a label: 404 if not", text),
+        Entry("GET", one, labels.tester(level), "Whether it has a label: 404 if not", tested),
         Entry("PUT", one, labels.putter(level), "Give it a label", text, refusals=(400, 507)),
         Entry("DELETE", one, labels.deleter(level), "Take a label", text, refusals=(400, 507)),
     ]
