@@ -23,7 +23,7 @@ class FakeFile:
         self.reads.append((offset, length))
         return self.data[offset : offset + length]
 
-    async def transcode(self, transfer_syntax_uid, options=None):
+    async def transcode(self, transfer_syntax_uid, options=None, is_gone=None):
         return FakeTranscoding(transfer_syntax_uid.encode() + self.data)
 
 
@@ -63,6 +63,7 @@ class FakeArchive:
         self.callers = []
         self.asked = []
         self.is_ready = True
+        self.recycles = False
         self.opened = []
         self.remembered = []
 

@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeArchive
 
 from vna.errors import Unreachable
-from vna.rest.app import Application
+from vna.rest.app import Application, Route
 from vna.rest.deleted import read
 from vna.rest.job_bodies import JobBody, answer_job
 from vna.services.node import Node
@@ -50,7 +50,7 @@ async def client(tmp_path):
         return await answer_job(call, body, kind, {"Size": body.size}, show={"Description": "x"})
 
     application = Application(node)
-    application.router.add("/tools/made-up", {"POST": make})
+    application.router.add("/tools/made-up", Route("/tools/made-up", {"POST": make}))
     await node.start()
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8042") as client:
