@@ -8,25 +8,32 @@ __all__ = [
     "DEBUG",
     "VERSION",
     "Archive",
+    "Attachment",
     "DimseRequest",
     "ElementReader",
     "Exchange",
     "File",
     "Frame",
+    "Making",
+    "NewAttachment",
     "Peer",
     "Picture",
+    "Rewriting",
+    "Rewritten",
     "Sending",
     "Stream",
     "Transcoding",
     "Upload",
     "can_transcode",
     "check",
+    "check_recipe",
     "codec_helper",
     "compact",
     "count_frames",
     "data_set",
     "data_set_from_json",
     "data_set_to_json",
+    "decode_base64",
     "decode_frame",
     "decode_frames",
     "decode_text",
@@ -40,6 +47,8 @@ __all__ = [
     "frame_ranges",
     "given_up",
     "keyword",
+    "main_dicom_tags",
+    "module_tags",
     "number_of_frames",
     "pixel_syntaxes",
     "read_file",
@@ -49,6 +58,7 @@ __all__ = [
     "reindex",
     "render_file",
     "repair",
+    "rewrite_file",
     "scan",
     "scan_file",
     "scan_headers",
@@ -740,7 +750,7 @@ def write_file(
     Raises EncodingError as `write_data_set` does.
     """
 
-def rewrite_file(recipe: str, file: bytes, /, *, scope: Sequence[tuple[str, str]] = ()) -> bytes:
+def rewrite_file(recipe: str, file: bytes, /, *, scope: Sequence[tuple[str, str]] = ...) -> bytes:
     """Return the PS3.10 file that a recipe makes of one; the recipe is that of `Recipe::from_json`.
 
     UIDs of `scope`, each with its level (`Study`, `Series`, `Instance`), follow where they stand.

@@ -178,7 +178,8 @@ impl CoreMaking {
         }
         // A call that runs lets go of it first; without one nobody else would.
         let making = Arc::clone(&self.making);
-        self.handle.spawn(async move { *making.lock().await = None });
+        self.handle
+            .spawn(async move { *making.lock().await = None });
     }
 
     /// Instances and bytes of their files that it will hold; instances in it, bytes of it, and how many instances there was

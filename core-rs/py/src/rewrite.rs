@@ -21,6 +21,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Compiles a recipe and forgets it: raises what is wrong with it.
 #[pyfunction]
+#[pyo3(signature = (recipe_json, /))]
 fn check_recipe(recipe_json: &[u8]) -> Result<(), BoundaryError> {
     Recipe::from_json(recipe_json).map_err(vna_node::ArchiveError::from)?;
     Ok(())
