@@ -137,6 +137,9 @@ impl Hot {
     }
 
     async fn list(&self, tenant: i64, list: List) -> Option<Response<Content>> {
+        if list.is_tiny(&self.archive, tenant).ok()? {
+            return Some(json(list.json(&self.archive, tenant).ok()?));
+        }
         let archive = Arc::clone(&self.archive);
         let read = move || -> Result<Option<Vec<u8>>, ArchiveError> {
             if !list.is_short(&archive, tenant)? {

@@ -13,6 +13,9 @@ const CHANGES: u64 = 100;
 /// Resources of a short list.
 const SHORT: u64 = 1_000;
 
+/// Entries of a list that takes some tens of microseconds.
+const TINY: u64 = 100;
+
 /// A list that a request names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum List {
@@ -79,6 +82,27 @@ impl List {
         }
     }
 
+    /// Whether it takes so little that it is not worth another thread.
+    ///
+    /// # Errors
+    ///
+    /// What the index says.
+    pub fn is_tiny(&self, archive: &Archive, tenant: i64) -> Result<bool, ArchiveError> {
+        Ok(match self {
+            List::Changes { limit, .. } => *limit <= TINY,
+            List::Level {
+                level,
+                page,
+                expand,
+            } => {
+                let most = if *expand { TINY / 10 } else { TINY };
+                let asked = page.limit > 0 && page.since.saturating_add(page.limit) <= most;
+                asked || resources(archive, tenant, *level)? <= most
+            }
+            List::Related { level, related, .. } => related < level,
+        })
+    }
+
     /// Whether it is short for certain: others go where long searches wait for each other.
     ///
     /// # Errors
@@ -88,14 +112,7 @@ impl List {
         Ok(match self {
             List::Changes { limit, .. } => *limit <= SHORT,
             List::Level { level, page, .. } => {
-                let held = archive.index().statistics(tenant)?;
-                let resources = match level {
-                    Level::Patient => held.patients,
-                    Level::Study => held.studies,
-                    Level::Series => held.series,
-                    Level::Instance => held.instances,
-                };
-                resources <= SHORT
+                resources(archive, tenant, *level)? <= SHORT
                     || (page.limit > 0 && page.since.saturating_add(page.limit) <= SHORT)
             }
             List::Related {
@@ -137,6 +154,17 @@ impl List {
             } => related_json(archive, tenant, level, id, related, &options(expand)),
         }
     }
+}
+
+/// How many resources of a level there are.
+fn resources(archive: &Archive, tenant: i64, level: Level) -> Result<u64, ArchiveError> {
+    let held = archive.index().statistics(tenant)?;
+    Ok(match level {
+        Level::Patient => held.patients,
+        Level::Study => held.studies,
+        Level::Series => held.series,
+        Level::Instance => held.instances,
+    })
 }
 
 fn options(expand: bool) -> ListOptions {
