@@ -522,7 +522,9 @@ pub struct Unfilled {
     pub level: Level,
     /// Their numbers.
     pub ids: Vec<i64>,
-    /// The number up to which these are all.
+    /// These are all behind this number
+    pub from: i64,
+    /// and up to this one.
     pub to: i64,
 }
 

@@ -252,7 +252,12 @@ pub(crate) fn unfilled(
         Some(last) if ids.len() == count => *last,
         _ => due,
     };
-    Ok(Some(Unfilled { level, ids, to }))
+    Ok(Some(Unfilled {
+        level,
+        ids,
+        from,
+        to,
+    }))
 }
 
 /// Takes what was read again of rows of a level up to `to`.
@@ -261,7 +266,9 @@ pub(crate) fn fill(
     unfilled: &Unfilled,
     read: &[(i64, Instance)],
 ) -> Result<(), IndexError> {
-    let Unfilled { level, to, .. } = unfilled;
+    let Unfilled {
+        level, from, to, ..
+    } = unfilled;
     let exists = format!("SELECT 1 FROM {} WHERE id = ?1", table(*level));
     for (id, instance) in read {
         let is_there = transaction
@@ -278,11 +285,12 @@ pub(crate) fn fill(
         .iter()
         .all(|(_, instance)| instance.extra_generation == extra_generation())
     {
+        // A tag that is wanted since these were looked for begins before them.
         transaction
             .connection
             .execute(
-                "UPDATE extra_tag SET filled_to = max(filled_to, ?2) WHERE level = ?1",
-                params![*level as i64, to],
+                "UPDATE extra_tag SET filled_to = max(filled_to, ?2) WHERE level = ?1 AND filled_to >= ?3",
+                params![*level as i64, to, from],
             )
             .doing(DOING)?;
     }
