@@ -168,3 +168,17 @@ def test_no_unknown_variable_is_passed_over(environment):
         # One line for each, whatever stands in it: no key is passed over.
         with pytest.raises(SettingsError):
             load(environment=prefixed)
+
+
+def test_an_error_in_a_table_says_where_and_tells_no_password():
+    for name, table in [
+        ("peers.known", {"name": "a", "url": "ftp://x", "password": "hush-hush"}),
+        ("peers.known", {"name": "a", "url": "http://x", "password": 5, "username": "hush-hush"}),
+        ("http.users", {"name": "ann", "password": "hush-hush", "role": "emperor"}),
+    ]:
+        with pytest.raises(SettingsError) as refused:
+            settings.build([settings.Given(name, [table], "vna.toml", False)])
+        told = str(refused.value)
+        assert name in told
+        assert "[0]" in told or "at " in told, told
+        assert "hush-hush" not in told

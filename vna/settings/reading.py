@@ -116,7 +116,7 @@ def build(given: Iterable[Given]) -> Settings:
             values[section][field] = _read(each, key.type)
         except msgspec.ValidationError as error:
             problems.append(
-                f"{each.name} ({each.source}): {_wording(error, key)}, not {each.value!r}"
+                f"{each.name} ({each.source}): {_wording(error, key)}{_found(error, each.value)}"
             )
     if not problems:
         # Conversion checks the constraints once more, on what will be used.
@@ -176,6 +176,16 @@ def _wording(error: msgspec.ValidationError, key: Key) -> str:
         return "expected one of " + ", ".join(repr(value) for value in get_args(bare(key.type)))
     wording = str(error).partition(" - at ")[0].partition(", got ")[0]
     return wording[:1].lower() + wording[1:]
+
+
+def _found(error: msgspec.ValidationError, value: Any) -> str:
+    """Tell what was found; of tables only where, since they may hold passwords."""
+    if isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    ):
+        place = str(error).partition(" - at `$")[2].rstrip("`")
+        return f", at {place}" if place else ""
+    return f", not {value!r}"
 
 
 def _suggestion(name: str, keys: Iterable[str]) -> str:
