@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pydicom
 import pytest
 from support import make_instance
@@ -38,6 +39,34 @@ def test_an_instance_is_given_as_a_file_and_not_stored(server):
     assert nobody.PatientID != old.PatientID
     assert nobody.StudyInstanceUID != old.StudyInstanceUID
     assert count(server) == before
+
+
+def test_the_quality_of_a_lossy_result_is_that_asked_for(server):
+    rows, columns = np.mgrid[:128, :128]
+    noise = np.random.default_rng(1).integers(0, 60, (128, 128))
+    dataset = pydicom.dcmread(io.BytesIO(make_instance(patient="QUALITY", **TAGS)))
+    dataset.Rows = dataset.Columns = 128
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = (rows + columns // 2 + noise).astype("u1").tobytes()
+    dataset["PixelData"].VR = "OB"
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    one = server.upload(buffer.getvalue())
+    lossy = {"Transcode": "1.2.840.10008.1.2.4.50"}
+
+    def size(**body):
+        answer = server.http.post(f"/instances/{one['ID']}/modify", json=lossy | body)
+        assert answer.status_code == 200, answer.text
+        return len(pydicom.dcmread(io.BytesIO(answer.content)).PixelData)
+
+    assert size(LossyQuality=20) < size() < size(LossyQuality=98)
+    done = post(server, f"/series/{one['ParentSeries']}/modify", LossyQuality=20, **lossy)
+    [file] = files_of(server, "series", done["ID"]).values()
+    assert len(file.PixelData) == size(LossyQuality=20)
+    for wrong in (0, 101, "ninety"):
+        post(server, f"/instances/{one['ID']}/modify", 400, LossyQuality=wrong, **lossy)
 
 
 @pytest.mark.parametrize("level", ["patients", "studies", "series"])

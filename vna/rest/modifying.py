@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 from starlette.responses import Response, StreamingResponse
 
 from vna.errors import BadBody, BadRequest
@@ -36,6 +36,9 @@ class ChangeBody(JobBody, kw_only=True):
     dicom_version: str = field(name="DicomVersion", default=DEFAULT_PROFILE)
     options: list[str] = field(name="Options", default=[])
     transcode: str | None = field(name="Transcode", default=None)
+    lossy_quality: Annotated[int, Meta(ge=1, le=100)] | None = field(
+        name="LossyQuality", default=None
+    )
     keep_source: bool = field(name="KeepSource", default=True)
     keep_labels: bool = field(name="KeepLabels", default=False)
 
@@ -129,7 +132,7 @@ async def rewritten_file(call: Call, public_id: str, wanted: Wanted, anonymizes:
     """Answer with the file of one instance written anew; nothing is stored."""
     recipe = changes.recipe_of(wanted, "Instance", anonymizes)
     file = await rewriting.rewritten_file(
-        call.archive, msgspec.json.encode(recipe), public_id, call.caller
+        call.archive, msgspec.json.encode(recipe), public_id, call.caller, wanted.lossy_quality
     )
     modifying.log_rewritten_file(public_id, recipe, call.caller)
     headers = {} if file.length is None else {"Content-Length": str(file.length)}

@@ -255,6 +255,7 @@ RECIPE: dict[str, Schema] = {
     "Keep": array(TEXT),
     "PrivateCreator": {"type": ["string", "null"]},
     "Transcode": SYNTAX,
+    "LossyQuality": {"type": "integer", "minimum": 1, "maximum": 100},
     **dict.fromkeys(("Force", "KeepLabels", "KeepSource"), FLAG),
     **JOB_SWITCHES,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,8 @@ class Wanted(msgspec.Struct, kw_only=True, rename="pascal", omit_defaults=True):
         Options of that profile (PS3.15 §E.3), by what the core calls them.
     transcode : str, optional
         Transfer syntax of the result.
+    lossy_quality : int, optional
+        Quality of it if it is JPEG with loss, 1 to 100.
     keep_source, keep_labels, permissive : bool
         As in `modifying.Modification`.
     """
@@ -56,6 +58,7 @@ class Wanted(msgspec.Struct, kw_only=True, rename="pascal", omit_defaults=True):
     dicom_version: str = DEFAULT_PROFILE
     options: list[str] = []
     transcode: str | None = None
+    lossy_quality: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     keep_source: bool = True
     keep_labels: bool = False
     permissive: bool = False
@@ -158,6 +161,7 @@ async def modification(
         caller=caller,
         keep_source=wanted.keep_source,
         keep_labels=wanted.keep_labels,
+        lossy_quality=wanted.lossy_quality,
         overwrite=is_in_place,
         permissive=wanted.permissive,
         is_bulk=is_bulk,
@@ -305,6 +309,7 @@ async def moving(
         caller=caller,
         keep_source=wanted.keep_source,
         keep_labels=wanted.keep_labels,
+        lossy_quality=wanted.lossy_quality,
         permissive=wanted.permissive,
     )
 

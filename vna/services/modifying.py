@@ -105,6 +105,8 @@ class Modification(msgspec.Struct, kw_only=True, omit_defaults=True):
         Whether the instances stay, and whether labels are given to the new resources too.
     overwrite : bool
         Whether what is there under a new identifier is replaced.
+    lossy_quality : int, optional
+        Quality of JPEG with loss, 1 to 100, if that is what they are transcoded into.
     permissive : bool
         Whether it goes on if an instance cannot be written anew; such ones stay where they are.
     is_bulk : bool
@@ -121,6 +123,7 @@ class Modification(msgspec.Struct, kw_only=True, omit_defaults=True):
     keep_source: bool = True
     keep_labels: bool = False
     overwrite: bool = False
+    lossy_quality: int | None = None
     permissive: bool = False
     is_bulk: bool = False
 
@@ -216,7 +219,13 @@ class Work:
         recipe = msgspec.json.encode(wanted.recipe)
         try:
             async for part in rewrite(
-                self.archive, recipe, wanted.instances, state.done, wanted.overwrite, wanted.caller
+                self.archive,
+                recipe,
+                wanted.instances,
+                state.done,
+                wanted.overwrite,
+                wanted.caller,
+                wanted.lossy_quality,
             ):
                 for one in part:
                     self.count(one)

@@ -60,6 +60,7 @@ async def rewrite(
     start: int,
     overwrite: bool,
     caller: Caller,
+    lossy_quality: int | None = None,
 ) -> AsyncIterator[list[Rewritten]]:
     """Write instances anew from `start` on, and give what became of them, some at a time.
 
@@ -70,17 +71,28 @@ async def rewrite(
     BadRequest
         If the recipe is none.
     """
-    rewriting = await begun(archive, recipe, instances, overwrite, caller)
+    rewriting = await begun(archive, recipe, instances, overwrite, caller, lossy_quality)
     for position in range(start, len(instances), STEP):
         part = await archive._json(rewriting.step(position, STEP))
         yield msgspec.json.decode(part, type=list[Rewritten])
 
 
 async def begun(
-    archive: Archive, recipe: bytes, instances: Sequence[str], overwrite: bool, caller: Caller
+    archive: Archive,
+    recipe: bytes,
+    instances: Sequence[str],
+    overwrite: bool,
+    caller: Caller,
+    lossy_quality: int | None = None,
 ) -> _core.Rewriting:
-    """Return the core's part of it, which knows the instances and the recipe."""
-    request = msgspec.json.encode({"instances": instances, "overwrite": overwrite})
+    """Return the core's part of it, which knows the instances and the recipe.
+
+    `lossy_quality` is that of JPEG with loss, 1 to 100, if the recipe transcodes into it.
+    """
+    wanted: dict[str, object] = {"instances": instances, "overwrite": overwrite}
+    if lossy_quality is not None:
+        wanted["lossy_quality"] = lossy_quality
+    request = msgspec.json.encode(wanted)
     rewriting = archive.core.rewriting(caller.to_json(), recipe, request)
     await archive.result(rewriting.open())
     return rewriting
@@ -100,7 +112,11 @@ class RewrittenFile:
 
 
 async def rewritten_file(
-    archive: Archive, recipe: bytes, public_id: str, caller: Caller
+    archive: Archive,
+    recipe: bytes,
+    public_id: str,
+    caller: Caller,
+    lossy_quality: int | None = None,
 ) -> RewrittenFile:
     """Open what an instance becomes by a recipe.
 
@@ -111,7 +127,7 @@ async def rewritten_file(
     BadRequest, EncodingError
         If the recipe is none, or cannot be followed.
     """
-    rewriting = await begun(archive, recipe, [public_id], False, caller)
+    rewriting = await begun(archive, recipe, [public_id], False, caller, lossy_quality)
     file = rewriting.file(0)
     opened = msgspec.json.decode(await archive._json(file.open()))
     return RewrittenFile(archive, file, opened["length"])
