@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "made for the suite")]
 mod world;
 
+use std::time::Duration;
+
 use vna_dicom::{Instance, Level, Tag, extra_generation, set_extra_tags};
 use vna_index::{DEFAULT_TENANT, Entry, Index, Key, Options, Query, SqliteIndex};
 use world::arrival;
@@ -65,6 +67,23 @@ fn a_tag_that_is_added_while_another_is_filled_begins_at_the_beginning() {
     let all = usize::try_from(INSTANCES).expect("small");
     assert_eq!(found(&index, WEIGHT, "70"), (all, true));
     assert_eq!(found(&index, OPERATORS, "smith^ann"), (all, true));
+    // Values of what is wanted no more go in the background, those of other tags stay.
+    set_extra_tags([(Level::Instance, WEIGHT)]).expect("is a tag");
+    index.adopt_extra_tags().expect("adopts");
+    while index
+        .maintain(Duration::from_millis(50), 0)
+        .expect("maintains")
+        .more
+    {}
+    assert_eq!(found(&index, WEIGHT, "70"), (all, true));
     drop(index);
+    let kept: Vec<u32> = rusqlite::Connection::open(&path)
+        .and_then(|file| {
+            file.prepare("SELECT DISTINCT tag FROM extra_value")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .expect("reads");
+    assert_eq!(kept, [WEIGHT.to_u32()]);
     std::fs::remove_dir_all(&folder).expect("removes");
 }

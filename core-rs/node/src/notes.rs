@@ -294,18 +294,12 @@ impl Archive {
     /// Those of [`put_metadata`](Self::put_metadata); [`ArchiveError::NoNote`] if it has none of that type.
     pub fn take_metadata(
         &self,
-        (tenant, level, public_id): (i64, Level, PublicId),
+        of: (i64, Level, PublicId),
         name: &str,
         condition: Condition,
     ) -> Result<(), Arc<ArchiveError>> {
         let subject = Subject::Metadata(changeable(name, metadata_number(name))?);
-        let id = NoteId {
-            tenant,
-            level,
-            public_id,
-            subject,
-        };
-        self.take_note(id, condition)
+        self.take_note(of, subject, condition)
     }
 
     /// Takes an attachment of a type of users from a resource.
@@ -315,21 +309,26 @@ impl Archive {
     /// Those of [`take_metadata`](Self::take_metadata).
     pub fn take_attachment(
         &self,
-        (tenant, level, public_id): (i64, Level, PublicId),
+        of: (i64, Level, PublicId),
         name: &str,
         condition: Condition,
     ) -> Result<(), Arc<ArchiveError>> {
         let subject = Subject::Attachment(changeable(name, attachment_number(name))?);
+        self.take_note(of, subject, condition)
+    }
+
+    fn take_note(
+        &self,
+        (tenant, level, public_id): (i64, Level, PublicId),
+        subject: Subject,
+        condition: Condition,
+    ) -> Result<(), Arc<ArchiveError>> {
         let id = NoteId {
             tenant,
             level,
             public_id,
             subject,
         };
-        self.take_note(id, condition)
-    }
-
-    fn take_note(&self, id: NoteId, condition: Condition) -> Result<(), Arc<ArchiveError>> {
         let taken = TakenNote {
             id: id.clone(),
             at_us: now_us(),

@@ -12,7 +12,7 @@ use super::writer::Transaction;
 use crate::error::Doing;
 use crate::normal::fold;
 use crate::{ExtraTag, IndexError, Unfilled};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use vna_dicom::{Instance, Level, Tag, extra_generation, extra_tags};
@@ -297,18 +297,31 @@ pub(crate) fn fill(
     Ok(())
 }
 
-/// Removes values of tags that are wanted no more; whether there may be more.
+/// Removes values of tags that are wanted no more; whether there may be more. Where there are none it costs a look-up for
+/// each tag, however many values there are: it is part of all housekeeping.
 pub(crate) fn forget_unwanted(transaction: &mut Transaction<'_>) -> Result<bool, IndexError> {
-    let removed = transaction
-        .connection
-        .execute(
-            "DELETE FROM extra_value WHERE (resource, tag) IN (
-                 SELECT resource, tag FROM extra_value
-                 WHERE tag NOT IN (SELECT tag FROM extra_tag) LIMIT ?1)",
-            params![FORGET_ROWS],
+    let connection = transaction.connection;
+    let unwanted: Option<u32> = connection
+        .prepare_cached(
+            "WITH RECURSIVE held (tag) AS (
+                 SELECT min(tag) FROM extra_value
+                 UNION ALL SELECT (SELECT min(tag) FROM extra_value WHERE tag > held.tag) FROM held
+                 WHERE held.tag IS NOT NULL)
+             SELECT tag FROM held WHERE tag IS NOT NULL AND tag NOT IN (SELECT tag FROM extra_tag) LIMIT 1",
         )
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
         .doing(DOING)?;
-    Ok(removed > 0)
+    let Some(tag) = unwanted else {
+        return Ok(false);
+    };
+    connection
+        .prepare_cached(
+            "DELETE FROM extra_value WHERE (resource, tag) IN (
+                 SELECT resource, tag FROM extra_value WHERE tag = ?1 LIMIT ?2)",
+        )
+        .and_then(|mut statement| statement.execute(params![tag, FORGET_ROWS]))
+        .doing(DOING)?;
+    Ok(true)
 }
 
 /// What a committed transaction made complete.
