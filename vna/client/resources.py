@@ -117,9 +117,9 @@ class Changeable(Resource):
 
     Options are those of `POST /{level}/{id}/modify` and `anonymize` in lower case: ``replace``, a
     dictionary of new values; ``remove`` and ``keep``, lists of tags; ``force``, needed for
-    identifiers; ``private_creator``, ``transcode``, ``keep_source``, ``keep_labels``,
-    ``permissive``; to modify ``remove_private_tags``, to anonymize ``keep_private_tags``,
-    ``dicom_version`` and ``options``.
+    identifiers; ``private_creator``, ``transcode``, ``lossy_quality``, ``keep_source``,
+    ``keep_labels``, ``permissive``; to modify ``remove_private_tags``, to anonymize
+    ``keep_private_tags``, ``dicom_version`` and ``options``.
     """
 
     def modify(self, **options: Any) -> Self:
