@@ -2,9 +2,10 @@
 
 use crate::{Tag, Vr};
 
-/// Elements by group, creator of their block and number within it: those of PS3.15 Table E.3.10-1 whose values are numbers
-/// that make images of diffusion, of tomographs and of positron emission usable. The table has more, texts among them; what
-/// is not here goes.
+/// Elements by group, creator of their block and number within it: well-known ones whose values are numbers that make
+/// images of diffusion, of tomographs and of positron emission usable. They have not been compared with PS3.15 Table
+/// E.3.10-1, which has more, texts among them; that nothing but numbers stays is what [`is_plausible`] sees to. What is not
+/// here goes.
 const SAFE: [(u16, &str, u8, Vr); 32] = [
     (0x0019, "SIEMENS MR HEADER", 0x0A, Vr::US), // images in a mosaic
     (0x0019, "SIEMENS MR HEADER", 0x0B, Vr::DS), // duration of a slice
