@@ -25,8 +25,8 @@ READS = re.compile(
 )
 # What changes the server itself, its connections, or what others rely on to be kept.
 ADMINISTRATION = re.compile(
-    r"/(tools/(compact|erase|execute-script|metrics|recompress|reset|shutdown|log-level[^/]*"
-    r"|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
+    r"/(tools/(compact|erase|execute-script|index-tags|metrics|recompress|reconstruct|reset|shutdown"
+    r"|log-level[^/]*|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
     r"|instances/[^/]+/export|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
 )
 MAX_TENANT_DIGITS = 10
