@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 from support import make_instance
@@ -73,6 +74,18 @@ def test_a_tag_that_is_added_is_shown_and_found_and_outlives_restart_and_rebuild
     assert server.get("/tools/index-tags") == []
     assert found(server, PatientWeight="70") == [study]
     assert "PatientWeight" not in server.get(f"/studies/{other}")["MainDicomTags"]
+
+
+def test_tags_that_are_added_at_the_same_time_are_all_kept(start_server):
+    server = start_server()
+    server.upload(instance("70", 1))
+    names = ["PatientWeight", "PatientSize", "PatientAge", "Rows", "Columns", "SliceThickness"]
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: post(server, "/tools/index-tags", {"Tag": name}), names))
+    assert {tag["Name"] for tag in complete(server)} == set(names)
+    server.kill()
+    server.start()
+    assert {tag["Name"] for tag in server.get("/tools/index-tags")} == set(names)
 
 
 def test_the_settings_name_tags_and_what_came_before_is_read_again(start_server):

@@ -8,6 +8,7 @@
 use std::io::IoSlice;
 use std::path::PathBuf;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use vna_dicom::{
     Instance, Level, PublicId, Tag, attribute_level, keyword, main_tags, set_extra_tags,
@@ -34,6 +35,9 @@ const SYNC_NAME: SyncSite = SyncSite("index_tags.name");
 
 /// Resources that one step of reconstruction looks at.
 const AT_ONCE: u64 = 256;
+
+/// Held from the reading of the list to its writing. There is one list a process.
+static CHANGING: Mutex<()> = Mutex::new(());
 
 /// A tag of a level, as the file and clients have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +213,7 @@ impl Archive {
     /// [`ArchiveError::Find`] if there is no such tag or level, or it cannot be indexed; what disk and index say.
     pub fn add_index_tag(&self, name: &str, level: Option<&str>) -> Result<(), ArchiveError> {
         let (level, tag) = wanted(name, level)?;
+        let _changing = CHANGING.lock();
         let mut tags = named_at_run_time(self.disk(), self.settings())?;
         if tags.contains(&(level, tag)) {
             return Ok(());
@@ -224,6 +229,7 @@ impl Archive {
     /// As [`add_index_tag`](Self::add_index_tag); [`ArchiveError::Find`] also if it was not named at run time.
     pub fn remove_index_tag(&self, name: &str, level: Option<&str>) -> Result<(), ArchiveError> {
         let (level, tag) = wanted(name, level)?;
+        let _changing = CHANGING.lock();
         let mut tags = named_at_run_time(self.disk(), self.settings())?;
         let before = tags.len();
         tags.retain(|known| *known != (level, tag));
