@@ -26,7 +26,7 @@ from vna.rest.requests import BodyBudget, Call, Handler
 from vna.rest.router import Router
 from vna.rest.routes import table
 from vna.services.node import Node
-from vna.settings import is_loopback
+from vna.settings import Dicomweb, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Application:
         # None: any. Who listens wider is called by names that we cannot know.
         wide = not is_loopback(http.host) or "*" in http.allowed_hosts
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
-        self.operations = operations()
+        self.operations = operations(archive.settings.dicomweb)
         node.users.on_change(archive.authenticate_http)
         self.durations = Durations()
         self.router: Router[Route] = Router()
@@ -175,10 +175,10 @@ class Application:
         await answer(scope, receive, send)
 
 
-def operations() -> dict[str, dict[str, Handler]]:
+def operations(dicomweb: Dicomweb) -> dict[str, dict[str, Handler]]:
     """Return the handlers of the table by path and method."""
     by_path: dict[str, dict[str, Handler]] = {}
-    for entry in table():
+    for entry in table(dicomweb):
         by_path.setdefault(entry.path, {})[entry.method] = entry.handler
     return by_path
 

@@ -41,6 +41,10 @@ EVERYWHERE = (401, 403, 500, 503)
 PATH_PARAMETERS = {
     "id": "Identifier of the resource, as lists and uploads give it",
     "uid": "SOP Instance UID of the procedure step",
+    "study": "Study Instance UID",
+    "series": "Series Instance UID",
+    "instance": "SOP Instance UID",
+    "frames": "Numbers of frames, from 1 on, commas between them",
     "label": "1 to 64 letters A to Z and a to z, digits, _ and -",
     "frame": "Number of a frame, from 0 on",
     "index": "Number of an answer, from 0 on",

@@ -53,7 +53,9 @@ from vna.rest.describe import (
     Parameter,
     answer,
 )
+from vna.rest.dicomweb import routes as dicomweb_routes
 from vna.rest.workflow_routes import imported_on_use
+from vna.settings import Dicomweb
 
 # Level -> (levels above, levels below), nearest first: what may follow its id in a path.
 ABOVE = {
@@ -75,12 +77,13 @@ ONE = {"patients": "Patient", "studies": "Study", "series": "Series", "instances
 ONE |= {"patient": "Patient", "study": "Study"}
 
 
-def table() -> list[Entry]:
-    """Return every operation that is served."""
+def table(dicomweb: Dicomweb | None = None) -> list[Entry]:
+    """Return every operation that is served; those of DICOMweb where its settings have them."""
     entries = [*SERVER, *SEARCH, *INSTANCE, *picture_routes.table(), *UPKEEP, *job_routes()]
     entries += [*index_routes.table(), *workflow_routes.ROUTES, *remote_routes.ROUTES]
     entries += [*peer_routes.ROUTES, *change_routes.ROUTES, *archive_routes.table()]
     entries += [*tool_routes.ROUTES, *keep_routes.ROUTES]
+    entries += dicomweb_routes.table(dicomweb or Dicomweb())
     for level in ABOVE:
         entries += level_routes(level)
     return entries

@@ -17,7 +17,7 @@ FORMAT = Parameter("format", "text", "form of the tags: Simplify (if not said), 
 
 def imported_on_use(function: str) -> Handler:
     """Return a handler that imports its module of this package at the first request."""
-    module, _, name = function.partition(".")
+    module, _, name = function.rpartition(".")
 
     async def handler(call: Call) -> Response:
         found: Handler = getattr(import_module(f"vna.rest.{module}"), name)

@@ -85,11 +85,18 @@ def contradictions(settings: Settings) -> Iterator[str]:
     is_bounded = storage.maximum_bytes or storage.maximum_patients
     if is_bounded and storage.maximum_mode == "recycle" and not storage.read_only:
         yield from recycling_contradictions(settings)
-    for network in dicom.calling_hosts:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            yield f"dicom.calling_hosts: {error}"
+    dicomweb = settings.dicomweb
+    for key, networks in (
+        ("dicom.calling_hosts", dicom.calling_hosts),
+        ("dicomweb.trusted_proxies", dicomweb.trusted_proxies),
+    ):
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                yield f"{key}: {error}"
+    if dicomweb.root == dicomweb.wado_root:
+        yield f"dicomweb.wado_root: {dicomweb.wado_root} is dicomweb.root too; they need one each"
     called = [dicom.aet.strip(), *(each.aet.strip() for each in dicom.ae_titles)]
     for aet in sorted({aet for aet in called if called.count(aet) > 1}):
         yield f"dicom.ae_titles: {aet} is there twice; an AE title has one tenant and label"

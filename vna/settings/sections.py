@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from vna.settings.dicom import Dicom
+from vna.settings.dicomweb import Dicomweb
 from vna.settings.fields import GIB, KIB, MIB, ClientCertificates, Port, Seconds, Section
 from vna.settings.notes import Notes
 from vna.settings.peers import Peers
@@ -488,6 +489,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage = Storage()
     http: Http = Http()
     dicom: Dicom = Dicom()
+    dicomweb: Dicomweb = Dicomweb()
     limits: Limits = Limits()
     uploads: Uploads = Uploads()
     dictionary: Dictionary = Dictionary()
@@ -524,6 +526,7 @@ SECTIONS: dict[str, type[Section]] = {
     "storage": Storage,
     "http": Http,
     "dicom": Dicom,
+    "dicomweb": Dicomweb,
     "limits": Limits,
     "uploads": Uploads,
     "dictionary": Dictionary,

@@ -1,0 +1,93 @@
+"""What a path means: a study, a series of it, an instance of that, and frames of one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from vna.errors import BadRequest, NotFound
+from vna.services import query
+
+if TYPE_CHECKING:
+    from vna.rest.requests import Call
+
+# PS3.5 §9.1. That no component begins with 0 is not asked for: such UIDs are stored and found.
+UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+MAX_UID = 64
+# Of an enhanced object as large as any; each number is a read.
+MAX_FRAMES = 65_536
+MAX_FRAME_DIGITS = 9
+
+LEVELS = ("Study", "Series", "Instance")
+KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+class Target(NamedTuple):
+    """The UIDs of a path; empty below the level that it names."""
+
+    study: str
+    series: str = ""
+    instance: str = ""
+
+    @property
+    def level(self) -> str:
+        """The lowest level that is named, as `/tools/find` calls it."""
+        return LEVELS[bool(self.series) + bool(self.instance)]
+
+    @property
+    def uids(self) -> dict[str, str]:
+        """The UIDs by keyword, from the study down."""
+        return {key: uid for key, uid in zip(KEYS, self, strict=True) if uid}
+
+
+def of_path(call: Call) -> Target:
+    """Return what a path names by `{study}`, `{series}` and `{instance}`.
+
+    Raises BadRequest if one of them is no UID.
+    """
+    return Target(*(uid(call.path_or(name, ""), name) for name in ("study", "series", "instance")))
+
+
+def uid(text: str, name: str) -> str:
+    """Return a UID of a path, or nothing where the path has none."""
+    if text and (len(text) > MAX_UID or not UID.fullmatch(text)):
+        raise BadRequest(
+            f"the {name} of the path is {text[:64]!r}, no UID: up to 64 digits and periods",
+            "dicomweb.bad_uid",
+        )
+    return text
+
+
+async def public_ids(call: Call, target: Target) -> list[str]:
+    """Return the public ids of what a target names; raises NotFound if nothing is here.
+
+    It is one, but for a UID that came under two parents: a study of two patients, say.
+    """
+    found = await query.find(
+        call.archive, {"Level": target.level, "Query": target.uids}, call.caller
+    )
+    ids: list[str] = msgspec.json.decode(found)
+    if ids:
+        return ids
+    uids = "/".join(target.uids.values())
+    raise NotFound(f"there is no {target.level.lower()} {uids} here", "dicomweb.not_found")
+
+
+def frame_numbers(text: str) -> list[int]:
+    """Return the frames of a path, `1,3,2`, in the order in which they are asked for.
+
+    Raises BadRequest if it is no list of numbers from 1 on.
+    """
+    parts = text.split(",", MAX_FRAMES)
+    if len(parts) > MAX_FRAMES:
+        raise BadRequest(f"over {MAX_FRAMES} frames are asked for at once", "dicomweb.bad_frames")
+    for part in parts:
+        is_number = part.isascii() and part.isdecimal() and len(part) <= MAX_FRAME_DIGITS
+        if not is_number or int(part) == 0:
+            raise BadRequest(
+                f"frames are {text[:64]!r}; it takes numbers from 1 on, commas between them",
+                "dicomweb.bad_frames",
+            )
+    return [int(part) for part in parts]
