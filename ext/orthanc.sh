@@ -14,6 +14,7 @@ set -eu
 RELEASE=trixie # Debian 13
 PARENT=${VNA_PEERS:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/vna}
 ROOT=$PARENT/orthanc-13
+DICOMWEB=usr/share/orthanc/plugins/libOrthancDicomWeb.so
 KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
 fail() {
@@ -46,7 +47,7 @@ download() { # download FOLDER: the packages and all that they need, as if nothi
         -o APT::Sandbox::User= -o APT::Install-Recommends=false -o Acquire::Languages=none
         -o Acquire::Retries=3)
     "${apt[@]}" update >&2 || fail "apt-get update with $uri $RELEASE failed"
-    "${apt[@]}" --download-only --assume-yes install orthanc >&2 || fail "the packages did not come from $uri"
+    "${apt[@]}" --download-only --assume-yes install orthanc orthanc-dicomweb >&2 || fail "the packages did not come from $uri"
 }
 
 install() {
@@ -91,7 +92,8 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "it come
 mkdir -p "$PARENT"
 exec 9>"$PARENT/orthanc.lock"
 flock 9
-[ -x "$ROOT/orthanc" ] || install
+# An installation of before the DICOMweb plugin was asked for is made anew.
+[ -x "$ROOT/orthanc" ] && [ -e "$ROOT/$DICOMWEB" ] || install
 write_program
 "$ROOT/orthanc" --version >/dev/null || fail "$ROOT/orthanc does not run; remove $ROOT to install it anew"
 echo "$ROOT/orthanc"
