@@ -80,6 +80,13 @@ async def test_results_reach_who_asked_in_any_order_with_one_drain(archive):
     assert archive.core.drains == 1
 
 
+async def test_a_result_that_is_there_before_anybody_awaits_it_is_kept(archive):
+    awaited = asyncio.ensure_future(archive.result(3))
+    archive.core.finish((3, True, b"early"))
+    archive._drain()
+    assert await asyncio.wait_for(awaited, 5) == b"early"
+
+
 async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):
     task = ask(archive)
     await asyncio.sleep(0)

@@ -147,9 +147,7 @@ async def send(node: Node, request: Request, modality: Modality, selected: Uids)
         "permissive": True,
     }
     sending = node.archive.core.send(msgspec.json.encode(batch))
-    done: asyncio.Future[Any] = asyncio.ensure_future(
-        node.archive.result(sending.wait(len(selected)))
-    )
+    done: asyncio.Future[Any] = node.archive.result(sending.wait(len(selected)))
     try:
         with request.until_cancelled() as cancelled:
             counts = Counts(remaining=len(selected))

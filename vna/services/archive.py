@@ -156,16 +156,20 @@ class Archive:
             else:
                 future.set_exception(cast(BaseException, value))
 
-    async def result(self, handle: int) -> object:
-        """Wait for the call that `handle` stands for."""
+    def result(self, handle: int) -> asyncio.Future[object]:
+        """Return what will have the result of the call that `handle` stands for.
+
+        No coroutine: one that is wrapped in a task begins in a later turn of the loop, and a result
+        that is fetched before that would find nobody who waits for it.
+        """
         if self._loop is None:
             raise RuntimeError("the archive is not attached to a loop")
         future = self._loop.create_future()
         self._waiting[handle] = future
-        return await future
+        return future
 
-    async def _json(self, handle: int) -> bytes:
-        return cast(bytes, await self.result(handle))
+    def _json(self, handle: int) -> asyncio.Future[bytes]:
+        return cast("asyncio.Future[bytes]", self.result(handle))
 
     def take_request(self, take: Callable[[DimseRequest], object]) -> None:
         """Let `take` have the requests of DICOM peers that Python answers, on this loop."""
@@ -477,7 +481,7 @@ class StoredFile:
         """
         options_json = json.dumps(dict(options or {})).encode()
         transcoding = self._file.transcode(transfer_syntax_uid, options_json)
-        opening = asyncio.ensure_future(self._archive._json(transcoding.open()))
+        opening = self._archive._json(transcoding.open())
         while not (await asyncio.wait({opening}, timeout=GONE_AFTER_S))[0]:
             if is_gone is not None and is_gone():
                 transcoding.abandon()
