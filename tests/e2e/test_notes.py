@@ -208,3 +208,16 @@ def test_the_feed_tells_of_metadata_and_attachments(start_server):
         ("UpdatedAttachment", instance),
     ]
     assert json.loads(server.http.get(f"/instances/{instance}/attachments").text) == ["dicom"]
+
+
+def test_the_file_of_an_instance_is_its_first_attachment(server):
+    _, [instance] = stored_study(server, 1)
+    file, of = server.file(instance), f"/instances/{instance}/attachments"
+    for name in ("dicom", "1"):
+        for _ in range(2):  # its MD5 is computed, then known
+            assert ok(server.http.get(f"{of}/{name}/md5")).text == hashlib.md5(file).hexdigest()
+        assert ok(server.http.get(f"{of}/{name}/data")).content == file
+        ok(server.http.post(f"{of}/{name}/verify-md5"))
+        refused = server.http.put(f"{of}/{name}", content=b"other bytes")
+        assert (refused.status_code, refused.json()["OrthancStatus"]) == (403, 45)
+    assert server.file(instance) == file

@@ -187,7 +187,9 @@ impl Archive {
     /// The file of an instance; its MD5 is computed when it is first asked for.
     fn opened_file(&self, file: StoredFile) -> Result<OpenedAttachment, ArchiveError> {
         let key = (file.digest().0, file.size());
-        let md5 = match self.md5s.lock().get(&key) {
+        // Let go of before the file is read: the lock is wanted again for what is computed.
+        let known = self.md5s.lock().get(&key);
+        let md5 = match known {
             Some(md5) => md5,
             None => {
                 let md5 = md5_of_file(&file)?;
