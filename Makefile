@@ -10,6 +10,9 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
+# How many run the Python tests: more than half of a test is waiting for a server.
+PROCESSES ?= 2
+
 # What maturin tells PyO3's build script. Said here too, so that cargo and maturin share one build of
 # it: a variable that differs compiles PyO3 again at each change of the caller.
 export PYO3_PYTHON := $(PY)
@@ -45,7 +48,7 @@ $(VENV)/.built: $(SOURCES) $(VENV)/.packages
 serve: setup ## run the archive: HTTP on 127.0.0.1:8042, DICOM on port 4242, data in ./vna-data
 	$(VENV)/bin/vna serve
 
-test: test-rust test-python ## all tests
+test: test-rust test-python ## all tests; those in Python by PROCESSES=2 at once
 
 # vna-py is a Python extension: its tests are the Python ones. The folder, profile and features are
 # those of the wheel, so that dependencies compile once.
@@ -53,7 +56,7 @@ test-rust: setup
 	$(CARGO) test --release --workspace --exclude vna-py
 
 test-python: setup $(VENV)/.test-tools
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup
 
 $(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh test

@@ -139,11 +139,23 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.name == "test_every_cell_of_the_table_is_shown")
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if shown:
-        terminalreporter.write_line("\n".join(table()))
+def summary(config):
+    """Return lines of what was compared, and with whom."""
+    lines = table() if shown else []
     codecs = sys.modules.get("support_codecs_table")
     if codecs is not None and codecs.shown:
-        terminalreporter.write_line("\n".join(codecs.table()))
+        lines += codecs.table()
     if said := config.stash.get(SAID, None):
-        terminalreporter.write_line(said)
+        lines.append(said)
+    return lines
+
+
+def pytest_sessionfinish(session):
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["summary"] = summary(session.config)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in summary(config):
+        terminalreporter.write_line(line)
