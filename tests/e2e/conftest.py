@@ -8,9 +8,9 @@ import pytest
 from support import Server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_server(tmp_path_factory):
-    """Start servers that the session ends; each on a folder of its own unless one is given."""
+    """Start servers that end with the module; each on a folder of its own unless one is given."""
     started = []
 
     def start(*flags, root=None, environment=None):
