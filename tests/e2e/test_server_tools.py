@@ -1,11 +1,13 @@
 """What the server is asked and told itself: tools, plugins, its page, files that it writes."""
 
+import json
 import os
 import subprocess
 import time
 
 import pytest
 from support import VNA, ct_small
+from support_cli import vna
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,37 @@ def test_pages_and_lists(server):
     assert explorer.headers["content-type"].startswith("application/javascript")
     text = server.http.get("/tools/dicom-conformance").text
     assert "1.2.840.10008.5.1.4.1.1.2\n" in text
-    assert "1.2.840.10008.1.2.4.80\n" in text
-    assert "AE titles: VNA" in text
+    assert "JPEG-LS Lossless Image Compression  " in text
+    assert "  AE titles  " in text
+
+
+def test_the_conformance_statement_says_what_is_in_force(start_server, tmp_path):
+    server = start_server(
+        "--set=dicom.aet=ELSEWHERE",
+        "--set=dicom.accepted_sop_classes=1.2.840.10008.5.1.4.1.1.2",
+        "--set=dicomweb.root=/web",
+    )
+    page = server.http.get("/conformance-statement")
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<a href="conformance-statement">' in server.http.get("/").text
+    written = tmp_path / "statement.json"
+    done = vna("conformance-statement", "--format=json", f"-o{written}", f"--url={server.url}")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(written.read_text())
+    tables = {section["Title"]: section["Table"] for section in document["Sections"]}
+    network = {row["Property"]: row["Value"] for row in tables["DICOM network"]}
+    assert network["AE titles"] == "ELSEWHERE"
+    stored = tables["Storage SOP classes, as SCP and SCU"]
+    assert stored == [{"SOP class": "CT Image Storage", "UID": "1.2.840.10008.5.1.4.1.1.2"}]
+    web = {(row["Method"], row["Resource"]) for row in tables["DICOMweb resources"]}
+    described = server.get("/openapi.json")["paths"]
+    wanted = {path for path in described if path.startswith("/web")}
+    assert {path for _, path in web if path.startswith("/web")} == wanted
+    for section in document["Sections"]:
+        assert section["Title"] in page.text
+    assert server.http.get("/conformance-statement?format=pdf").status_code == 406
+    text = server.http.get("/conformance-statement", headers={"Accept": "text/plain"}).text
+    assert "CT Image Storage" in text
 
 
 def test_the_default_encoding_is_told_and_others_are_refused(server):

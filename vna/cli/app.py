@@ -698,6 +698,25 @@ def recompress(
     return upkeep.recompress(settings, wanted, url, as_json)
 
 
+@app.command("conformance-statement")
+@with_settings()
+def conformance_statement(
+    settings: Settings,
+    form: Annotated[
+        Literal["html", "json", "text"],
+        typer.Option("--format", metavar="FORM", help="html, json or text"),
+    ] = "html",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it there")
+    ] = None,
+    url: Url = None,
+) -> int:
+    """Write what a running server conforms to: DICOM network, DICOMweb, security (PS3.2)."""
+    from vna.cli.conformance import write
+
+    return write(settings, form, output, url)
+
+
 app.add_typer(user, name="user")
 app.add_typer(jobs, name="jobs")
 app.add_typer(index, name="index")

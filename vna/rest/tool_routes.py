@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vna.rest.describe import TEXT, Body, Entry, answer
+from vna.rest.describe import JSON, TEXT, Answer, Body, Entry, Parameter, answer
 from vna.rest.remote_routes import EMPTY
 from vna.rest.workflow_routes import imported_on_use
 
@@ -24,6 +24,15 @@ ROUTES = [
         imported_on_use("tools.icon"),
         "The sign of it",
         answer("Text", media_type=SVG),
+    ),
+    Entry(
+        "GET",
+        "/conformance-statement",
+        imported_on_use("conformance.statement"),
+        "What is said of us on the DICOM network and over DICOMweb (PS3.2)",
+        (Answer(200, "As asked", {HTML: "Text", JSON: "Any", TEXT: "Text"}),),
+        query=(Parameter("format", "text", "html, json or text; goes before Accept"),),
+        refusals=(406,),
     ),
     Entry("GET", "/tools", imported_on_use("tools.listed"), "What is below it", answer("Names")),
     Entry(

@@ -30,6 +30,7 @@ PAGE = """<!DOCTYPE html>
 href="favicon.ico"></head>
 <body><h1>{name}</h1><p>A vendor neutral archive, VNA {version}.</p><ul>
 <li><a href="openapi.json">description of the interface</a></li>
+<li><a href="conformance-statement">conformance statement</a></li>
 <li><a href="system">what this server is</a></li>
 <li><a href="studies">its studies</a></li>
 <li><a href="metrics">metrics</a></li></ul></body></html>
