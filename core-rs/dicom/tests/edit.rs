@@ -260,6 +260,24 @@ fn private_attributes_go_with_their_creators() {
 }
 
 #[test]
+fn private_attributes_stay_where_that_is_asked_for_whatever_the_profile_says() {
+    let json = |keep_private: bool| json!({"key": KEY, "keep_private": keep_private, "profile": {"version": "2023b"}});
+    let kept = applied(json(true), &image(), &scope());
+    assert_eq!(text_of(&kept, Tag(0x0009, 0x0010)), "ACME 1.1");
+    assert_eq!(text_of(&kept, Tag(0x0009, 0x1001)), "private");
+    assert!(
+        kept.get(tags::ACCESSION_NUMBER)
+            .is_none_or(|element| element.value.is_empty())
+    );
+    let gone = applied(json(false), &image(), &scope());
+    assert!(
+        gone.elements()
+            .iter()
+            .all(|element| !element.tag.is_private())
+    );
+}
+
+#[test]
 fn private_attributes_are_found_and_made_in_the_block_of_their_creator() {
     let edit = |creator: &str| {
         let json = json!({"private_creator": creator, "replace": {"0009,1001": "new"}});

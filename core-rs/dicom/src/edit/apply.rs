@@ -291,7 +291,8 @@ impl Walk<'_> {
             (Action::Dummy | Action::Clean, _) => Ok(self.made_up(action, element, creators, here)),
             (Action::Keep | Action::NewUid, _) => {
                 self.follow(&mut element, action == Action::NewUid);
-                if let Some(profile) = &self.recipe.profile {
+                let is_asked_for = element.tag.is_private() && self.recipe.keep_private;
+                if let (Some(profile), false) = (&self.recipe.profile, is_asked_for) {
                     let DataElement { tag, vr, .. } = element;
                     let place = self.place(tag, vr, creators);
                     if !profile.keep(&place, &mut element.value) {
