@@ -32,6 +32,12 @@ def program():
     return done.stdout.strip()
 
 
+def dicomweb_plugin(executable):
+    """Return the settings that load the DICOMweb plugin."""
+    plugin = Path(executable).parent / "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+    return {"Plugins": [str(plugin)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
