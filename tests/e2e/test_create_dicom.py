@@ -3,17 +3,15 @@
 import base64
 import io
 import subprocess
-import sysconfig
 import zlib
-from pathlib import Path
 
 import numpy
 import pydicom
 import pytest
 from PIL import Image
 from support import make_instance
+from support_dciodvfy import DCIODVFY
 
-DCIODVFY = Path(sysconfig.get_path("scripts"), "dciodvfy")
 PDF = b"%PDF-1.4\n%%EOF\n"
 STL = bytes(80) + (0).to_bytes(4, "little")
 

@@ -7,15 +7,14 @@ of radiotherapy, segmentations, reports, presentation states and key objects.
 
 import functools
 import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
+from support_dciodvfy import DCIODVFY
 from support_samples import collections
 from test_deidentify import deidentified, read
 
@@ -102,7 +101,7 @@ def test_uids_map_one_to_one_and_references_stay_closed():
 
 def verdict(path):
     """Count what dciodvfy says of a file, by kind of message, without values."""
-    command = [str(Path(sys.executable).with_name("dciodvfy")), "-new", str(path)]
+    command = [DCIODVFY, "-new", path]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     lines = [line for line in run.stderr.splitlines() if line.startswith("Error")]
     return Counter(line.split("=")[0].split("<")[0] for line in lines)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sysconfig
 import warnings
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.tag import Tag
+from support_dciodvfy import DCIODVFY
 from test_reencode_pydicom import BROKEN, DEFLATED, differences, read, values
 from test_scan_pydicom import NO_ORACLE, PACKAGED, SHARED, dicom_files
 
@@ -206,11 +206,9 @@ def test_dcmodify_makes_the_same_of_the_same_paths(name, tmp_path):
 
 
 def test_dciodvfy_finds_no_more_wrong_than_before(tmp_path):
-    dciodvfy = Path(sysconfig.get_path("scripts"), "dciodvfy")
-
     def errors(data):
         (tmp_path / "file.dcm").write_bytes(data)
-        done = subprocess.run([dciodvfy, tmp_path / "file.dcm"], capture_output=True, check=False)
+        done = subprocess.run([DCIODVFY, tmp_path / "file.dcm"], capture_output=True, check=False)
         lines = (done.stdout + done.stderr).decode("latin-1").splitlines()
         return {line for line in lines if line.startswith("Error")}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from pydicom.encaps import generate_fragments
 from pydicom.filebase import DicomBytesIO
@@ -162,13 +162,16 @@ def test_every_vr_has_tags_and_legal_values(vr):
 def test_every_oddity_occurs_and_none_unasked():
     found = set()
 
-    # As many as it takes for the rarest of them, which is drawn once in some fifty files.
-    @settings(slow, derandomize=True, max_examples=500)
+    @settings(slow, database=None)
     @given(odd=testing.files(tolerated=True))
     def look(odd):
         found.update(odd.oddities)
 
-    look()
+    # As many as it takes for the rarest of them, which is drawn once in some fifty files.
+    for number in range(10):
+        seed(number)(look)()
+        if found >= set(testing.ODDITIES):
+            break
     assert found == set(testing.ODDITIES)
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
+from support_dciodvfy import DCIODVFY
 
 from vna import _core
 from vna.errors import UnsupportedImage, VnaError
@@ -314,11 +314,9 @@ def test_what_has_no_way_is_refused_by_name(name, uid, code):
 
 
 def test_dciodvfy_finds_no_more_wrong_than_before(tmp_path):
-    dciodvfy = Path(sysconfig.get_path("scripts"), "dciodvfy")
-
     def errors(data):
         (tmp_path / "file.dcm").write_bytes(data)
-        done = subprocess.run([dciodvfy, tmp_path / "file.dcm"], capture_output=True, check=False)
+        done = subprocess.run([DCIODVFY, tmp_path / "file.dcm"], capture_output=True, check=False)
         lines = (done.stdout + done.stderr).decode("latin-1").splitlines()
         return {line for line in lines if line.startswith("Error")}
 
