@@ -256,11 +256,56 @@ impl Lease<'_> {
             ),
             None => Err(unsupported(transfer_syntax_uid)),
         };
-        let done = self.counted(done, &self.codecs.counters.decoded)?;
+        let done = self.counted(done, &self.codecs.counters.decoded, room)?;
         Ok(Decoded {
             samples: self.output(),
             format: done.format,
         })
+    }
+
+    /// As [`Lease::decode`], into memory of the caller's, which is as long as the frame. What needs no helper is decoded
+    /// there at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::decode`]; [`CodecError::Mismatch`] if `out` is of another length. It is undefined after an error.
+    pub fn decode_into(
+        &mut self,
+        transfer_syntax_uid: &str,
+        format: &FrameFormat,
+        colour: Colour,
+        out: &mut [u8],
+    ) -> Result<FrameFormat, CodecError> {
+        let length = self.codecs.checked(format.frame_bytes()?)?;
+        if out.len() != length {
+            return Err(CodecError::Mismatch {
+                what: "bytes of memory for a frame",
+                expected: length as u64,
+                found: out.len() as u64,
+            });
+        }
+        let codec = match codec(transfer_syntax_uid) {
+            Some(codec) if self.codecs.keeper.is_none() || !codec.needs_helper() => codec,
+            _ => {
+                let decoded = self.decode(transfer_syntax_uid, format, colour)?;
+                out.copy_from_slice(decoded.samples);
+                return Ok(decoded.format);
+            }
+        };
+        let task = Task {
+            action: Action::Decode(colour),
+            format: *format,
+        };
+        self.output_bytes = 0;
+        let most = self.codecs.budget.most(Stage::Decoding);
+        self.held
+            .take(Stage::Decoding, codec.work_bytes(format).min(most))?;
+        let arena = self.arena.as_ref().expect("a lease has an arena");
+        let input = arena.bytes(self.input_buffer, self.input_bytes);
+        let done = task.run(codec, input, out);
+        self.held.give(Stage::Decoding);
+        self.counted(done, &self.codecs.counters.decoded, 0)
+            .map(|done| done.format)
     }
 
     /// Encodes the samples that [`Lease::input`] was filled with; gives the codestream and its format.
@@ -289,7 +334,7 @@ impl Lease<'_> {
             format: *format,
         };
         let done = self.run(&task, transfer_syntax_uid, codec, Stage::Encoding, room);
-        let done = self.counted(done, &self.codecs.counters.encoded)?;
+        let done = self.counted(done, &self.codecs.counters.encoded, room)?;
         Ok((self.output(), done.format))
     }
 
@@ -414,17 +459,17 @@ impl Lease<'_> {
         }
     }
 
-    /// Keeps account of a frame, and of what is in the output.
+    /// Keeps account of a frame, and of what is in the output, which had `room`.
     fn counted(
         &mut self,
         done: Result<Done, CodecError>,
         good: &std::sync::atomic::AtomicU64,
+        room: usize,
     ) -> Result<Done, CodecError> {
         match &done {
             Ok(done) => {
                 count(good);
-                // No longer than the room there was, by `Task::check`.
-                self.output_bytes = usize::try_from(done.length).unwrap_or(0);
+                self.output_bytes = usize::try_from(done.length).unwrap_or(0).min(room);
             }
             // Those are counted where they are lost.
             Err(CodecError::Helper { .. } | CodecError::Unavailable { .. }) => {}

@@ -111,15 +111,11 @@ impl FrameCodec for Rle {
         let layout = Layout::new(format)?;
         let length = checked_length(format.frame_bytes()?, samples.len())?;
         let samples = &samples[..length];
-        let mut writer = Writer {
-            room: out.len() as u64,
-            rest: out,
-            written: 0,
-        };
+        let mut writer = Writer { out, written: 0 };
         let mut header = [0; HEADER_BYTES];
         header[0] = layout.segments.to_le_bytes()[0];
-        let place = writer.take(HEADER_BYTES)?;
-        let mut row = vec![0; layout.row];
+        writer.put(&header)?;
+        let mut row = Row::new(layout.row);
         for segment in 0..layout.segments {
             let offset = u32::try_from(writer.written).map_err(|_| CodecError::Limit {
                 what: "bytes of RLE segments",
@@ -129,23 +125,25 @@ impl FrameCodec for Rle {
             header[4 * (segment + 1)..][..4].copy_from_slice(&offset.to_le_bytes());
             let offset = layout.place(segment);
             for pixels in samples.chunks_exact((layout.row * layout.segments).max(1)) {
+                let bytes = row.bytes_mut();
                 match layout.segments {
-                    1 => row.copy_from_slice(pixels),
-                    2 => gather::<2>(&mut row, pixels, offset),
-                    3 => gather::<3>(&mut row, pixels, offset),
+                    1 => bytes.copy_from_slice(pixels),
+                    2 => gather::<2>(bytes, pixels, offset),
+                    3 => gather::<3>(bytes, pixels, offset),
                     step => {
-                        for (place, pixel) in row.iter_mut().zip(pixels.chunks_exact(step)) {
+                        for (place, pixel) in bytes.iter_mut().zip(pixels.chunks_exact(step)) {
                             *place = pixel[offset];
                         }
                     }
                 }
-                encode_row(&row, &mut writer)?;
+                row.mark_runs();
+                row.encode(&mut writer)?;
             }
             if writer.written % 2 == 1 {
-                writer.take(1)?[0] = 0;
+                writer.put(&[0])?;
             }
         }
-        place.copy_from_slice(&header);
+        writer.out[..HEADER_BYTES].copy_from_slice(&header);
         Ok((writer.written, interleaved(format)))
     }
 
@@ -209,14 +207,16 @@ fn segment_offsets(
 /// Bytes of a segment that are decoded before they are put among those of the others: all of them fit the first cache.
 const BLOCK_BYTES: usize = 4 << 10;
 
+/// The next bytes of a segment, and room for what a run or literal has beyond them.
+type Block = [u8; BLOCK_BYTES + MAX_RUN];
+
 /// A segment as far as it was decoded. What it has beyond its plane is padding.
 struct Segment<'a> {
     rest: &'a [u8],
-    /// Bytes of the literal at hand that are still to be copied.
-    literal: usize,
-    /// Bytes of the run at hand that are still to be written.
-    run: usize,
-    /// What a run repeats; at the end, the last byte that there was.
+    block: Box<Block>,
+    /// Bytes that were decoded and stand behind the block at hand.
+    ahead: usize,
+    /// The last byte that there was.
     value: u8,
     /// How many bytes it was short of.
     missing: usize,
@@ -226,101 +226,132 @@ impl<'a> Segment<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Segment {
             rest: bytes,
-            literal: 0,
-            run: 0,
+            block: Box::new([0; BLOCK_BYTES + MAX_RUN]),
+            ahead: 0,
             value: 0,
             missing: 0,
         }
     }
 
-    /// Decodes the next bytes. If it ends before, the last one is repeated.
-    fn fill(&mut self, out: &mut [u8]) {
-        let mut free = out;
-        while !free.is_empty() {
-            if self.run > 0 {
-                let length = self.run.min(free.len());
-                let (run, behind) = std::mem::take(&mut free).split_at_mut(length);
-                run.fill(self.value);
-                self.run -= length;
-                free = behind;
-            } else if self.literal > 0 && !self.rest.is_empty() {
-                let length = self.literal.min(free.len()).min(self.rest.len());
-                let (literal, behind) = std::mem::take(&mut free).split_at_mut(length);
-                let (bytes, rest) = self.rest.split_at(length);
-                literal.copy_from_slice(bytes);
-                self.value = bytes[length - 1];
-                self.literal -= length;
-                (self.rest, free) = (rest, behind);
-            } else if !self.next_control() {
-                self.missing += free.len();
-                free.fill(self.value);
-                return;
-            }
+    /// Decodes the next `length` bytes, at most [`BLOCK_BYTES`]. If it ends before, the last one is repeated.
+    fn next_block(&mut self, length: usize) -> &[u8] {
+        self.block.copy_within(BLOCK_BYTES.., 0);
+        let mut at = self.ahead;
+        while at < length {
+            let place: &mut [u8; MAX_RUN] = (&mut self.block[at..at + MAX_RUN])
+                .try_into()
+                .expect("a block has so much room behind it");
+            let Some((written, rest)) = next_run(self.rest, place) else {
+                break;
+            };
+            (at, self.rest) = (at + written, rest);
         }
-    }
-
-    /// Reads what comes next; false at the end.
-    fn next_control(&mut self) -> bool {
-        self.literal = 0;
-        match *self.rest {
-            [] => return false,
-            [128, ref behind @ ..] => self.rest = behind,
-            [control @ 0..128, ref behind @ ..] => {
-                self.literal = usize::from(control) + 1;
-                self.rest = behind;
-            }
-            [control, value, ref behind @ ..] => {
-                (self.run, self.value) = (257 - usize::from(control), value);
-                self.rest = behind;
-            }
-            [_] => {
-                self.rest = &[];
-                return false;
-            }
+        if at < length {
+            self.rest = &[];
+            let value = at
+                .checked_sub(1)
+                .map_or(self.value, |last| self.block[last]);
+            self.block[at..length].fill(value);
+            self.missing += length - at;
+            at = length;
         }
-        true
+        self.ahead = at - length;
+        if let Some(last) = length.checked_sub(1) {
+            self.value = self.block[last];
+        }
+        &self.block[..length]
     }
 }
 
+/// Decodes what comes next; gives how many bytes that is, and what follows it. `None` at the end. What is in `place` behind
+/// them is of no meaning: copying more than there is, but always as much, is what makes short runs and literals fast.
+#[inline]
+fn next_run<'a>(bytes: &'a [u8], place: &mut [u8; MAX_RUN]) -> Option<(usize, &'a [u8])> {
+    let (&control, rest) = bytes.split_first()?;
+    if control < 128 {
+        let length = usize::from(control) + 1;
+        if let (true, Some(short)) = (length <= SHORT, rest.first_chunk::<SHORT>()) {
+            place[..SHORT].copy_from_slice(short);
+        } else if let Some(longest) = rest.first_chunk::<MAX_RUN>() {
+            *place = *longest;
+        } else {
+            let literal = &rest[..length.min(rest.len())];
+            place[..literal.len()].copy_from_slice(literal);
+            // One of no bytes at all is the end.
+            return (!literal.is_empty()).then(|| (literal.len(), &rest[literal.len()..]));
+        }
+        return Some((length, &rest[length..]));
+    }
+    if control == 128 {
+        return Some((0, rest));
+    }
+    let (&value, rest) = rest.split_first()?;
+    let length = 257 - usize::from(control);
+    place[..SHORT].fill(value);
+    if length > SHORT {
+        place.fill(value);
+    }
+    Some((length, rest))
+}
+
+/// Most runs and literals of radiographs are not longer.
+const SHORT: usize = 16;
+
 /// Decodes all segments into their places, a block of each at a time.
 fn decode_blocks(segments: &mut [Segment<'_>], layout: &Layout, out: &mut [u8]) {
-    if let [segment] = segments {
-        segment.fill(&mut out[..layout.plane]);
-        return;
-    }
-    let mut blocks = vec![0; segments.len() * BLOCK_BYTES];
     let places: Vec<usize> = (0..segments.len()).map(|at| layout.place(at)).collect();
     for pixels in out.chunks_mut(segments.len() * BLOCK_BYTES) {
         let length = pixels.len() / segments.len();
-        for (segment, block) in segments.iter_mut().zip(blocks.chunks_mut(BLOCK_BYTES)) {
-            segment.fill(&mut block[..length]);
-        }
-        match &*places {
-            [1, 0] => {
-                let (high, low) = blocks.split_at(BLOCK_BYTES);
-                let words = high[..length].iter().zip(&low[..length]);
-                for (pixel, (high, low)) in pixels.chunks_exact_mut(2).zip(words) {
-                    pixel.copy_from_slice(&[*low, *high]);
-                }
+        match (&mut *segments, &*places) {
+            ([segment], _) => pixels.copy_from_slice(segment.next_block(length)),
+            ([high, low], [1, 0]) => {
+                interleave_2(low.next_block(length), high.next_block(length), pixels);
             }
-            [0, 1, 2] => {
-                let (first, rest) = blocks.split_at(BLOCK_BYTES);
-                let (second, third) = rest.split_at(BLOCK_BYTES);
-                let pairs = first[..length].iter().zip(&second[..length]);
-                let colours = pairs.zip(&third[..length]);
-                for (pixel, ((first, second), third)) in pixels.chunks_exact_mut(3).zip(colours) {
-                    pixel.copy_from_slice(&[*first, *second, *third]);
-                }
-            }
-            places => {
-                for (place, block) in places.iter().zip(blocks.chunks(BLOCK_BYTES)) {
+            ([first, second, third], [0, 1, 2]) => interleave_3(
+                first.next_block(length),
+                second.next_block(length),
+                third.next_block(length),
+                pixels,
+            ),
+            (segments, places) => {
+                for (place, segment) in places.iter().zip(segments) {
                     let pixels = pixels.chunks_exact_mut(places.len());
-                    for (pixel, byte) in pixels.zip(&block[..length]) {
+                    for (pixel, byte) in pixels.zip(segment.next_block(length)) {
                         pixel[*place] = *byte;
                     }
                 }
             }
         }
+    }
+}
+
+fn interleave_2(first: &[u8], second: &[u8], out: &mut [u8]) {
+    for (pixel, (first, second)) in out.chunks_exact_mut(2).zip(first.iter().zip(second)) {
+        pixel.copy_from_slice(&[*first, *second]);
+    }
+}
+
+fn interleave_3(first: &[u8], second: &[u8], third: &[u8], out: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { interleave_3_with_avx2(first, second, third, out) };
+    }
+    interleave_3_anywhere(first, second, third, out);
+}
+
+/// The same, compiled for a processor that shuffles bytes: without, threes of bytes are moved one by one.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn interleave_3_with_avx2(first: &[u8], second: &[u8], third: &[u8], out: &mut [u8]) {
+    interleave_3_anywhere(first, second, third, out);
+}
+
+#[inline(always)]
+fn interleave_3_anywhere(first: &[u8], second: &[u8], third: &[u8], out: &mut [u8]) {
+    let samples = first.iter().zip(second).zip(third);
+    for (pixel, ((first, second), third)) in out.chunks_exact_mut(3).zip(samples) {
+        pixel.copy_from_slice(&[*first, *second, *third]);
     }
 }
 
@@ -333,41 +364,49 @@ fn gather<const STEP: usize>(row: &mut [u8], pixels: &[u8], offset: usize) {
 
 /// Bytes written one after the other into a buffer that may end.
 struct Writer<'a> {
-    rest: &'a mut [u8],
-    room: u64,
+    out: &'a mut [u8],
     written: usize,
 }
 
-impl<'a> Writer<'a> {
-    #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a mut [u8], CodecError> {
-        let rest = std::mem::take(&mut self.rest);
-        if rest.len() < length {
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        let end = self.written + bytes.len();
+        let Some(place) = self.out.get_mut(self.written..end) else {
             return Err(CodecError::Limit {
                 what: "bytes of an RLE codestream",
-                found: (self.written + length) as u64,
-                limit: self.room,
+                found: end as u64,
+                limit: self.out.len() as u64,
             });
-        }
-        let (taken, rest) = rest.split_at_mut(length);
-        self.rest = rest;
-        self.written += length;
-        Ok(taken)
+        };
+        place.copy_from_slice(bytes);
+        self.written = end;
+        Ok(())
     }
 
-    /// Bytes as they are, behind their count; nothing but pairs of equal bytes are runs of two.
-    fn literal(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
-        let pairs = bytes.chunks_exact(2);
-        if pairs.remainder().is_empty() && pairs.clone().all(|pair| pair[0] == pair[1]) {
-            for pair in pairs {
-                self.run(pair[0], 2)?;
+    /// The first `length` bytes as they are, behind their count; nothing but pairs of equal bytes are runs of two.
+    #[inline]
+    fn literal(&mut self, bytes: &[u8], length: usize) -> Result<(), CodecError> {
+        if length % 2 == 0 {
+            let mut pairs = bytes[..length].chunks_exact(2);
+            if pairs.all(|pair| pair[0] == pair[1]) {
+                let mut pairs = bytes[..length].chunks_exact(2);
+                return pairs.try_for_each(|pair| self.run(pair[0], 2));
             }
-            return Ok(());
         }
-        for bytes in bytes.chunks(MAX_RUN) {
-            let place = self.take(bytes.len() + 1)?;
-            place[0] = (bytes.len() - 1).to_le_bytes()[0];
-            place[1..].copy_from_slice(bytes);
+        if length <= SHORT {
+            // Always as many bytes, whose last ones are overwritten by what comes next.
+            let room = self.out.get_mut(self.written..);
+            let place = room.and_then(|room| room.first_chunk_mut::<{ SHORT + 1 }>());
+            if let (Some(bytes), Some(place)) = (bytes.first_chunk::<SHORT>(), place) {
+                place[0] = (length - 1).to_le_bytes()[0];
+                place[1..].copy_from_slice(bytes);
+                self.written += length + 1;
+                return Ok(());
+            }
+        }
+        for bytes in bytes[..length].chunks(MAX_RUN) {
+            self.put(&[(bytes.len() - 1).to_le_bytes()[0]])?;
+            self.put(bytes)?;
         }
         Ok(())
     }
@@ -375,86 +414,104 @@ impl<'a> Writer<'a> {
     /// The same byte twice or more often, up to [`MAX_RUN`].
     #[inline]
     fn run(&mut self, value: u8, length: usize) -> Result<(), CodecError> {
-        let place = self.take(2)?;
-        place.copy_from_slice(&[(257 - length).to_le_bytes()[0], value]);
+        self.put(&[(257 - length).to_le_bytes()[0], value])
+    }
+}
+
+/// A row of a segment, and where in it bytes are equal.
+struct Row {
+    length: usize,
+    /// The bytes, and [`SHORT`] of no meaning behind them.
+    bytes: Vec<u8>,
+    /// 1 where a byte equals the next one, in whole words of bits.
+    equal: Vec<u8>,
+    /// The same as bits, and one word without any behind them.
+    pairs: Vec<u64>,
+}
+
+impl Row {
+    fn new(length: usize) -> Self {
+        let words = length.div_ceil(64);
+        Row {
+            length,
+            bytes: vec![0; length + SHORT],
+            equal: vec![0; 64 * words],
+            pairs: vec![0; words + 1],
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+
+    fn mark_runs(&mut self) {
+        // The last byte has none behind it.
+        let bytes = &self.bytes[..self.length];
+        let next = bytes.iter().skip(1);
+        for (equal, (byte, next)) in self.equal.iter_mut().zip(bytes.iter().zip(next)) {
+            *equal = u8::from(byte == next);
+        }
+        for (word, equal) in self.pairs.iter_mut().zip(self.equal.chunks_exact(64)) {
+            *word = 0;
+            for (index, eight) in equal.chunks_exact(8).enumerate() {
+                let eight = eight.try_into().map_or(0, u64::from_le_bytes);
+                // Byte n is moved to bit 56 + n, and nothing else comes there.
+                *word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * index);
+            }
+        }
+    }
+
+    /// Encodes it: runs do not cross its end (PS3.5 §G.3.1). Three equal bytes are a run; two within a literal would cost
+    /// more than they save.
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), CodecError> {
+        let mut at = 0;
+        while at < self.length {
+            let start = self.next_triple(at);
+            if start > at {
+                writer.literal(&self.bytes[at..], start - at)?;
+            }
+            if start == self.length {
+                return Ok(());
+            }
+            let (value, end) = (self.bytes[start], self.end_of_run(start));
+            let (whole, left) = ((end - start) / MAX_RUN, (end - start) % MAX_RUN);
+            for _ in 0..whole {
+                writer.run(value, MAX_RUN)?;
+            }
+            // One that is left over begins the next literal.
+            if left > 1 {
+                writer.run(value, left)?;
+            }
+            at = end - usize::from(left == 1);
+        }
         Ok(())
     }
-}
 
-/// Encodes a row: runs do not cross its end (PS3.5 §G.3.1). Three equal bytes are a run; two within a literal would cost
-/// more than they save.
-fn encode_row(row: &[u8], writer: &mut Writer<'_>) -> Result<(), CodecError> {
-    let mut rest = row;
-    while !rest.is_empty() {
-        let (literal, run) = rest.split_at(next_triple(rest));
-        writer.literal(literal)?;
-        let Some(&value) = run.first() else {
-            return Ok(());
-        };
-        let length = run_length(run, value);
-        let (whole, left) = (length / MAX_RUN, length % MAX_RUN);
-        for _ in 0..whole {
-            writer.run(value, MAX_RUN)?;
+    /// Where the first three equal bytes at or behind `at` begin; the end of the row if there are none.
+    #[inline]
+    fn next_triple(&self, at: usize) -> usize {
+        let mut from = u64::MAX << (at % 64);
+        for (index, words) in self.pairs[at / 64..].windows(2).enumerate() {
+            let triples = words[0] & (words[0] >> 1 | words[1] << 63) & from;
+            if triples != 0 {
+                return (at / 64 + index) * 64 + triples.trailing_zeros() as usize;
+            }
+            from = u64::MAX;
         }
-        // One that is left over begins the next literal.
-        if left > 1 {
-            writer.run(value, left)?;
-        }
-        rest = &run[length - usize::from(left == 1)..];
+        self.length
     }
-    Ok(())
-}
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-
-/// Where the first three equal bytes begin; the end of `bytes` if there are none.
-#[inline]
-fn next_triple(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    // Eight places at once: a byte is zero where it equals both of the two behind it. The lowest zero byte is found
-    // exactly; a borrow can only make false ones above it.
-    while let Some(word) = bytes.get(at..at + 10) {
-        let load = |offset: usize| {
-            u64::from_le_bytes([
-                word[offset],
-                word[offset + 1],
-                word[offset + 2],
-                word[offset + 3],
-                word[offset + 4],
-                word[offset + 5],
-                word[offset + 6],
-                word[offset + 7],
-            ])
-        };
-        let (first, second, third) = (load(0), load(1), load(2));
-        let differs = (first ^ second) | (first ^ third);
-        let zeros = differs.wrapping_sub(LOW_BITS) & !differs & (LOW_BITS << 7);
-        if zeros != 0 {
-            return at + zeros.trailing_zeros() as usize / 8;
+    /// Where the run that `start` is in ends.
+    #[inline]
+    fn end_of_run(&self, start: usize) -> usize {
+        let mut from = u64::MAX << (start % 64);
+        for (index, pairs) in self.pairs[start / 64..].iter().enumerate() {
+            let unequal = !pairs & from;
+            if unequal != 0 {
+                return (start / 64 + index) * 64 + unequal.trailing_zeros() as usize + 1;
+            }
+            from = u64::MAX;
         }
-        at += 8;
+        self.length
     }
-    let tail = bytes[at..]
-        .windows(3)
-        .position(|three| three[0] == three[1] && three[0] == three[2]);
-    tail.map_or(bytes.len(), |position| at + position)
-}
-
-/// How many bytes at the beginning are `value`.
-#[inline]
-fn run_length(bytes: &[u8], value: u8) -> usize {
-    let pattern = u64::from(value) * LOW_BITS;
-    let mut at = 0;
-    for word in bytes.chunks_exact(8) {
-        let word = word.try_into().map_or(0, u64::from_le_bytes);
-        let differs = word ^ pattern;
-        if differs != 0 {
-            return at + differs.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + bytes[at..]
-        .iter()
-        .take_while(|byte| **byte == value)
-        .count()
 }

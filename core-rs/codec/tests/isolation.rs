@@ -256,6 +256,41 @@ fn a_frame_beyond_the_limits_is_refused_before_it_takes_memory() {
 }
 
 #[test]
+fn a_frame_is_decoded_into_memory_of_the_callers_by_a_helper_and_without() {
+    const RLE: &str = "1.2.840.10008.1.2.5";
+    let here = CodecSettings {
+        helper_command: None,
+        ..settings()
+    };
+    let gradient: Vec<u8> = (0..1024_u32).map(|at| at.to_le_bytes()[0] / 3).collect();
+    for (settings, syntax) in [(settings(), RLE), (here.clone(), RLE), (here, SYNTAX)] {
+        let codecs = Codecs::new(settings);
+        let mut lease = codecs.lease().unwrap();
+        lease.input(1024).unwrap().copy_from_slice(&gradient);
+        let options = EncodeOptions::default();
+        lease.encode(syntax, &FORMAT, &options).unwrap();
+        lease.output_as_input();
+        let mut out = vec![0; 1024];
+        let found = lease.decode_into(syntax, &FORMAT, Colour::Rgb, &mut out);
+        assert_eq!((found.unwrap(), &out), (FORMAT, &gradient));
+        let found = lease.decode_into(syntax, &FORMAT, Colour::Rgb, &mut out[1..]);
+        assert_eq!(found.unwrap_err().code(), "codec.mismatch");
+        drop(lease);
+        assert_eq!(
+            (codecs.counts().decoded, codecs.counts().used_bytes),
+            (1, 0)
+        );
+    }
+    let codecs = Codecs::new(settings());
+    let mut lease = codecs.lease().unwrap();
+    lease.input(1024).unwrap()[..5].copy_from_slice(b"!echo");
+    let mut out = vec![0; 1024];
+    let found = lease.decode_into(SYNTAX, &FORMAT, Colour::Rgb, &mut out);
+    assert_eq!(found.unwrap(), FORMAT);
+    assert_eq!(&out[..5], b"!echo", "what a helper made of it is copied");
+}
+
+#[test]
 fn nothing_is_left_of_an_archive_that_ended_or_was_killed() {
     for signal_number in [libc::SIGKILL, libc::SIGTERM] {
         let mut archive = Command::new(HELPER)

@@ -196,4 +196,20 @@ proptest! {
         let codestream = encode(&row, &grey(1, u32::try_from(row.len()).unwrap(), 8));
         prop_assert_eq!(codestream.len() - 64, shortest(&row).next_multiple_of(2));
     }
+
+    #[test]
+    fn rows_of_any_length_come_back(
+        row in prop::collection::vec((any::<u8>(), prop_oneof![1usize..4, 100usize..300]), 1..90),
+        samples_per_pixel in prop_oneof![Just(1u16), Just(3)],
+        bits in prop_oneof![Just(8u16), Just(16)],
+        rows in 1u32..4,
+    ) {
+        let row: Vec<u8> = row.into_iter().flat_map(|(byte, count)| vec![byte; count]).collect();
+        let pixel = usize::from(samples_per_pixel * bits / 8);
+        let columns = row.len().div_ceil(pixel);
+        let samples: Vec<u8> = row.iter().copied().cycle().take(columns * pixel * rows as usize).collect();
+        let photometric = if samples_per_pixel == 3 { Photometric::Rgb } else { Photometric::Monochrome2 };
+        let format = FrameFormat { samples_per_pixel, photometric, ..grey(rows, u32::try_from(columns).unwrap(), bits) };
+        prop_assert!(decode(&encode(&samples, &format), &format).unwrap() == samples);
+    }
 }

@@ -214,15 +214,36 @@ impl<S: ReadAt<Error = ArchiveError>> StoredImage<S> {
         colour: Colour,
         lease: &'a mut Lease<'_>,
     ) -> Result<Decoded<'a>, ArchiveError> {
+        let uid = self.give_frame(index, lease)?;
+        Ok(lease.decode(uid, &self.format, colour)?)
+    }
+
+    /// The same, into memory of the caller's, which is as long as the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoredImage::decode_frame`]; `out` is then undefined.
+    pub fn decode_frame_into(
+        &self,
+        index: usize,
+        colour: Colour,
+        lease: &mut Lease<'_>,
+        out: &mut [u8],
+    ) -> Result<FrameFormat, ArchiveError> {
+        let uid = self.give_frame(index, lease)?;
+        Ok(lease.decode_into(uid, &self.format, colour, out)?)
+    }
+
+    /// Reads a frame into a lease; gives the transfer syntax that it is read in.
+    fn give_frame(&self, index: usize, lease: &mut Lease<'_>) -> Result<&str, ArchiveError> {
         self.check_frame(index)?;
         let input = lease.input(self.frame_bytes(index))?;
         self.read_frame(index, input)?;
         // What is native was read in little endian.
-        let uid = match &*self.transfer_syntax_uid {
+        Ok(match &*self.transfer_syntax_uid {
             uid if is_uncompressed(uid) => EXPLICIT_VR_LITTLE_ENDIAN,
             uid => uid,
-        };
-        Ok(lease.decode(uid, &self.format, colour)?)
+        })
     }
 
     /// Whether there is a frame `index`.

@@ -188,9 +188,7 @@ fn decode_into(
     out: &mut [u8],
 ) -> Result<FrameFormat, ArchiveError> {
     let mut lease = codecs.lease()?;
-    let decoded = image.decode_frame(index, colour, &mut lease)?;
-    out.copy_from_slice(decoded.samples);
-    Ok(decoded.format)
+    image.decode_frame_into(index, colour, &mut lease, out)
 }
 
 fn place(offset: u64) -> usize {
@@ -325,9 +323,7 @@ fn decode_frame<'py>(
         lease
             .input(codestream.len() as u64)?
             .copy_from_slice(&codestream);
-        let decoded = lease.decode(transfer_syntax_uid, &format, colour)?;
-        out.copy_from_slice(decoded.samples);
-        Ok(decoded.format)
+        lease.decode_into(transfer_syntax_uid, &format, colour, out)
     });
     let format = write_format(&format.map_err(boundary)?);
     Ok((samples, PyBytes::new(py, &format)))
