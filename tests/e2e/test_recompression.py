@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -288,3 +289,69 @@ def test_giving_up_is_refused_where_it_makes_no_sense(server, body, status):
 def test_a_wrong_request_is_refused(server, body):
     answer = server.http.post("/tools/recompress", content=body)
     assert answer.status_code == 400
+
+
+def in_rle(data):
+    data_set = pydicom.dcmread(io.BytesIO(data))
+    data_set.compress(RLELossless, generate_instance_uid=False)
+    written = io.BytesIO()
+    data_set.save_as(written)
+    return written.getvalue()
+
+
+def unpacked(server, path):
+    """The data sets of an archive that a study is in, by SOP Instance UID, and its DICOMDIR."""
+    answer = server.http.get(path)
+    assert answer.status_code == 200, answer.text
+    found, directory = {}, None
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        assert packed.testzip() is None
+        for name in packed.namelist():
+            data = packed.read(name)
+            data_set = pydicom.dcmread(io.BytesIO(data))
+            if name == "DICOMDIR":
+                directory = data_set
+            else:
+                found[data_set.SOPInstanceUID] = (data, data_set)
+    return found, directory
+
+
+def test_archives_and_media_have_what_is_in_the_place_of_originals_that_were_given_up(start_server):
+    server = start_server("--set=storage.large_object_bytes=65536")
+    plain = [*images(2, rows=200), *images(1, rows=1600)]
+    originals = [in_rle(plain[0]), plain[1], in_rle(plain[2])]  # the last has a file of its own
+    pixels = {}
+    for file in plain:
+        data_set = pydicom.dcmread(io.BytesIO(file))
+        pixels[data_set.SOPInstanceUID] = bytes(data_set.PixelData)
+    stored = [server.upload(file) for file in originals]
+    assert recompress(server.root, "--to", "htj2k")["Recompressed"] == 1, "the one that is plain"
+    done = recompress(server.root, "--to", "htj2k", "--give-up-originals")
+    assert done["Recompressed"] == 2
+    studies = {one["ParentStudy"] for one in stored}
+    syntaxes = []
+    for study in studies:
+        files, _ = unpacked(server, f"/studies/{study}/archive")
+        media, directory = unpacked(server, f"/studies/{study}/media")
+        assert {uid: data for uid, (data, _) in media.items()} == {
+            uid: data for uid, (data, _) in files.items()
+        }
+        records = {
+            one.ReferencedSOPInstanceUIDInFile: one.ReferencedTransferSyntaxUIDInFile
+            for one in directory.DirectoryRecordSequence
+            if one.DirectoryRecordType == "IMAGE"
+        }
+        assert records == {
+            uid: data_set.file_meta.TransferSyntaxUID for uid, (_, data_set) in files.items()
+        }
+        syntaxes += records.values()
+        # Each shows what it showed, by a decoder of ours and, where it has one, by pydicom's.
+        native, _ = unpacked(server, f"/studies/{study}/archive?transcode=1.2.840.10008.1.2.1")
+        for uid, (data, data_set) in files.items():
+            assert native[uid][1].PixelData == pixels[uid]
+            assert data_set.pixel_array.tobytes() == pixels[uid]
+            public_id = server.http.post("/tools/lookup", content=str(uid)).json()[0]["ID"]
+            assert server.file(public_id) == data
+    assert sorted(syntaxes) == sorted([HTJ2KLossless, HTJ2KLossless, ExplicitVRLittleEndian])
+    again = [server.upload(file)["Status"] for file in originals]
+    assert again == ["AlreadyStored"] * 3
