@@ -13,6 +13,12 @@ rate over that of 4 threads writing the same objects as files, each synced, on t
 
 Before a figure counts, the server must list as many instances as were sent, and an instance picked
 at random must come back with the very bytes of its data set.
+
+What stability costs is measured where it costs most: small images over 4 associations, each a study
+of its own, so that three resources go quiet for each. One server tells of them while others arrive
+(storage.stable_age_s is 1), one not before the run is over (86400); both note what is to be told. A
+run of the first ends when the last was told. `x` is its rate over that of the other, `CPU x` the
+same of processor seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ import random
 import shutil
 import statistics
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +47,11 @@ from servers import (
 )
 
 DISK_THREADS = 4
+# Patient, study and series of an image that has all of them to itself.
+TOLD_OF_EACH = 3
+STABLE_AGE_S = {"told": "1", "not told": "86400"}
+# After so long what arrived last is being told of.
+TELLING_S = 3.0
 SMALL_SEGMENT_BYTES = 4 << 20
 
 
@@ -109,6 +121,65 @@ def run(program: Path, name: str, load: Load, seed: int) -> dict[str, Any]:
         return report | facts
 
 
+def stable_changes(server: Server) -> int:
+    """How many resources the change feed says to have gone quiet."""
+    kinds = "StablePatient;StableStudy;StableSeries"
+    answer = server.get_json(f"/changes?type={kinds}&limit=1000000")
+    return len(answer["Changes"])
+
+
+def run_of_studies(program: Path, told: str, count: int, seed: int) -> dict[str, float]:
+    """Send images that are studies of their own; return rate and processor seconds for 1,000."""
+    server = Vna(
+        VNA__STORAGE__STABLE_AGE_S=STABLE_AGE_S[told],
+        VNA__STORAGE__SEGMENT_BYTES=str(SMALL_SEGMENT_BYTES),
+        VNA__STORAGE__LARGE_OBJECT_BYTES=str(SMALL_SEGMENT_BYTES // 4),
+    )
+    with server:
+        server.settle()
+        report = send(
+            program,
+            server,
+            kind="small",
+            associations=4,
+            count=count,
+            seed=seed,
+            per_series=1,
+            per_study=1,
+        )
+        sent_cpu = server.cpu_seconds()
+        time.sleep(TELLING_S)
+        server.settle()
+        cpu = report["cpu_seconds"] + server.cpu_seconds() - sent_cpu
+        found, expected = stable_changes(server), count * TOLD_OF_EACH * (told == "told")
+        assert found == expected, f"{found} were told, {expected} went quiet"
+        return {
+            "per_second": report["per_second"],
+            "cpu_seconds_per_1000": cpu / count * 1000,
+            "foreign_processors": report["foreign_processors"],
+        }
+
+
+def stability(program: Path, rounds: int, scale: float) -> str:
+    """Return the Markdown table of what it costs to tell that studies went quiet."""
+    runs: dict[str, list[dict[str, float]]] = {told: [] for told in STABLE_AGE_S}
+    for number in range(rounds):
+        for told, mine in runs.items():
+            mine.append(run_of_studies(program, told, int(12_000 * scale), number))
+            print(f"studies that are {told}: {mine[-1]}", flush=True)
+    lines = [
+        "| studies of one image | per s | CPU/1000 s | x | CPU x |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    base = runs["not told"]
+    for told, mine in runs.items():
+        rate, cpu = median(mine, "per_second"), median(mine, "cpu_seconds_per_1000")
+        x = rate / median(base, "per_second")
+        cpu_x = cpu / median(base, "cpu_seconds_per_1000")
+        lines.append(f"| {told} | {rate:,.0f} | {cpu:.2f} | {x:.2f} | {cpu_x:.2f} |")
+    return "\n".join(lines)
+
+
 def disk_rate(program: Path, load: Load, seed: int) -> float:
     """Files per second that the disk takes, 4 threads syncing each."""
     directory = tempfile.mkdtemp(prefix="bench-files-", dir=storage_parent())
@@ -175,8 +246,10 @@ def main() -> None:
     program = loadgen_program()
     wanted = [name.strip() for name in arguments.loads.split(",") if name.strip()]
     chosen = [load for load in loads(arguments.scale) if not wanted or str(load) in wanted]
-    if not chosen:
-        parser.error(f"--loads {arguments.loads}: one of {', '.join(map(str, loads(1)))}")
+    with_stability = not wanted or "stability" in wanted
+    if not chosen and not with_stability:
+        names = [*map(str, loads(1)), "stability"]
+        parser.error(f"--loads {arguments.loads}: one of {', '.join(names)}")
     facts = machine()
     print("; ".join(f"{name}: {value}" for name, value in facts.items()), flush=True)
     runs, disk = [], {}
@@ -202,7 +275,10 @@ def main() -> None:
         mine = [run for run in runs if run["server"] == name]
         settings = " | ".join(dict.fromkeys(json.dumps(run["settings"]) for run in mine))
         print(f"{name} {mine[-1]['version']}, settings {settings}")
-    print("\n" + summary(runs, disk))
+    if runs:
+        print("\n" + summary(runs, disk))
+    if with_stability:
+        print("\n" + stability(program, arguments.rounds, arguments.scale))
     if arguments.json:
         report = {"machine": facts, "disk_files_per_second": disk, "runs": runs}
         arguments.json.write_text(json.dumps(report, indent=1))
