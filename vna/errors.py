@@ -334,7 +334,7 @@ class RangeNotSatisfiable(VnaError):
     dimse_status = 0x0106
     grpc_code = "OUT_OF_RANGE"
     orthanc_error = 41
-    orthanc_status = "Invalid range"
+    orthanc_status = "Incorrect range request"
 
 
 class ReadOnly(VnaError):

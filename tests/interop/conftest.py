@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests_notes
 from support import Server
 from support_comparison import Comparison
 from support_matrix import shown, table
@@ -34,10 +35,12 @@ def servers(tmp_path_factory):
     """Run our server and the peer, both empty."""
     executable = peer_program()
     dictionary = private_dictionary(executable)
-    theirs = Orthanc(executable, tmp_path_factory.mktemp("orthanc"), dictionary)
+    theirs = Orthanc(
+        executable, tmp_path_factory.mktemp("orthanc"), dictionary, **requests_notes.THEIRS
+    )
     folder = tmp_path_factory.mktemp("archive")
     configuration = folder / "vna.toml"
-    configuration.write_text(dictionary.ours)
+    configuration.write_text(dictionary.ours + requests_notes.OURS)
     ours = Server(
         folder / "data",
         f"--config={configuration}",

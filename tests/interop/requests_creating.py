@@ -63,7 +63,7 @@ def creations(held):
     parent = by_name["made/H1/0/0/1"].ids
     for number, (name, content) in enumerate(CONTENT.items()):
         created = post(PATH, made(number, Content=content), name)
-        yield created._replace(keeps=True)
+        yield created._replace(keeps="ID")
         yield get("/instances/{kept}/simplified-tags", f"tags of {name}")
         if name.startswith("png"):
             yield get("/instances/{kept}/frames/0/raw", f"pixels of {name}")
@@ -76,10 +76,10 @@ def creations(held):
         "0029,1001": "private",
         "Rows": "12",
     }
-    yield post(PATH, made(50, values), "values")._replace(keeps=True)
+    yield post(PATH, made(50, values), "values")._replace(keeps="ID")
     yield get("/instances/{kept}/simplified-tags", "tags of values")
     flat = {**made(51)["Tags"], "PatientName": "Flat"}
-    yield post(PATH, flat, "without Tags")._replace(keeps=True)
+    yield post(PATH, flat, "without Tags")._replace(keeps="ID")
     yield get("/instances/{kept}/simplified-tags", "tags without Tags")
     yield Request("DELETE /patients/{created}", "DELETE", f"/patients/{public_id(['CREATED'])}")
     for level in ("patients", "studies", "series"):
@@ -89,7 +89,7 @@ def creations(held):
             **({"StudyInstanceUID": uid("created", 2)} if level == "patients" else {}),
         }
         body = {"Parent": parent[level], "Tags": own, "Force": True}
-        yield post(PATH, body, f"below one of the {level}")._replace(keeps=True)
+        yield post(PATH, body, f"below one of the {level}")._replace(keeps="ID")
         yield Request(f"DELETE one of the {level}", "DELETE", "/instances/{kept}")
     yield from refusals(parent)
 

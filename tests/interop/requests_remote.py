@@ -175,7 +175,7 @@ def echoes(port):
 def queries():
     one = "/modalities/peer/query"
     study = {"Level": "Study", "Query": {"PatientID": "", "StudyDescription": "*"}}
-    yield Request(f"POST {one}", "POST", one, json.dumps(study).encode(), keeps=True)
+    yield Request(f"POST {one}", "POST", one, json.dumps(study).encode(), keeps="ID")
     kept = "/queries/{kept}"
     for tail in (
         "",

@@ -1,5 +1,6 @@
 """Telling two answers apart: what counts, what is masked, and which differences are meant to be."""
 
+import functools
 import io
 import json
 import re
@@ -13,7 +14,9 @@ from typing import NamedTuple
 import pydicom
 
 INTENDED = Path(__file__).with_name("differences.toml")
-HEADERS = ("content-type", "content-disposition", "location", "allow")
+HEADERS = (
+    "content-type", "content-disposition", "content-range", "etag", "location", "allow",
+)  # fmt: skip
 PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Clocks, random names and counters of each server's own. That they are there, and of what type, is
@@ -37,8 +40,10 @@ class Request(NamedTuple):
     ordered: bool = False
     # A page of a list without such an order: only how long it is can be compared.
     page: bool = False
-    # Whether later paths say {kept} for the id in its answer, which each server chooses.
-    keeps: bool = False
+    # Where in its answer is the id for which later paths say {kept}; each server chooses its own.
+    keeps: str = ""
+    # Whether identifiers that each server has made are in its answer.
+    makes: bool = False
 
 
 class Difference(NamedTuple):
@@ -48,6 +53,10 @@ class Difference(NamedTuple):
     where: str
     ours: object
     theirs: object
+
+    def files(self):
+        """Return the files that request and place name."""
+        return re.findall(r"\{(.*?)\}", f"{self.request} {self.where}") or [""]
 
     def __str__(self):
         return (
@@ -80,11 +89,10 @@ class Intended:
     used: int = field(default=0)
 
     def covers(self, difference):
-        names = re.findall(r"\{(.*?)\}", f"{difference.request} {difference.where}") or [""]
         return (
             matches(difference.request, self.request)
             and matches(difference.where, self.where)
-            and any(matches(name, self.file) for name in names)
+            and any(matches(name, self.file) for name in difference.files())
             and matches(str(difference.ours), self.ours)
             and matches(str(difference.theirs), self.theirs)
         )
@@ -94,7 +102,12 @@ def matches(text, pattern):
     """Whether a pattern, or one of several, stands for a text; only `*` means something in it."""
     if isinstance(pattern, list):
         return any(matches(text, one) for one in pattern)
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+    return pattern == "*" or compiled(pattern).fullmatch(text) is not None
+
+
+@functools.cache
+def compiled(pattern):
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 def intended(path=INTENDED):
@@ -116,10 +129,11 @@ def unlisted(differences, entries):
     return left
 
 
-def compare(request, ours, theirs, names=None):
+def compare(request, ours, theirs, names=None, pairs=None):
     """Return the differences of two answers, as httpx gives them.
 
-    `names` are the names of resources by id, by which the places of differences call them.
+    `names` are the names of resources by id, by which the places of differences call them, `pairs`
+    the identifiers that stand for one another in what the servers have made.
     """
     one, other = parts(request, ours), parts(request, theirs)
     if one["status"] != other["status"]:
@@ -127,7 +141,7 @@ def compare(request, ours, theirs, names=None):
         return [Difference(request.name, "status", summary(ours), summary(theirs))]
     return [
         Difference(request.name, "/".join(where), left, right)
-        for where, left, right in unequal(one, other, request.ordered, names or {})
+        for where, left, right in unequal(one, other, request.ordered, names or {}, pairs=pairs)
     ]
 
 
@@ -152,6 +166,9 @@ def header(answer, name):
     value = answer.headers.get(name)
     if value is None:
         return ABSENT
+    if name == "etag":
+        # Revisions are counted where they are kept: the peer's database has none.
+        return re.sub(r'^"\d+-', '"#-', value)
     if name == "allow":
         return ",".join(sorted(value.split(",")))
     return value.partition(";")[0].strip() if name == "content-type" else value
@@ -164,7 +181,9 @@ def body(answer):
         asked = answer.request
         is_transcoded = asked.url.params.get("transcode") or b"Transcode" in asked.content
         return packed(answer.content, is_transcoded)
-    if answer.request.url.params.get("transcode") and answer.content[128:132] == b"DICM":
+    asked = answer.request
+    is_written = asked.method == "POST" or asked.url.params.get("transcode")
+    if is_written and answer.content[128:132] == b"DICM":
         return data_set(answer.content)
     try:
         if kind == "application/json" or answer.content[:1] in (b"{", b"["):
@@ -223,7 +242,7 @@ def elements(found):
     return said
 
 
-def unequal(ours, theirs, ordered, names, where=()):
+def unequal(ours, theirs, ordered, names, where=(), pairs=None):
     """Yield (where, ours, theirs) of everything in two JSON values that differs."""
     if type(ours) is not type(theirs):
         yield where, ours, theirs
@@ -232,20 +251,26 @@ def unequal(ours, theirs, ordered, names, where=()):
             one, other = ours.get(key, ABSENT), theirs.get(key, ABSENT)
             if key in VOLATILE and type(one) is type(other) and ABSENT not in (one, other):
                 continue
-            yield from unequal(one, other, ordered, names, (*where, key))
+            yield from unequal(one, other, ordered, names, (*where, key), pairs)
     elif isinstance(ours, list):
-        if not ordered and (keyed := by_id(ours, theirs)):
+        if pairs is not None and (counted := by_type(ours, theirs)):
+            ours, theirs = counted
+        elif not ordered and (keyed := by_id(ours, theirs)):
             ours, theirs = keyed
             for key in sorted({*ours, *theirs}):
                 place = (*where, f"{{{names.get(key, '')}}}")
                 one, other = ours.get(key, ABSENT), theirs.get(key, ABSENT)
-                yield from unequal(one, other, ordered, names, place)
+                yield from unequal(one, other, ordered, names, place, pairs)
             return
         if len(ours) != len(theirs):
             yield (*where, "length"), len(ours), len(theirs)
         for one, other in zip(ours, theirs, strict=False):
-            yield from unequal(one, other, ordered, names, (*where, "#"))
-    elif unnamed(ours) != unnamed(theirs) and not (is_time(ours) and is_time(theirs)):
+            yield from unequal(one, other, ordered, names, (*where, "#"), pairs)
+    elif (
+        unnamed(ours) != unnamed(theirs)
+        and not (is_time(ours) and is_time(theirs))
+        and not (pairs is not None and pairs.equal(ours, theirs))
+    ):
         yield where, ours, theirs
 
 
@@ -258,6 +283,22 @@ def is_time(value):
 def unnamed(value):
     """Return a value with the random names in it that a server chose alike."""
     return UUID.sub("{}", value) if isinstance(value, str) else value
+
+
+def by_type(*lists):
+    """Return how many of each type lists of resources name, or None if they are of anything else.
+
+    Which of those that a server has made is which, their order by identifiers does not tell.
+    """
+    found = []
+    for values in lists:
+        if all(isinstance(value, str) and PUBLIC_ID.fullmatch(value) for value in values):
+            found.append([len(values)])
+        elif all(isinstance(value, dict) and {"ID", "Type"} <= value.keys() for value in values):
+            found.append(sorted(value["Type"] for value in values))
+        else:
+            return None
+    return found
 
 
 def by_id(*lists):

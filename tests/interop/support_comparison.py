@@ -3,12 +3,15 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pydicom
 from requests_archives import archives
+from requests_changing import KNOWN, changed
 from requests_creating import creations
 from requests_deletion import deletions
 from requests_keep import kept
 from requests_labels import labels
+from requests_notes import notes
 from requests_reading import (
     changes,
     content,
@@ -32,6 +35,7 @@ from requests_views import modules, shared
 from support_compare import Request, compare
 from support_corpus import files as corpus
 from support_corpus import readable
+from support_made import End, Files, Forget, Pairs, compare_made, data_sets, end_of_job
 from support_requests import IDENTIFIERS, stored
 from support_samples import collections, identity
 
@@ -59,6 +63,7 @@ GROUPS = {
     "modules": modules,
     "shared": shared,
     "labels": labels,
+    "notes": notes,
     "archives": archives,
     "modalities": modalities,
     "asked": asked,
@@ -66,6 +71,7 @@ GROUPS = {
     "peers": peers,
     "tools": tools,
     "creations": creations,
+    "changed": changed,
     "kept": kept,
     "deletions": deletions,
 }
@@ -81,6 +87,7 @@ class Comparison:
         self.names = {}  # of resources, by id: the file that made each known
         self.differences = {}
         self.asked = 0
+        self.pairs = Pairs(KNOWN)  # of identifiers that both have made
         self.kept = {}  # of each server, the id that it gave last
 
     def run(self):
@@ -96,10 +103,21 @@ class Comparison:
         both = (self.ours, self.theirs)
         found = list(self.asking.map(lambda server: ask(server, self.named(server, request)), both))
         if request.keeps:
+            done = all(answer.status_code == 200 for answer in found)
             self.kept = {
-                id(server): answer.json()["ID"] for server, answer in zip(both, found, strict=True)
+                id(server): named_in(answer.json(), request.keeps)
+                for server, answer in zip(both, found, strict=True)
+                if done
             }
         return found
+
+    def forget(self):
+        """Delete all patients that are not of the corpus."""
+        for each in (self.ours, self.theirs):
+            for patient in each.get("/patients").json():
+                if patient not in self.names:
+                    assert each.delete(f"/patients/{patient}").status_code == 200
+        return []
 
     def named(self, server, request):
         """Return a request with the id in it that the server chose."""
@@ -108,7 +126,21 @@ class Comparison:
         return request._replace(path=request.path.replace("{kept}", self.kept[id(server)]))
 
     def ask(self, request):
-        return compare(request, *self.answers(request), self.names)
+        if "{kept}" in request.path and not self.kept:
+            return []  # one of them made nothing, which is a difference already
+        if isinstance(request, Forget):
+            return self.forget()
+        if isinstance(request, Files | End):
+            return self.look(request)
+        pairs = self.pairs if request.makes else None
+        return compare(request, *self.answers(request), self.names, pairs)
+
+    def look(self, request):
+        """Compare what both have made, or the ends of the jobs that make it."""
+        find = data_sets if isinstance(request, Files) else end_of_job
+        both = (self.ours, self.theirs)
+        found = self.asking.map(lambda server: find(server, self.named(server, request).path), both)
+        return compare_made(request, *found, self.pairs)
 
     def load(self):
         """Send every file of the corpus to both; what they do not take alike is deleted again."""
@@ -152,9 +184,20 @@ class Comparison:
 
 
 def ask(server, request):
-    return server.request(
-        request.method, request.path, content=request.body, headers=request.headers
-    )
+    try:
+        return server.request(
+            request.method, request.path, content=request.body, headers=request.headers
+        )
+    except httpx.TransportError as error:
+        raise AssertionError(f"{request.name} at {server.base_url}: {error!r}") from error
+
+
+def named_in(answer, wanted):
+    """Return the id that an answer has under a name, or of the only resource of that type in it."""
+    if wanted in answer:
+        return answer[wanted]
+    (found,) = (one["ID"] for one in answer["Resources"] if one["Type"] == wanted)
+    return found
 
 
 def is_new(answer):

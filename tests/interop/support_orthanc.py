@@ -116,7 +116,9 @@ class Orthanc:
             stderr=subprocess.STDOUT,
             env=os.environ | {"DCMDICTPATH": f"{standard}:{private}"},
         )
-        self.http = httpx.Client(base_url=self.url, timeout=60, **options)
+        # It closes connections that nothing was asked on for a second, at whatever moment that is.
+        limits = httpx.Limits(keepalive_expiry=0.5)
+        self.http = httpx.Client(base_url=self.url, timeout=60, limits=limits, **options)
         end = time.monotonic() + START_S
         while True:
             with contextlib.suppress(httpx.TransportError):

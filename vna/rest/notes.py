@@ -41,6 +41,8 @@ OPERATIONS = [
 # The type of the file of an instance.
 DICOM_FILE = 1
 MAX_PROTECTED_BYTES = 64
+MAX_METADATA_BYTES = 16 << 20  # as the core has it
+YES_OR_NO = {b"0": False, b"1": True, b"false": False, b"true": True}
 
 
 def resource(call: Call, level: str) -> notes.Resource:
@@ -87,7 +89,7 @@ async def put_metadata(call: Call, level: str) -> Response:
     """Give a resource metadata."""
     seen = named(call, "If-Match")
     with call.budget.account() as account:
-        value = await call.body(account)
+        value = await call.body(account, MAX_METADATA_BYTES)
         of = resource(call, level)
         revision = await notes.put_metadata(of, call.path("name"), value, seen)
     return Response(None, headers=etag(revision), media_type=TEXT)
@@ -113,10 +115,10 @@ async def protect(call: Call, level: str) -> Response:
     """Protect a patient from recycling, or not."""
     with call.budget.account() as account:
         body = (await call.body(account, MAX_PROTECTED_BYTES)).strip()
-    if body not in {b"0", b"1"}:
-        raise BadBody("the body says whether the patient is protected: 0 or 1")
+    if body not in YES_OR_NO:
+        raise BadBody("the body says whether the patient is protected: 0 or 1, false or true")
     try:
-        await notes.protect(call.archive, call.path("id"), body == b"1", call.caller)
+        await notes.protect(call.archive, call.path("id"), YES_OR_NO[body], call.caller)
     except NotFound as error:
         raise OutOfRange(str(error)) from None
     return Response(None, media_type=TEXT)

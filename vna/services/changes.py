@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from vna._core import check_recipe, module_tags, transfer_syntaxes
-from vna.errors import BadRequest, NotFound, OutOfRange
+from vna.errors import BadBody, BadRequest, NotFound, OutOfRange
 from vna.services import uids
 from vna.services.archive import Archive, ListOptions, TagsRequest
 from vna.services.caller import Caller
@@ -89,11 +89,11 @@ def recipe_of(wanted: Wanted, level: str, anonymizes: bool, key: str | None = No
 
     Raises
     ------
-    OutOfRange
+    BadBody
         If there is no such transfer syntax.
     """
     if wanted.transcode is not None and wanted.transcode not in transfer_syntaxes():
-        raise OutOfRange(f"Transcode is {wanted.transcode[:64]!r}, no transfer syntax of DICOM")
+        raise BadBody(f"Transcode is {wanted.transcode[:64]!r}, no transfer syntax of DICOM")
     recipe = Recipe(
         key=key or new_key(),
         level="Patient" if anonymizes else level,
