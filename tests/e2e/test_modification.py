@@ -239,7 +239,7 @@ def test_jobs_are_asynchronous_if_asked(server):
         (b'{"Replace": {"Rows": "x"}}', 400, 15),
         (b'{"Replace": {"PatientName": 1}}', 400, 5),
         (b'{"Force": "x"}', 400, 15),
-        (b'{"Transcode": "1.2.3"}', 400, 3),
+        (b'{"Transcode": "1.2.3"}', 400, 15),
         (b'{"Transcode": 5}', 400, 15),
         (b'{"Replace": {"ReferencedStudySequence.PatientID": "x"}}', 400, 3),
     ],
