@@ -58,7 +58,7 @@ test-rust: setup
 test-python: setup $(VENV)/.test-tools
 	$(PY) -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup
 
-$(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh | $(VENV)/.packages
+$(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh ext/cornerstone.sh $(wildcard tests/interop/cornerstone/*) | $(VENV)/.packages
 	@bash ext/prerequisites.sh test
 	@touch $@
 

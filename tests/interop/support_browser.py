@@ -1,0 +1,99 @@
+"""A headless browser that opens a page, and the server of that page, which hears what it found."""
+
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+from functools import partial
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # a container has no user namespaces; the page is ours
+    "--disable-gpu-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--remote-debugging-port=0",  # without it the shell ends when the page is loaded
+)
+
+
+def cornerstone_page():
+    """Return the folder of the page with Cornerstone; `make test` makes it."""
+    command = ["bash", str(REPOSITORY / "ext/cornerstone.sh")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+class Page(http.server.SimpleHTTPRequestHandler):
+    """Serves the files of the page and what it is to do, and takes what comes of it."""
+
+    def __init__(self, *arguments, work, results, done, **options):
+        self.work, self.results, self.done = work, results, done
+        super().__init__(*arguments, **options)
+
+    def guess_type(self, path):
+        # The decoders ask for their WebAssembly under names without an ending.
+        types = {".html": "text/html", ".js": "text/javascript"}
+        return types.get(Path(path).suffix, "application/wasm")
+
+    def do_GET(self):
+        if self.path != "/work":
+            super().do_GET()
+            return
+        self.answer(json.dumps(self.work).encode())
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/done":
+            self.results.append({"name": None, **body})
+            self.done.set()
+        else:
+            self.results.append(body)
+        self.answer(b"{}")
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def opened(folder, query, work, profile, *flags, timeout=300):
+    """Open the page of `folder`, and return what it posted by name when it says that it is done."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    assert program, f"none of {', '.join(PROGRAMS)} is there: make test installs one"
+    results, done = [], threading.Event()
+    handler = partial(Page, directory=folder, work=work, results=results, done=done)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    log = profile / "browser.log"
+    with log.open("wb") as output:
+        browser = subprocess.Popen(
+            [
+                *(program, *FLAGS, *flags, f"--user-data-dir={profile}"),
+                f"http://127.0.0.1:{server.server_port}/index.html?{query}",
+            ],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        finished = done.wait(timeout)
+    finally:
+        browser.terminate()
+        browser.wait(30)
+        server.shutdown()
+        server.server_close()
+    assert finished, f"{[each['name'] for each in results]} {log.read_text(errors='replace')}"
+    found = {each["name"]: each for each in results}
+    assert "error" not in found.pop(None), results[-1]
+    return found
