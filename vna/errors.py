@@ -226,6 +226,12 @@ class UnknownPeer(NotFound):
     code = "not_found.peer"
 
 
+class UnknownWebServer(NotFound):
+    """No remote DICOMweb server is known by this name."""
+
+    code = "not_found.dicomweb_server"
+
+
 class NotAllowed(VnaError):
     """The caller is known, but may not do this."""
 

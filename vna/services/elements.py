@@ -138,6 +138,7 @@ __all__ = [
     "ReadValue",
     "Row",
     "decode_text",
+    "keyword",
     "know_private",
     "rows",
     "tag_for_keyword",

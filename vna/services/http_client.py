@@ -11,7 +11,7 @@ import base64
 import contextlib
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
@@ -149,8 +149,14 @@ class Client:
         while self._idle:
             self._idle.pop().close()
 
-    async def ask(self, method: str, path: str, body: Body | None = None) -> bytes:
-        """Send a request and return the body of its answer.
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> bytes:
+        """Send a request, with more headers than the usual, and return the body of its answer.
 
         Raises
         ------
@@ -163,7 +169,8 @@ class Client:
             connection = self._idle.pop() if self._idle else await self._connect()
             was_used = connection.was_used
             try:
-                status, content = await connection.exchange(self._request(method, path, body), body)
+                request = self._request(method, path, body, headers)
+                status, content = await connection.exchange(request, body)
             except PeerClosed:
                 connection.close()
                 if was_used and not connection.has_heard:
@@ -177,16 +184,35 @@ class Client:
             else:
                 connection.close()
             if status >= 300:
-                raise PeerHttpRefused(
-                    f"{self.url} answered {method} {path} with {phrase(status)}{reason(content)}",
-                    status=status,
-                )
+                raise self._refused(method, path, status, content)
             return content
 
-    def _request(self, method: str, path: str, body: Body | None) -> h11.Request:
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, headers: Iterable[tuple[str, str]] = ()
+    ) -> AsyncIterator[Answer]:
+        """Send a GET and give its answer, whose body is read as it comes; raises as `ask`."""
+        connection = await self._connect()
+        try:
+            answer = await connection.begin(self._request("GET", path, None, headers))
+            if answer.status >= 300:
+                raise self._refused("GET", path, answer.status, await answer.whole())
+            yield answer
+        finally:
+            connection.close()
+
+    def _refused(self, method: str, path: str, status: int, content: bytes) -> PeerHttpRefused:
+        return PeerHttpRefused(
+            f"{self.url} answered {method} {path} with {phrase(status)}{reason(content)}",
+            status=status,
+        )
+
+    def _request(
+        self, method: str, path: str, body: Body | None, more: Iterable[tuple[str, str]]
+    ) -> h11.Request:
         default = self._server.port == DEFAULT_PORTS[self._scheme]
         host = str(self._server).rpartition(":")[0] if default else str(self._server)
-        headers = [("Host", host), *self._headers]
+        headers = [("Host", host), *self._headers, *more]
         target = self._base + path
         if self._proxy and not self._context:
             target = self.url + path
@@ -222,6 +248,33 @@ class Client:
                     writer.close()
                     raise
         return Connection(reader, writer, self.url, self._timeout_s)
+
+
+class Answer(NamedTuple):
+    """The head of an answer, and the connection that its body comes on.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    headers : dict
+        Names in lower case; of one that comes twice the last.
+    pieces : callable
+        Gives the body, once; raises as `Client.ask`.
+    """
+
+    status: int
+    headers: dict[str, str]
+    pieces: Callable[[], AsyncIterator[bytes]]
+
+    async def whole(self, most: int = MOST_ANSWER_BYTES) -> bytes:
+        """Return the whole body; raises PeerProtocolError if it is over `most` bytes."""
+        content = bytearray()
+        async for piece in self.pieces():
+            content += piece
+            if len(content) > most:
+                raise PeerProtocolError(f"an answer is over {most} bytes")
+        return bytes(content)
 
 
 class Connection:
@@ -280,6 +333,27 @@ class Connection:
                     receiving.cancel()
                     await asyncio.gather(sending, receiving, return_exceptions=True)
 
+    async def begin(self, request: h11.Request) -> Answer:
+        """Send a request without a body and return the head of its answer; raises PeerFailed."""
+        with told(self._url, self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as self._patience:
+                await self._send(request, None)
+                while not isinstance(event := await self._event(), h11.Response):
+                    pass
+        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
+        return Answer(event.status_code, headers, self._pieces)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body of the answer; the peer has its time anew for each piece."""
+        while True:
+            with told(self._url, self._timeout_s):
+                async with asyncio.timeout(self._timeout_s) as self._patience:
+                    event = await self._event()
+            if isinstance(event, h11.EndOfMessage):
+                return
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+
     def _go_on(self) -> None:
         """Give the peer its time anew: something went on."""
         if self._patience is not None and not self._patience.expired():
@@ -297,18 +371,22 @@ class Connection:
         await self._writer.drain()
         self._go_on()
 
+    async def _event(self) -> Any:
+        """Return the next part of the answer."""
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            data = await self._reader.read(READ_BYTES)
+            if not data and self._http.their_state is h11.SEND_RESPONSE:
+                raise PeerClosed(f"{self._url} closed the connection without an answer")
+            self.has_heard = self.has_heard or bool(data)
+            self._http.receive_data(data)
+            self._go_on()
+        return event
+
     async def _receive(self) -> tuple[int, bytes]:
         status, content = 0, bytearray()
         while True:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                data = await self._reader.read(READ_BYTES)
-                if not data and self._http.their_state is h11.SEND_RESPONSE:
-                    raise PeerClosed(f"{self._url} closed the connection without an answer")
-                self.has_heard = self.has_heard or bool(data)
-                self._http.receive_data(data)
-                self._go_on()
-            elif isinstance(event, h11.Response):
+            event = await self._event()
+            if isinstance(event, h11.Response):
                 status = event.status_code
             elif isinstance(event, h11.Data):
                 content += event.data

@@ -15,11 +15,11 @@ import msgspec
 
 from vna.control import Control
 from vna.errors import NotFound
-from vna.settings import Modality, Peer
+from vna.settings import Modality, Peer, WebServer
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T", Modality, Peer)
+T = TypeVar("T", Modality, Peer, WebServer)
 
 
 class Known(Generic[T]):
@@ -28,7 +28,7 @@ class Known(Generic[T]):
     Parameters
     ----------
     kind : type
-        What they are: Modality or Peer.
+        What they are: Modality, Peer or WebServer.
     configured : iterable
         Those of the configuration.
     changed : callable

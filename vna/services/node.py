@@ -15,6 +15,7 @@ from vna.services.archive import Archive
 from vna.services.modalities import Modalities
 from vna.services.peers import Peers
 from vna.services.users import Users
+from vna.services.web_servers import WebServers
 
 if TYPE_CHECKING:
     from vna.jobs import Job
@@ -35,6 +36,8 @@ JOBS = {
     "ResourceModification": "modifying",
     "SplitStudy": "modifying",
     "OrthancPeerStore": "peer_sending",
+    "DicomWebStowClient": "web_storing",
+    "DicomWebWadoRetrieveClient": "web_retrieving",
 }
 
 
@@ -51,6 +54,8 @@ class Node:
         The remote DICOM nodes that it knows.
     peers : Peers
         The remote archives that it calls over HTTP.
+    web_servers : WebServers
+        The remote DICOMweb servers that it calls.
     users : Users
         Who may use the archive.
     ending : callable, optional
@@ -78,6 +83,7 @@ class Node:
         self.users = Users(settings)
         self.modalities = Modalities(settings.dicom.modalities, self.publish_policy)
         self.peers = Peers(settings.peers.known)
+        self.web_servers = WebServers(settings.dicomweb.servers)
         self.jobs.register("IndexTags", self._imported_on_use("index_tags"))
         for type_name, module in JOBS.items():
             self.jobs.register(type_name, self._imported_on_use(module))
@@ -132,6 +138,7 @@ class Node:
         self._control = Control(control_file(self.archive.settings.storage.root))
         await self.modalities.start(self._control)
         await self.peers.start(self._control)
+        await self.web_servers.start(self._control)
         await self.users.start(self._control)
         await self.jobs.start(self._control)
         if self.archive.recycles:

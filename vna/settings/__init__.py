@@ -7,7 +7,7 @@ the schema does not know is an error, since a setting that is silently ignored i
 
 from vna.settings.contradictions import is_loopback
 from vna.settings.dicom import CalledAeTitle, Dicom, Manufacturer, Modality, RetrieveMethod
-from vna.settings.dicomweb import Dicomweb
+from vna.settings.dicomweb import Dicomweb, WebServer
 from vna.settings.fields import GIB, KIB, MIB, AeTitle, DimseService, Label, Section
 from vna.settings.notes import Notes, NoteType
 from vna.settings.peers import Peer, Peers
@@ -78,6 +78,7 @@ __all__ = [
     "Storage",
     "Tls",
     "Uploads",
+    "WebServer",
     "Worklist",
     "bare",
     "build",

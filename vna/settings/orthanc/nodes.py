@@ -12,6 +12,7 @@ from msgspec import field
 
 from vna.errors import BadBody, OutOfRange
 from vna.settings.dicom import Manufacturer, Modality, RetrieveMethod
+from vna.settings.dicomweb import WebServer
 from vna.settings.peers import Peer
 
 T = TypeVar("T")
@@ -129,6 +130,48 @@ class PeerBody(msgspec.Struct, kw_only=True):
             return msgspec.convert(given, Peer)
         except msgspec.ValidationError as error:
             raise BadBody(f"peer {name}: {error}", "peer.bad") from None
+
+
+class WebServerBody(msgspec.Struct, kw_only=True):
+    """What a remote DICOMweb server is; members that are null are not given."""
+
+    url: str | None = field(name="Url", default=None)
+    username: str | None = field(name="Username", default=None)
+    password: str | None = field(name="Password", default=None)
+    headers: dict[str, str] | None = field(name="HttpHeaders", default=None)
+    certificate: str | None = field(name="CertificateFile", default=None)
+    private_key: str | None = field(name="CertificateKeyFile", default=None)
+    private_key_password: str | None = field(name="CertificateKeyPassword", default=None)
+    timeout_s: float | None = field(name="Timeout", default=None)
+    pkcs11: bool = field(name="Pkcs11", default=False)
+    has_delete: bool | None = field(name="HasDelete", default=None)
+    any_transfer_syntax: bool | None = field(name="HasWadoRsUniversalTransferSyntax", default=None)
+
+    def server(self, name: str) -> WebServer:
+        """Return the server; raises BadBody, naming what is wrong."""
+        if self.pkcs11:
+            raise BadBody(f"server {name}: Pkcs11 is not spoken here; use CertificateFile")
+        if not self.url:
+            raise BadBody(f"server {name}: Url is missing")
+        fields = msgspec.structs.asdict(self) | {"name": name, "timeout_s": self.timeout_s or None}
+        del fields["pkcs11"]
+        given = {key: value for key, value in fields.items() if value is not None}
+        try:
+            return msgspec.convert(given, WebServer)
+        except msgspec.ValidationError as error:
+            raise BadBody(f"server {name}: {error}", "dicomweb.bad_server") from None
+
+
+def web_server(value: Any, name: str) -> WebServer:
+    """Return the server that JSON describes: an object, or URL, user and password.
+
+    Raises BadBody.
+    """
+    if isinstance(value, list):
+        if len(value) not in (1, 3):
+            raise BadBody("a server is a list of URL, or of URL, user and password, or an object")
+        value = dict(zip(("Url", "Username", "Password"), value, strict=False))
+    return as_form(value, WebServerBody).server(name)
 
 
 def as_form(value: Any, form: type[T]) -> T:

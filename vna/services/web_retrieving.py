@@ -1,0 +1,136 @@
+"""Fetching from DICOMweb servers by WADO-RS: the job `DicomWebWadoRetrieveClient`.
+
+What a server answers goes into the archive as it comes, as an upload does: the core takes its parts
+apart. A resource is asked for again if the job was stopped in the middle of it; of what is here
+already nothing becomes of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vna.errors import PeerProtocolError, VnaError
+from vna.jobs import Job
+from vna.services.caller import Caller
+from vna.services.web_servers import client_of, target
+
+if TYPE_CHECKING:
+    from vna.services.http_client import Answer, Client
+    from vna.services.node import Node
+    from vna.settings import WebServer
+
+TYPE = "DicomWebWadoRetrieveClient"
+MB = 1 << 20
+DICOM = "application/dicom"
+MULTIPART = f'multipart/related; type="{DICOM}"'
+
+
+class WebRetrieve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job is to fetch, from whom.
+
+    Attributes
+    ----------
+    server : str
+        Name of the DICOMweb server.
+    paths : list of str
+        Resources below its studies service.
+    headers, arguments : dict
+        More headers of the requests, and parameters of their query.
+    """
+
+    server: str
+    paths: list[str]
+    headers: dict[str, str] = {}
+    arguments: dict[str, str] = {}
+
+
+class State(msgspec.Struct, kw_only=True):
+    """How far a job is: resources that are here, and of what came the instances and bytes."""
+
+    done: int = 0
+    received: int = 0
+    failed: int = 0
+    received_bytes: int = 0
+
+
+def shown(state: State) -> dict[str, Any]:
+    """Return what clients see of such a job."""
+    return {
+        "NetworkUsageMB": str(state.received_bytes // MB),
+        "ReceivedInstancesCount": str(state.received),
+    }
+
+
+async def run(node: Node, job: Job) -> None:
+    """Do one job; resources that it fetched before are not fetched again."""
+    wanted = msgspec.convert(job.content, WebRetrieve)
+    state = msgspec.convert(job.state or {}, State)
+    server = node.web_servers.get(wanted.server)
+    caller = Caller(way_in="rest", tenant=job.tenant, user=job.user)
+    async with client_of(node, server) as client:
+        try:
+            for path in wanted.paths[state.done :]:
+                await fetch(node, job, client, accept_of(server), path, wanted, state, caller)
+                state.done += 1
+                job.progress(state.done / len(wanted.paths))
+                job.show(**shown(state))
+                await job.save(msgspec.to_builtins(state))
+        except VnaError:
+            await job.save(msgspec.to_builtins(state))
+            raise
+
+
+def accept_of(server: WebServer) -> str:
+    """Return which form is asked for: as it is stored, if the server knows how to say so."""
+    if server.any_transfer_syntax:
+        return f"{MULTIPART}; transfer-syntax=*"
+    return MULTIPART
+
+
+async def fetch(
+    node: Node,
+    job: Job,
+    client: Client,
+    accept: str,
+    path: str,
+    wanted: WebRetrieve,
+    state: State,
+    caller: Caller,
+) -> None:
+    """Fetch one resource; raises PeerFailed, and what the archive says of what came."""
+    headers = {"Accept": accept} | wanted.headers
+    async with client.stream(target(path, wanted.arguments), headers.items()) as answer:
+        stored = await store(node, job, client, answer, state, caller)
+    good = [one for one in stored if one.get("Status") in ("Success", "AlreadyStored")]
+    state.received += len(good)
+    state.failed += len(stored) - len(good)
+    if not good:
+        raise PeerProtocolError(f"{client.url} answered {path} without an instance")
+
+
+async def store(
+    node: Node, job: Job, client: Client, answer: Answer, state: State, caller: Caller
+) -> list[dict[str, Any]]:
+    """Store what an answer brings and return what became of each instance."""
+    media_type = answer.headers.get("content-type", "")
+    if media_type.partition(";")[0].strip().lower() not in ("multipart/related", DICOM):
+        raise PeerProtocolError(f"{client.url} answered with {media_type[:64]!r}, no instances")
+    length = answer.headers.get("content-length", "")
+    upload = node.archive.upload(
+        caller,
+        media_type,
+        answer.headers.get("content-encoding", ""),
+        int(length) if length.isascii() and length.isdecimal() else None,
+    )
+    # If it breaks off, what came whole stays; the rest is asked for again.
+    async for piece in answer.pieces():
+        await upload.push(piece)
+        state.received_bytes += len(piece)
+        job.show(**shown(state))
+    stored = [await upload.finish()]
+    while upload.has_more:
+        stored.append(await upload.more())
+    found = msgspec.json.decode(b"".join(stored))
+    return found if isinstance(found, list) else [found]

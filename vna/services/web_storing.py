@@ -1,0 +1,211 @@
+"""Sending what is stored to DICOMweb servers by STOW-RS: the job `DicomWebStowClient`.
+
+A request has as many instances as the configuration says, each as it is stored. How far the job is
+is a number of instances: what was on its way when it stopped goes again, and a server takes an
+instance that it has as the one it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from vna.errors import NotFound, PeerHttpRefused, VnaError
+from vna.jobs import Job
+from vna.services import exports
+from vna.services.archive import CHUNK_BYTES
+from vna.services.caller import Caller
+from vna.services.sending import identifiers
+from vna.services.web_servers import DICOM_JSON, client_of, target
+
+if TYPE_CHECKING:
+    from vna.services.archive import StoredFile
+    from vna.services.http_client import Body, Client
+    from vna.services.node import Node
+
+TYPE = "DicomWebStowClient"
+MEDIA_TYPE = "application/dicom"
+MB = 1 << 20
+# Failed SOP Sequence, Referenced SOP Instance UID and Failure Reason (PS3.18 §I.2.2).
+FAILED_SOP_SEQUENCE = "00081198"
+REFERENCED_SOP_INSTANCE_UID = "00081155"
+FAILURE_REASON = "00081197"
+REASONS = {
+    0xA700: "it is out of resources",
+    0xA900: "the data set does not match the SOP class",
+    0xC000: "it cannot understand it",
+    0xC122: "it does not support the transfer syntax",
+    0x0110: "processing failed",
+    0x0122: "it does not support the SOP class",
+}
+
+
+class WebStore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job is to send, to whom.
+
+    Attributes
+    ----------
+    server : str
+        Name of the DICOMweb server.
+    resources, instances : list of str
+        What was asked for, and the instances that this was then; public ids.
+    headers, arguments : dict
+        More headers of the requests, and parameters of their query.
+    permissive : bool
+        Whether it goes on, and succeeds, if an instance is not taken.
+    """
+
+    server: str
+    resources: list[str]
+    instances: list[str]
+    headers: dict[str, str] = {}
+    arguments: dict[str, str] = {}
+    permissive: bool = False
+
+
+class State(msgspec.Struct, kw_only=True):
+    """How far a job is: how many of its instances are done, not taken, and the bytes sent."""
+
+    done: int = 0
+    failed: int = 0
+    sent_bytes: int = 0
+
+
+def shown(store: WebStore, resources: dict[str, list[str]]) -> dict[str, Any]:
+    """Return what clients see of such a job at first."""
+    return {
+        "FailedInstancesCount": 0,
+        "InstancesCount": str(len(store.instances)),
+        "NetworkSizeMB": "0",
+        "Resources": resources,
+        "Server": store.server,
+    }
+
+
+async def run(node: Node, job: Job) -> None:
+    """Do one job; what was done of it before is not done again."""
+    store = msgspec.convert(job.content, WebStore)
+    state = msgspec.convert(job.state or {}, State)
+    server = node.web_servers.get(store.server)
+    caller = Caller(way_in="rest", tenant=job.tenant, user=job.user)
+    async with client_of(node, server) as client:
+        try:
+            while state.done < len(store.instances):
+                await send_some(node, client, store, state, caller)
+                job.progress(state.done / len(store.instances))
+                job.show(
+                    FailedInstancesCount=state.failed,
+                    NetworkSizeMB=str(state.sent_bytes // MB),
+                )
+                await job.save(msgspec.to_builtins(state))
+        except VnaError:
+            await job.save(msgspec.to_builtins(state))
+            raise
+    if state.failed < len(store.instances) and node.archive.settings.dicom.log_exported_resources:
+        sent = [await identifiers(node, each, job.tenant) for each in store.resources]
+        await exports.record(node, server.name, [each for each in sent if each], job.tenant)
+
+
+async def send_some(
+    node: Node, client: Client, store: WebStore, state: State, caller: Caller
+) -> None:
+    """Send the next instances in one request; raises what the server says of those it refuses."""
+    settings = node.archive.settings.dicomweb
+    files: list[StoredFile] = []
+    size = taken = gone = 0
+    for public_id in store.instances[state.done : state.done + settings.store_instances]:
+        if files and size >= settings.store_bytes:
+            break
+        taken += 1
+        try:
+            file = node.archive.open_file(public_id, caller)
+        except NotFound:
+            if not store.permissive:
+                raise
+            gone += 1
+            continue
+        files.append(file)
+        size += file.size
+    refused = await send_files(client, store, files) if files else []
+    if refused and not store.permissive:
+        raise PeerHttpRefused(f"{client.url} did not store {'; '.join(refused[:3])}")
+    state.done += taken
+    state.failed += gone + len(refused)
+    state.sent_bytes += size
+
+
+async def send_files(client: Client, store: WebStore, files: list[StoredFile]) -> list[str]:
+    """Send files in one request and return what the server says of those that it did not store."""
+    answer = await client.ask(
+        "POST",
+        target("/studies", store.arguments),
+        body_of(files),
+        [("Accept", DICOM_JSON), *store.headers.items()],
+    )
+    return list(refusals(answer))
+
+
+class Part(NamedTuple):
+    """A file, and what stands before it in the body."""
+
+    head: bytes
+    file: StoredFile
+
+
+def body_of(files: list[StoredFile]) -> Body:
+    """Return the multipart/related body of files as they are stored (PS3.18 §8.6.1.2)."""
+    from vna.services.http_client import Body
+
+    boundary = token_hex(16)
+    parts = []
+    for file in files:
+        syntax = f"; transfer-syntax={file.transfer_syntax_uid}"
+        head = f"\r\n--{boundary}\r\nContent-Type: {MEDIA_TYPE}{syntax}\r\n\r\n"
+        parts.append(Part(head.encode(), file))
+    end = f"\r\n--{boundary}--\r\n".encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part.head
+            for offset in range(0, part.file.size, CHUNK_BYTES):
+                yield await part.file.read(offset, min(CHUNK_BYTES, part.file.size - offset))
+        yield end
+
+    length = len(end) + sum(len(part.head) + part.file.size for part in parts)
+    return Body(pieces, length, f'multipart/related; type="{MEDIA_TYPE}"; boundary={boundary}')
+
+
+def refusals(answer: bytes) -> Iterator[str]:
+    """Yield what a response module says of each instance that was not stored.
+
+    A server that answers something else has stored all: its status said so.
+    """
+    try:
+        module = msgspec.json.decode(answer)
+        module = module[0] if isinstance(module, list) else module
+        failed = module.get(FAILED_SOP_SEQUENCE, {}).get("Value") or []
+        for item in failed:
+            uid = first(item, REFERENCED_SOP_INSTANCE_UID)
+            reason = first(item, FAILURE_REASON)
+            yield f"{uid}: {why(reason)}"
+    except (msgspec.DecodeError, AttributeError, IndexError, RecursionError):
+        return
+
+
+def first(item: dict[str, Any], tag: str) -> Any:
+    """Return the first value of an attribute in DICOM JSON, or None."""
+    values = item.get(tag, {}).get("Value") or [None]
+    return values[0]
+
+
+def why(reason: Any) -> str:
+    """Return what a Failure Reason (0008,1197) says."""
+    if not isinstance(reason, int):
+        return "it does not say why"
+    for code, text in REASONS.items():
+        if reason == code or (code >= 0xA000 and reason & 0xFF00 == code & 0xFF00):
+            return f"{text} ({reason:04X})"
+    return f"reason {reason:04X}"
