@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import httpx
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
@@ -28,10 +29,10 @@ def theirs(tmp_path_factory, ours):
     peer = Orthanc(
         executable,
         tmp_path_factory.mktemp("orthanc"),
-        Plugins=[str(dicomweb_plugin(executable))],
-        DicomWeb={"Enable": True, "Root": "/dicom-web/", "EnableWado": True},
+        **dicomweb_plugin(executable),
     )
-    peer.start()
+    # It closes connections that rest at times of its own.
+    peer.start(limits=httpx.Limits(max_keepalive_connections=0))
     put(ours, "theirs", Url=f"{peer.url}/dicom-web/", HasDelete="1")
     yield peer
     peer.stop()

@@ -336,3 +336,24 @@ def test_what_is_json_stays_what_it_is(text):
     except ValueError:
         return
     assert json.loads(files.TOKEN.sub(files.blanked, text)) == expected
+
+
+def test_the_dicomweb_plugin_s_section_is_read(tmp_path):
+    section = {
+        "Enable": True,
+        "Root": "/web/",
+        "WadoRoot": "/uri",
+        "StowMaxSize": 5,
+        "Servers": {
+            "a": ["http://a/dicom-web/", "alice", "secret"],
+            "b": {"Url": "https://b/", "HasDelete": "1", "CertificateFile": "b.pem"},
+        },
+    }
+    found = settings(tmp_path, {"DicomWeb": section})
+    assert (found["dicomweb.root"], found["dicomweb.wado_root"]) == ("/web", "/uri")
+    assert found["dicomweb.store_bytes"] == 5 << 20
+    first, second = found["dicomweb.servers"]
+    assert first["username"] == "alice"
+    assert second["has_delete"]
+    assert second["certificate"] == str(tmp_path / "b.pem")
+    assert "Servers: c" in problem(tmp_path, {"DicomWeb": {"Servers": {"c": ["x", "y"]}}})

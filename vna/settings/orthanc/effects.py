@@ -225,6 +225,28 @@ def peers(keys: Keys) -> Settings:
         yield "peers.proxy", keys.text("HttpProxy")
 
 
+def dicomweb(keys: Keys) -> Settings:
+    """Yield where DICOMweb is, and the remote servers that the plugin knows."""
+    section = keys.table("DicomWeb")
+    for member, key in (("Root", "dicomweb.root"), ("WadoRoot", "dicomweb.wado_root")):
+        if member in section:
+            yield key, f"/{str(section[member]).strip('/')}"
+    if "StowMaxInstances" in section:
+        yield "dicomweb.store_instances", max(int(section["StowMaxInstances"]), 1)
+    if "StowMaxSize" in section:
+        yield "dicomweb.store_bytes", max(int(section["StowMaxSize"]), 1) * MIB
+    found = []
+    for called, value in (section.get("Servers") or {}).items():
+        with placed(f"{keys.source('DicomWeb')}: Servers: {called}"):
+            server = builtins(nodes.web_server(value, called))
+        for file in ("certificate", "private_key"):
+            if server[file]:
+                server[file] = str(keys.below("DicomWeb", server[file]))
+        found.append({key: value for key, value in server.items() if value is not None})
+    if found:
+        yield "dicomweb.servers", found
+
+
 @contextlib.contextmanager
 def placed(where: str) -> Iterator[None]:
     """Say where in the configuration it is that a node is wrong."""

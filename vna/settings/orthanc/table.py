@@ -124,6 +124,13 @@ GROUPS: dict[str, Maps] = {
         "OrthancPeers HttpTimeout HttpsVerifyPeers HttpsCACertificates HttpProxy",
     ),
     **shared(
+        effects.dicomweb,
+        "dicomweb.root dicomweb.wado_root dicomweb.servers dicomweb.store_instances "
+        "dicomweb.store_bytes",
+        "DicomWeb",
+        "of the section Root, WadoRoot, Servers, StowMaxInstances and StowMaxSize",
+    ),
+    **shared(
         effects.indexed_tags,
         "index.patient_tags index.study_tags index.series_tags index.instance_tags",
         "ExtraMainDicomTags",
@@ -251,7 +258,7 @@ IDLE: dict[str, Idle] = {
     "DeidentifyLogs": Idle("names, dates and free text never go to the log", (True,)),
     "DeidentifyLogsDicomVersion": Idle("names, dates and free text never go to the log"),
     **idle(
-        "DicomWeb Housekeeper DelayedDeletion Transfers Gdcm MultitenantDicom Indexer",
+        "Housekeeper DelayedDeletion Transfers Gdcm MultitenantDicom Indexer",
         BUILT_IN,
     ),
     **idle(
