@@ -623,6 +623,21 @@ class Archive:
     def query(self, tenant: int, query_json: bytes) -> int:
         """Find resources: the body of `POST /tools/find`."""
 
+    def web_search(
+        self,
+        level: str,
+        study: str | None,
+        series: str | None,
+        query: str,
+        options_json: bytes,
+    ) -> int:
+        """Answer a search of DICOMweb: `query` is what stands behind the question mark.
+
+        Options: `tenant`, `max_results`, `root` (address of the studies service), `boundary` (of a
+        multipart body of XML; without, JSON). Completes with the length of a JSON object (four
+        bytes, least significant first), the object with `results` and `warnings`, and the body.
+        """
+
     def count(self, tenant: int, query_json: bytes) -> int: ...
     def c_find(self, identifier: bytes, transfer_syntax_uid: str, options_json: bytes) -> int:
         """Answer a C-FIND identifier without a network.

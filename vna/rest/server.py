@@ -113,7 +113,10 @@ class CoreServer:
             "tls": http.tls,
             "tls_client_certificates": http.tls_client_certificates,
             "tls_settings": msgspec.to_builtins(self._archive.settings.http_tls()),
-            "policy": {"known_hosts": None if known is None else sorted(known)},
+            "policy": {
+                "known_hosts": None if known is None else sorted(known),
+                "dicomweb": self._dicomweb(),
+            },
         }
         # The core cannot tell the end of a connection that it outlives.
         with contextlib.suppress(Busy):
@@ -124,6 +127,16 @@ class CoreServer:
     def stop(self) -> None:
         """Accept nothing new, finish what runs, then let `serve` return."""
         self._archive.stop_http()
+
+    def _dicomweb(self) -> dict[str, Any]:
+        """Return where DICOMweb is, for plain searches, which the core answers alone."""
+        settings = self._archive.settings
+        return {
+            "root": settings.dicomweb.root,
+            "public_url": settings.dicomweb.public_url,
+            "scheme": "https" if settings.http.tls else "http",
+            "max_results": settings.dicomweb.max_results,
+        }
 
     def _begin(self, exchange: Exchange) -> None:
         task = asyncio.create_task(self._run(exchange))

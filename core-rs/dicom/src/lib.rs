@@ -68,8 +68,8 @@ pub use meta::{
     read_file_meta, write_file_meta,
 };
 pub use model::{
-    DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, read_json_list,
-    read_model, write_data_set, write_model, write_scan,
+    DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, RowValue,
+    read_json_list, read_model, write_data_set, write_model, write_row, write_scan,
 };
 pub use private::{PrivateDictionaryError, PrivateElement, private_entry, set_private_dictionary};
 pub use public_id::{ParsePublicIdError, PublicId};

@@ -25,6 +25,7 @@ mod moments;
 mod normal;
 mod query;
 mod shape;
+mod similar;
 mod sqlite;
 mod time;
 mod types;
@@ -32,7 +33,7 @@ mod values;
 
 pub use error::IndexError;
 pub use identity::public_ids;
-pub use matching::{KeyMatcher, is_universal, key_matches};
+pub use matching::{KeyMatcher, is_universal, is_well_formed, key_matches};
 pub use metadata::{
     FIRST_OF_USERS, LAST_OF_USERS, UserNames, attachment_name, attachment_number, metadata_name,
     metadata_number, set_user_names, user_names,

@@ -1,6 +1,7 @@
 //! C-FIND matching of one key against one stored value (PS3.4 §C.2.2.2).
 
 use crate::normal::{date, fold, pn_groups, time_range_us};
+use crate::similar::SimilarName;
 use crate::{Case, Key};
 use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
@@ -24,6 +25,8 @@ pub(crate) enum Matcher {
         names: Vec<NamePattern>,
         case_sensitive: bool,
     },
+    /// A person name, as one of these or similar to it.
+    SimilarName(Vec<SimilarName>),
     /// A number, or its text.
     Number(Vec<String>),
     /// A span of days, as yyyymmdd.
@@ -237,6 +240,9 @@ impl Matcher {
         }
         let texts = || Texts::new(parts(), case == Case::Ignored);
         match vr {
+            Vr::PN if case == Case::Fuzzy => {
+                Matcher::SimilarName(parts().map(SimilarName::new).collect())
+            }
             Vr::PN => {
                 let case_sensitive = case == Case::Exact;
                 let names = parts()
@@ -279,6 +285,7 @@ impl Matcher {
             Matcher::Universal | Matcher::Present | Matcher::OneOf(_) => 1,
             Matcher::Text(texts) | Matcher::WholeText(texts) => texts.wild.len(),
             Matcher::Name { names, .. } => names.len(),
+            Matcher::SimilarName(names) => names.iter().map(SimilarName::tries).sum(),
             Matcher::Number(all) => all.len(),
             Matcher::Date(spans) | Matcher::Time(spans) | Matcher::DateTime(spans) => spans.len(),
         }
@@ -306,6 +313,10 @@ impl Matcher {
                 let groups = pn_groups(one, name_form(*case_sensitive));
                 names.iter().any(|name| name.matches(&groups))
             }),
+            Matcher::SimilarName(names) => any(&|one| {
+                let groups = pn_groups(one, fold);
+                names.iter().any(|name| name.matches(&groups))
+            }),
             Matcher::Number(wanted) => any(&|one| wanted.iter().any(|text| same_number(text, one))),
             Matcher::Date(spans) => any(&|one| date(one).is_some_and(|day| within(spans, day))),
             Matcher::Time(spans) => {
@@ -328,7 +339,7 @@ pub(crate) fn name_form(case_sensitive: bool) -> fn(&str) -> String {
 }
 
 impl NamePattern {
-    fn new(text: &str, case_sensitive: bool) -> NamePattern {
+    pub(crate) fn new(text: &str, case_sensitive: bool) -> NamePattern {
         let groups = pn_groups(text, name_form(case_sensitive))
             .iter()
             .map(|group| (!group.is_empty()).then(|| Pattern::new(group)))
@@ -336,7 +347,7 @@ impl NamePattern {
         NamePattern { groups }
     }
 
-    fn matches(&self, stored: &[String]) -> bool {
+    pub(crate) fn matches(&self, stored: &[String]) -> bool {
         match self.groups.as_slice() {
             [Some(only)] => stored
                 .iter()
@@ -502,6 +513,41 @@ pub fn is_universal(tag: Tag, vr: Vr, key: &str) -> bool {
     Matcher::with_vr(tag, vr, key, Case::Standard) == Matcher::Universal
 }
 
+/// Whether a key for an element of this VR is what such an element can match: a date, a time or a range of them, a
+/// number, a UID. Texts are anything.
+#[must_use]
+pub fn is_well_formed(vr: Vr, key: &str) -> bool {
+    let parts = || {
+        key.split('\\')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+    };
+    let is_any = |part: &str| part.chars().all(|c| c == '*');
+    match vr {
+        Vr::UI => parts().all(|part| {
+            let is_uid = |c: char| c.is_ascii_digit() || c == '.';
+            is_any(part) || part.len() <= MAX_UID && part.chars().all(is_uid)
+        }),
+        Vr::DA | Vr::TM | Vr::DT => !matches!(
+            Matcher::with_vr(NO_TAG, vr, key, Case::Standard),
+            Matcher::Text(_)
+        ),
+        Vr::IS | Vr::DS => parts().all(|part| part.contains(['*', '?']) || is_number(part)),
+        vr if vr.is_number() && vr != Vr::AT => parts().all(|part| is_any(part) || is_number(part)),
+        _ => true,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// Longest UID (PS3.5 §9.1).
+const MAX_UID: usize = 64;
+
+/// Where only the VR says how a value is compared.
+const NO_TAG: Tag = Tag(0, 0);
+
 /// Whether `value`, stored for `tag`, matches a key as C-FIND writes it; the VR is the dictionary's. For one comparison;
 /// for many see [`KeyMatcher`].
 #[must_use]
@@ -641,6 +687,41 @@ mod tests {
         assert!(yes(t::INSTANCE_NUMBER, "5\\7", "7"));
         assert!(!yes(t::INSTANCE_NUMBER, "7", "70"));
         assert!(yes(t::INSTANCE_NUMBER, "7*", "70"));
+    }
+
+    #[test]
+    fn keys_that_nothing_of_their_kind_can_match_are_told_apart() {
+        for (vr, key) in [
+            (Vr::DA, "20040101-20040131"),
+            (Vr::DA, "-2004.01.31"),
+            (Vr::DA, "20040101\\20050101"),
+            (Vr::DA, "*"),
+            (Vr::DA, ""),
+            (Vr::TM, "07-0830"),
+            (Vr::DT, "2004-20040131101500+0100"),
+            (Vr::IS, "1\\2*"),
+            (Vr::US, "512"),
+            (Vr::UI, "1.2\\1.3"),
+            (Vr::UI, "*"),
+            (Vr::LO, "anything - *"),
+        ] {
+            assert!(is_well_formed(vr, key), "{vr} {key}");
+        }
+        for (vr, key) in [
+            (Vr::DA, "yesterday"),
+            (Vr::DA, "20041301"),
+            (Vr::DA, "2004*"),
+            (Vr::DA, "-"),
+            (Vr::TM, "2561"),
+            (Vr::DT, "99"),
+            (Vr::IS, "one"),
+            (Vr::DS, "inf"),
+            (Vr::US, "0x10"),
+            (Vr::UI, "1.2.*"),
+            (Vr::UI, "study"),
+        ] {
+            assert!(!is_well_formed(vr, key), "{vr} {key}");
+        }
     }
 
     #[test]

@@ -82,6 +82,9 @@ pub enum Case {
     Ignored,
     /// All texts are compared with them.
     Exact,
+    /// As [`Case::Standard`], and names of persons that are but similar match too: each word of the key begins a word
+    /// of the name, or sounds like it, in any order (fuzzy semantic matching, PS3.4 §C.2.2.2.1.1).
+    Fuzzy,
 }
 
 /// A matching key: a tag, and the value as C-FIND writes it (`*`, `?`, `\` for lists, `-` for ranges).

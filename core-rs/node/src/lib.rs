@@ -43,6 +43,7 @@ mod transcode;
 mod undelete;
 mod unpacked;
 mod verify;
+mod web;
 
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use archives::{
@@ -101,3 +102,4 @@ pub use transcode::{
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use verify::{Reference, Verdict, verify_instance};
+pub use web::{SearchAnswer, SearchOptions, SearchTarget, WebSearch, search as web_search};

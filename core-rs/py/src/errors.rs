@@ -187,6 +187,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             Wrong::Range => OutOfRange::new_err((message, code)),
             Wrong::Tag => UnknownTag::new_err((message, code)),
             Wrong::Metadata => UnknownItem::new_err((message, code)),
+            Wrong::TooLarge => TooLarge::new_err((message, code)),
         },
         ArchiveError::Identifier(problem) => match problem {
             IdentifierProblem::Mismatch(_) => IdentifierMismatch::new_err((message, code)),

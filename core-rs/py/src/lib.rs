@@ -30,6 +30,7 @@ mod transcode;
 mod upkeep;
 mod upload;
 mod verify;
+mod web;
 
 use pyo3::prelude::*;
 

@@ -19,7 +19,11 @@ pub(crate) struct JsonWriter {
 
 impl JsonWriter {
     pub fn new(capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(capacity + 2);
+        Self::behind(Vec::with_capacity(capacity + 2))
+    }
+
+    /// Writes behind what is there.
+    pub fn behind(mut out: Vec<u8>) -> Self {
         out.push(b'{');
         JsonWriter { out }
     }

@@ -17,12 +17,14 @@ mod json;
 mod json_read;
 mod lexer;
 mod problem;
+mod row;
 mod value;
 mod walk;
 mod xml;
 mod xml_read;
 
 pub use problem::ModelProblem;
+pub use row::{RowValue, write_row};
 
 use crate::element::is_pixel_data;
 use crate::partial::{Keep, PartialScan};

@@ -46,6 +46,17 @@ fn number(vr: Vr, bytes: &[u8], big: bool) -> Number {
     }
 }
 
+/// A number of a binary VR that is written in decimal; `None` if it is none.
+pub(crate) fn parsed(vr: Vr, text: &str) -> Option<Number> {
+    let text = text.trim();
+    match &vr.0 {
+        b"US" | b"UL" | b"UV" => text.parse().ok().map(Number::Unsigned),
+        b"SS" | b"SL" | b"SV" => text.parse().ok().map(Number::Signed),
+        b"FL" | b"FD" => text.parse().ok().map(Number::Float),
+        _ => None,
+    }
+}
+
 /// The text of a number that is not finite, in the spelling that programs read most widely.
 pub(crate) fn not_finite(number: f64) -> &'static str {
     if number.is_nan() {

@@ -1,6 +1,6 @@
 //! The one walk that both models are written by.
 
-use super::value::{Number, numbers};
+use super::value::{Number, numbers, parsed};
 use super::{ModelOptions, may_be_bulk};
 use crate::ambiguous::Pixels;
 use crate::charset::CharacterSet;
@@ -8,7 +8,7 @@ use crate::encode::{belongs_into_data_set, swap, swap_unit};
 use crate::json::Written;
 use crate::syntax::Encoding;
 use crate::text::{effective_vr, text};
-use crate::{DataSet, Element, Scan, Tag, Value, Vr, tags};
+use crate::{DataElement, DataSet, Element, Scan, Tag, Value, Vr, tags};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ struct Head<'a> {
 }
 
 /// Private creators of one data set: the element, and its text.
-type Creators = Vec<(Tag, String)>;
+pub(super) type Creators = Vec<(Tag, String)>;
 
 /// What a data set has from those around it, unless it says something else.
 #[derive(Clone, Copy, Default)]
@@ -199,42 +199,74 @@ impl<'a, W: Writer> Walk<'a, W> {
     fn elements(&mut self, data_set: &DataSet, mut charset: CharacterSet) {
         let mut creators = Creators::new();
         for element in data_set.elements() {
-            let tag = element.tag;
-            if let Value::Bytes(value) = &element.value {
-                if tag == tags::SPECIFIC_CHARACTER_SET {
-                    charset = CharacterSet::from_value(value);
-                }
-                note_creator::<W>(&mut creators, tag, value, &charset);
+            self.element(element, &mut creators, &mut charset);
+        }
+    }
+
+    /// Writes the next element of a data set in memory.
+    pub(super) fn element(
+        &mut self,
+        element: &DataElement,
+        creators: &mut Creators,
+        charset: &mut CharacterSet,
+    ) {
+        let tag = element.tag;
+        if let Value::Bytes(value) = &element.value {
+            if tag == tags::SPECIFIC_CHARACTER_SET {
+                *charset = CharacterSet::from_value(value);
             }
-            if !is_shown(tag) {
-                continue;
+            note_creator::<W>(creators, tag, value, charset);
+        }
+        if !is_shown(tag) {
+            return;
+        }
+        let items = matches!(element.value, Value::Items(_));
+        let vr = if items {
+            Vr::SQ
+        } else {
+            shown_vr(tag, element.vr)
+        };
+        let head = Head {
+            tag,
+            vr,
+            creator: creator(creators, tag),
+        };
+        match &element.value {
+            Value::Bytes(value) => self.leaf(&head, Some(value), false, charset),
+            Value::Fragments(_) | Value::Stored(_) => self.leaf(&head, None, false, charset),
+            Value::BulkDataUri(uri) => {
+                self.open(&head);
+                self.writer.bulk(uri);
+                self.writer.close();
             }
-            let items = matches!(element.value, Value::Items(_));
-            let vr = if items {
-                Vr::SQ
-            } else {
-                shown_vr(tag, element.vr)
-            };
-            let head = Head {
-                tag,
-                vr,
-                creator: creator(&creators, tag),
-            };
-            match &element.value {
-                Value::Bytes(value) => self.leaf(&head, Some(value), false, &charset),
-                Value::Fragments(_) | Value::Stored(_) => self.leaf(&head, None, false, &charset),
-                Value::BulkDataUri(uri) => {
-                    self.open(&head);
-                    self.writer.bulk(uri);
-                    self.writer.close();
-                }
-                Value::Items(items) => {
-                    self.open(&head);
-                    self.items(tag, items, charset);
-                    self.writer.close();
-                }
+            Value::Items(items) => {
+                self.open(&head);
+                self.items(tag, items, *charset);
+                self.writer.close();
             }
         }
+    }
+
+    /// Writes an element whose value is text already, also where its VR is of numbers: of these, those that are none
+    /// are left out.
+    pub(super) fn text_element(&mut self, tag: Tag, vr: Vr, text: &str) {
+        self.writer.open(tag, vr, None);
+        if vr.is_number() {
+            let mut numbers = text
+                .split('\\')
+                .filter_map(|one| parsed(vr, one))
+                .peekable();
+            if numbers.peek().is_some() {
+                self.writer.numbers(numbers);
+            }
+        } else {
+            self.texts(vr, text);
+        }
+        self.writer.close();
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.writer.finish()
     }
 
     fn items(&mut self, sequence: Tag, items: &[DataSet], charset: CharacterSet) {

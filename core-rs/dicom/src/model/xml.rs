@@ -23,7 +23,11 @@ pub(crate) struct XmlWriter {
 
 impl XmlWriter {
     pub fn new(capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(capacity * 2 + 256);
+        Self::behind(Vec::with_capacity(capacity * 2 + 256))
+    }
+
+    /// Writes behind what is there.
+    pub fn behind(mut out: Vec<u8>) -> Self {
         out.extend_from_slice(
             b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NativeDicomModel \
               xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\" xml:space=\"preserve\">",

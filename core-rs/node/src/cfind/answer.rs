@@ -6,14 +6,14 @@ use vna_dicom::{
     CharacterSet, DataElement, DataSet, DataSetWriter, DicomError, Tag, TextSet, Value, Vr,
     dictionary_vr, tags as t,
 };
-use vna_index::ValueRow;
+use vna_index::{Case, ValueRow};
 
 use super::headers::{Header, Headers};
 use super::identifier::{Asks, Identifier, RequestedKey};
 use super::keys::{Keys, character_set, element};
 
 /// An element of every answer.
-pub(super) struct Column {
+pub(crate) struct Column {
     pub tag: Tag,
     pub vr: Vr,
     pub creator: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct Column {
 
 /// Where the value of an element comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The same in all answers.
     Fixed(String),
     /// The index: which of the values that it is asked for.
@@ -38,7 +38,7 @@ pub(super) enum Place {
 }
 
 /// A value of an answer.
-enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Empty,
     Text(Cow<'a, str>),
     /// Its texts are UTF-8.
@@ -81,7 +81,7 @@ pub(super) struct Answers {
 
 /// What the index and the headers say of one resource.
 #[derive(Clone, Copy)]
-pub(super) struct Sources<'a> {
+pub(crate) struct Sources<'a> {
     pub row: Option<ValueRow<'a>>,
     pub headers: &'a Headers,
 }
@@ -203,7 +203,11 @@ fn holds_stored(element: &DataElement, set: Option<TextSet>) -> bool {
     }
 }
 
-fn cell<'a>(column: &'a Column, sources: Sources<'a>, moved: &[(usize, String)]) -> Cell<'a> {
+pub(crate) fn cell<'a>(
+    column: &'a Column,
+    sources: Sources<'a>,
+    moved: &[(usize, String)],
+) -> Cell<'a> {
     match &column.place {
         Place::Fixed(text) => Cell::Text(Cow::Borrowed(text)),
         Place::Index(at) => {
@@ -249,7 +253,7 @@ fn matching_items(
     around: &CharacterSet,
     asked: &[RequestedKey],
 ) -> Vec<DataSet> {
-    let mut keys = Keys::requested(asked);
+    let mut keys = Keys::requested(asked, Case::Standard);
     let matching = items.iter().filter(|item| keys.match_all(item, around));
     let shown = matching.map(|item| {
         let charset = character_set(item, around);

@@ -96,6 +96,11 @@ impl HeaderNeeds {
         !self.own.is_empty() || !self.own_shown.is_empty()
     }
 
+    /// Whether they decide what matches.
+    pub fn has_keys(&self) -> bool {
+        !self.own.is_empty() || self.below.is_some()
+    }
+
     /// Whether files are opened.
     pub fn reads_files(&self) -> bool {
         self.reads_own() || self.below.is_some()

@@ -24,7 +24,7 @@ pub(super) const RETRIEVE_AE_TITLE: Tag = Tag(0x0008, 0x0054);
 
 /// A request, read.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Identifier {
+pub(crate) struct Identifier {
     /// (0008,0052); a worklist has none.
     pub level: Option<String>,
     /// The keys, by ascending tag: without the level, the character set, the time zone, and private creators.
@@ -41,7 +41,7 @@ pub(super) struct Identifier {
 
 /// An attribute that is asked for.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct RequestedKey {
+pub(crate) struct RequestedKey {
     /// In the block that the requestor chose, if it is private.
     pub tag: Tag,
     /// As the dictionary has it, else as the requestor wrote it.
@@ -54,7 +54,7 @@ pub(super) struct RequestedKey {
 
 /// What is asked for of an attribute.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Asks {
+pub(crate) enum Asks {
     /// A value that matches; empty: any, also none.
     Value(String),
     /// An item that matches these keys (PS3.4 §C.2.2.2.6); empty: any items, also none.

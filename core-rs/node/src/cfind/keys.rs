@@ -41,15 +41,18 @@ impl Keys {
     }
 
     /// Those of the keys that restrict what matches.
-    pub(super) fn requested<'a>(keys: impl IntoIterator<Item = &'a RequestedKey>) -> Keys {
+    pub(super) fn requested<'a>(
+        keys: impl IntoIterator<Item = &'a RequestedKey>,
+        case: Case,
+    ) -> Keys {
         let matching = keys.into_iter().filter(|key| key.is_matching());
         let keys = matching.filter_map(|key| {
             let asks = match &key.asks {
                 Asks::Value(value) => {
                     let (tag, value) = (key.tag, value.clone());
-                    AsksOne::Value(KeyMatcher::new(&Key { tag, value }, Case::Standard))
+                    AsksOne::Value(KeyMatcher::new(&Key { tag, value }, case))
                 }
-                Asks::Item(keys) => AsksOne::Item(Keys::requested(keys)),
+                Asks::Item(keys) => AsksOne::Item(Keys::requested(keys, case)),
                 Asks::Bulk => return None,
             };
             Some(OneKey {

@@ -22,23 +22,25 @@ pub use problem::{IdentifierProblem, find_status};
 pub use retrieve::{RetrieveOptions, instances_json, select_instances};
 pub use worklist::match_data_sets;
 
-pub(crate) use headers::{HeaderNeeds, Outcome, Reading};
-pub(crate) use keys::Keys;
+pub(crate) use answer::{Cell, Column, Place, Sources, cell};
+pub(crate) use headers::{HeaderNeeds, Headers, Outcome, Reading};
+pub(crate) use identifier::{Asks, Identifier, RequestedKey};
+pub(crate) use keys::{Keys, element_text};
+pub(crate) use search::{Scope, Search, is_computed};
 
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use vna_dicom::{Level, Tag, Vr, attribute_level, tags as t};
-use vna_index::is_indexed;
+use vna_index::{Case, is_indexed};
 
 use crate::archive::{Archive, DEFAULT_TENANT};
 use crate::error::ArchiveError;
 use crate::find::MAX_SEARCH;
-use answer::{Answers, Column, Place, Sources};
-use headers::Headers;
-use identifier::{Asks, Identifier, QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE};
+use answer::Answers;
+use identifier::{QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE};
 use moments::{Zone, partner};
-use search::{Scope, Search, is_computed, is_unsupported};
+use search::is_unsupported;
 
 /// Candidates that are looked at for one page.
 const PAGE_CANDIDATES: usize = 512;
@@ -148,6 +150,7 @@ impl CFind {
             level,
             combined: options.combined_date_time,
             zone: zone.map(zone_of).transpose()?,
+            case: Case::Standard,
         };
         // One more than is told, to see whether there are more.
         let most = if options.limit == 0 {

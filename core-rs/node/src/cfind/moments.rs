@@ -30,7 +30,7 @@ pub(super) fn partner(tag: Tag) -> Option<Tag> {
 
 /// The time zone of a requestor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Zone {
+pub(crate) struct Zone {
     minutes: i32,
 }
 

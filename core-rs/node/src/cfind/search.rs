@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use vna_dicom::{Level, Tag, Vr, attribute_level};
-use vna_index::{MomentKeys, Query, ValueRow, is_indexed};
+use vna_index::{Case, MomentKeys, Query, ValueRow, is_indexed};
 
 use super::headers::{HeaderNeeds, Headers, Wanted};
 use super::identifier::{Asks, Identifier, RETRIEVE_AE_TITLE, RequestedKey};
@@ -14,7 +14,7 @@ use crate::error::ArchiveError;
 use crate::find::MAX_SEARCH;
 
 /// Where to search, and by which rules.
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     pub tenant: i64,
     pub label: Option<&'a str>,
     pub level: Level,
@@ -22,10 +22,12 @@ pub(super) struct Scope<'a> {
     pub combined: bool,
     /// The time zone that the requestor's dates and times are in, if that was negotiated.
     pub zone: Option<Zone>,
+    /// How texts are compared.
+    pub case: Case,
 }
 
 /// Resources that match, found one page after the other.
-pub(super) struct Search {
+pub(crate) struct Search {
     pub tenant: i64,
     pub label: Option<String>,
     pub level: Level,
@@ -59,6 +61,7 @@ impl Search {
         let mut query = Query::all(scope.tenant, level);
         query.until = Some(Instant::now() + MAX_SEARCH);
         query.study_label = scope.label.map(str::to_owned);
+        query.case = scope.case;
         let moments = moments(identifier, scope);
         let (mut own, mut below): (Vec<&RequestedKey>, Vec<&RequestedKey>) = Default::default();
         for key in identifier.keys.iter().filter(|key| is_of_the_query(key)) {
@@ -103,7 +106,7 @@ impl Search {
         let is_open = !below.is_empty() || left_below.is_some();
         let own = own.iter().copied();
         let own = own.filter(|key| !moments.iter().any(|moment| moment.date == key.tag));
-        let mut needs = HeaderNeeds::new(Keys::requested(own), None);
+        let mut needs = HeaderNeeds::new(Keys::requested(own, scope.case), None);
         if is_open {
             // One resource must match them all, those too that the index has compared.
             below = identifier
@@ -113,7 +116,7 @@ impl Search {
                 .collect();
             let lowest = below.iter().map(|key| attribute_level(key.tag)).max();
             let lowest = lowest.max(left_below.map(|(level, _)| *level));
-            needs.below = lowest.map(|lowest| (lowest, Keys::requested(below)));
+            needs.below = lowest.map(|lowest| (lowest, Keys::requested(below, scope.case)));
         }
         Ok(Search {
             tenant: scope.tenant,
@@ -137,7 +140,8 @@ impl Search {
         };
         if self.needs.below.is_none() {
             let lowest = lower().map(|key| attribute_level(key.tag)).max();
-            self.needs.below = lowest.map(|lowest| (lowest, Keys::requested(lower())));
+            let keys = || Keys::requested(lower(), Case::Standard);
+            self.needs.below = lowest.map(|lowest| (lowest, keys()));
         }
         self.needs.below_shown = shown;
     }
@@ -163,6 +167,11 @@ impl Search {
             .iter()
             .flat_map(|moment| [moment.date, moment.time]);
         moments.filter(|tag| !is_indexed(self.level, *tag))
+    }
+
+    /// Whether candidates must be compared with more than the index compares.
+    pub fn has_conditions(&self) -> bool {
+        !self.moments.is_empty() || self.needs.has_keys()
     }
 
     /// The next candidates, at most `most` of them; empty when there are no more.
@@ -223,7 +232,7 @@ fn is_below(key: &RequestedKey, level: Level) -> bool {
 }
 
 /// Whether no header has the attribute: the index alone knows it.
-pub(super) fn is_computed(tag: Tag) -> bool {
+pub(crate) fn is_computed(tag: Tag) -> bool {
     matches!(tag, Tag(0x0008, 0x0054 | 0x0056 | 0x0061 | 0x0062))
         || matches!(
             tag,

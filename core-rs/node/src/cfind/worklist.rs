@@ -1,6 +1,7 @@
 //! C-FIND over data sets that Python holds: worklists (PS3.4 §K.4.1).
 
 use vna_dicom::{CharacterSet, DataSet, EXPLICIT_VR_LITTLE_ENDIAN};
+use vna_index::Case;
 
 use super::answer::{Answers, Column, Place, Sources};
 use super::headers::{Header, Headers};
@@ -23,7 +24,7 @@ pub fn match_data_sets(
     answer_transfer_syntax_uid: &str,
 ) -> Result<Vec<u8>, ArchiveError> {
     let identifier = Identifier::read(identifier, transfer_syntax_uid)?;
-    let mut keys = Keys::requested(&identifier.keys);
+    let mut keys = Keys::requested(&identifier.keys, Case::Standard);
     let columns = identifier
         .keys
         .iter()

@@ -22,6 +22,8 @@ pub enum Wrong {
     Tag,
     /// No metadata type has this name or number.
     Metadata,
+    /// There is more to tell than an answer may hold.
+    TooLarge,
 }
 
 impl FindProblem {
@@ -55,6 +57,7 @@ impl FindProblem {
             Wrong::Range => "request.out_of_range",
             Wrong::Tag => "request.unknown_tag",
             Wrong::Metadata => "request.unknown_metadata",
+            Wrong::TooLarge => "request.answer_too_large",
         }
     }
 }

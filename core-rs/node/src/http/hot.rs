@@ -24,12 +24,14 @@ use super::body::{Buffers, Content, StoredContent};
 use super::credentials::Credentials;
 use super::exchange::response;
 use super::lists::List;
+use super::web::WebPolicy;
 use crate::archive::Archive;
 use crate::arrival::default_tenant;
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
 use crate::pictures::{PictureForm, PictureMode, PictureRequest, PictureSource};
 use crate::stored_file::StoredFile;
+use crate::web::WebSearch;
 
 /// What makes a request for a file more than that.
 const CONDITIONS: [HeaderName; 6] = [
@@ -49,6 +51,9 @@ pub struct HotPolicy {
     /// Whose archive it is that requests ask.
     #[serde(default = "default_tenant")]
     pub tenant: i64,
+    /// Where DICOMweb is; without, it is the application's.
+    #[serde(default)]
+    pub dicomweb: Option<WebPolicy>,
     /// Who need not be asked for, because he was known a moment ago.
     #[serde(skip)]
     pub credentials: Arc<Credentials>,
@@ -62,12 +67,13 @@ pub(super) struct Hot {
 }
 
 /// What a path names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Asked {
     Resource(Level, PublicId),
     Tags(PublicId, TagsForm),
     File(PublicId),
     List(List),
+    Search(WebSearch),
     /// A frame, counted from 0.
     Picture(PublicId, u64, PictureMode),
 }
@@ -87,7 +93,11 @@ impl Hot {
         if head.method != Method::GET {
             return None;
         }
-        let asked = asked(head.uri.path(), head.uri.query())?;
+        let web = self.policy.dicomweb.as_ref();
+        let asked = match web.filter(|web| web.has(head.uri.path())) {
+            Some(web) => web.asked(head).map(Asked::Search)?,
+            None => asked(head.uri.path(), head.uri.query())?,
+        };
         if !self.is_known(head.headers.get(HOST)) {
             return None;
         }
@@ -100,6 +110,7 @@ impl Hot {
             Asked::Tags(id, form) => self.tags(tenant, id, form).await,
             Asked::File(id) => self.file(tenant, id, &head.headers),
             Asked::List(list) => self.list(tenant, list).await,
+            Asked::Search(search) => web?.search(&self.archive, tenant, search, head).await,
             Asked::Picture(id, frame, mode) => {
                 self.picture(tenant, id, frame, mode, &head.headers).await
             }
@@ -294,7 +305,7 @@ fn json(bytes: Vec<u8>) -> Response<Content> {
     answer(headers, Content::whole(Bytes::from(bytes)))
 }
 
-fn answer(mut headers: HeaderMap, content: Content) -> Response<Content> {
+pub(super) fn answer(mut headers: HeaderMap, content: Content) -> Response<Content> {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response(StatusCode::OK, headers, content)
 }

@@ -13,6 +13,7 @@ mod exchange;
 mod hot;
 mod lists;
 mod server;
+mod web;
 
 pub use credentials::Credentials;
 pub use exchange::{

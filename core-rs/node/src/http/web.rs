@@ -1,0 +1,239 @@
+//! Searches of DICOMweb asked for in the plainest way: see [`super::hot`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{ACCEPT, CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderValue, VARY, WARNING};
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use vna_dicom::Level;
+
+use super::body::Content;
+use super::hot::answer;
+use crate::archive::Archive;
+use crate::web::{SearchOptions, SearchTarget, WebSearch, search};
+
+/// Results of a search that takes some hundred microseconds.
+const SHORT: u64 = 100;
+
+/// Headers by which proxies say how they were called: whether to believe them is decided elsewhere.
+const FORWARDING: [&str; 4] = [
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+];
+
+/// Where DICOMweb is, as `vna/rest/server.py` says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WebPolicy {
+    /// The path below which it is.
+    pub root: String,
+    /// Our address in front of it; empty: as the request calls us.
+    pub public_url: String,
+    /// The scheme of requests.
+    pub scheme: String,
+    /// Most results of a search.
+    pub max_results: u64,
+}
+
+impl WebPolicy {
+    /// Whether a path is below the root.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let behind = path.strip_prefix(self.root.as_str());
+        behind.is_some_and(|behind| behind.starts_with('/'))
+    }
+
+    /// The search that a request asks for; `None` also for what needs a decision.
+    pub(super) fn asked(&self, head: &Parts) -> Option<WebSearch> {
+        let query = head.uri.query().unwrap_or_default();
+        // Escaped letters of a name are possible, and nobody's habit.
+        let names_form = query.contains("accept") || query.contains("charset");
+        let target = target(head.uri.path().strip_prefix(self.root.as_str())?)?;
+        if names_form || query.contains("%61") || query.contains("%63") || !is_plain(&head.headers)
+        {
+            return None;
+        }
+        let search = WebSearch::read(target, query).ok()?;
+        let is_short = search.has_keys() || search.reach().is_some_and(|reach| reach <= SHORT);
+        (is_short && search.is_plain() && !search.has_warnings()).then_some(search)
+    }
+
+    /// Answers it.
+    pub(super) async fn search(
+        &self,
+        archive: &Arc<Archive>,
+        tenant: i64,
+        asked: WebSearch,
+        head: &Parts,
+    ) -> Option<Response<Content>> {
+        let media_type = media_type(&head.headers)?;
+        let options = SearchOptions {
+            tenant,
+            max_results: self.max_results,
+            root: self.service_root(&head.headers)?,
+            boundary: None,
+        };
+        let found = if asked.is_at_hand() {
+            search(archive, &asked, &options)
+        } else {
+            let (archive, options) = (Arc::clone(archive), options.clone());
+            let read = move || search(&archive, &asked, &options);
+            tokio::task::spawn_blocking(read).await.ok()?
+        };
+        let found = found.ok()?;
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        for text in found.warnings {
+            let warning = format!("299 {} \"{text}\"", options.root);
+            headers.append(WARNING, HeaderValue::try_from(warning).ok()?);
+        }
+        Some(answer(headers, Content::whole(Bytes::from(found.body))))
+    }
+
+    /// The address of the studies service.
+    fn service_root(&self, headers: &HeaderMap) -> Option<String> {
+        if !self.public_url.is_empty() {
+            return Some(format!(
+                "{}{}",
+                self.public_url.trim_end_matches('/'),
+                self.root
+            ));
+        }
+        let host = headers.get(HOST)?.to_str().ok()?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
+        let is_host = !host.is_empty() && host.chars().all(is_plain);
+        is_host.then(|| format!("{}://{host}{}", self.scheme, self.root))
+    }
+}
+
+/// Whether nothing in the headers needs a decision.
+fn is_plain(headers: &HeaderMap) -> bool {
+    !headers.contains_key(FORWARDED)
+        && !FORWARDING.iter().any(|name| headers.contains_key(*name))
+        && media_type(headers).is_some()
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&'static str> {
+    match headers.get(ACCEPT).map(HeaderValue::as_bytes) {
+        None | Some(b"*/*" | b"application/dicom+json") => Some("application/dicom+json"),
+        Some(b"application/json") => Some("application/json"),
+        Some(_) => None,
+    }
+}
+
+/// What a path behind the root searches.
+fn target(path: &str) -> Option<SearchTarget> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let (level, study, series) = match segments.as_slice() {
+        ["studies"] => (Level::Study, None, None),
+        ["series"] => (Level::Series, None, None),
+        ["instances"] => (Level::Instance, None, None),
+        ["studies", study, "series"] => (Level::Series, Some(uid(study)?), None),
+        ["studies", study, "instances"] => (Level::Instance, Some(uid(study)?), None),
+        ["studies", study, "series", series, "instances"] => {
+            (Level::Instance, Some(uid(study)?), Some(uid(series)?))
+        }
+        _ => return None,
+    };
+    Some(SearchTarget {
+        level,
+        study,
+        series,
+    })
+}
+
+fn uid(text: &str) -> Option<String> {
+    let is_uid = |c: char| c.is_ascii_digit() || c == '.';
+    let is_one = !text.is_empty() && text.len() <= 64 && text.chars().all(is_uid);
+    // Where periods may be is for the application to say.
+    let is_plain = !text.starts_with('.') && !text.ends_with('.') && !text.contains("..");
+    (is_one && is_plain).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> WebPolicy {
+        WebPolicy {
+            root: "/dicom-web".into(),
+            public_url: String::new(),
+            scheme: "http".into(),
+            max_results: 1_000,
+        }
+    }
+
+    fn asked(path_and_query: &str, headers: &[(&'static str, &'static str)]) -> bool {
+        let mut request = hyper::Request::get(path_and_query);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        policy().asked(&head).is_some()
+    }
+
+    #[test]
+    fn plain_searches_are_taken() {
+        for path in [
+            "/dicom-web/studies?PatientID=x",
+            "/dicom-web/studies?00100020=x&includefield=StudyDescription",
+            "/dicom-web/studies?limit=10",
+            "/dicom-web/studies/1.2/series",
+            "/dicom-web/studies/1.2/series/1.3/instances?limit=100&offset=2000",
+            "/dicom-web/studies/1.2/instances",
+        ] {
+            assert!(asked(path, &[]), "{path}");
+            assert!(
+                asked(path, &[("accept", "application/dicom+json")]),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_needs_a_decision_is_left_to_the_application() {
+        for path in [
+            "/dicom-web/studies",
+            "/dicom-web/studies?limit=1000",
+            "/dicom-web/studies?PatientName=D*",
+            "/dicom-web/studies?PatientID=x*",
+            "/dicom-web/studies?PatientID=x&fuzzymatching=true",
+            "/dicom-web/studies?PatientID=x&accept=application/json",
+            "/dicom-web/studies?PatientID=x&%61ccept=text/html",
+            "/dicom-web/studies?PatientID=x&nonsense=1",
+            "/dicom-web/studies/",
+            "/dicom-web/studies/1.2",
+            "/dicom-web/studies/1..2/series",
+            "/dicom-web/studies/1.2/series/x/instances",
+        ] {
+            assert!(!asked(path, &[]), "{path}");
+        }
+        let path = "/dicom-web/studies?PatientID=x";
+        for header in [
+            ("accept", "text/html"),
+            (
+                "accept",
+                "multipart/related; type=\"application/dicom+xml\"",
+            ),
+            ("forwarded", "host=x"),
+            ("x-forwarded-host", "x"),
+        ] {
+            assert!(!asked(path, &[header]), "{header:?}");
+        }
+        assert!(!policy().has("/dicom-webstudies"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_not_repeated() {
+        let root = |host: &'static str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            policy().service_root(&headers)
+        };
+        assert_eq!(root("a:80").as_deref(), Some("http://a:80/dicom-web"));
+        assert_eq!(root("a\"b"), None);
+        assert_eq!(root("a/b"), None);
+    }
+}
