@@ -459,10 +459,11 @@ fn attribute(name: &str) -> Option<Tag> {
     if let Some(tag) = tag_for_keyword(name) {
         return may_be_asked(tag).then_some(tag);
     }
-    let number = u32::from_str_radix(name, 16)
-        .ok()
-        .filter(|_| is_tag(name))?;
-    let tag = Tag((number >> 16) as u16, number as u16);
+    if !is_tag(name) {
+        return None;
+    }
+    let half = |digits: &str| u16::from_str_radix(digits, 16).ok();
+    let tag = Tag(half(&name[..4])?, half(&name[4..])?);
     (may_be_asked(tag) && (tag.is_private() || entry(tag).is_some())).then_some(tag)
 }
 
@@ -522,7 +523,7 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, FindProblem> {
             b'%' => {
                 let mut digit = || rest.next().and_then(|digit| (*digit as char).to_digit(16));
                 let (high, low) = (digit().ok_or_else(wrong)?, digit().ok_or_else(wrong)?);
-                (high << 4 | low) as u8
+                u8::try_from(high << 4 | low).map_err(|_| wrong())?
             }
             other => *other,
         });
