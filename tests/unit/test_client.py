@@ -25,7 +25,9 @@ from vna.errors import (
     BadRequest,
     Busy,
     Closed,
+    Conflict,
     EncodingError,
+    NotAllowed,
     NotFound,
     OutOfRange,
     SettingsError,
@@ -177,6 +179,58 @@ def test_labels_are_given_and_taken_and_found(archive):
     study.delete()
     with pytest.raises(NotFound):
         study.label("b")
+
+
+def test_metadata_is_a_mapping_and_changed_by_who_has_seen_it(archive):
+    study = archive.store(CT).instance.study
+    assert study.metadata["LastUpdate"] == dict(study.metadata)["LastUpdate"]
+    assert "1024" not in study.metadata
+    study.metadata["1024"] = "größer"
+    assert (study.metadata["1024"], study.metadata.get("1025")) == ("größer", None)
+    first = study.metadata.entry("1024")
+    second = study.metadata.put("1024", "seen", seen=first.revision)
+    assert second.number == first.revision.number + 1
+    with pytest.raises(Conflict):
+        study.metadata.put("1024", "late", seen=first.revision)
+    with pytest.raises(Conflict):
+        study.metadata.delete("1024", seen=first.revision)
+    assert study.metadata["1024"] == "seen"
+    del study.metadata["1024"]
+    assert "1024" not in list(study.metadata)
+    for missing in (study.metadata.entry, study.metadata.__delitem__):
+        with pytest.raises(KeyError, match="1024"):
+            missing("1024")
+    with pytest.raises(NotAllowed):
+        study.metadata["LastUpdate"] = "now"
+    study.delete()
+    with pytest.raises(NotFound):
+        study.metadata.get("1024")
+
+
+def test_attachments_are_put_read_and_deleted(archive, tmp_path):
+    stored = archive.store(CT)
+    report = bytes(range(256)) * 9000
+    study, path = stored.instance.study, tmp_path / "report"
+    path.write_bytes(report)
+    assert list(stored.instance.attachments) == ["dicom"]
+    assert stored.instance.attachments["dicom"].read() == CT.read_bytes()
+    revision = study.attachments.put("1024", path)
+    attached = study.attachments["1024"]
+    assert (attached.size, attached.read(), attached.revision) == (len(report), report, revision)
+    attached.verify()
+    attached.save(path.with_suffix(".copy"))
+    assert path.with_suffix(".copy").read_bytes() == report
+    later = study.attachments.put("1024", b"", seen=revision)
+    assert (later.number, study.attachments["1024"].read()) == (revision.number + 1, b"")
+    with pytest.raises(Conflict):
+        study.attachments.put("1024", b"late", seen=revision)
+    del study.attachments["1024"]
+    assert dict(study.attachments) == {}
+    for missing in (study.attachments.__getitem__, study.attachments.__delitem__):
+        with pytest.raises(KeyError):
+            missing("1024")
+    with pytest.raises(NotAllowed):
+        stored.instance.attachments.put("dicom", b"")
 
 
 def test_tenants_of_a_folder_are_archives_of_their_own(tmp_path):

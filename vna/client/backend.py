@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 if TYPE_CHECKING:
+    from vna.client.notes import Metadatum, Revision
     from vna.services.changes import Wanted
 
 Document = dict[str, Any]
@@ -71,6 +72,44 @@ class Backend(Protocol):
 
     def set_label(self, level: str, public_id: str, label: str, has: bool) -> None:
         """Give a resource a label, or take it."""
+
+    def metadata(self, level: str, public_id: str) -> dict[str, str]:
+        """Return the metadata of a resource."""
+
+    def metadatum(self, level: str, public_id: str, name: str) -> Metadatum:
+        """Return one value of it; raises NotFound."""
+
+    def put_metadatum(
+        self, level: str, public_id: str, name: str, value: str, seen: Revision | None
+    ) -> Revision | None:
+        """Set one value of it, if `seen` is its revision."""
+
+    def delete_metadatum(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete one value of it, if `seen` is its revision."""
+
+    def attachments(self, level: str, public_id: str) -> list[str]:
+        """Return the names of the attachments of a resource."""
+
+    def attachment(self, level: str, public_id: str, name: str) -> tuple[Document, Revision | None]:
+        """Return what is to be said of an attachment, and its revision; raises NotFound."""
+
+    def attachment_pieces(self, level: str, public_id: str, name: str) -> Iterator[bytes]:
+        """Yield an attachment from beginning to end."""
+
+    def put_attachment(
+        self, level: str, public_id: str, name: str, file: BinaryIO, seen: Revision | None
+    ) -> Revision | None:
+        """Attach what is in a file, if `seen` is the revision of what is there."""
+
+    def delete_attachment(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete an attachment, if `seen` is its revision."""
+
+    def verify_attachment(self, level: str, public_id: str, name: str) -> None:
+        """Compare an attachment with its MD5; raises StorageFailed."""
 
     def change(self, level: str, public_id: str, verb: str, wanted: Wanted) -> Document:
         """Modify or anonymize (`verb`) a patient, study or series; return what the job shows."""

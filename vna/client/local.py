@@ -11,13 +11,14 @@ import json
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from msgspec.json import encode as json_bytes
 
 from vna.client.backend import PIECE_BYTES, Document
+from vna.client.notes import Metadatum, Revision
 from vna.errors import Closed
-from vna.services import archives, labels, query
+from vna.services import archives, labels, notes, query
 from vna.services.archive import Archive, ListOptions, StoredFile, TagsRequest
 from vna.services.caller import Caller
 from vna.settings import Settings
@@ -265,6 +266,71 @@ class Local:
         change = labels.put_label if has else labels.take_label
         self._call(change(self._archive, level, public_id, label, self._caller))
 
+    def _notes(self, level: str, public_id: str) -> notes.Resource:
+        return notes.Resource(self._archive, level, public_id, self._caller)
+
+    def metadata(self, level: str, public_id: str) -> dict[str, str]:
+        """Return the metadata of a resource."""
+        found: dict[str, str] = self._json(
+            self._archive.metadata(level, public_id, True, False, self._caller)
+        )
+        return found
+
+    def metadatum(self, level: str, public_id: str, name: str) -> Metadatum:
+        """Return one value of it; raises NotFound."""
+        revision, value = self._call(notes.metadata(self._notes(level, public_id), name))
+        return Metadatum(value.decode("utf-8", "replace"), Revision(*revision))
+
+    def put_metadatum(
+        self, level: str, public_id: str, name: str, value: str, seen: Revision | None
+    ) -> Revision | None:
+        """Set one value of it, if `seen` is its revision."""
+        of = self._notes(level, public_id)
+        return Revision(*self._call(notes.put_metadata(of, name, value.encode(), _seen(seen))))
+
+    def delete_metadatum(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete one value of it, if `seen` is its revision."""
+        self._call(notes.delete_metadata(self._notes(level, public_id), name, _seen(seen)))
+
+    def attachments(self, level: str, public_id: str) -> list[str]:
+        """Return the names of the attachments of a resource."""
+        found = self._call(notes.attachments(self._notes(level, public_id)))
+        return [name for _, name in found]
+
+    def attachment(self, level: str, public_id: str, name: str) -> tuple[Document, Revision | None]:
+        """Return what is to be said of an attachment, and its revision; raises NotFound."""
+        found = self._call(notes.attachment(self._notes(level, public_id), name))
+        return found.info, Revision(*found.revision)
+
+    def attachment_pieces(self, level: str, public_id: str, name: str) -> Iterator[bytes]:
+        """Yield an attachment from beginning to end."""
+        found = self._call(notes.attachment(self._notes(level, public_id), name))
+        size = found.size(stored=False)
+        for offset in range(0, size, PIECE_BYTES):
+            yield self._call(found.read(offset, min(PIECE_BYTES, size - offset)))
+
+    def put_attachment(
+        self, level: str, public_id: str, name: str, file: BinaryIO, seen: Revision | None
+    ) -> Revision | None:
+        """Attach what is in a file, if `seen` is the revision of what is there."""
+        of = self._notes(level, public_id)
+        new = self._call(notes.new_attachment(of, name, _seen(seen)))
+        while piece := file.read(PIECE_BYTES):
+            self._call(new.push(piece))
+        return Revision(*self._call(new.finish()))
+
+    def delete_attachment(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete an attachment, if `seen` is its revision."""
+        self._call(notes.delete_attachment(self._notes(level, public_id), name, _seen(seen)))
+
+    def verify_attachment(self, level: str, public_id: str, name: str) -> None:
+        """Compare an attachment with its MD5; raises StorageFailed."""
+        self._call(notes.verify(self._notes(level, public_id), name))
+
     def delete(self, level: str, public_id: str) -> Document:
         """Delete a resource with all below it."""
         found: Document = self._json(self._archive.delete(level, public_id, self._caller))
@@ -273,3 +339,7 @@ class Local:
     def close(self) -> None:
         """Let go of it; the last one ends the archive's threads and gives its folder free."""
         self._opened.close()
+
+
+def _seen(revision: Revision | None) -> notes.Revision | None:
+    return None if revision is None else notes.Revision(*revision)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from vna import errors
 from vna.client.backend import PIECE_BYTES, Document
+from vna.client.notes import Metadatum, Revision
 from vna.errors import Closed, JobFailed, SettingsError, Unreachable, VnaError
 from vna.services import running
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from vna.services.changes import Wanted
+
+Body = bytes | BinaryIO | None
 
 TIMEOUT_S = 120.0
 # Between two looks at a job.
@@ -150,6 +154,80 @@ class Remote:
         with self._answer("PUT" if has else "DELETE", path) as answer:
             answer.read()
 
+    def metadata(self, level: str, public_id: str) -> dict[str, str]:
+        """Return the metadata of a resource."""
+        return self._document("GET", f"/{level}/{_part(public_id)}/metadata?expand")
+
+    def metadatum(self, level: str, public_id: str, name: str) -> Metadatum:
+        """Return one value of it; raises NotFound."""
+        with self._answer("GET", _note(level, public_id, "metadata", name)) as answer:
+            value = answer.read().decode("utf-8", "replace")
+            return Metadatum(value, Revision.of_etag(answer.headers["ETag"]))
+
+    def put_metadatum(
+        self, level: str, public_id: str, name: str, value: str, seen: Revision | None
+    ) -> Revision | None:
+        """Set one value of it, if `seen` is its revision."""
+        path = _note(level, public_id, "metadata", name)
+        return self._put(path, value.encode(), {"Content-Type": "text/plain"}, seen)
+
+    def delete_metadatum(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete one value of it, if `seen` is its revision."""
+        self._delete(_note(level, public_id, "metadata", name), seen)
+
+    def attachments(self, level: str, public_id: str) -> list[str]:
+        """Return the names of the attachments of a resource."""
+        path = f"/{level}/{_part(public_id)}/attachments"
+        return [str(one) for one in self._json("GET", path, None, "")]
+
+    def attachment(self, level: str, public_id: str, name: str) -> tuple[Document, Revision | None]:
+        """Return what is to be said of an attachment, and its revision; raises NotFound."""
+        path = f"{_note(level, public_id, 'attachments', name)}/info"
+        with self._answer("GET", path) as answer:
+            told: Document = json.loads(answer.read())
+            return told, Revision.of_etag(answer.headers["ETag"])
+
+    def attachment_pieces(self, level: str, public_id: str, name: str) -> Iterator[bytes]:
+        """Yield an attachment from beginning to end."""
+        path = f"{_note(level, public_id, 'attachments', name)}/data"
+        with self._answer("GET", path) as answer:
+            while piece := _read(answer, PIECE_BYTES):
+                yield piece
+
+    def put_attachment(
+        self, level: str, public_id: str, name: str, file: BinaryIO, seen: Revision | None
+    ) -> Revision | None:
+        """Attach what is in a file, if `seen` is the revision of what is there."""
+        length = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        return self._put(_note(level, public_id, "attachments", name), file, headers, seen)
+
+    def delete_attachment(
+        self, level: str, public_id: str, name: str, seen: Revision | None
+    ) -> None:
+        """Delete an attachment, if `seen` is its revision."""
+        self._delete(_note(level, public_id, "attachments", name), seen)
+
+    def verify_attachment(self, level: str, public_id: str, name: str) -> None:
+        """Compare an attachment with its MD5; raises StorageFailed."""
+        path = f"{_note(level, public_id, 'attachments', name)}/verify-md5"
+        with self._answer("POST", path, b"") as answer:
+            answer.read()
+
+    def _put(
+        self, path: str, body: Body, headers: dict[str, str], seen: Revision | None
+    ) -> Revision | None:
+        with self._answer("PUT", path, body, headers | _if_match(seen)) as answer:
+            answer.read()
+            return Revision.of_etag(answer.headers["ETag"])
+
+    def _delete(self, path: str, seen: Revision | None) -> None:
+        with self._answer("DELETE", path, None, _if_match(seen)) as answer:
+            answer.read()
+
     def change(self, level: str, public_id: str, verb: str, wanted: Wanted) -> Document:
         """Modify or anonymize (`verb`) a patient, study or series; return what the job shows."""
         path = f"/{level}/{_part(public_id)}/{verb}"
@@ -216,7 +294,7 @@ class Remote:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: Body = None,
         headers: dict[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and give its answer; raises what it stands for if that is an error.
@@ -238,7 +316,7 @@ class Remote:
             raise Unreachable(f"{self.name} does not answer as an archive: {why}") from error
 
     def _send(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+        self, method: str, path: str, body: Body, headers: dict[str, str]
     ) -> http.client.HTTPResponse:
         connection, is_kept = self._connection()
         try:
@@ -249,6 +327,8 @@ class Remote:
             if not is_kept:
                 raise
         self._drop()
+        if body is not None and not isinstance(body, bytes):
+            body.seek(0)
         connection, _ = self._connection()
         return self._exchange(connection, method, path, body, headers)
 
@@ -257,7 +337,7 @@ class Remote:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        body: bytes | None,
+        body: Body,
         headers: dict[str, str],
     ) -> http.client.HTTPResponse:
         # A server that refuses a body by its head answers and reads no further: the answer tells
@@ -308,6 +388,14 @@ def _part(public_id: str) -> str:
 
 def _labels(level: str, public_id: str) -> str:
     return f"/{level}/{_part(public_id)}/labels"
+
+
+def _note(level: str, public_id: str, kind: str, name: str) -> str:
+    return f"/{level}/{_part(public_id)}/{kind}/{_part(name)}"
+
+
+def _if_match(seen: Revision | None) -> dict[str, str]:
+    return {} if seen is None else {"If-Match": seen.etag}
 
 
 def _file(public_id: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from vna.client.backend import Backend, Document
+from vna.client.notes import Attachments, Metadata, save_pieces
 from vna.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -70,6 +71,16 @@ class Resource:
         """Take labels from it, if it has them."""
         for label in labels:
             self._backend.set_label(self.level, self.id, label, False)
+
+    @property
+    def metadata(self) -> Metadata:
+        """Its metadata, a mapping: what the archive keeps beside the tags, and what users set."""
+        return Metadata(self)
+
+    @property
+    def attachments(self) -> Attachments:
+        """Its attachments, a mapping of `Attachment`."""
+        return Attachments(self)
 
     def instances(self) -> list[Instance]:
         """Return the instances in it; of an instance itself."""
@@ -250,16 +261,7 @@ class Instance(Resource):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file; nothing is left at `path` if that fails."""
-        partial = f"{os.fspath(path)}.partial"
-        try:
-            with open(partial, "wb") as file:
-                for piece in self.pieces():
-                    file.write(piece)
-            os.replace(partial, path)
-        except BaseException:
-            if os.path.exists(partial):
-                os.unlink(partial)
-            raise
+        save_pieces(self.pieces(), path)
 
     def modified(self, **options: Any) -> bytes:
         """Return a file in which attributes are other; see `Study.modify`. Nothing is stored."""
