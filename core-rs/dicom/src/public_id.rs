@@ -69,8 +69,10 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace())
 }
 
-impl fmt::Display for PublicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PublicId {
+    /// Its text, as [`Display`](fmt::Display) writes it.
+    #[must_use]
+    pub fn text(&self) -> [u8; 44] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'-'; 44];
         for (i, byte) in self.0.iter().enumerate() {
@@ -78,7 +80,13 @@ impl fmt::Display for PublicId {
             text[at] = DIGITS[usize::from(byte >> 4)];
             text[at + 1] = DIGITS[usize::from(byte & 15)];
         }
-        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        text
+    }
+}
+
+impl fmt::Display for PublicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writing JSON into bytes.
 
 use crate::{IndexError, time};
-use vna_dicom::Tag;
+use vna_dicom::{PublicId, Tag};
 
 /// The longest answer in bytes, some 250,000 studies with all that is told of them: whoever wants more asks for pages.
 pub(crate) const MAX_BYTES: usize = 256 << 20;
@@ -60,6 +60,24 @@ impl Json {
         self.separate();
         // Writing to a Vec cannot fail.
         let _ = write!(self.bytes, "\"{value}\"");
+    }
+
+    /// The id of a resource: what lists are made of, so without the way through a formatter.
+    pub(crate) fn id(&mut self, id: &PublicId) {
+        self.separate();
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(&id.text());
+        self.bytes.push(b'"');
+    }
+
+    /// Where a resource is: `/` `folder` `/` its id.
+    pub(crate) fn path(&mut self, folder: &str, id: &PublicId) {
+        self.separate();
+        self.bytes.extend_from_slice(b"\"/");
+        self.bytes.extend_from_slice(folder.as_bytes());
+        self.bytes.push(b'/');
+        self.bytes.extend_from_slice(&id.text());
+        self.bytes.push(b'"');
     }
 
     pub(crate) fn number(&mut self, number: impl Into<i64>) {

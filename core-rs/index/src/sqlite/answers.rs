@@ -61,7 +61,7 @@ fn array(
         if shape.is_some() {
             ids.push(row.get(0).doing(DOING)?);
         } else {
-            json.display(resource::public_id(row, 1)?);
+            json.id(&resource::public_id(row, 1)?);
             json.check_size()?;
         }
     }

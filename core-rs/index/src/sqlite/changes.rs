@@ -6,10 +6,11 @@
 use super::answers::{BLOB_COLUMNS, blob};
 use super::delete::release;
 use super::read::Snapshot;
+use super::resource;
 use super::writer::Transaction;
 use crate::error::Doing;
 use crate::json::Json;
-use crate::{BlobRow, ChangeType, ChangesRequest, FreedBlob, IndexError};
+use crate::{BlobRow, ChangeType, ChangesRequest, FreedBlob, IndexError, time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::collections::HashMap;
@@ -48,16 +49,19 @@ pub(crate) fn json(
     let mut json = Json::new();
     json.open(b'{');
     json.name("Changes").open(b'[');
+    let mut date = (i64::MIN, String::new());
     for change in &changes {
         json.open(b'{');
         json.name("ChangeType").text(change.change.as_str());
-        json.name("Date").moment(change.at_us);
-        json.name("ID").display(change.public_id);
-        json.name("Path").display(format_args!(
-            "/{}/{}",
-            change.level.plural(),
-            change.public_id
-        ));
+        let second = change.at_us.div_euclid(1_000_000);
+        if date.0 != second {
+            date = (second, String::with_capacity(15));
+            time::write_compact(change.at_us, &mut date.1);
+        }
+        json.name("Date").text(&date.1);
+        json.name("ID").id(&change.public_id);
+        json.name("Path")
+            .path(change.level.plural(), &change.public_id);
         json.name("ResourceType").text(change.level.as_str());
         json.name("Seq").number(change.seq);
         json.close(b'}');
@@ -167,8 +171,11 @@ fn collect(
     limit: usize,
 ) -> Result<(Vec<Change>, bool), IndexError> {
     const DOING: &str = "reading changes";
+    // Most changes are of instances: these are looked up by the statement itself.
     let mut sql = String::from(
-        "SELECT seq, type, level, resource, at_us FROM change WHERE tenant = ? AND seq > ? AND seq <= ?",
+        "SELECT seq, type, level, resource, at_us, instance.public_id, instance.series
+         FROM change LEFT JOIN instance ON level = 3 AND instance.id = resource AND instance.state = 0
+         WHERE change.tenant = ? AND seq > ? AND seq <= ?",
     );
     let (since, to) = if request.last {
         (i64::MIN, i64::MAX)
@@ -214,7 +221,17 @@ fn collect(
                 column: "level",
                 found: level.to_string(),
             })?;
-        let Some(public_id) = live.public_id(level, row.get(3).doing(DOING)?)? else {
+        let public_id = match level {
+            Level::Instance => match row.get(6).doing(DOING)? {
+                Some(series) => live
+                    .public_id(Level::Series, series)?
+                    .map(|_| resource::public_id(row, 5))
+                    .transpose()?,
+                None => None,
+            },
+            level => live.public_id(level, row.get(3).doing(DOING)?)?,
+        };
+        let Some(public_id) = public_id else {
             continue; // deleted
         };
         if changes.len() >= limit {
@@ -252,7 +269,7 @@ pub(crate) fn has_told(
     Ok(false)
 }
 
-/// Looks for resources that are live, and remembers those that others are in: most changes of a page are of instances of
+/// Looks for patients, studies and series that are live, and remembers them: most changes of a page are of instances of
 /// the same few series.
 struct Live<'a> {
     connection: &'a Connection,
@@ -274,13 +291,9 @@ impl Live<'_> {
                 "SELECT public_id, patient FROM study WHERE id = ?1 AND state = 0",
                 Some(Level::Patient),
             ),
-            Level::Series => (
+            Level::Series | Level::Instance => (
                 "SELECT public_id, study FROM series WHERE id = ?1 AND state = 0",
                 Some(Level::Study),
-            ),
-            Level::Instance => (
-                "SELECT public_id, series FROM instance WHERE id = ?1 AND state = 0",
-                Some(Level::Series),
             ),
         };
         let row: Option<(PublicId, i64)> = self

@@ -2,6 +2,7 @@
 
 use crate::IndexError;
 use crate::error::Doing;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
@@ -65,6 +66,11 @@ pub(crate) fn open(
         },
     })?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else SQLite plans with the values that are bound, a LIMIT above all, and compiles a kept statement anew each time
+    // that another value is bound: most of what a short list took.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .doing(DOING)?;
     connection
         .busy_timeout(std::time::Duration::from_secs(10))
         .doing(DOING)?;

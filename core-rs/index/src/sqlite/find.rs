@@ -218,7 +218,7 @@ pub(crate) fn json(
     let mut json = Json::new();
     json.open(b'[');
     hits(snapshot, query, &plan, |hit| {
-        json.display(hit.public_id);
+        json.id(&hit.public_id);
         json.check_size()
     })?;
     json.close(b']');

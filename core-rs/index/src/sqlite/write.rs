@@ -54,7 +54,7 @@ pub(crate) fn ids(
         let mut columns = Columns::new(level);
         let at = columns.own("public_id");
         columns.each(snapshot.connection, ids, |row| {
-            json.display(public_id(row, at)?);
+            json.id(&public_id(row, at)?);
             json.check_size()
         })?;
     }
@@ -387,7 +387,7 @@ impl<'s> Writer<'s> {
         };
         json.name(name).open(b'[');
         for id in packed(row, at)?.chunks_exact(20) {
-            json.display(PublicId(id.try_into().unwrap_or_default()));
+            json.id(&PublicId(id.try_into().unwrap_or_default()));
         }
         json.close(b']');
         Ok(())
