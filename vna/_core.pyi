@@ -206,13 +206,14 @@ class Rewriting:
         NotFound if a resource is not there. A named instance that is not there fails in its step.
         """
 
-    def step(self, position: int, count: int) -> int:
-        """Write `count` instances anew, from number `position` on, and store them.
+    def step(self, position: int, count: int, patience_s: float = ...) -> int:
+        """Write up to `count` instances anew, from number `position` on, and store them.
 
-        Gives a JSON list in their order: `From`, and `ID`, `ParentPatient`, `ParentStudy`,
-        `ParentSeries`, `Path`, `Status` (`Success`, `AlreadyStored`); or `Status` `Failure` with
-        `Code` and `Details` of what is wrong with that one. Raises what keeps all of them from
-        being stored. Done again, it gives the same bytes, which are stored already.
+        None but the first is begun when it has taken `patience_s`. Gives a JSON list in their
+        order: `From`, and `FromPatient`, `FromStudy`, `FromSeries`, `ID`, `ParentPatient`,
+        `ParentStudy`, `ParentSeries`, `Path`, `Status` (`Success`, `AlreadyStored`); or `Status`
+        `Failure` with `Code` and `Details` of what is wrong with that one. Raises what keeps all of
+        them from being stored. Done again, it gives the same bytes, which are stored already.
         """
 
     def file(self, number: int) -> Rewritten:

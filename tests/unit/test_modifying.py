@@ -10,9 +10,11 @@ from vna.errors import EncodingError, NotFound, OutOfStorage
 from vna.services import modifying
 from vna.services.caller import Caller
 from vna.services.modifying import Modification, Recipe
-from vna.services.rewriting import STEP, failure
+from vna.services.rewriting import failure
 
 CALLER = Caller(way_in="rest")
+# Instances that the core has time for in a step.
+IN_TIME = 32
 
 
 class Rewriting:
@@ -24,9 +26,9 @@ class Rewriting:
     def open(self):
         return b'{"total": %d}' % len(self.instances)
 
-    def step(self, position, count):
+    def step(self, position, count, patience_s):
         answers = []
-        for public_id in self.instances[position : position + count]:
+        for public_id in self.instances[position : position + min(count, IN_TIME)]:
             if public_id not in self.core.sources:
                 self.core.broken[public_id] = ("not_found", "there is none")
             if public_id in self.core.broken:
@@ -37,15 +39,17 @@ class Rewriting:
                 continue
             status = "AlreadyStored" if f"n{public_id}" in self.core.stored else "Success"
             self.core.stored.add(f"n{public_id}")
-            parents = {name: f"n{of}" for name, of in PARENTS.items()}
-            answers.append({"From": public_id, "ID": f"n{public_id}", "Status": status, **parents})
+            told = {"From": public_id, "ID": f"n{public_id}", "Status": status}
+            for name, of in PARENTS.items():
+                told |= {f"From{name}": of, f"Parent{name}": f"n{of}"}
+            answers.append(told)
         self.core.steps += 1
         if self.core.steps == self.core.stops_at:
             raise asyncio.CancelledError
         return json.dumps(answers).encode()
 
 
-PARENTS = {"ParentSeries": "series", "ParentStudy": "study", "ParentPatient": "patient"}
+PARENTS = {"Series": "series", "Study": "study", "Patient": "patient"}
 
 
 class Core:
@@ -69,11 +73,6 @@ class Archive:
         return value
 
     _json = result
-
-    def resource(self, level, public_id, caller):
-        if level == "instances" and public_id not in self.sources:
-            raise NotFound(public_id)
-        return json.dumps(PARENTS).encode()
 
     async def tell(self, change, level, public_id, caller):
         self.told.append((change, level, public_id))
@@ -124,7 +123,7 @@ def run(archive, job):
 
 
 def test_all_is_made_and_told_of_once():
-    archive = Archive(3 * STEP + 1)
+    archive = Archive(3 * IN_TIME + 1)
     job = Job(modification(archive))
     run(archive, job)
     assert archive.core.stored == {f"n{each}" for each in archive.sources}
@@ -137,7 +136,7 @@ def test_all_is_made_and_told_of_once():
 
 @pytest.mark.parametrize("stops_at", [1, 2, 3])
 def test_a_job_that_is_taken_up_again_ends_as_if_nothing_had_happened(stops_at):
-    archive = Archive(2 * STEP + 5)
+    archive = Archive(2 * IN_TIME + 5)
     expected = {f"n{each}" for each in archive.sources}
     first = Job(modification(archive, keep_source=False))
     archive.core.stops_at = stops_at

@@ -193,7 +193,6 @@ class Work:
         self.saved_at = time.monotonic()
         # Ids are asked for often: lists of the state would be searched from their beginning.
         self.made = {level: dict.fromkeys(ids) for level, ids in state.made.items()}
-        self.above: dict[str, dict[str, str]] = {}
 
     async def run(self) -> None:
         """Do what of it is not done."""
@@ -232,9 +231,10 @@ class Work:
                 self.job.progress(state.done / total)
                 self.job.show(FailedInstancesCount=state.failed)
                 await self.save()
-        finally:
-            # A failure too: it is resubmitted from where it failed.
+        except BaseException:
+            # It is resubmitted from where it failed, and goes on from where it was stopped.
             await asyncio.shield(self.save(at_once=True))
+            raise
 
     def count(self, one: Rewritten) -> None:
         """Note what became of an instance; raises why it could not be written anew.
@@ -259,28 +259,9 @@ class Work:
 
     def note_parents(self, one: Rewritten) -> None:
         """Note which resources became which."""
-        try:
-            above = self.parents_of(one.source)
-        except NotFound:
-            return  # deleted meanwhile
         made = one.made()
-        for level, source in above.items():
+        for level, source in one.sources().items():
             self.state.became.setdefault(level, {})[source] = made[level]
-
-    def parents_of(self, instance: str) -> dict[str, str]:
-        """Return the resources that an instance is in, by level."""
-        caller = self.modification.caller
-
-        def parent(level: str, public_id: str, name: str) -> str:
-            shown = msgspec.json.decode(self.archive.resource(level, public_id, caller))
-            return str(shown[name])
-
-        series = parent("instances", instance, "ParentSeries")
-        if series not in self.above:
-            study = parent("series", series, "ParentStudy")
-            patient = parent("studies", study, "ParentPatient")
-            self.above[series] = {"series": series, "studies": study, "patients": patient}
-        return self.above[series]
 
     async def label(self) -> None:
         """Give labels of sources to what they became; those of instances stay with them."""
@@ -310,7 +291,8 @@ class Work:
                         await self.archive.tell(change, level, target, wanted.caller)
             state.told += 1
         self.audit()
-        await self.save(at_once=True)
+        # Before sources go: it would look for them again. Else the end of the job is soon enough.
+        await self.save(at_once=not wanted.keep_source)
 
     def audit(self) -> None:
         """Leave a record of who had what rewritten, and into what."""

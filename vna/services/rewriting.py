@@ -16,15 +16,21 @@ from vna.services.caller import Caller
 if TYPE_CHECKING:
     from vna import _core
 
-# Instances of a step: enough for both processors, few enough that pausing is felt.
-STEP = 32
+# Instances of a step, and how long it may take: at its end all that was made is waited for, so a
+# step is long, but short enough that pausing is felt.
+STEP = 1024
+STEP_S = 0.4
 PARENTS = {"series": "parent_series", "studies": "parent_study", "patients": "parent_patient"}
+SOURCES = {"series": "from_series", "studies": "from_study", "patients": "from_patient"}
 
 
 class Rewritten(msgspec.Struct, kw_only=True, frozen=True):
     """What became of an instance: its new ids, or why it has none."""
 
     source: str = msgspec.field(name="From")
+    from_patient: str = msgspec.field(name="FromPatient", default="")
+    from_study: str = msgspec.field(name="FromStudy", default="")
+    from_series: str = msgspec.field(name="FromSeries", default="")
     id: str = msgspec.field(name="ID", default="")
     parent_patient: str = msgspec.field(name="ParentPatient", default="")
     parent_study: str = msgspec.field(name="ParentStudy", default="")
@@ -37,6 +43,10 @@ class Rewritten(msgspec.Struct, kw_only=True, frozen=True):
         """Return the new ids by level."""
         above = {level: getattr(self, name) for level, name in PARENTS.items()}
         return {"instances": self.id, **above}
+
+    def sources(self) -> dict[str, str]:
+        """Return what the source is in, by level."""
+        return {level: getattr(self, name) for level, name in SOURCES.items()}
 
 
 KINDS = {
@@ -72,9 +82,12 @@ async def rewrite(
         If the recipe is none.
     """
     rewriting = await begun(archive, recipe, instances, overwrite, caller, lossy_quality)
-    for position in range(start, len(instances), STEP):
-        part = await archive._json(rewriting.step(position, STEP))
-        yield msgspec.json.decode(part, type=list[Rewritten])
+    position = start
+    while position < len(instances):
+        told = await archive._json(rewriting.step(position, STEP, STEP_S))
+        part = msgspec.json.decode(told, type=list[Rewritten])
+        yield part
+        position += len(part)
 
 
 async def begun(
@@ -134,7 +147,6 @@ async def rewritten_file(
 
 
 __all__ = [
-    "STEP",
     "Rewritten",
     "RewrittenFile",
     "failure",

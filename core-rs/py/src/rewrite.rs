@@ -1,6 +1,7 @@
 //! `vna._core.Rewriting`: stored instances written anew by a recipe, and stored or given back as files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -118,13 +119,15 @@ impl CoreRewriting {
         })
     }
 
-    /// Writes `count` instances anew from number `position` on, and stores them; completes with a list of what became of
-    /// each.
-    fn step(&self, position: usize, count: usize) -> u64 {
+    /// Writes up to `count` instances anew from number `position` on, and stores them; completes with a list of what
+    /// became of each. None is begun when it has taken `patience_s`.
+    #[pyo3(signature = (position, count, patience_s = f64::INFINITY))]
+    fn step(&self, position: usize, count: usize, patience_s: f64) -> u64 {
         let state = Arc::clone(&self.state);
+        let patience = Duration::try_from_secs_f64(patience_s).unwrap_or(Duration::MAX);
         self.spawn(move |archive| {
             let rewriting = opened(&state)?;
-            Ok(rewriting.step(archive, position, count)?)
+            Ok(rewriting.step(archive, position, count, patience)?)
         })
     }
 

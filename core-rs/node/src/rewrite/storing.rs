@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
@@ -38,7 +39,14 @@ pub struct Rewriting {
 struct Told {
     number: usize,
     source: PublicId,
-    became: Result<(Ids, &'static str), Arc<ArchiveError>>,
+    became: Result<Became, Arc<ArchiveError>>,
+}
+
+/// What one source was, and what it is now.
+struct Became {
+    was: Ids,
+    is: Ids,
+    status: &'static str,
 }
 
 impl Rewriting {
@@ -73,10 +81,13 @@ impl Rewriting {
         self.sources.instances.len()
     }
 
-    /// Writes `count` instances anew, from number `position` on, and stores them. When it returns they are safe.
+    /// Writes up to `count` instances anew, from number `position` on, and stores them. When it returns they are safe.
+    /// None is begun once `patience` is over, but the first: what waits for its sync at the end is waited for, and
+    /// meanwhile nothing is made, so few long steps are faster than many short ones.
     ///
     /// Gives, in their order, a JSON object of each: `From`, and either the ids of the new instance as an upload has
-    /// them, or `Status` `Failure` with the `Code` and `Details` of what is wrong with it.
+    /// them and those of what the source is in, or `Status` `Failure` with the `Code` and `Details` of what is wrong
+    /// with it.
     ///
     /// # Errors
     ///
@@ -86,6 +97,7 @@ impl Rewriting {
         archive: &Archive,
         position: usize,
         count: usize,
+        patience: Duration,
     ) -> Result<Vec<u8>, Arc<ArchiveError>> {
         let instances = self.sources.instances.get(position..).unwrap_or_default();
         let instances = &instances[..count.min(instances.len())];
@@ -95,6 +107,7 @@ impl Rewriting {
             archive,
             instances,
             next: AtomicUsize::new(0),
+            until: Instant::now().checked_add(patience),
             room: Arc::default(),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -146,12 +159,19 @@ struct Step<'a> {
     archive: &'a Archive,
     instances: &'a [PublicId],
     next: AtomicUsize,
+    /// When no more are begun; `None` is never.
+    until: Option<Instant>,
     room: Arc<Room>,
 }
 
 impl Step<'_> {
     fn run(&self, tell: Sender<Told>) {
         loop {
+            let is_over = self.until.is_some_and(|until| Instant::now() >= until);
+            if is_over && self.next.load(Ordering::Relaxed) > 0 {
+                return;
+            }
+            // Whoever takes a number makes it: what was begun is without holes.
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(source) = self.instances.get(number).copied() else {
                 return;
@@ -191,13 +211,15 @@ impl Step<'_> {
             None => self.archive.as_kept(instance, bytes),
             Some(_) => (instance, bytes), // the transfer syntax that was asked for stays
         };
+        let was = self.ids(&made.was);
         let digest = bytes.digest();
         let size = bytes.size();
         let twin = self
             .archive
             .stored_twin(caller.tenant, &instance.identity, digest, size)?;
-        if let Some(ids) = twin {
-            let became = Ok((ids, "AlreadyStored"));
+        if let Some(is) = twin {
+            let status = "AlreadyStored";
+            let became = Ok(Became { was, is, status });
             let _ = tell.send(Told {
                 number,
                 source,
@@ -211,16 +233,17 @@ impl Step<'_> {
         let (tell, room) = (tell.clone(), Arc::clone(&self.room));
         let reply = Box::new(move |answer: Answer| {
             room.leave(waiting);
-            let became = answer
-                .map(|outcome| became(&outcome))
-                .and_then(|became| became.ok_or_else(|| Arc::new(ArchiveError::Stopped)));
+            let became = answer.and_then(|outcome| {
+                let (is, status) = now(&outcome).ok_or_else(|| Arc::new(ArchiveError::Stopped))?;
+                Ok(Became { was, is, status })
+            });
             let _ = tell.send(Told {
                 number,
                 source,
                 became,
             });
         });
-        let header = self.header(&made, &instance);
+        let header = self.header(&was, &instance);
         self.archive.record_arrival(header, instance, file, reply);
         Ok(())
     }
@@ -251,7 +274,7 @@ impl Step<'_> {
         Ok((read_instance(&held)?, ArrivedBytes::held(held)))
     }
 
-    fn header(&self, made: &Made, instance: &Instance) -> ArrivalHeader {
+    fn header(&self, was: &Ids, instance: &Instance) -> ArrivalHeader {
         let storage = &self.archive.settings().storage;
         let Caller { tenant, origin } = &self.rewriting.caller;
         ArrivalHeader {
@@ -264,21 +287,23 @@ impl Step<'_> {
             },
             patient_issuers: storage.patient_issuers,
             keep_versions_us: self.archive.keep_versions_us(),
-            derived_from: Some(Box::new(self.derived_from(made, instance))),
+            derived_from: Some(Box::new(self.derived_from(was, instance))),
         }
     }
 
-    /// What the new instance was made of. What has the same identity as before is still itself.
-    fn derived_from(&self, made: &Made, instance: &Instance) -> DerivedFrom {
+    /// The ids that the index gives to what has an identity.
+    fn ids(&self, identity: &Identity) -> Ids {
         let patient_issuers = self.archive.settings().storage.patient_issuers;
-        let ids = |identity: &Identity| {
-            let mut identity = Cow::Borrowed(identity);
-            if !patient_issuers && !identity.issuer_of_patient_id.is_empty() {
-                identity.to_mut().issuer_of_patient_id.clear();
-            }
-            vna_index::public_ids(&identity)
-        };
-        let (was, is) = (ids(&made.was), ids(&instance.identity));
+        let mut identity = Cow::Borrowed(identity);
+        if !patient_issuers && !identity.issuer_of_patient_id.is_empty() {
+            identity.to_mut().issuer_of_patient_id.clear();
+        }
+        vna_index::public_ids(&identity)
+    }
+
+    /// What the new instance was made of. What has the same identity as before is still itself.
+    fn derived_from(&self, was: &Ids, instance: &Instance) -> DerivedFrom {
+        let is = self.ids(&instance.identity);
         let other = |was: PublicId, is: PublicId| (was != is).then(|| was.to_string());
         DerivedFrom {
             kind: match self.rewriting.recipe.is_anonymization() {
@@ -297,13 +322,16 @@ impl Told {
     fn json(self) -> Result<Value, Arc<ArchiveError>> {
         let source = self.source.to_string();
         match self.became {
-            Ok((ids, status)) => Ok(json!({
+            Ok(Became { was, is, status }) => Ok(json!({
                 "From": source,
-                "ID": ids.instance.to_string(),
-                "ParentPatient": ids.patient.to_string(),
-                "ParentStudy": ids.study.to_string(),
-                "ParentSeries": ids.series.to_string(),
-                "Path": format!("/instances/{}", ids.instance),
+                "FromPatient": was.patient.to_string(),
+                "FromStudy": was.study.to_string(),
+                "FromSeries": was.series.to_string(),
+                "ID": is.instance.to_string(),
+                "ParentPatient": is.patient.to_string(),
+                "ParentStudy": is.study.to_string(),
+                "ParentSeries": is.series.to_string(),
+                "Path": format!("/instances/{}", is.instance),
                 "Status": status,
             })),
             Err(error) if is_of_one_instance(&error) => Ok(json!({
@@ -337,7 +365,7 @@ fn is_of_one_instance(error: &ArchiveError) -> bool {
 }
 
 /// Where an instance is now, and what clients are told of it.
-fn became(outcome: &Outcome) -> Option<(Ids, &'static str)> {
+fn now(outcome: &Outcome) -> Option<(Ids, &'static str)> {
     match outcome {
         Outcome::Stored { ids, .. } | Outcome::Superseded { ids, .. } => Some((*ids, "Success")),
         Outcome::AlreadyStored { ids, .. } | Outcome::KeptAsVersion { ids, .. } => {
