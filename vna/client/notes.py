@@ -96,7 +96,7 @@ class Metadata(MutableMapping[str, str]):
         Raises
         ------
         Conflict
-            If `seen` is not the last revision, or is needed (`notes.check_revisions`) and not given.
+            If `seen` is not the last revision, or needed (`notes.check_revisions`) and not given.
         NotAllowed
             If the type belongs to the archive.
         UnknownItem
