@@ -678,9 +678,10 @@ class Archive:
     ) -> Picture:
         """Return the picture of a frame, to be made.
 
-        Takes `{"frame", "mode", "window_center", "window_width", "width", "height", "smooth",
-        "overlays", "own_values", "form", "quality"}`, of which each has a default; modes are
-        preview, rendered, uint8, uint16 and int16, forms png, jpeg and pam.
+        Takes `{"frame", "mode", "window_center", "window_width", "window_function", "region",
+        "annotation", "width", "height", "smooth", "overlays", "own_values", "form", "quality"}`, of
+        which each has a default; modes are preview, rendered, uint8, uint16 and int16, functions
+        linear, linear-exact and sigmoid, forms png, jpeg and pam.
         """
 
     def read_image(self, file: bytes, /, *, encapsulated: bool = False) -> int:

@@ -34,8 +34,15 @@ class PictureRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         the type.
     window_center, window_width : float, optional
         In place of those of the header; for rendered.
+    window_function : str, optional
+        What is between black and white: linear, linear-exact or sigmoid.
+    region : tuple of int, optional
+        The part to show: column and row of its first pixel, columns and rows. Negative ones show it
+        mirrored or upside down, 0 is up to the edge.
+    annotation : list of str
+        Lines of text that are written into a corner of the picture.
     width, height : int
-        Most columns and rows; the aspect ratio is kept. 0: as the frame has.
+        Most columns and rows; the aspect ratio is kept. 0: as the frame, or the region, has.
     smooth : bool
         Whether another size is interpolated.
     overlays : bool
@@ -53,6 +60,9 @@ class PictureRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     mode: Mode = "rendered"
     window_center: float | None = None
     window_width: float | None = None
+    window_function: Literal["linear", "linear-exact", "sigmoid"] | None = None
+    region: tuple[int, int, int, int] | None = None
+    annotation: list[str] = []
     width: int = 0
     height: int = 0
     smooth: bool = True

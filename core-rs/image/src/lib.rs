@@ -16,6 +16,7 @@ mod overlay;
 mod palette;
 mod picture;
 mod presentation_state;
+mod region;
 mod render;
 mod resize;
 mod samples;
@@ -27,7 +28,7 @@ pub use description::ImageDescription;
 pub use error::{FormatError, ImageError};
 pub use format::frame_format;
 pub use options::{
-    ClippedTo, DEFAULT_MAX_PIXELS, Fallback, Mode, RenderOptions, VoiFunction, Window,
+    ClippedTo, DEFAULT_MAX_PIXELS, Fallback, Mode, Region, RenderOptions, VoiFunction, Window,
 };
 pub use picture::{Picture, Pixels};
 pub use presentation_state::PresentationState;

@@ -71,6 +71,23 @@ pub enum Fallback {
     FrameValues,
 }
 
+/// A rectangle of a picture in its own pixels, and whether it is shown mirrored (PS3.18 §8.3.5.1.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Region {
+    /// Column of the upper left pixel, counted from 0.
+    pub x: u32,
+    /// Row of it.
+    pub y: u32,
+    /// Columns; those beyond the edge are not there. 0: up to the edge.
+    pub width: u32,
+    /// Rows, likewise.
+    pub height: u32,
+    /// Whether left and right change places.
+    pub mirrored: bool,
+    /// Whether above and below change places.
+    pub upside_down: bool,
+}
+
 /// How a picture is to be made. `RenderOptions::default()` is the frame as its header wants it displayed, in its own size.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderOptions<'a> {
@@ -87,6 +104,10 @@ pub struct RenderOptions<'a> {
     pub width: Option<u32>,
     /// Most rows of the picture.
     pub height: Option<u32>,
+    /// The part of the picture to show: it, and not the whole, gets the size asked for.
+    pub region: Option<Region>,
+    /// Lines of text to write into the upper left corner of a picture of 8 bits.
+    pub annotation: &'a [String],
     /// Whether a picture of another size is interpolated; if not, its pixels are the nearest ones.
     pub smooth: bool,
     /// Whether overlays (PS3.3 §C.9.2) are shown. Those that a presentation state activates always are.
@@ -111,6 +132,8 @@ impl Default for RenderOptions<'_> {
             fallback: Fallback::default(),
             width: None,
             height: None,
+            region: None,
+            annotation: &[],
             smooth: true,
             overlays: false,
             square_pixels: false,

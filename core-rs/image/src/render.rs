@@ -8,12 +8,38 @@ use crate::description::ImageDescription;
 use crate::grayscale::{Pipeline, Voi, level};
 use crate::options::{ClippedTo, Fallback, Mode, RenderOptions};
 use crate::picture::{Picture, Pixels};
-use crate::presentation_state::present;
+use crate::presentation_state::{annotate, present};
 use crate::resize::{resized, wanted_size};
 use crate::samples::Samples;
 
-/// The picture of a frame.
+/// The picture of a frame, or of a part of it.
 pub(crate) fn render(
+    description: &ImageDescription,
+    frame: usize,
+    decoded: &Decoded<'_>,
+    samples: &Samples<'_>,
+    options: &RenderOptions<'_>,
+) -> Result<Picture, ImageError> {
+    let mut picture = match options.region {
+        None => render_whole(description, frame, decoded, samples, options)?,
+        Some(region) => {
+            let in_own_size = RenderOptions {
+                width: None,
+                height: None,
+                ..*options
+            };
+            let whole = render_whole(description, frame, decoded, samples, &in_own_size)?;
+            let part = region.of(&whole)?;
+            // Pixels were made square, if that is asked for, when the whole was made.
+            let size = wanted_size((part.width, part.height), 1.0, options)?;
+            resized(part, size, options.smooth)?
+        }
+    };
+    annotate(&mut picture, options.annotation)?;
+    Ok(picture)
+}
+
+fn render_whole(
     description: &ImageDescription,
     frame: usize,
     decoded: &Decoded<'_>,

@@ -203,6 +203,17 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// Writes lines of text into the upper left corner, white with a black shadow.
+pub(crate) fn annotate(picture: &mut Picture, lines: &[String]) -> Result<(), ImageError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = lines.join("\n");
+    let mut canvas = Canvas::new(picture);
+    canvas.text(&text, (5.0, 5.0), Ink::default())?;
+    canvas.text(&text, (4.0, 4.0), Ink::WHITE)
+}
+
 /// The pixel that a coordinate is in.
 fn pixel(coordinate: f64) -> i64 {
     #[allow(

@@ -15,6 +15,7 @@ use crate::grayscale::{Modality, Presentation, View, Voi};
 use crate::overlay::Overlay;
 use crate::palette::Palette;
 use area::{DisplayedArea, Orientation};
+pub(crate) use draw::annotate;
 use graphics::{Annotation, Layers};
 pub(crate) use present::present;
 use shutter::Shutter;

@@ -6,7 +6,10 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use vna_codec::{Codecs, Colour};
 use vna_dicom::ReadAt;
-use vna_image::{ClippedTo, Fallback, Mode, Picture, PresentationState, RenderOptions, Window};
+use vna_image::{
+    ClippedTo, Fallback, Mode, Picture, PresentationState, Region, RenderOptions, VoiFunction,
+    Window,
+};
 use vna_index::Located;
 
 use super::headers::Headers;
@@ -65,6 +68,45 @@ pub enum PictureForm {
     Pam,
 }
 
+/// How a window maps values; see [`VoiFunction`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names of VoiFunction")]
+pub enum WindowFunction {
+    Linear,
+    LinearExact,
+    Sigmoid,
+}
+
+impl WindowFunction {
+    fn to_function(self) -> VoiFunction {
+        match self {
+            WindowFunction::Linear => VoiFunction::Linear,
+            WindowFunction::LinearExact => VoiFunction::LinearExact,
+            WindowFunction::Sigmoid => VoiFunction::Sigmoid,
+        }
+    }
+}
+
+/// A part of a picture: column and row of its first pixel, columns and rows; negative ones show it mirrored or upside
+/// down, 0 is up to the edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+pub struct PictureRegion(u32, u32, i32, i32);
+
+impl PictureRegion {
+    fn to_region(self) -> Region {
+        let PictureRegion(x, y, width, height) = self;
+        Region {
+            x,
+            y,
+            width: width.unsigned_abs(),
+            height: height.unsigned_abs(),
+            mirrored: width < 0,
+            upside_down: height < 0,
+        }
+    }
+}
+
 /// Which picture of an instance is wanted.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -77,6 +119,12 @@ pub struct PictureRequest {
     pub window_center: Option<f64>,
     /// Window Width; the header's if not said.
     pub window_width: Option<f64>,
+    /// What is between black and white of the window; the header's if not said.
+    pub window_function: Option<WindowFunction>,
+    /// The part to show, which gets the size asked for.
+    pub region: Option<PictureRegion>,
+    /// Lines of text to write into a corner of it.
+    pub annotation: Vec<String>,
     /// Most columns; 0 is as if not said.
     pub width: u32,
     /// Most rows; 0 is as if not said.
@@ -100,6 +148,9 @@ impl Default for PictureRequest {
             mode: PictureMode::default(),
             window_center: None,
             window_width: None,
+            window_function: None,
+            region: None,
+            annotation: Vec::new(),
             width: 0,
             height: 0,
             smooth: true,
@@ -188,7 +239,10 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
         let samples = u64::from(self.opened.image.format.samples_per_pixel).max(1);
         let source = self.opened.pixels().saturating_mul(samples);
         let (columns, rows) = self.size();
-        let picture = columns.saturating_mul(rows).saturating_mul(3);
+        // A part is cut out of the whole.
+        let whole = self.request.region.map_or(0, |_| self.opened.pixels());
+        let picture = columns.saturating_mul(rows).saturating_add(whole);
+        let picture = picture.saturating_mul(3);
         let sample_bytes = match self.request.mode {
             PictureMode::UInt16 | PictureMode::Int16 => 2,
             _ => 1,
@@ -203,7 +257,13 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
     /// Columns and rows of the picture at most.
     fn size(&self) -> (u64, u64) {
         let format = &self.opened.image.format;
-        let (columns, rows) = (u64::from(format.columns), u64::from(format.rows));
+        let part = self.request.region.map(PictureRegion::to_region);
+        let side = |all: u32, part: Option<u32>| match part.filter(|asked| *asked > 0) {
+            Some(asked) => u64::from(asked.min(all)),
+            None => u64::from(all),
+        };
+        let columns = side(format.columns, part.map(|part| part.width));
+        let rows = side(format.rows, part.map(|part| part.height));
         match (self.request.width.into(), self.request.height.into()) {
             (0, 0) => (columns, rows),
             (width, 0) => (width, (width * rows).div_ceil(columns.max(1))),
@@ -218,14 +278,15 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
         let mut lease = codecs.lease()?;
         let image = &self.opened.image;
         let decoded = image.decode_frame(self.index, Colour::Rgb, &mut lease)?;
-        let window = match (request.window_center, request.window_width) {
-            (None, None) => None,
-            (center, width) => {
+        let function = request.window_function.map(WindowFunction::to_function);
+        let window = match (request.window_center, request.window_width, function) {
+            (None, None, None) => None,
+            (center, width, function) => {
                 let usual = description.window(self.index);
                 Some(Window {
                     center: center.unwrap_or(usual.center),
                     width: width.unwrap_or(usual.width),
-                    ..usual
+                    function: function.unwrap_or(usual.function),
                 })
             }
         };
@@ -236,6 +297,8 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
             height: (request.height > 0).then_some(request.height),
             smooth: request.smooth,
             overlays: request.overlays,
+            region: request.region.map(PictureRegion::to_region),
+            annotation: &request.annotation,
             fallback: match request.own_values {
                 true => Fallback::FrameValues,
                 false => Fallback::BitsStored,

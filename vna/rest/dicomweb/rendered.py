@@ -1,0 +1,305 @@
+"""Rendered resources and thumbnails (PS3.18 §10.4.1.1.3, §10.4.1.1.4): pictures for people.
+
+One picture is answered alone or as the one part of a multipart body, as Accept asks; all pictures
+of a study, series, instance or list of frames are the parts of one. Who asks for a single picture
+of more gets the one that stands for it: of a series its middle slice. A presentation state as the
+target shows the images that it refers to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from vna.errors import NotAcceptable, NotFound, UnsupportedImage
+from vna.rest.describe import JPEG, PDF, PNG
+from vna.rest.dicomweb import rendering
+from vna.rest.dicomweb.answers import warning
+from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
+from vna.rest.dicomweb.targets import Target, frame_numbers, of_path, public_ids
+from vna.rest.dicomweb.urls import service_root
+from vna.rest.files import is_known
+from vna.rest.pictures import (
+    DEFAULT_THUMBNAIL,
+    ENCAPSULATED_DOCUMENT,
+    ENCAPSULATED_PDF,
+    FORMS,
+    THUMBNAIL_FORMS,
+    THUMBNAIL_SIZES,
+    etag,
+    pieces,
+    unpadded,
+)
+from vna.services import pictures, query
+from vna.services.archive import TagsRequest
+from vna.services.pictures import PictureRequest
+
+if TYPE_CHECKING:
+    from vna.rest.requests import Call
+    from vna.services.archive import StoredFile
+    from vna.services.pictures import Picture
+
+SINGLE = (Offer(JPEG), Offer(PNG))
+PARTS = (Offer(JPEG, multipart=True), Offer(PNG, multipart=True))
+LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
+# Softcopy presentation states that are applied: grayscale, color, pseudo-color.
+PRESENTATION_STATES = {f"1.2.840.10008.5.1.4.1.1.11.{kind}" for kind in (1, 2, 3)}
+
+
+class Shown(NamedTuple):
+    """One picture to be made: a frame, counted from 0, of an instance with a state or without."""
+
+    public_id: str
+    frame: int
+    state: StoredFile | None = None
+
+
+async def rendered(call: Call) -> Response:
+    """Return the picture or pictures of what the path names."""
+    target = of_path(call)
+    ids = await public_ids(call, target)
+    profile = rendering.check_icc_profile(call.request.query_params.get("iccprofile"))
+    if target.instance:
+        document = await document_response(call, ids[0])
+        if document is not None:
+            return document
+    choice = require(call.request, (*SINGLE, *PARTS))
+    asked = rendering.rendered(call.request.query_params, FORMS[choice.offer.media_type])
+    answer = Answering(call, choice.offer.media_type, asked)
+    if choice.offer.multipart:
+        return await answer.parts(await all_shown(call, target, ids), profile)
+    return await answer.single(await one_shown(call, target, ids), profile)
+
+
+class Answering:
+    """A request for pictures, with what it says of how they are to be made."""
+
+    def __init__(self, call: Call, media_type: str, asked: PictureRequest):
+        self.call = call
+        self.media_type = media_type
+        self.asked = asked
+        self.annotations = rendering.asked_annotations(call.request.query_params.get("annotation"))
+
+    async def make(self, shown: Shown, file: StoredFile) -> Picture:
+        """Return one picture; raises as `pictures.picture`."""
+        lines = await rendering.annotation(self.call, shown.public_id, self.annotations)
+        request = msgspec.structs.replace(self.asked, frame=shown.frame, annotation=lines)
+        return await pictures.picture(self.call.archive, file, request, shown.state)
+
+    def headers(self, profile: bool) -> dict[str, str]:
+        """Return what all answers say; `profile`: whether a colour profile is asked for."""
+        headers = {"Vary": "Accept"}
+        if profile:
+            told = "pictures have no colour profile"
+            headers["Warning"] = warning(service_root(self.call), told)
+        return headers
+
+    async def single(self, shown: Shown, profile: bool) -> Response:
+        """Return the answer with one picture."""
+        file = self.call.archive.open_file(shown.public_id, self.call.caller)
+        headers = self.headers(profile)
+        state = shown.state.digest if shown.state is not None else ""
+        asked = self.asked.to_json(), ",".join(self.annotations), str(shown.frame)
+        headers["ETag"] = tag = etag(file.digest, state, self.media_type, *asked)
+        if is_known(self.call, tag):
+            return Response(None, 304, headers=headers)
+        with not_shown():
+            made = await self.make(shown, file)
+        headers["Content-Length"] = str(made.size)
+        if made.whole:
+            return Response(made.whole, headers=headers, media_type=self.media_type)
+        return StreamingResponse(pieces(made), headers=headers, media_type=self.media_type)
+
+    async def parts(self, all_of_them: list[Shown], profile: bool) -> Response:
+        """Return the answer with all pictures, each of which is made when the last was taken.
+
+        What is no image is left out; raises NotAcceptable if nothing is one.
+        """
+        boundary = token_hex(16)
+        body = self.body(all_of_them, boundary)
+        # Before the head leaves: whether there is a picture at all.
+        first = await anext(body, None)
+        if first is None:
+            raise NotAcceptable("nothing of it can be shown as a picture")
+        media_type = f'{MULTIPART}; type="{self.media_type}"; boundary={boundary}'
+        return StreamingResponse(
+            chained(first, body), headers=self.headers(profile), media_type=media_type
+        )
+
+    async def body(self, all_of_them: Iterable[Shown], boundary: str) -> AsyncIterator[bytes]:
+        """Yield the pieces of the multipart body; nothing if no picture can be made."""
+        begun = False
+        for shown in all_of_them:
+            try:
+                file = self.call.archive.open_file(shown.public_id, self.call.caller)
+                made = await self.make(shown, file)
+            except (UnsupportedImage, NotFound):
+                continue
+            begun = True
+            head = f"--{boundary}\r\nContent-Type: {self.media_type}\r\n"
+            yield f"{head}Content-Length: {made.size}\r\n\r\n".encode()
+            if made.whole:
+                yield made.whole
+            else:
+                async for piece in pieces(made):
+                    yield piece
+            yield b"\r\n"
+        if begun:
+            yield f"--{boundary}--\r\n".encode()
+
+
+@contextmanager
+def not_shown() -> Iterator[None]:
+    """Raise NotAcceptable where there is no picture (PS3.18 §8.7.4)."""
+    try:
+        yield
+    except UnsupportedImage as error:
+        raise NotAcceptable(str(error), error.code) from None
+
+
+async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what was taken already, and the rest."""
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def document_response(call: Call, public_id: str) -> Response | None:
+    """Return the document of an encapsulated PDF, which is its own rendering; else nothing."""
+    file = call.archive.open_file(public_id, call.caller)
+    if file.sop_class_uid != ENCAPSULATED_PDF:
+        return None
+    from vna.rest.files import file_response
+
+    require(call.request, (Offer(PDF),))
+    document = await file.locate(ENCAPSULATED_DOCUMENT)
+    if document is None or isinstance(document, list):
+        raise NotFound("the instance has no Encapsulated Document (0042,0011)", "picture.no_pdf")
+    return await file_response(call, await unpadded(document), PDF)
+
+
+async def all_shown(call: Call, target: Target, ids: list[str]) -> list[Shown]:
+    """Return all pictures of a target, in the order of series, instances and frames."""
+    if not target.instance:
+        instances = await in_order(call, target)
+        return [shown for one in instances for shown in await of_instance(call, one, None)]
+    named = call.request.path_params.get("frames")
+    frames = None if named is None else frame_numbers(str(named))
+    return await of_instance(call, ids[0], frames)
+
+
+async def one_shown(call: Call, target: Target, ids: list[str]) -> Shown:
+    """Return the picture that stands for a target.
+
+    Raises NotAcceptable if nothing in it is an image, or several frames are named.
+    """
+    named = call.request.path_params.get("frames")
+    if named is not None:
+        frames = frame_numbers(str(named))
+        if len(frames) > 1:
+            raise NotAcceptable(f"several frames are given as {MULTIPART} alone")
+        return (await of_instance(call, ids[0], frames))[0]
+    if target.instance:
+        return (await of_instance(call, ids[0], None))[0]
+    with not_shown():
+        level = LEVELS[target.level]
+        found = await pictures.representative(call.archive, level, ids[0], call.caller)
+    return Shown(found, 0)
+
+
+async def in_order(call: Call, target: Target) -> list[str]:
+    """Return the instances of a study or series by the numbers of series and instances."""
+    keys = ("SeriesNumber", "InstanceNumber")
+    order = [{"Type": "DicomTag", "Key": key, "Direction": "ASC"} for key in keys]
+    wanted = {"Level": "Instance", "Query": target.uids, "OrderBy": order}
+    found = await query.find(call.archive, wanted, call.caller)
+    ids: list[str] = msgspec.json.decode(found)
+    return ids
+
+
+async def of_instance(call: Call, public_id: str, frames: list[int] | None) -> list[Shown]:
+    """Return pictures of an instance: of some frames, counted from 1, or of all.
+
+    Raises NotFound if there is no such frame.
+    """
+    file = call.archive.open_file(public_id, call.caller)
+    if file.sop_class_uid in PRESENTATION_STATES:
+        return await of_state(call, public_id, file)
+    count = max(file.frames, 1)
+    for frame in frames or ():
+        if frame > count:
+            raise NotFound(f"there is no frame {frame}; the image has {count}", "dicomweb.frame")
+    indexes = range(count) if frames is None else [frame - 1 for frame in frames]
+    state = await state_of(call)
+    return [Shown(public_id, index, state) for index in indexes]
+
+
+async def state_of(call: Call) -> StoredFile | None:
+    """Return the presentation state that the parameters of WADO-URI name (PS3.18 §9.5.2)."""
+    uid = call.request.query_params.get("presentationUID")
+    if not uid:
+        return None
+    series = call.request.query_params.get("presentationSeriesUID")
+    keys = {"SOPInstanceUID": uid} | ({"SeriesInstanceUID": series} if series else {})
+    found = await query.find(call.archive, {"Level": "Instance", "Query": keys}, call.caller)
+    ids: list[str] = msgspec.json.decode(found)
+    if not ids:
+        raise NotFound(f"there is no presentation state {uid[:64]} here", "dicomweb.not_found")
+    return call.archive.open_file(ids[0], call.caller)
+
+
+async def of_state(call: Call, public_id: str, state: StoredFile) -> list[Shown]:
+    """Return what a presentation state refers to, with it applied (PS3.3 §C.11.11).
+
+    Raises NotFound if nothing of that is here.
+    """
+    request = TagsRequest(form="simplified")
+    tags = await call.archive.tags("instances", public_id, request, call.caller)
+    found = []
+    for series in msgspec.json.decode(tags).get("ReferencedSeriesSequence") or ():
+        for image in series.get("ReferencedImageSequence") or ():
+            keys = {"SOPInstanceUID": image.get("ReferencedSOPInstanceUID", "")}
+            wanted = {"Level": "Instance", "Query": keys}
+            ids = msgspec.json.decode(await query.find(call.archive, wanted, call.caller))
+            if not (keys["SOPInstanceUID"] and ids):
+                continue
+            named = str(image.get("ReferencedFrameNumber") or "").split("\\")
+            frames = [int(text) - 1 for text in named if text.strip().isdecimal()]
+            count = max(call.archive.open_file(ids[0], call.caller).frames, 1)
+            frames = [frame for frame in frames if 0 <= frame < count] or list(range(count))
+            found += [Shown(ids[0], frame, state) for frame in frames]
+    if not found:
+        raise NotFound("no image that the presentation state refers to is here")
+    return found
+
+
+async def thumbnail(call: Call) -> Response:
+    """Return the small picture that stands for a target; in the size of `viewport`."""
+    target = of_path(call)
+    ids = await public_ids(call, target)
+    choice = require(call.request, SINGLE)
+    form = FORMS[choice.offer.media_type]
+    asked = rendering.rendered(call.request.query_params, form)
+    shown = await one_shown(call, target, ids)
+    side = max(asked.width, asked.height) or DEFAULT_THUMBNAIL
+    kept = asked == PictureRequest(form=form, width=asked.width, height=asked.width)
+    kept = kept and shown.frame == 0 and shown.state is None and side in THUMBNAIL_SIZES
+    if not kept:
+        sized = msgspec.structs.replace(
+            asked, width=asked.width or side, height=asked.height or side
+        )
+        return await Answering(call, choice.offer.media_type, sized).single(shown, False)
+    file = call.archive.open_file(shown.public_id, call.caller)
+    tag = etag(file.digest, f"thumbnail {side} {choice.offer.media_type}")
+    headers = {"ETag": tag, "Vary": "Accept"}
+    if is_known(call, tag):
+        return Response(None, 304, headers=headers)
+    with not_shown():
+        small = THUMBNAIL_FORMS[choice.offer.media_type]
+        body = await pictures.thumbnail(call.archive, file, side, small)
+    return Response(body, headers=headers, media_type=choice.offer.media_type)

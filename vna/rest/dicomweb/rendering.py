@@ -1,0 +1,195 @@
+"""What a request says of how pictures are to be made (PS3.18 §8.3.5.1, §9.5.1)."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vna.errors import BadParameter
+from vna.rest.pictures import MAX_SIDE
+from vna.services.archive import TagsRequest
+from vna.services.pictures import PictureRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vna.rest.requests import Call
+    from vna.services.pictures import Form
+
+FUNCTIONS = ("linear", "linear-exact", "sigmoid")
+ANNOTATIONS = ("patient", "technique")
+# Without one of its own, a picture shows what is wanted of these.
+ICC_PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+# What is said of how an image was taken, with units.
+TECHNIQUE = (
+    ("Modality", ""),
+    ("StudyDate", ""),
+    ("SeriesDescription", ""),
+    ("SeriesNumber", "series"),
+    ("InstanceNumber", "image"),
+    ("BodyPartExamined", ""),
+    ("KVP", "kV"),
+    ("XRayTubeCurrent", "mA"),
+    ("ExposureTime", "ms"),
+    ("RepetitionTime", "TR"),
+    ("EchoTime", "TE"),
+    ("SliceThickness", "mm"),
+)
+LONGEST_LINE = 64
+
+
+def viewport(text: str | None) -> dict[str, Any]:
+    """Return what `viewport=vw,vh,sx,sy,sw,sh` asks for; the last four may be missing or empty.
+
+    Raises BadParameter if it is no viewport (PS3.18 §8.3.5.1.3).
+    """
+    if text is None:
+        return {}
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) not in (2, 3, 4, 5, 6):
+        raise refused("viewport", text, "a width and a height, and up to four numbers of a region")
+    width, height = (number("viewport", text, part, 1) for part in parts[:2])
+    wanted: dict[str, Any] = {"width": width, "height": height}
+    if any(parts[2:]):
+        place = [number("viewport", text, part or "0", 0) for part in parts[2:4]]
+        size = [number("viewport", text, part or "0", -MAX_SIDE) for part in parts[4:6]]
+        x, y = (*place, 0, 0)[:2]
+        columns, rows = (*size, 0, 0)[:2]
+        wanted["region"] = (x, y, columns, rows)
+    return wanted
+
+
+def number(name: str, whole: str, text: str, least: int) -> int:
+    """Return a number of pixels; of a fraction the nearest."""
+    found = finite(name, whole, text)
+    if not least <= found < MAX_SIDE:
+        raise refused(name, whole, f"numbers from {least} on")
+    return round(found)
+
+
+def finite(name: str, whole: str, text: str) -> float:
+    """Return a decimal number of a parameter; raises BadParameter if it is none."""
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text):
+        raise refused(name, whole, "numbers")
+    found = float(text)
+    if not math.isfinite(found):
+        raise refused(name, whole, "numbers")
+    return found
+
+
+def refused(name: str, text: str, takes: str) -> BadParameter:
+    """Return the error for a parameter that is not understood."""
+    return BadParameter(f"parameter {name} is {text[:64]!r}; it takes {takes}")
+
+
+def window(text: str | None) -> dict[str, Any]:
+    """Return what `window=center,width,function` asks for (PS3.18 §8.3.5.1.4)."""
+    if text is None:
+        return {}
+    center, width, *function = (part.strip() for part in f"{text},".split(",", 2))
+    wanted: dict[str, Any] = {
+        "window_center": finite("window", text, center),
+        "window_width": positive("window", text, width),
+    }
+    named = function[0].rstrip(",").strip().lower() if function else ""
+    if named:
+        if named not in FUNCTIONS:
+            raise refused("window", text, f"as its third part {', '.join(FUNCTIONS)}")
+        wanted["window_function"] = named
+    return wanted
+
+
+def positive(name: str, whole: str, text: str) -> float:
+    """Return a number above 0; raises BadParameter if it is none."""
+    found = finite(name, whole, text)
+    if found <= 0:
+        raise refused(name, whole, "a width above 0")
+    return found
+
+
+def quality(text: str | None) -> dict[str, Any]:
+    """Return what `quality` asks for (PS3.18 §8.3.5.1.2)."""
+    if text is None:
+        return {}
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:4]) <= 100):
+        raise refused("quality", text, "1 to 100")
+    return {"quality": int(text)}
+
+
+def asked_annotations(text: str | None) -> list[str]:
+    """Return which annotations are asked for; unknown ones are errors (PS3.18 §8.3.5.1.1)."""
+    asked = [part.strip().lower() for part in (text or "").split(",") if part.strip()]
+    if set(asked) - set(ANNOTATIONS):
+        raise refused("annotation", text or "", ", ".join(ANNOTATIONS))
+    return asked
+
+
+def check_icc_profile(text: str | None) -> bool:
+    """Whether a colour profile is asked for, which no picture has; raises BadParameter if none."""
+    if text is not None and text.lower() not in ICC_PROFILES:
+        raise refused("iccprofile", text, ", ".join(ICC_PROFILES))
+    return text is not None and text.lower() != "no"
+
+
+async def size_of(call: Call, public_id: str) -> tuple[int, int]:
+    """Return columns and rows of an image; 0 of what has none."""
+    request = TagsRequest(form="simplified")
+    tags = msgspec.json.decode(
+        await call.archive.tags("instances", public_id, request, call.caller)
+    )
+    columns, rows = (str(tags.get(name, "0")) for name in ("Columns", "Rows"))
+    return (int(columns), int(rows)) if columns.isdecimal() and rows.isdecimal() else (0, 0)
+
+
+def relative_region(text: str, columns: int, rows: int) -> tuple[int, int, int, int]:
+    """Return the part between two corners, given in parts of the image (PS3.18 §9.5.1.5)."""
+    corners = [finite("region", text, part.strip()) for part in text.split(",")]
+    if len(corners) != 4 or not all(0 <= corner <= 1 for corner in corners):
+        raise refused("region", text, "four numbers from 0 to 1")
+    left, top, right, bottom = corners
+    if left >= right or top >= bottom:
+        raise refused("region", text, "the upper left corner before the lower right one")
+    x, y = round(left * columns), round(top * rows)
+    return (x, y, max(round(right * columns) - x, 1), max(round(bottom * rows) - y, 1))
+
+
+async def annotation(call: Call, public_id: str, wanted: Sequence[str]) -> list[str]:
+    """Return the lines that are written into pictures of an instance."""
+    if not wanted:
+        return []
+    request = TagsRequest(form="simplified")
+    tags = msgspec.json.decode(
+        await call.archive.tags("instances", public_id, request, call.caller)
+    )
+    lines = []
+    if "patient" in wanted:
+        lines += [str(tags[name]) for name in PATIENT if tags.get(name)]
+    if "technique" in wanted:
+        said = ((tags.get(name), unit) for name, unit in TECHNIQUE)
+        lines += [with_unit(str(value), unit) for value, unit in said if value]
+    return [plain(line)[:LONGEST_LINE] for line in lines]
+
+
+def with_unit(value: str, unit: str) -> str:
+    """Return a value with its unit behind it, or its name before it."""
+    if unit in ("series", "image", "TR", "TE"):
+        return f"{unit} {value}"
+    return f"{value} {unit}".rstrip()
+
+
+def plain(text: str) -> str:
+    """Return text in letters that the font of pictures has: accents are left out."""
+    parts = unicodedata.normalize("NFKD", text.split("=")[0].replace("^", " "))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter)).strip()
+
+
+def rendered(query: Mapping[str, str], form: Form) -> PictureRequest:
+    """Return which picture the parameters of a rendered resource ask for, but for its frame."""
+    wanted = viewport(query.get("viewport")) | window(query.get("window"))
+    wanted |= quality(query.get("quality"))
+    return PictureRequest(form=form, **wanted)

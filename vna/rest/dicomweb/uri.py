@@ -1,0 +1,158 @@
+"""WADO-URI (PS3.18 §9): one instance, by the parameters of the query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from vna.errors import BadParameter, BadRequest, NotAcceptable
+from vna.rest.describe import DICOM, JPEG, PDF, PNG
+from vna.rest.dicomweb import rendering
+from vna.rest.dicomweb.negotiation import Choice, Offer, accepted, check_charset, choose, read_range
+from vna.rest.dicomweb.rendered import Answering, document_response, of_instance
+from vna.rest.dicomweb.targets import Target, public_ids, uid
+from vna.rest.files import file_response, transcoded_response, written
+from vna.rest.forms import DEFAULT_LOSSY_QUALITY
+from vna.rest.pictures import ENCAPSULATED_PDF, FORMS, MAX_SIDE
+from vna.services import changes, modifying, rewriting
+from vna.services.pictures import PictureRequest
+
+if TYPE_CHECKING:
+    from vna.rest.dicomweb.negotiation import MediaRange
+    from vna.rest.requests import Call
+    from vna.services.archive import StoredFile
+
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+KEYS = ("studyUID", "seriesUID", "objectUID")
+# Of a retrieved file they mean nothing (PS3.18 Table 9.1.2-2).
+OF_PICTURES = frozenset(
+    {
+        "annotation",
+        "columns",
+        "frameNumber",
+        "imageQuality",
+        "presentationUID",
+        "region",
+        "rows",
+        "windowCenter",
+        "windowWidth",
+    }
+)
+OF_FILES = frozenset({"anonymize", "transferSyntax"})
+
+
+async def retrieve(call: Call) -> Response:
+    """Return an instance as a file or as a picture.
+
+    Raises BadRequest if a parameter is missing or wrong, NotAcceptable if no form fits.
+    """
+    query = call.request.query_params
+    if query.get("requestType") != "WADO":
+        raise BadRequest("parameter requestType is not WADO", "dicomweb.request_type")
+    target = target_of(call)
+    (public_id, *_) = await public_ids(call, target)
+    check_charset(call.request)
+    file = call.archive.open_file(public_id, call.caller)
+    choice = form_of(call, file)
+    media_type = choice.offer.media_type
+    only = OF_PICTURES if media_type == DICOM else OF_FILES
+    if wrong := [name for name in sorted(only) if query.get(name)]:
+        raise BadRequest(f"{', '.join(wrong)} and {media_type} do not go together")
+    if media_type == DICOM:
+        return await dicom_response(call, public_id, file)
+    if media_type == PDF:
+        document = await document_response(call, public_id)
+        if document is not None:
+            return document
+    asked = await picture_of(call, public_id, media_type)
+    number = query.get("frameNumber")
+    frames = None if number is None else [frame_number(number)]
+    shown = (await of_instance(call, public_id, frames))[0]
+    return await Answering(call, media_type, asked).single(shown, False)
+
+
+def target_of(call: Call) -> Target:
+    """Return what the parameters name; raises BadRequest if one is missing or no UID."""
+    uids = [uid(call.request.query_params.get(name, ""), name) for name in KEYS]
+    if missing := [name for name, found in zip(KEYS, uids, strict=True) if not found]:
+        raise BadRequest(f"parameter {', '.join(missing)} is missing", "dicomweb.missing")
+    return Target(*uids)
+
+
+def form_of(call: Call, file: StoredFile) -> Choice:
+    """Return the form that `contentType` or Accept asks for, else that of the kind of instance.
+
+    Images of one frame are pictures, all else is a file (PS3.18 §9.1.2.2.1).
+    """
+    offers = (Offer(PDF),) if file.sop_class_uid == ENCAPSULATED_PDF else (Offer(JPEG), Offer(PNG))
+    is_picture = file.frames == 1 or file.sop_class_uid == ENCAPSULATED_PDF
+    offers = (*offers, Offer(DICOM)) if is_picture else (Offer(DICOM), *offers)
+    for lists in (content_types(call), accepted(call.request)):
+        if lists and (found := choose(lists, offers)) is not None:
+            return found
+    there_are = ", ".join(offer.text for offer in offers)
+    raise NotAcceptable(f"none of what the request accepts can be given; there is {there_are}")
+
+
+def content_types(call: Call) -> list[list[MediaRange]]:
+    """Return what `contentType` names, best first."""
+    named = call.request.query_params.get("contentType", "")
+    ranges = [read_range(part) for part in named.split(",") if part.strip()]
+    known = [each for each in ranges if each is not None]
+    return [known] if known else []
+
+
+async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Response:
+    """Return the file, de-identified or in another transfer syntax if that is asked for."""
+    query = call.request.query_params
+    syntax = query.get("transferSyntax") or EXPLICIT_LITTLE_ENDIAN
+    anonymizes = query.get("anonymize")
+    if anonymizes not in (None, "", "yes"):
+        raise BadParameter(f"parameter anonymize is {anonymizes[:16]!r}; it takes yes")
+    uid(syntax, "transferSyntax")
+    name = f"{public_id}.dcm"
+    if anonymizes:
+        return await anonymous_response(call, public_id, syntax)
+    if syntax == file.transfer_syntax_uid:
+        return await file_response(call, file, DICOM, name)
+    return await transcoded_response(call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY)
+
+
+async def anonymous_response(call: Call, public_id: str, syntax: str) -> Response:
+    """Return the file without what names the patient (PS3.15 Annex E); nothing is stored."""
+    wanted = changes.Wanted(transcode=syntax)
+    recipe = changes.recipe_of(wanted, "Instance", True)
+    made = await rewriting.rewritten_file(
+        call.archive, msgspec.json.encode(recipe), public_id, call.caller
+    )
+    modifying.log_rewritten_file(public_id, recipe, call.caller)
+    headers = {} if made.length is None else {"Content-Length": str(made.length)}
+    return StreamingResponse(written(made), headers=headers, media_type=DICOM)
+
+
+def frame_number(text: str) -> int:
+    """Return the frame that is asked for, counted from 1."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) < MAX_SIDE):
+        raise BadParameter(f"parameter frameNumber is {text[:32]!r}; it takes a number from 1 on")
+    return int(text)
+
+
+async def picture_of(call: Call, public_id: str, media_type: str) -> PictureRequest:
+    """Return which picture the parameters ask for, but for its frame (PS3.18 §9.5.1)."""
+    query = call.request.query_params
+    wanted: dict[str, Any] = rendering.quality(query.get("imageQuality"))
+    for name, field in (("columns", "width"), ("rows", "height")):
+        if query.get(name):
+            wanted[field] = rendering.number(name, query[name], query[name], 1)
+    center, width = query.get("windowCenter"), query.get("windowWidth")
+    if bool(center) != bool(width):
+        raise BadRequest("windowCenter and windowWidth go together", "dicomweb.window")
+    if center and width:
+        wanted["window_center"] = rendering.finite("windowCenter", center, center)
+        wanted["window_width"] = rendering.positive("windowWidth", width, width)
+    if query.get("region"):
+        size = await rendering.size_of(call, public_id)
+        wanted["region"] = rendering.relative_region(query["region"], *size)
+    return PictureRequest(form=FORMS[media_type], **wanted)
