@@ -89,9 +89,9 @@ def form_of(call: Call, file: StoredFile) -> Choice:
     offers = (Offer(PDF),) if file.sop_class_uid == ENCAPSULATED_PDF else (Offer(JPEG), Offer(PNG))
     is_picture = file.frames == 1 or file.sop_class_uid == ENCAPSULATED_PDF
     offers = (*offers, Offer(DICOM)) if is_picture else (Offer(DICOM), *offers)
-    for lists in (content_types(call), accepted(call.request)):
-        if lists and (found := choose(lists, offers)) is not None:
-            return found
+    found = choose(content_types(call) or accepted(call.request), offers)
+    if found is not None:
+        return found
     there_are = ", ".join(offer.text for offer in offers)
     raise NotAcceptable(f"none of what the request accepts can be given; there is {there_are}")
 
