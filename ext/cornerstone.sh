@@ -6,15 +6,16 @@
 # The folder is below ~/.cache/vna, or below VNA_PEERS; it is named after what it is made of.
 set -eu
 
-SOURCES=$(cd "$(dirname "$0")/../tests/interop/cornerstone" && pwd)
-PARENT=${VNA_PEERS:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/vna}
-NAME=cornerstone-$(cat "$0" "$SOURCES"/* | sha256sum | cut -c1-12)
-LOADER=node_modules/@cornerstonejs/dicom-image-loader/dist/esm
-
 fail() {
     echo "no Cornerstone: $*" >&2
     exit 1
 }
+
+command -v npm >/dev/null || fail "it comes from npm; install nodejs and npm"
+SOURCES=$(cd "$(dirname "$0")/../tests/interop/cornerstone" && pwd)
+PARENT=${VNA_PEERS:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/vna}
+NAME=cornerstone-$(cat "$0" "$SOURCES"/* | sha256sum | cut -c1-12)
+LOADER=node_modules/@cornerstonejs/dicom-image-loader/dist/esm
 
 make_page() { # make_page FOLDER
     cp "$SOURCES"/* "$1"
@@ -35,13 +36,13 @@ make_page() { # make_page FOLDER
     done
 }
 
-command -v npm >/dev/null || fail "it comes from npm; install nodejs and npm"
 mkdir -p "$PARENT"
 exec 9>"$PARENT/cornerstone.lock"
 flock 9
 if [ ! -d "$PARENT/$NAME" ]; then
     rm -rf "$PARENT"/cornerstone-*
-    (make_page "$(mkdir "$PARENT/cornerstone-new" && echo "$PARENT/cornerstone-new")")
+    mkdir "$PARENT/cornerstone-new"
+    (make_page "$PARENT/cornerstone-new")
     mv "$PARENT/cornerstone-new/page" "$PARENT/$NAME"
     rm -rf "$PARENT/cornerstone-new"
 fi

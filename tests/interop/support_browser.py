@@ -22,11 +22,24 @@ FLAGS = (
 )
 
 
+class NoBrowser(Exception):
+    """There is no browser, or no page to open in it, and why."""
+
+
+def browser():
+    """Return the program of a browser; raises NoBrowser."""
+    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if found is None:
+        raise NoBrowser(f"none of {', '.join(PROGRAMS)} is there: make test installs one")
+    return found
+
+
 def cornerstone_page():
-    """Return the folder of the page with Cornerstone; `make test` makes it."""
+    """Return the folder of the page with Cornerstone; raises NoBrowser."""
     command = ["bash", str(REPOSITORY / "ext/cornerstone.sh")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    if done.returncode != 0:
+        raise NoBrowser(done.stderr.strip() or f"ext/cornerstone.sh ended with {done.returncode}")
     return Path(done.stdout.strip())
 
 
@@ -70,17 +83,15 @@ class Page(http.server.SimpleHTTPRequestHandler):
 
 def opened(folder, query, work, profile, *flags, timeout=300):
     """Open the page of `folder`, and return what it posted by name when it says that it is done."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, f"none of {', '.join(PROGRAMS)} is there: make test installs one"
     results, done = [], threading.Event()
     handler = partial(Page, directory=folder, work=work, results=results, done=done)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     log = profile / "browser.log"
     with log.open("wb") as output:
-        browser = subprocess.Popen(
+        process = subprocess.Popen(
             [
-                *(program, *FLAGS, *flags, f"--user-data-dir={profile}"),
+                *(browser(), *FLAGS, *flags, f"--user-data-dir={profile}"),
                 f"http://127.0.0.1:{server.server_port}/index.html?{query}",
             ],
             stdout=output,
@@ -89,8 +100,8 @@ def opened(folder, query, work, profile, *flags, timeout=300):
     try:
         finished = done.wait(timeout)
     finally:
-        browser.terminate()
-        browser.wait(30)
+        process.terminate()
+        process.wait(30)
         server.shutdown()
         server.server_close()
     assert finished, f"{[each['name'] for each in results]} {log.read_text(errors='replace')}"
