@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn, final
 __all__ = [
     "DEBUG",
     "VERSION",
+    "Answer",
     "Archive",
     "Attachment",
     "DimseRequest",
@@ -20,6 +21,7 @@ __all__ = [
     "Picture",
     "Rewriting",
     "Rewritten",
+    "Selection",
     "Sending",
     "Stream",
     "Transcoding",
@@ -44,10 +46,12 @@ __all__ = [
     "erase",
     "file_from_json",
     "file_from_xml",
+    "frame_media_type",
     "frame_ranges",
     "given_up",
     "keyword",
     "main_dicom_tags",
+    "media_type_syntaxes",
     "module_tags",
     "number_of_frames",
     "pixel_syntaxes",
@@ -164,6 +168,47 @@ class Making:
     @property
     def progress(self) -> tuple[int, int, int, int, int]:
         """Instances and bytes of their files; instances and bytes given; how many stayed as is."""
+
+@final
+class Selection:
+    """What UIDs name, decided when it is opened."""
+
+    def open(self) -> int:
+        """Find it; gives what is there as JSON.
+
+        `instances` and `bytes` of their files; `transfer_syntaxes` with the number of instances in
+        each; `version`, which changes with anything that is said of them.
+        """
+
+    def outline(self, wanted_json: bytes) -> tuple[str, str | None]:
+        """Return the entity tag of an answer, and the boundary of its parts if it has any."""
+
+    def answer(self, wanted_json: bytes) -> Answer:
+        """Return an answer, to be prepared; takes `vna.services.web.Wanted`."""
+
+@final
+class Answer:
+    """An answer of DICOMweb. Calls but `close` come one after another."""
+
+    def prepare(self) -> int:
+        """Prepare it up to its first part; gives `{"length": ...}`, null if it is not known."""
+
+    def restrict(self, first: int, end: int) -> int:
+        """Give only bytes `first` to `end` of it."""
+
+    def read(self) -> int:
+        """Give the next bytes; none at the end."""
+
+    def respond(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]]
+    ) -> int:
+        """Answer a request with it; completes at its end.
+
+        The client gone is a ConnectionError. After any error the connection is broken off.
+        """
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
 
 @final
 class Frame:
@@ -702,6 +747,11 @@ class Archive:
         of all.
         """
 
+    def select(
+        self, tenant: int, study: str, series: str | None = None, instance: str | None = None
+    ) -> Selection:
+        """Return what UIDs name, to be opened."""
+
     def zip(self, tenant: int, request_json: bytes) -> Making:
         """Return a ZIP archive, to be made; takes `vna.services.archives.ArchiveRequest`."""
 
@@ -827,6 +877,12 @@ def transcode_file(
 
 def can_transcode(stored_uid: str, wanted_uid: str) -> bool:
     """Whether objects go from one transfer syntax to the other."""
+
+def frame_media_type(transfer_syntax_uid: str) -> str:
+    """Return the media type of frames in a transfer syntax (PS3.18 Table 8.7.3-5)."""
+
+def media_type_syntaxes(media_type: str) -> list[str]:
+    """Return the transfer syntaxes that a media type of pixel data is for, the default first."""
 
 def scan(data: bytes, /, *, extent: str = "all") -> bytes:
     """Return the elements of a PS3.10 file as the table that `vna._elements` unpacks."""

@@ -129,13 +129,14 @@ class CoreServer:
         self._archive.stop_http()
 
     def _dicomweb(self) -> dict[str, Any]:
-        """Return where DICOMweb is, for plain searches, which the core answers alone."""
+        """Return where DICOMweb is, for plain requests, which the core answers alone."""
         settings = self._archive.settings
         return {
             "root": settings.dicomweb.root,
             "public_url": settings.dicomweb.public_url,
             "scheme": "https" if settings.http.tls else "http",
             "max_results": settings.dicomweb.max_results,
+            "stored_by_default": settings.dicomweb.default_transfer_syntax == "stored",
         }
 
     def _begin(self, exchange: Exchange) -> None:

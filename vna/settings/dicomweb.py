@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from vna.settings.fields import Section
+from vna.settings.fields import MIB, Section
 from vna.settings.peers import HeaderName, HeaderValue, PeerName, Url
 
 # Segments of letters that no client, proxy or log has to escape.
@@ -82,3 +82,17 @@ class Dicomweb(Section, frozen=True, kw_only=True):
     store_bytes: Annotated[
         int, Meta(ge=1, description="Bytes after which such a request ends; an instance is whole")
     ] = 64 << 20
+    default_transfer_syntax: Annotated[
+        Literal["standard", "stored"],
+        Meta(
+            description="What is given where a request names no transfer syntax: that of the "
+            "standard (PS3.18 §8.7.3.5: Explicit VR Little Endian), or what is stored, as Orthanc "
+            "does"
+        ),
+    ] = "standard"
+    cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=0, description="Memory for metadata of series and for frame tables; 0: none is kept"
+        ),
+    ] = 48 * MIB

@@ -56,7 +56,7 @@ pub fn ask(args: &Args) -> Result<Value, String> {
     Ok(report)
 }
 
-/// The requests as they go over the wire. A line of the file is `{"method", "path", "body"}`.
+/// The requests as they go over the wire. A line of the file is `{"method", "path", "body", "accept"}`.
 fn requests(args: &Args) -> Result<Vec<Vec<u8>>, String> {
     let name = args.requests.display();
     let lines = std::fs::read_to_string(&args.requests).map_err(|e| format!("{name}: {e}"))?;
@@ -70,6 +70,9 @@ fn requests(args: &Args) -> Result<Vec<Vec<u8>>, String> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", args.host);
         if let Some(authorization) = request["authorization"].as_str() {
             head += &format!("Authorization: {authorization}\r\n");
+        }
+        if let Some(accept) = request["accept"].as_str() {
+            head += &format!("Accept: {accept}\r\n");
         }
         if !body.is_empty() {
             head += &format!("Content-Length: {}\r\n", body.len());

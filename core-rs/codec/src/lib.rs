@@ -19,6 +19,7 @@ mod jpeg;
 mod jpeg2000;
 mod jpegls;
 mod jpegxl;
+mod media_type;
 mod native;
 mod rle;
 mod syntax;
@@ -33,6 +34,7 @@ pub use error::CodecError;
 pub use format::{FrameFormat, Photometric, Sample};
 pub use isolation::run_helper;
 pub use jpeg::{JpegFile, jpeg_file};
+pub use media_type::{OCTET_STREAM, frame_media_type, media_type_syntaxes};
 pub use native::{align_bits, interleave, separate, swap_words};
 pub use syntax::{Compression, PIXEL_SYNTAXES, PixelSyntax, codec, pixel_syntax};
 

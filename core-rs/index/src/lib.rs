@@ -49,8 +49,9 @@ pub use types::{
     Arrival, Attached, BlobOwner, BlobRow, ChangeType, ChangesRequest, DEFAULT_TENANT, Deleted,
     DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, Due, DuplicatePolicy, Encoded,
     Entry, Erasure, Event, ExtraTag, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile,
-    Note, NoteContent, NoteId, Noting, OldPatient, Origin, Outcome, OwnerState, Page, RecordedNote,
-    Relocation, Statistics, Subject, Unfilled, Unnoting, Usage,
+    Note, NoteContent, NoteId, Noting, OldPatient, Origin, Outcome, OwnerState, Page, Picked,
+    PickedInstance, PickedSeries, RecordedNote, Relocation, Statistics, Subject, UidPath, Unfilled,
+    Unnoting, Usage,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 
@@ -335,6 +336,10 @@ pub trait Index: Send + Sync {
     /// Where the bytes of the instances of these numbers are, in any order: also of those that were deleted since, as
     /// long as they have a row.
     fn locate_members(&self, instances: &[i64]) -> Result<Vec<(i64, Located)>, IndexError>;
+
+    /// The live instances of the studies, series or instance that UIDs name, series by series, in the order of their index
+    /// in the series; none if nothing is there. A UID may have come under two parents, and then both are named.
+    fn pick(&self, tenant: i64, path: &UidPath<'_>) -> Result<Picked, IndexError>;
 
     /// The number of a resource, or of the one at level `at` that it is in. Numbers are never used twice.
     fn number(

@@ -647,6 +647,54 @@ pub struct Member {
     pub file_size: u64,
 }
 
+/// UIDs of a study, of a series of it, and of an instance of that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UidPath<'a> {
+    /// (0020,000D).
+    pub study: &'a str,
+    /// (0020,000E), if not all of the study is meant.
+    pub series: Option<&'a str>,
+    /// (0008,0018), if not all of the series is meant.
+    pub instance: Option<&'a str>,
+}
+
+/// What UIDs name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Picked {
+    /// Its instances, series by series.
+    pub instances: Vec<PickedInstance>,
+    /// Its series, in the same order.
+    pub series: Vec<PickedSeries>,
+    /// Transfer syntaxes of its instances, by number.
+    pub syntaxes: Vec<(i64, String)>,
+}
+
+/// An instance, by numbers: as long as none of them is another one, it is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PickedInstance {
+    /// Its own, never used twice.
+    pub instance: i64,
+    /// Its series.
+    pub series: i64,
+    /// Its blob's row.
+    pub blob: i64,
+    /// Its transfer syntax.
+    pub syntax: i64,
+    /// Bytes of its file.
+    pub file_size: u64,
+}
+
+/// A series of what UIDs name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PickedSeries {
+    /// Its number.
+    pub series: i64,
+    /// (0020,000D) of its study.
+    pub study_instance_uid: String,
+    /// (0020,000E).
+    pub series_instance_uid: String,
+}
+
 /// A deletion whose resource can still be brought back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deleted {

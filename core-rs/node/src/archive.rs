@@ -38,6 +38,7 @@ use crate::room::{Recycling, Room};
 use crate::settings::{Settings, StorageSettings};
 use crate::stored_file::{StoredFile, StoredFiles};
 use crate::transcode::SpoolSettings;
+use crate::web::Web;
 
 /// Bytes of frames that all transcodings hold in memory unless the settings say otherwise.
 const HELD_BYTES: u64 = 64 << 20;
@@ -59,6 +60,7 @@ pub struct Archive {
     index: Arc<dyn Index>,
     pictures: Arc<Pictures>,
     archives: Arc<Archives>,
+    web: Web,
     files: Arc<StoredFiles>,
     spool: SpoolSettings,
     pub(crate) committer: Arc<Committer>,
@@ -123,6 +125,7 @@ impl Archive {
         let memory_bytes = settings.pictures.memory_bytes;
         let pictures = Arc::new(Pictures::new(codecs, thumbnails, memory_bytes));
         let archives = Arc::new(Archives::new(&settings.archives));
+        let web = Web::new(&settings);
         Ok(Self {
             disk,
             settings,
@@ -130,6 +133,7 @@ impl Archive {
             index,
             pictures,
             archives,
+            web,
             files,
             spool,
             committer,
@@ -411,6 +415,32 @@ impl Archive {
         Ok(Some((located, reader)))
     }
 
+    /// Opens the file of an instance that was located by its number, also of one that was deleted since. `None` if its bytes
+    /// are gone, or others are in their place.
+    ///
+    /// # Errors
+    ///
+    /// What index and store say.
+    pub(crate) fn open_member(
+        &self,
+        number: i64,
+        located: &Located,
+    ) -> Result<Option<StoredFile>, ArchiveError> {
+        // A compaction may have moved the bytes since they were located; the row then says where to.
+        let mut blob = located.blob.clone();
+        for _ in 0..3 {
+            match self.files.open(&blob_ref(&blob)?) {
+                Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
+                opened => return opened.map(Some),
+            }
+            match self.index.locate_members(&[number])?.pop() {
+                Some((_, located)) if located.blob.digest == blob.digest => blob = located.blob,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     /// The index, for reading.
     pub fn index(&self) -> &dyn Index {
         &*self.index
@@ -444,6 +474,11 @@ impl Archive {
     /// What makes ZIP archives of it.
     pub fn archives(&self) -> &Arc<Archives> {
         &self.archives
+    }
+
+    /// What DICOMweb sends of it.
+    pub fn web(&self) -> &Web {
+        &self.web
     }
 
     /// The disk that it is on.

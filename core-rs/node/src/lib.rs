@@ -20,6 +20,7 @@ mod housekeeping;
 pub mod http;
 mod index_tags;
 mod ingest;
+mod kept;
 mod labels;
 mod note_header;
 mod notes;
@@ -43,7 +44,7 @@ mod transcode;
 mod undelete;
 mod unpacked;
 mod verify;
-mod web;
+pub mod web;
 
 pub use archive::{Archive, DEFAULT_TENANT};
 pub use archives::{
@@ -87,9 +88,9 @@ pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
 pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
-    ArchiveSettings, DictionarySettings, KeepSettings, LimitSettings, MaximumMode, NoteSettings,
-    NoteTypeSettings, PictureSettings, PrivateElementSettings, Settings, StorageSettings,
-    UploadSettings,
+    ArchiveSettings, DicomwebSettings, DictionarySettings, HttpFormSettings, KeepSettings,
+    LimitSettings, MaximumMode, NoteSettings, NoteTypeSettings, PictureSettings,
+    PrivateElementSettings, Settings, StorageSettings, UploadSettings,
 };
 pub use sink::ArchiveSink;
 pub use status::{health_json, metrics_text};

@@ -38,6 +38,12 @@ pub struct Settings {
     /// ZIP archives.
     #[serde(default)]
     pub archives: ArchiveSettings,
+    /// What is common to all answers over HTTP.
+    #[serde(default)]
+    pub http: HttpFormSettings,
+    /// Memory for what DICOMweb sends.
+    #[serde(default)]
+    pub dicomweb: DicomwebSettings,
     /// Certificates, and how safe is safe enough.
     #[serde(default)]
     pub tls: crate::tls::TlsSettings,
@@ -305,6 +311,40 @@ impl Default for ArchiveSettings {
         Self {
             deflate_level: 2,
             memory_bytes: 128 << 20,
+        }
+    }
+}
+
+/// `[http]`, as far as it is about what is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct HttpFormSettings {
+    /// Longest value that DICOM JSON and XML give in place.
+    pub bulk_threshold_bytes: u64,
+}
+
+impl Default for HttpFormSettings {
+    /// As `vna/settings` has them.
+    fn default() -> Self {
+        Self {
+            bulk_threshold_bytes: vna_dicom::DEFAULT_BULK_THRESHOLD,
+        }
+    }
+}
+
+/// `[dicomweb]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct DicomwebSettings {
+    /// Bytes of metadata of series and of frame tables that are kept in memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for DicomwebSettings {
+    /// As `vna/settings` has them.
+    fn default() -> Self {
+        Self {
+            cache_bytes: 48 << 20,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::dimse::Snapshot;
 use crate::error::ArchiveError;
 use crate::histogram::{BOUNDS_US, Histogram};
 use crate::pictures::PictureCounters;
+use crate::web::WebCounters;
 
 /// The body of `/health/ready`: whether instances can be stored, and why not.
 pub fn health_json(archive: &Archive, listening: bool) -> Vec<u8> {
@@ -184,6 +185,7 @@ pub fn metrics_text(archive: &Archive, dimse: Option<&Snapshot>) -> Result<Strin
         spool.memory_bytes(),
     );
     pictures_text(&mut text, &archive.pictures().counters());
+    web_text(&mut text, &archive.web().counters());
     archives_text(&mut text, archive.archives().counters());
     if let Some(dimse) = dimse {
         dimse_text(&mut text, dimse);
@@ -243,6 +245,39 @@ fn archives_text(text: &mut Exposition, archives: ArchiveCounters) {
         "vna_archives_budget_bytes",
         "Memory that archives in the making may hold",
         archives.memory_budget_bytes,
+    );
+}
+
+fn web_text(text: &mut Exposition, web: &WebCounters) {
+    text.counter(
+        "vna_web_metadata_hits_total",
+        "Headers of series that need not be written again",
+        web.metadata_hits,
+    );
+    text.gauge(
+        "vna_web_metadata_cache_bytes",
+        "Memory held by headers of series",
+        web.metadata_cache_bytes,
+    );
+    text.gauge(
+        "vna_web_metadata_cache_budget_bytes",
+        "Memory that they may hold",
+        web.metadata_cache_budget_bytes,
+    );
+    text.counter(
+        "vna_web_frame_table_hits_total",
+        "Frame tables that need not be read again",
+        web.frame_table_hits,
+    );
+    text.gauge(
+        "vna_web_frame_table_cache_bytes",
+        "Memory held by frame tables",
+        web.frame_table_cache_bytes,
+    );
+    text.gauge(
+        "vna_web_frame_table_cache_budget_bytes",
+        "Memory that they may hold",
+        web.frame_table_cache_budget_bytes,
     );
 }
 

@@ -22,7 +22,21 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(encode_frame, m)?)?;
     m.add_function(wrap_pyfunction!(number_of_frames, m)?)?;
     m.add_function(wrap_pyfunction!(pixel_syntaxes, m)?)?;
+    m.add_function(wrap_pyfunction!(frame_media_type, m)?)?;
+    m.add_function(wrap_pyfunction!(media_type_syntaxes, m)?)?;
     m.add_function(wrap_pyfunction!(codec_helper, m)?)
+}
+
+/// The media type of frames in a transfer syntax.
+#[pyfunction]
+fn frame_media_type(transfer_syntax_uid: &str) -> &'static str {
+    vna_codec::frame_media_type(transfer_syntax_uid)
+}
+
+/// The transfer syntaxes that a media type of pixel data is for, the one first that is meant where none is said.
+#[pyfunction]
+fn media_type_syntaxes(media_type: &str) -> Vec<&'static str> {
+    vna_codec::media_type_syntaxes(media_type).to_vec()
 }
 
 /// Makes this process a helper of an archive's, until that has no more frames. Ends it.

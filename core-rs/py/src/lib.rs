@@ -31,6 +31,7 @@ mod upkeep;
 mod upload;
 mod verify;
 mod web;
+mod web_retrieve;
 
 use pyo3::prelude::*;
 
@@ -59,5 +60,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     rewrite::register(m)?;
     sending::register(m)?;
     source_image::register(m)?;
-    upload::register(m)
+    upload::register(m)?;
+    web_retrieve::register(m)
 }

@@ -8,7 +8,7 @@ is asked for may be a part of a multipart body, and may name its transfer syntax
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from vna.errors import NotAcceptable
@@ -145,6 +145,11 @@ def choose(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Ch
     Of forms that a range holds alike the first goes: the order of offers is our preference. What a
     nearer range of the same list excludes (`q=0`) is not given.
     """
+    return next(choices(lists, offers), None)
+
+
+def choices(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Iterator[Choice]:
+    """Yield all forms that fit, the best first, as `choose` has them."""
     for ranges in lists:
         refused = [each for each in ranges if each.quality <= 0]
         for wanted in ranges:
@@ -155,8 +160,7 @@ def choose(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Ch
                     continue
                 if any(no.holds(offer) and no.specificity >= wanted.specificity for no in refused):
                     continue
-                return Choice(offer, wanted)
-    return None
+                yield Choice(offer, wanted)
 
 
 def require(request: Request, offers: Sequence[Offer]) -> Choice:
@@ -167,9 +171,14 @@ def require(request: Request, offers: Sequence[Offer]) -> Choice:
     check_charset(request)
     found = choose(accepted(request), offers)
     if found is None:
-        there_are = ", ".join(dict.fromkeys(offer.text for offer in offers))
-        raise NotAcceptable(f"none of what the request accepts can be given; there is {there_are}")
+        raise nothing_fits(offers)
     return found
+
+
+def nothing_fits(offers: Iterable[Offer]) -> NotAcceptable:
+    """Return the error of a request that accepts none of the forms that there are."""
+    there_are = ", ".join(dict.fromkeys(offer.text for offer in offers))
+    return NotAcceptable(f"none of what the request accepts can be given; there is {there_are}")
 
 
 def check_charset(request: Request) -> None:

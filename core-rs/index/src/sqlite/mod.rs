@@ -23,6 +23,7 @@ mod members;
 mod note;
 mod note_rows;
 mod owners;
+mod picked;
 mod place;
 mod read;
 mod rebuild;
@@ -46,8 +47,9 @@ use crate::bits::{Signed, Unsigned};
 use crate::{
     Answer, BlobOwner, BlobRow, ChangesRequest, Deleted, DeletedInstance, DeletedMark, DeletionOf,
     Due, Encoded, Entry, ExtraTag, Found, FreedBlob, HeaderKeys, Index, IndexError, InstanceUids,
-    Located, Lsn, Maintenance, Member, NoteId, OldPatient, Outcome, Page, Query, RecordedNote,
-    Relocation, Requested, Shape, Statistics, Subject, Unfilled, Usage, Values,
+    Located, Lsn, Maintenance, Member, NoteId, OldPatient, Outcome, Page, Picked, Query,
+    RecordedNote, Relocation, Requested, Shape, Statistics, Subject, UidPath, Unfilled, Usage,
+    Values,
 };
 use checkpoint::Checkpointer;
 use connection::Mode;
@@ -656,6 +658,11 @@ impl Index for SqliteIndex {
     fn locate_members(&self, instances: &[i64]) -> Result<Vec<(i64, Located)>, IndexError> {
         self.readers
             .read(|snapshot| members::locate_members(snapshot, instances))
+    }
+
+    fn pick(&self, tenant: i64, path: &UidPath<'_>) -> Result<Picked, IndexError> {
+        self.readers
+            .read(|snapshot| picked::pick(snapshot, tenant, path))
     }
 
     fn number(

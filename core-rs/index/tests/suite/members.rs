@@ -1,9 +1,9 @@
 //! The instances of a resource, by numbers that stay while their rows do.
 
-use super::world::{Feed, NOW_US, arrival};
+use super::world::{Feed, Made, NOW_US, arrival};
 use std::time::Duration;
 use vna_dicom::Level;
-use vna_index::{DEFAULT_TENANT, Index};
+use vna_index::{DEFAULT_TENANT, Index, Picked, UidPath};
 
 pub fn members_come_series_by_series_in_the_order_of_their_numbers(index: &dyn Index) {
     let mut feed = Feed::new(index);
@@ -70,4 +70,84 @@ pub fn members_are_located_until_their_rows_are_gone(index: &dyn Index) {
         .more
     {}
     assert!(located().is_empty());
+}
+
+pub fn uids_pick_what_they_name_and_nothing_else(index: &dyn Index) {
+    let mut feed = Feed::new(index);
+    let made =
+        |patient: &str, study: &str, series: &str, sop: &str| arrival(patient, study, series, sop);
+    let second = made("P", "1", "1.1", "1.1.2").number(2);
+    let first = made("P", "1", "1.1", "1.1.1").number(1);
+    let other = made("P", "1", "1.2", "1.2.1");
+    let twin = made("Q", "1", "1.1", "1.1.1"); // the same study of another patient
+    for one in [
+        &second,
+        &first,
+        &other,
+        &twin,
+        &made("P", "2", "2.1", "2.1.1"),
+    ] {
+        feed.put(one);
+    }
+    let pick = |study, series, instance| {
+        let path = UidPath {
+            study,
+            series,
+            instance,
+        };
+        index.pick(DEFAULT_TENANT, &path).expect("reads")
+    };
+    let numbers =
+        |picked: &Picked| -> Vec<_> { picked.instances.iter().map(|one| one.instance).collect() };
+    let number = |one: &Made| {
+        index
+            .number(
+                DEFAULT_TENANT,
+                Level::Instance,
+                &one.id(Level::Instance),
+                Level::Instance,
+            )
+            .expect("reads")
+            .expect("is there")
+    };
+    let study = pick("1", None, None);
+    assert_eq!(
+        numbers(&study),
+        [&first, &second, &other, &twin].map(&number)
+    );
+    let series = |picked: &Picked| -> Vec<_> {
+        let of = |one: &vna_index::PickedSeries| one.series_instance_uid.clone();
+        picked.series.iter().map(of).collect()
+    };
+    assert_eq!(series(&study), ["1.1", "1.2", "1.1"]);
+    assert_eq!(study.syntaxes.len(), 1);
+    assert_eq!(
+        numbers(&pick("1", Some("1.1"), Some("1.1.2"))),
+        [number(&second)]
+    );
+    for (study, series, instance) in [
+        ("3", None, None),
+        ("1", Some("2.1"), None),
+        ("2", Some("1.1"), None),
+        ("1", Some("1.2"), Some("1.1.1")),
+        ("2", Some("1.1"), Some("1.1.1")),
+        ("1.1", None, None),
+    ] {
+        let picked = pick(study, series, instance);
+        assert_eq!(picked, Picked::default(), "{study} {series:?} {instance:?}");
+    }
+    let path = UidPath {
+        study: "1",
+        series: None,
+        instance: None,
+    };
+    let of_another = index.pick(DEFAULT_TENANT + 1, &path).expect("reads");
+    assert_eq!(of_another, Picked::default());
+
+    feed.delete(Level::Instance, first.id(Level::Instance));
+    assert_eq!(numbers(&pick("1", Some("1.2"), None)), [number(&other)]);
+    let left = pick("1", None, None);
+    assert_eq!(left.instances.len(), 3);
+    feed.put(&made("P", "1", "1.1", "1.1.9"));
+    assert_ne!(pick("1", None, None), left);
 }

@@ -88,6 +88,7 @@ macro_rules! everything {
         members {
             members_come_series_by_series_in_the_order_of_their_numbers,
             members_are_located_until_their_rows_are_gone,
+            uids_pick_what_they_name_and_nothing_else,
         }
         grace {
             what_was_deleted_seems_gone_and_stays_until_its_time_has_come,

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 const IDLE: usize = 8;
 
 /// Buffers of one length.
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     bytes: usize,
     idle: Mutex<Vec<Vec<u8>>>,
 }
@@ -33,7 +33,7 @@ impl Buffers {
 }
 
 /// A buffer with bytes of a file.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     length: usize,
     home: Arc<Buffers>,

@@ -15,7 +15,7 @@ const STORED_BLOCK: usize = 0xFFFF;
 const WORTH: usize = 32;
 
 /// Deflates `plain` at a level from 1 to 9; `None` if that saves next to nothing. The last part ends the stream.
-pub(super) fn deflate(
+pub(crate) fn deflate(
     plain: &[u8],
     level: u32,
     is_last: bool,
@@ -50,7 +50,7 @@ pub(super) fn deflate(
 }
 
 /// `plain` in stored blocks. The last part ends the stream.
-pub(super) fn store(plain: &[u8], is_last: bool) -> Vec<u8> {
+pub(crate) fn store(plain: &[u8], is_last: bool) -> Vec<u8> {
     let blocks = plain.len().div_ceil(STORED_BLOCK).max(1);
     let mut out = Vec::with_capacity(plain.len() + 5 * blocks);
     let mut rest = plain;

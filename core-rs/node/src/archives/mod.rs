@@ -7,8 +7,8 @@
 //! 3. No thread waits for who reads: work is done on threads that may wait for the disk, a unit at a time, and as many units
 //!    at once as there are processors.
 
-mod buffers;
-mod deflate;
+pub(crate) mod buffers;
+pub(crate) mod deflate;
 mod dicomdir;
 mod names;
 mod plan;

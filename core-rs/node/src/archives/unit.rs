@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use vna_codec::{Compression, pixel_syntax};
 use vna_dicom::{FileMetaFields, write_file_meta};
 use vna_index::Located;
-use vna_store::StoreError;
 
 use super::buffers::{Buffer, Buffers};
 use super::deflate::{deflate, store};
@@ -15,7 +14,6 @@ use super::dicomdir::{About, read_about};
 use super::zip::Method;
 use super::{MakingProblem, Transcoding};
 use crate::archive::Archive;
-use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::stored_file::StoredFile;
 use crate::transcode::Transcoded;
@@ -143,32 +141,14 @@ impl Instance {
         if let Some(open) = &*file {
             return Ok(Arc::clone(open));
         }
-        let opened = Arc::new(self.open_where_it_is(archive)?);
+        let opened = archive.open_member(self.number, &self.located)?;
+        let opened = Arc::new(opened.ok_or_else(|| self.gone())?);
         // An operator may have given the original up for a shorter form: parts of it were begun by its former length.
         if opened.size() != self.located.file_size {
             return Err(self.gone());
         }
         *file = Some(Arc::clone(&opened));
         Ok(opened)
-    }
-
-    /// A compaction may have moved the bytes since they were located; the row then says where to.
-    fn open_where_it_is(&self, archive: &Archive) -> Result<StoredFile, ArchiveError> {
-        let mut blob = self.located.blob.clone();
-        for _ in 0..3 {
-            match archive.files().open(&blob_ref(&blob)?) {
-                Err(ArchiveError::Store(StoreError::Gone { .. })) => {}
-                opened => return opened,
-            }
-            let found = archive.index().locate_members(&[self.number])?;
-            let (_, located) = found.into_iter().next().ok_or_else(|| self.gone())?;
-            // What has come in its place meanwhile is not what the archive began with.
-            if located.blob.digest != blob.digest {
-                return Err(self.gone());
-            }
-            blob = located.blob;
-        }
-        Err(self.gone())
     }
 
     fn gone(&self) -> ArchiveError {

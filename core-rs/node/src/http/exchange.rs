@@ -157,12 +157,9 @@ impl Responder {
     /// Sends the head of an answer whose body is written in pieces.
     #[must_use]
     pub fn start(self, status: StatusCode, headers: HeaderMap) -> BodyWriter {
-        // One piece on its way while the next one is made.
-        let (writer, written) = mpsc::channel(1);
-        let _ = self
-            .answer
-            .send(response(status, headers, Content::Written(written)));
-        BodyWriter { writer }
+        let (writer, content) = BodyWriter::new();
+        let _ = self.answer.send(response(status, headers, content));
+        writer
     }
 
     /// Whether the client has gone away without waiting for the answer.
@@ -185,6 +182,13 @@ pub struct BodyWriter {
 }
 
 impl BodyWriter {
+    /// A writer, and the body that it writes.
+    pub(super) fn new() -> (Self, Content) {
+        // One piece on its way while the next one is made.
+        let (writer, written) = mpsc::channel(1);
+        (BodyWriter { writer }, Content::Written(written))
+    }
+
     /// Writes a piece; returns when there is room for the next one.
     ///
     /// # Errors

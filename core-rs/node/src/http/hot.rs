@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HOST, HeaderMap,
-    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -22,8 +22,9 @@ use vna_index::{Located, Shape};
 
 use super::body::{Buffers, Content, StoredContent};
 use super::credentials::Credentials;
-use super::exchange::response;
+use super::exchange::{BodyWriter, response};
 use super::lists::List;
+use super::retrieve::RetrieveAsked;
 use super::web::WebPolicy;
 use crate::archive::Archive;
 use crate::arrival::default_tenant;
@@ -31,7 +32,7 @@ use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
 use crate::pictures::{PictureForm, PictureMode, PictureRequest, PictureSource};
 use crate::stored_file::StoredFile;
-use crate::web::WebSearch;
+use crate::web::{Answer, Outline, Selection, WebSearch, What};
 
 /// What makes a request for a file more than that.
 const CONDITIONS: [HeaderName; 6] = [
@@ -42,6 +43,12 @@ const CONDITIONS: [HeaderName; 6] = [
     IF_MODIFIED_SINCE,
     IF_UNMODIFIED_SINCE,
 ];
+
+/// Answers up to this length are put together before they leave.
+const AT_ONCE_BYTES: u64 = 256 << 10;
+
+/// How long a client may take nothing before his answer is broken off.
+const STALLED: Duration = Duration::from_secs(300);
 
 /// What the application has decided beforehand.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,6 +81,7 @@ enum Asked {
     File(PublicId),
     List(List),
     Search(WebSearch),
+    Retrieve(RetrieveAsked),
     /// A frame, counted from 0.
     Picture(PublicId, u64, PictureMode),
 }
@@ -95,7 +103,7 @@ impl Hot {
         }
         let web = self.policy.dicomweb.as_ref();
         let asked = match web.filter(|web| web.has(head.uri.path())) {
-            Some(web) => web.asked(head).map(Asked::Search)?,
+            Some(web) => web_asked(web, head)?,
             None => asked(head.uri.path(), head.uri.query())?,
         };
         if !self.is_known(head.headers.get(HOST)) {
@@ -111,6 +119,7 @@ impl Hot {
             Asked::File(id) => self.file(tenant, id, &head.headers),
             Asked::List(list) => self.list(tenant, list).await,
             Asked::Search(search) => web?.search(&self.archive, tenant, search, head).await,
+            Asked::Retrieve(asked) => self.retrieve(tenant, web?, asked).await,
             Asked::Picture(id, frame, mode) => {
                 self.picture(tenant, id, frame, mode, &head.headers).await
             }
@@ -226,6 +235,58 @@ impl Hot {
         ))
     }
 
+    /// What DICOMweb gives of studies.
+    async fn retrieve(
+        &self,
+        tenant: i64,
+        policy: &WebPolicy,
+        asked: RetrieveAsked,
+    ) -> Option<Response<Content>> {
+        let archive = Arc::clone(&self.archive);
+        let is_long = asked.is_long();
+        let find = move || {
+            let found = Selection::find(&archive, tenant, &asked.path());
+            (asked, found)
+        };
+        let (asked, selection) = match is_long {
+            true => tokio::task::spawn_blocking(find).await.ok()?,
+            false => find(),
+        };
+        let selection = selection.ok()?;
+        let (wanted, called) = asked.wanted(policy, &selection)?;
+        let Outline { boundary, etag } = Outline::of(&selection, &wanted);
+        let (gzip, has_ranges) = (wanted.gzip, !matches!(wanted.what, What::Metadata));
+        let mut sent = Answer::prepare(&selection, wanted).await.ok()?;
+        let mut headers = HeaderMap::with_capacity(8);
+        let called = match boundary {
+            Some(boundary) => format!("{called}; boundary={boundary}"),
+            None => called,
+        };
+        headers.insert(CONTENT_TYPE, text(called)?);
+        headers.insert(ETAG, text(etag)?);
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let length = sent.length();
+        if has_ranges && length.is_some() {
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        if is_long || length.is_none_or(|length| length > AT_ONCE_BYTES) {
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            let (writer, content) = BodyWriter::new();
+            tokio::spawn(write_answer(sent, writer));
+            return Some(answer(headers, content));
+        }
+        let mut all = Vec::new();
+        while let Some(piece) = sent.next().await.ok()? {
+            all.extend_from_slice(&piece);
+        }
+        Some(answer(headers, Content::whole(Bytes::from(all))))
+    }
+
     fn open(&self, tenant: i64, id: &PublicId) -> Option<(Located, StoredFile)> {
         self.archive.open_file(tenant, id).ok()?
     }
@@ -246,6 +307,38 @@ impl Hot {
         name == "localhost"
             || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
             || known.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// What is plainly asked of DICOMweb.
+fn web_asked(policy: &WebPolicy, head: &Parts) -> Option<Asked> {
+    if let Some(search) = policy.asked(head) {
+        return Some(Asked::Search(search));
+    }
+    let is_plain = head.uri.query().is_none()
+        && !CONDITIONS
+            .iter()
+            .any(|name| head.headers.contains_key(name));
+    let asked = is_plain.then(|| RetrieveAsked::read(policy, head.uri.path(), &head.headers));
+    asked.flatten().map(Asked::Retrieve)
+}
+
+/// Writes an answer as fast as the client takes it. What fails breaks the connection off.
+async fn write_answer(mut answer: Answer, writer: BodyWriter) {
+    loop {
+        match answer.next().await {
+            Ok(Some(piece)) => {
+                let written = tokio::time::timeout(STALLED, writer.write(piece)).await;
+                if !matches!(written, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            Ok(None) => return writer.finish().await,
+            Err(error) => {
+                tracing::error!(error = %error, "an answer of DICOMweb was broken off");
+                return;
+            }
+        }
     }
 }
 

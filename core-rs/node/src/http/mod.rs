@@ -12,6 +12,7 @@ mod credentials;
 mod exchange;
 mod hot;
 mod lists;
+mod retrieve;
 mod server;
 mod web;
 
@@ -21,3 +22,4 @@ pub use exchange::{
 };
 pub use hot::HotPolicy;
 pub use server::{HttpServer, HttpSettings};
+pub use web::WebPolicy;

@@ -36,6 +36,9 @@ pub struct WebPolicy {
     pub scheme: String,
     /// Most results of a search.
     pub max_results: u64,
+    /// Whether no transfer syntax means the one that is stored.
+    #[serde(default)]
+    pub stored_by_default: bool,
 }
 
 impl WebPolicy {
@@ -94,7 +97,7 @@ impl WebPolicy {
     }
 
     /// The address of the studies service.
-    fn service_root(&self, headers: &HeaderMap) -> Option<String> {
+    pub(super) fn service_root(&self, headers: &HeaderMap) -> Option<String> {
         if !self.public_url.is_empty() {
             return Some(format!(
                 "{}{}",
@@ -163,6 +166,7 @@ mod tests {
             public_url: String::new(),
             scheme: "http".into(),
             max_results: 1_000,
+            stored_by_default: false,
         }
     }
 

@@ -7,7 +7,7 @@
 
 mod arrays;
 mod cache;
-mod headers;
+pub(crate) mod headers;
 mod matlab;
 mod npy;
 mod opened;
@@ -29,12 +29,15 @@ use vna_codec::Codecs;
 
 use crate::error::ArchiveError;
 use headers::Headers;
+pub(crate) use room::Lent;
 use room::Room;
 
 pub use arrays::{ArrayForm, ArrayRequest};
 pub(crate) use cache::ThumbnailCache;
+pub(crate) use opened::{absence, refuse_frames_elsewhere};
 pub use problem::PictureProblem;
 pub use raw::{StoredFrame, promised_frames};
+pub(crate) use raw::{is_video, stored_bytes, video};
 pub use render::{
     PictureFile, PictureForm, PictureMode, PictureRequest, PictureSource, count_frames,
     render_object,
@@ -104,6 +107,20 @@ impl Pictures {
         }
     }
 
+    /// What frames are decoded with.
+    pub(crate) fn codecs(&self) -> &Arc<Codecs> {
+        &self.codecs
+    }
+
+    /// Lends memory for what is made of frames, as soon as it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureProblem::TooLarge`], [`PictureProblem::Busy`].
+    pub(crate) async fn lend(&self, bytes: u64) -> Result<Lent, ArchiveError> {
+        self.room.lend(bytes).await
+    }
+
     /// Waits for one of the places.
     async fn place(&self) -> Result<OwnedSemaphorePermit, ArchiveError> {
         let place = Arc::clone(&self.places).acquire_owned();
@@ -139,7 +156,7 @@ impl Pictures {
             memory_used_bytes: self.room.used(),
             memory_budget_bytes: self.room.total(),
             memory_waits: self.room.waits(),
-            header_hits: self.headers.hits.load(Ordering::Relaxed),
+            header_hits: self.headers.hits(),
             header_cache_bytes: self.headers.bytes(),
             header_cache_budget_bytes: self.headers.limit(),
             thumbnail_hits: kept.hits.load(Ordering::Relaxed),
@@ -153,7 +170,7 @@ impl Pictures {
 }
 
 /// Runs `work` on a thread that may wait.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
     match tokio::task::spawn_blocking(work).await {

@@ -144,7 +144,7 @@ fn select<S: ReadAt<Error = ArchiveError>>(
 }
 
 /// Refuses transfer syntaxes of files that refer to their pixel data.
-pub(super) fn refuse_frames_elsewhere(transfer_syntax_uid: &str) -> Result<(), PictureProblem> {
+pub(crate) fn refuse_frames_elsewhere(transfer_syntax_uid: &str) -> Result<(), PictureProblem> {
     let transfer_syntax_uid = transfer_syntax_uid.trim_end_matches([' ', '\0']);
     if JPIP.contains(&transfer_syntax_uid) {
         return Err(PictureProblem::Elsewhere {
@@ -205,7 +205,7 @@ const WITHOUT_PIXELS: &[(&str, &str, &str)] = &[
 ];
 
 /// Says of an object without pixel data what it is.
-pub(super) fn absence(error: ArchiveError, sop_class_uid: &str) -> ArchiveError {
+pub(crate) fn absence(error: ArchiveError, sop_class_uid: &str) -> ArchiveError {
     match error {
         ArchiveError::Dicom(DicomError::Frames {
             problem: FrameProblem::NoPixelData,

@@ -18,6 +18,7 @@ use super::stream::{MadeStream, Maker};
 use super::{Pictures, blocking};
 use crate::error::ArchiveError;
 use crate::reencode::StoredBlob;
+use crate::stored_file::StoredFile;
 use crate::stored_image::StoredImage;
 
 /// Bytes that are compressed at once.
@@ -35,7 +36,7 @@ pub fn promised_frames(located: &Located) -> u64 {
         .max(1)
 }
 
-fn is_video(located: &Located) -> bool {
+pub(crate) fn is_video(located: &Located) -> bool {
     let syntax = pixel_syntax(&located.transfer_syntax_uid);
     syntax.is_some_and(|syntax| syntax.compression == vna_codec::Compression::Video)
 }
@@ -47,6 +48,8 @@ pub struct StoredFrame {
     source: Arc<dyn ReadAt<Error = ArchiveError> + Send + Sync>,
     bytes: Bytes,
     length: u64,
+    /// Bytes that change places on the way to little endian; 1: none.
+    swap_unit: usize,
 }
 
 /// Where its bytes are.
@@ -59,6 +62,16 @@ enum Bytes {
 }
 
 impl StoredFrame {
+    /// Any value of a stored file, in little endian.
+    pub(crate) fn of_value(file: Arc<StoredFile>, range: Range<u64>, swap_unit: usize) -> Self {
+        StoredFrame {
+            source: Arc::new(StoredBlob::new(file)),
+            length: range.end - range.start,
+            bytes: Bytes::Stored(vec![range]),
+            swap_unit,
+        }
+    }
+
     /// How long it is.
     #[must_use]
     pub fn length(&self) -> u64 {
@@ -71,17 +84,47 @@ impl StoredFrame {
     ///
     /// What the store says.
     pub fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, ArchiveError> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(left)];
+        self.read_into(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads at `offset` of it, as much as `out` takes; less only at its end. Gives how much it was.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub(crate) fn read_into(&self, offset: u64, out: &mut [u8]) -> Result<usize, ArchiveError> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = out.len().min(left);
+        let out = &mut out[..wanted];
+        if self.swap_unit > 1 {
+            // Units are counted from the first byte of the value.
+            let before = usize::try_from(offset % self.swap_unit as u64).unwrap_or(0);
+            let units = (before + wanted).next_multiple_of(self.swap_unit);
+            let mut units = vec![0; units.min(before + left)];
+            self.read_stored(offset - before as u64, &mut units)?;
+            vna_dicom::swap_byte_order(&mut units, self.swap_unit);
+            out.copy_from_slice(&units[before..before + wanted]);
+            return Ok(wanted);
+        }
+        self.read_stored(offset, out)?;
+        Ok(wanted)
+    }
+
+    /// Fills `out` with what is there.
+    fn read_stored(&self, offset: u64, out: &mut [u8]) -> Result<(), ArchiveError> {
+        let mut rest = out;
         let ranges = match &self.bytes {
             Bytes::Held(held) => {
-                let rest = usize::try_from(offset).ok().and_then(|at| held.0.get(at..));
-                let rest = rest.unwrap_or_default();
-                return Ok(rest[..length.min(rest.len())].to_vec());
+                let at = usize::try_from(offset).unwrap_or(usize::MAX);
+                let held = held.0.get(at..).and_then(|held| held.get(..rest.len()));
+                rest.copy_from_slice(held.unwrap_or_default());
+                return Ok(());
             }
             Bytes::Stored(ranges) => ranges,
         };
-        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length.min(left)];
-        let mut rest = &mut bytes[..];
         let mut skip = offset;
         for range in ranges {
             let available = range.end - range.start;
@@ -94,7 +137,7 @@ impl StoredFrame {
             read_exact(&*self.source, part, range.start + skip)?;
             (skip, rest) = (0, behind);
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
@@ -114,6 +157,16 @@ fn read_exact(
         available: available as u64,
     }
     .into())
+}
+
+/// A frame whose bytes stand in the file as they are given; `None` if they do not.
+pub(crate) fn stored_bytes(image: &Arc<StoredImage>, index: usize) -> Option<StoredFrame> {
+    is_as_stored(image, index).then(|| StoredFrame {
+        bytes: Bytes::Stored(image.frames.ranges(index)),
+        length: image.frame_bytes(index),
+        source: Arc::clone(image) as _,
+        swap_unit: 1,
+    })
 }
 
 /// Whether the bytes of a frame stand in the file as they are given.
@@ -139,17 +192,16 @@ impl Pictures {
         frame: u64,
     ) -> Result<StoredFrame, ArchiveError> {
         if is_video(&source.located) {
-            return blocking(move || video(source, frame)).await;
+            if frame > 0 {
+                return Err(PictureProblem::NoSuchFrame { frame, frames: 1 }.into());
+            }
+            return blocking(move || video(&source.located, source.reader)).await;
         }
         let (image, index) = blocking(move || open(source, frame)).await?;
-        let length = image.frame_bytes(index);
-        if is_as_stored(&image, index) {
-            return Ok(StoredFrame {
-                bytes: Bytes::Stored(image.frames.ranges(index)),
-                source: image,
-                length,
-            });
+        if let Some(stored) = stored_bytes(&image, index) {
+            return Ok(stored);
         }
+        let length = image.frame_bytes(index);
         let lent = self.room.lend(length).await?;
         self.on_a_place(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
@@ -159,6 +211,7 @@ impl Pictures {
                 source: image,
                 bytes,
                 length,
+                swap_unit: 1,
             })
         })
         .await
@@ -169,13 +222,18 @@ impl Pictures {
 const MAX_FRAGMENTS: usize = 1 << 20;
 
 /// The stream of a video: all its fragments, behind the item of the offset table (PS3.5 §A.4).
-fn video(source: PictureSource, frame: u64) -> Result<StoredFrame, ArchiveError> {
-    if frame > 0 {
-        return Err(PictureProblem::NoSuchFrame { frame, frames: 1 }.into());
-    }
-    let file = StoredBlob::new(source.reader);
-    let element = source.located.pixel_data_offset;
-    let element = element.ok_or_else(|| no_image(&source.located.sop_class_uid))?;
+///
+/// # Errors
+///
+/// [`PictureProblem::NoImage`]; [`FrameProblem::Undecidable`] if the fragments do not follow each other to their end; what
+/// the store says.
+pub(crate) fn video(
+    located: &Located,
+    reader: Arc<StoredFile>,
+) -> Result<StoredFrame, ArchiveError> {
+    let file = StoredBlob::new(reader);
+    let element = located.pixel_data_offset;
+    let element = element.ok_or_else(|| no_image(&located.sop_class_uid))?;
     // Explicit VR, Little Endian: tag, VR, two bytes, length; then items, each a tag and its length.
     let mut at = element + 12;
     let mut ranges = Vec::new();
@@ -202,6 +260,7 @@ fn video(source: PictureSource, frame: u64) -> Result<StoredFrame, ArchiveError>
         length: ranges.iter().map(|range| range.end - range.start).sum(),
         bytes: Bytes::Stored(ranges),
         source: Arc::new(file),
+        swap_unit: 1,
     })
 }
 

@@ -12,7 +12,7 @@ use vna_image::{
 };
 use vna_index::Located;
 
-use super::headers::Headers;
+use super::headers::{Headers, cost, form_of};
 use super::opened::{Opened, presentation_state};
 use super::problem::PictureProblem;
 use super::room::Lent;
@@ -345,13 +345,14 @@ impl Frame<StoredBlob> {
         if source.state.is_some() {
             return Frame::open(source, request);
         }
-        if let Some(known) = headers.get(blob) {
+        if let Some(known) = headers.get(&form_of(blob)) {
             let stored = StoredBlob::new(Arc::clone(&source.reader));
             return Frame::new(Opened::known(stored, known), request, None);
         }
         let frame = Frame::open(source, request)?;
         if let Some(known) = frame.opened.to_known() {
-            headers.keep(blob, known);
+            let bytes = cost(&known.header);
+            headers.keep(form_of(blob), known, bytes);
         }
         Ok(frame)
     }

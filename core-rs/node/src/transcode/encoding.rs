@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vna_codec::{CodecError, Codecs, FrameFormat, Lease, Photometric, Sample};
+use vna_codec::{CodecError, Codecs, EncodeOptions, FrameFormat, Lease, Photometric, Sample};
 use vna_dicom::{NewPixelData, ReadAt, Revision, Vr, is_uncompressed, tags};
 
 use super::decompressing::same;
@@ -42,11 +42,9 @@ where
     }
     let result = match encode_frames(image, to, options, codecs, false)? {
         Some(result) => result,
-        None => encode_frames(image, to, options, codecs, true)?.ok_or_else(|| {
-            ArchiveError::Codec(CodecError::Unsupported {
-                what: "samples beyond Bits Allocated".to_owned(),
-            })
-        })?,
+        None => {
+            encode_frames(image, to, options, codecs, true)?.ok_or_else(beyond_bits_allocated)?
+        }
     };
     let EncodedImage {
         frames,
@@ -131,34 +129,73 @@ where
     let (window, lent) = options.spool.window(frame_bytes, 2 * parallel);
     let (image, codecs) = (Arc::clone(image), Arc::clone(codecs));
     let (to, encode) = (to.to_owned(), options.encode);
-    let loses = loses(&to, &encode);
     let frames = image.frames.len();
     let abandoned = options.abandoned.clone();
     Pipeline::start(0, frames, parallel, (window, Some(lent)), move |index| {
         if abandoned.is_so() {
             return Err(ArchiveError::Transcode(TranscodeProblem::Abandoned));
         }
-        let mut lease = codecs.lease()?;
-        let (mut samples, is_exact) = take_samples(&image, index, &mut lease)?;
-        if !is_exact && !wide {
-            return Ok(None);
-        }
-        // Without loss, only the colours may be others.
-        let mut format = attributes::with_stored_bits(&samples, &image.format);
-        if wide {
-            samples.bits_stored = samples.bits_allocated;
-        }
-        let (codestream, encoded) = lease.encode(&to, &samples, &encode)?;
-        if loses {
-            format = encoded;
-        }
-        format.photometric = encoded.photometric;
-        format.planar = false;
-        Ok(Some(Encoded {
-            codestream: codestream.to_vec(),
-            format,
-        }))
+        encode_one(&image, index, &to, &encode, wide, &codecs)
     })
+}
+
+/// Encodes one frame by itself, whatever becomes of the others; with the bits that its samples have.
+///
+/// # Errors
+///
+/// [`ArchiveError::Codec`] if there is no such frame or it cannot be decoded or encoded; what the store says.
+pub(crate) fn encode_frame<S: ReadAt<Error = ArchiveError>>(
+    image: &StoredImage<S>,
+    index: usize,
+    to: &str,
+    options: &EncodeOptions,
+    codecs: &Codecs,
+) -> Result<Vec<u8>, ArchiveError> {
+    let narrow = encode_one(image, index, to, options, false, codecs)?;
+    let encoded = match narrow {
+        None => encode_one(image, index, to, options, true, codecs)?,
+        encoded => encoded,
+    };
+    encoded
+        .map(|encoded| encoded.codestream)
+        .ok_or_else(beyond_bits_allocated)
+}
+
+fn beyond_bits_allocated() -> ArchiveError {
+    ArchiveError::Codec(CodecError::Unsupported {
+        what: "samples beyond Bits Allocated".to_owned(),
+    })
+}
+
+/// Encodes a frame; `None` as [`encode_frames`].
+fn encode_one<S: ReadAt<Error = ArchiveError>>(
+    image: &StoredImage<S>,
+    index: usize,
+    to: &str,
+    options: &EncodeOptions,
+    wide: bool,
+    codecs: &Codecs,
+) -> Result<Option<Encoded>, ArchiveError> {
+    let mut lease = codecs.lease()?;
+    let (mut samples, is_exact) = take_samples(image, index, &mut lease)?;
+    if !is_exact && !wide {
+        return Ok(None);
+    }
+    // Without loss, only the colours may be others.
+    let mut format = attributes::with_stored_bits(&samples, &image.format);
+    if wide {
+        samples.bits_stored = samples.bits_allocated;
+    }
+    let (codestream, encoded) = lease.encode(to, &samples, options)?;
+    if loses(to, options) {
+        format = encoded;
+    }
+    format.photometric = encoded.photometric;
+    format.planar = false;
+    Ok(Some(Encoded {
+        codestream: codestream.to_vec(),
+        format,
+    }))
 }
 
 /// Puts the interleaved samples of a frame into the input of a lease. Gives what they are, and whether they are what Bits

@@ -30,6 +30,7 @@ use crate::stored_file::StoredFile;
 use crate::stored_image::StoredImage;
 
 pub(crate) use attributes::{PIXEL_DESCRIPTION, lost_before};
+pub(crate) use encoding::encode_frame;
 pub use error::TranscodeProblem;
 pub use local::{LocalFile, TranscodedFile, transcode_file};
 pub use spool::{Spool, SpoolSettings};

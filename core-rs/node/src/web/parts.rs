@@ -1,0 +1,354 @@
+//! A body of parts, written as it leaves: what is held of it is one piece, or a frame that had to be made.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::bulk::BulkParts;
+use super::frames::FrameParts;
+use super::instances::InstanceParts;
+use super::multipart::{Boundary, PART_END};
+use crate::archives::buffers::{Buffer, Buffers};
+use crate::error::ArchiveError;
+use crate::pictures::{StoredFrame, blocking};
+use crate::stored_file::StoredFile;
+use crate::transcode::{Abandoned, Transcoded};
+
+/// Bytes that are read and given at once. Several fit the second-level cache.
+pub(super) const PIECE_BYTES: usize = 256 << 10;
+
+/// One part, before it is written.
+pub(super) struct Part {
+    pub content_type: String,
+    /// Where it is from; empty: not said.
+    pub location: String,
+    /// How long it is, if that is known.
+    pub length: Option<u64>,
+    pub body: Body,
+}
+
+/// What is in a part.
+pub(super) enum Body {
+    /// A stored file.
+    File(Arc<StoredFile>),
+    /// One written anew.
+    Transcoded(Box<Transcoded>),
+    /// Bytes of a stored file.
+    Stored(StoredFrame),
+    /// Frames, one after the other; the first is at hand.
+    Frames(VecDeque<FrameTurn>),
+    /// At hand.
+    Held(Bytes),
+}
+
+/// A frame that is opened when its turn has come.
+pub(super) type FrameTurn = super::frames::Turn;
+
+/// Where parts come from.
+pub(super) enum Source {
+    Instances(Box<InstanceParts>),
+    Frames(Box<FrameParts>),
+    Bulk(Box<BulkParts>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Part>, ArchiveError> {
+        match self {
+            Source::Instances(parts) => parts.next().await,
+            Source::Frames(parts) => parts.next().await,
+            Source::Bulk(parts) => parts.next().await,
+        }
+    }
+
+    /// Types, places and lengths of all parts that are to come, if they are known now.
+    fn outline(&self) -> Option<Vec<(String, String, u64)>> {
+        match self {
+            Source::Frames(parts) => parts.outline(),
+            Source::Instances(_) | Source::Bulk(_) => None,
+        }
+    }
+}
+
+/// What is being given of a part.
+enum Open {
+    File { file: Arc<StoredFile>, at: u64 },
+    Transcoded(Box<Transcoded>),
+    Stored { frame: StoredFrame, at: u64 },
+    Held(Bytes),
+}
+
+/// A body of several parts, or of the only one without a frame.
+pub(super) struct PartsStream {
+    source: Source,
+    boundary: Option<Boundary>,
+    buffers: Arc<Buffers>,
+    abandoned: Abandoned,
+    /// Text that comes before what is open.
+    pending: Vec<u8>,
+    open: Option<Open>,
+    /// Frames of the same part that come next.
+    turns: VecDeque<FrameTurn>,
+    /// A part was begun and not ended.
+    in_part: bool,
+    is_over: bool,
+    /// Bytes that are not wanted before those that are.
+    skip: u64,
+    /// Bytes that are wanted.
+    left: u64,
+    length: Option<u64>,
+}
+
+impl PartsStream {
+    pub fn new(
+        source: Source,
+        boundary: Option<Boundary>,
+        buffers: Arc<Buffers>,
+        abandoned: Abandoned,
+    ) -> Self {
+        PartsStream {
+            source,
+            boundary,
+            buffers,
+            abandoned,
+            pending: Vec::new(),
+            open: None,
+            turns: VecDeque::new(),
+            in_part: false,
+            is_over: false,
+            skip: 0,
+            left: u64::MAX,
+            length: None,
+        }
+    }
+
+    /// Opens the first part, so that what fails at once does before anything was sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartsStream::next`].
+    pub async fn prepare(&mut self) -> Result<(), ArchiveError> {
+        let rest = self.source.outline();
+        let Some(part) = self.source.next().await? else {
+            return Ok(());
+        };
+        self.length = match (&self.boundary, rest) {
+            (None, _) => part.length,
+            (Some(boundary), Some(parts)) => Some(outlined(boundary, &parts)),
+            // Nothing but this one, as the request has it.
+            (Some(boundary), None) if self.is_only() => part.length.map(|length| {
+                let only = (part.content_type.clone(), part.location.clone(), length);
+                outlined(boundary, &[only])
+            }),
+            (Some(_), None) => None,
+        };
+        self.begin(part).await
+    }
+
+    fn is_only(&self) -> bool {
+        match &self.source {
+            Source::Instances(parts) => parts.is_one(),
+            Source::Frames(parts) => parts.is_one(),
+            Source::Bulk(_) => false,
+        }
+    }
+
+    /// How long the whole is, if that is known; it is once it was prepared.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Gives only bytes `first` to `end` of it; its length must be known.
+    pub fn restrict(&mut self, first: u64, end: u64) {
+        self.skip = first;
+        self.left = end.saturating_sub(first);
+    }
+
+    async fn begin(&mut self, part: Part) -> Result<(), ArchiveError> {
+        if let Some(boundary) = &self.boundary {
+            let head = boundary.part(&part.content_type, &part.location, part.length);
+            self.pending.extend(head);
+        }
+        self.in_part = true;
+        match part.body {
+            Body::File(file) => self.open = Some(Open::File { file, at: 0 }),
+            Body::Transcoded(transcoded) => self.open = Some(Open::Transcoded(transcoded)),
+            Body::Stored(frame) => self.open = Some(Open::Stored { frame, at: 0 }),
+            Body::Held(bytes) => self.open = Some(Open::Held(bytes)),
+            Body::Frames(turns) => {
+                self.turns = turns;
+                self.take_turn().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_turn(&mut self) -> Result<(), ArchiveError> {
+        if let Some(turn) = self.turns.pop_front() {
+            self.open = Some(match turn.open().await? {
+                Body::Held(bytes) => Open::Held(bytes),
+                Body::Stored(frame) => Open::Stored { frame, at: 0 },
+                Body::File(file) => Open::File { file, at: 0 },
+                Body::Transcoded(transcoded) => Open::Transcoded(transcoded),
+                Body::Frames(_) => return Err(ArchiveError::Stopped), // a frame is no list of them
+            });
+        }
+        Ok(())
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// What store, codecs and scanner say.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        while self.left > 0 {
+            let Some(mut piece) = self.piece().await? else {
+                return Ok(None);
+            };
+            let unwanted = self.skip.min(piece.len() as u64);
+            self.skip -= unwanted;
+            let _ = piece.split_to(usize::try_from(unwanted).unwrap_or(usize::MAX));
+            piece.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            if !piece.is_empty() {
+                self.left -= piece.len() as u64;
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        loop {
+            self.pass_over();
+            match self.open.take() {
+                Some(Open::Held(mut bytes)) => {
+                    if !self.pending.is_empty() {
+                        self.open = Some(Open::Held(bytes));
+                        return Ok(Some(std::mem::take(&mut self.pending).into()));
+                    }
+                    let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+                    if !bytes.is_empty() {
+                        self.open = Some(Open::Held(bytes));
+                    }
+                    if !piece.is_empty() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(open) => {
+                    let lead = std::mem::take(&mut self.pending);
+                    let buffer = self.buffers.take(PIECE_BYTES);
+                    let (piece, open) = blocking(move || read(open, &lead, buffer)).await?;
+                    self.open = open;
+                    if let Some(piece) = piece {
+                        return Ok(Some(piece));
+                    }
+                }
+                None if !self.turns.is_empty() => self.take_turn().await?,
+                None if self.is_over => {
+                    let rest = std::mem::take(&mut self.pending);
+                    return Ok((!rest.is_empty()).then(|| rest.into()));
+                }
+                None => self.go_on().await?,
+            }
+        }
+    }
+
+    /// Ends the part, and begins the next one.
+    async fn go_on(&mut self) -> Result<(), ArchiveError> {
+        if std::mem::take(&mut self.in_part) && self.boundary.is_some() {
+            self.pending.extend_from_slice(PART_END);
+        }
+        match self.source.next().await? {
+            Some(part) => self.begin(part).await,
+            None => {
+                if let Some(boundary) = &self.boundary {
+                    self.pending.extend(boundary.end());
+                }
+                self.is_over = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes past bytes that are not wanted without reading them.
+    fn pass_over(&mut self) {
+        let before = self.pending.len() as u64;
+        let (at, end) = match &mut self.open {
+            Some(Open::File { file, at }) => {
+                let end = file.size();
+                (at, end)
+            }
+            Some(Open::Stored { frame, at }) => {
+                let end = frame.length();
+                (at, end)
+            }
+            _ => return,
+        };
+        if self.skip > before {
+            let passed = (self.skip - before).min(end - *at);
+            *at += passed;
+            self.skip -= passed;
+        }
+    }
+}
+
+/// Tells who compresses that nobody waits any more.
+impl Drop for PartsStream {
+    fn drop(&mut self) {
+        self.abandoned.set();
+    }
+}
+
+/// The length of a body of these parts.
+fn outlined(boundary: &Boundary, parts: &[(String, String, u64)]) -> u64 {
+    let part = |(content_type, location, length): &(String, String, u64)| {
+        let head = boundary.part(content_type, location, Some(*length));
+        head.len() as u64 + length + PART_END.len() as u64
+    };
+    parts.iter().map(part).sum::<u64>() + boundary.end().len() as u64
+}
+
+/// The next piece, `lead` at its beginning, and what is left. Nothing at the end.
+fn read(
+    open: Open,
+    lead: &[u8],
+    mut buffer: Buffer,
+) -> Result<(Option<Bytes>, Option<Open>), ArchiveError> {
+    let bytes = buffer.bytes_mut();
+    let (before, room) = bytes.split_at_mut(lead.len().min(bytes.len()));
+    before.copy_from_slice(&lead[..before.len()]);
+    let (filled, open) = match open {
+        Open::File { file, at } => {
+            let read = file.read_at(room, at)?;
+            let at = at + read as u64;
+            let is_over = at >= file.size() || read == 0;
+            if is_over && at < file.size() {
+                return Err(cut_off());
+            }
+            (read, (!is_over).then_some(Open::File { file, at }))
+        }
+        Open::Stored { frame, at } => {
+            let read = frame.read_into(at, room)?;
+            let at = at + read as u64;
+            let is_over = at >= frame.length();
+            (read, (!is_over).then_some(Open::Stored { frame, at }))
+        }
+        Open::Transcoded(mut transcoded) => {
+            let read = transcoded.read(room)?;
+            let is_over = read < room.len();
+            (read, (!is_over).then_some(Open::Transcoded(transcoded)))
+        }
+        Open::Held(_) => (0, Some(open)),
+    };
+    let length = before.len() + filled;
+    buffer.truncate(length);
+    Ok(((length > 0).then(|| Bytes::from_owner(buffer)), open))
+}
+
+fn cut_off() -> ArchiveError {
+    ArchiveError::Io {
+        doing: "reading a stored file",
+        source: std::io::ErrorKind::UnexpectedEof.into(),
+    }
+}

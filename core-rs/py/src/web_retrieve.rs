@@ -1,0 +1,268 @@
+//! `vna._core.Selection` and `vna._core.Answer`: what UIDs name, and what DICOMweb sends of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use tokio::sync::watch;
+use vna_index::UidPath;
+use vna_node::web::{Answer, Outline, Selection, Wanted};
+use vna_node::{Archive, ArchiveError};
+
+use crate::archive::{CoreArchive, parse};
+use crate::completions::Completions;
+use crate::errors::BoundaryError;
+use crate::http::CoreExchange;
+
+/// How long a client may take nothing before his answer is broken off.
+const STALLED: Duration = Duration::from_secs(300);
+
+/// Adds the classes to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<CoreSelection>()?;
+    m.add_class::<CoreAnswer>()
+}
+
+/// UIDs of a path.
+struct Named {
+    study: String,
+    series: Option<String>,
+    instance: Option<String>,
+}
+
+#[pymethods]
+impl CoreArchive {
+    /// What UIDs name; it is found by `open`.
+    #[pyo3(signature = (tenant, study, series = None, instance = None))]
+    fn select(
+        &self,
+        tenant: i64,
+        study: String,
+        series: Option<String>,
+        instance: Option<String>,
+    ) -> PyResult<CoreSelection> {
+        Ok(CoreSelection {
+            archive: self.archive()?,
+            tenant,
+            named: Arc::new(Named {
+                study,
+                series,
+                instance,
+            }),
+            found: Arc::default(),
+            completions: Arc::clone(&self.completions),
+            handle: self.handle.clone(),
+        })
+    }
+}
+
+/// See the module.
+#[pyclass(frozen, name = "Selection", module = "vna._core")]
+pub(crate) struct CoreSelection {
+    archive: Arc<Archive>,
+    tenant: i64,
+    named: Arc<Named>,
+    /// `None` before it is opened.
+    found: Arc<Mutex<Option<Selection>>>,
+    completions: Arc<Completions>,
+    handle: tokio::runtime::Handle,
+}
+
+#[pymethods]
+impl CoreSelection {
+    /// Finds it; completes with what is there as JSON.
+    fn open(&self) -> u64 {
+        let (handle, promise) = self.completions.promise();
+        let (archive, tenant) = (Arc::clone(&self.archive), self.tenant);
+        let (named, found) = (Arc::clone(&self.named), Arc::clone(&self.found));
+        self.handle.spawn_blocking(move || {
+            let path = UidPath {
+                study: &named.study,
+                series: named.series.as_deref(),
+                instance: named.instance.as_deref(),
+            };
+            let selection = Selection::find(&archive, tenant, &path);
+            promise.keep(selection.map_err(BoundaryError::from).map(|selection| {
+                let facts = facts(&selection);
+                *found.lock() = Some(selection);
+                facts
+            }));
+        });
+        handle
+    }
+
+    /// What is known of an answer before it is prepared: its entity tag, and what stands between its parts.
+    fn outline(&self, wanted_json: PyBackedBytes) -> PyResult<(String, Option<String>)> {
+        let wanted: Wanted = parse(&wanted_json, "wanted_json")?;
+        let Outline { boundary, etag } = Outline::of(&self.found()?, &wanted);
+        Ok((etag, boundary))
+    }
+
+    /// An answer of it, to be prepared.
+    fn answer(&self, wanted_json: PyBackedBytes) -> PyResult<CoreAnswer> {
+        let wanted: Wanted = parse(&wanted_json, "wanted_json")?;
+        Ok(CoreAnswer {
+            begin: Mutex::new(Some((self.found()?, wanted))),
+            answer: Arc::default(),
+            stop: watch::channel(false).0,
+            completions: Arc::clone(&self.completions),
+            handle: self.handle.clone(),
+        })
+    }
+}
+
+impl CoreSelection {
+    fn found(&self) -> Result<Selection, BoundaryError> {
+        let found = self.found.lock().clone();
+        found.ok_or_else(|| BoundaryError::Argument("open comes first".to_owned()))
+    }
+}
+
+fn facts(selection: &Selection) -> Vec<u8> {
+    let syntaxes: serde_json::Map<String, serde_json::Value> = selection
+        .transfer_syntaxes()
+        .into_iter()
+        .map(|(uid, count)| (uid.to_owned(), count.into()))
+        .collect();
+    let version: String = selection
+        .version()
+        .0
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    serde_json::json!({
+        "instances": selection.len(),
+        "bytes": selection.bytes(),
+        "transfer_syntaxes": syntaxes,
+        "version": version,
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// Its calls are made one after the other; `close` comes at any time.
+#[pyclass(frozen, name = "Answer", module = "vna._core")]
+pub(crate) struct CoreAnswer {
+    begin: Mutex<Option<(Selection, Wanted)>>,
+    /// `None` before it is prepared, and once it is over.
+    answer: Arc<tokio::sync::Mutex<Option<Answer>>>,
+    stop: watch::Sender<bool>,
+    completions: Arc<Completions>,
+    handle: tokio::runtime::Handle,
+}
+
+#[pymethods]
+impl CoreAnswer {
+    /// Prepares it up to its first part; completes with `{"length": ...}`, null if it is not known.
+    fn prepare(&self) -> PyResult<u64> {
+        let begin = self.begin.lock().take();
+        let (selection, wanted) =
+            begin.ok_or_else(|| BoundaryError::Argument("prepare comes once".to_owned()))?;
+        let answer = Arc::clone(&self.answer);
+        Ok(self.run(async move {
+            let prepared = Answer::prepare(&selection, wanted).await?;
+            let facts = serde_json::json!({ "length": prepared.length() });
+            *answer.lock().await = Some(prepared);
+            Ok(facts.to_string().into_bytes())
+        }))
+    }
+
+    /// Gives only bytes `first` to `end` of it.
+    fn restrict(&self, first: u64, end: u64) -> u64 {
+        let answer = Arc::clone(&self.answer);
+        self.run(async move {
+            if let Some(answer) = &mut *answer.lock().await {
+                answer.restrict(first, end);
+            }
+            Ok(Vec::new())
+        })
+    }
+
+    /// The next bytes; nothing at the end.
+    fn read(&self) -> u64 {
+        let answer = Arc::clone(&self.answer);
+        self.run(async move {
+            let mut answer = answer.lock().await;
+            Ok(next(&mut answer).await?.map_or(Vec::new(), Into::into))
+        })
+    }
+
+    /// Answers an HTTP request with it; completes at its end. The client gone is a ConnectionError; after any error the
+    /// connection is broken off, so that nobody takes what was sent for the whole.
+    fn respond(
+        &self,
+        exchange: &CoreExchange,
+        status: u16,
+        headers: Vec<(PyBackedBytes, PyBackedBytes)>,
+    ) -> PyResult<u64> {
+        let writer = exchange.begin(status, headers)?;
+        let answer = Arc::clone(&self.answer);
+        Ok(self.run(async move {
+            let mut answer = answer.lock().await;
+            while let Some(piece) = next(&mut answer).await? {
+                let written = tokio::time::timeout(STALLED, writer.write(piece)).await;
+                if !matches!(written, Ok(Ok(()))) {
+                    return Err(BoundaryError::ClientGone);
+                }
+            }
+            writer.finish().await;
+            Ok(Vec::new())
+        }))
+    }
+
+    /// Ends it, whatever it is at.
+    fn close(&self) {
+        if self.stop.send_replace(true) {
+            return; // it was closed before
+        }
+        // A call that runs lets go of it first; without one nobody else would.
+        let answer = Arc::clone(&self.answer);
+        self.handle
+            .spawn(async move { *answer.lock().await = None });
+    }
+}
+
+impl CoreAnswer {
+    /// Runs work until it is done or the answer is closed.
+    fn run(
+        &self,
+        work: impl Future<Output = Result<Vec<u8>, BoundaryError>> + Send + 'static,
+    ) -> u64 {
+        let (handle, promise) = self.completions.promise();
+        let mut stopped = self.stop.subscribe();
+        let answer = Arc::clone(&self.answer);
+        self.handle.spawn(async move {
+            let done = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => Err(BoundaryError::Stopped),
+                done = work => done,
+            };
+            if done.is_err() {
+                *answer.lock().await = None; // with it goes what is worked on
+            }
+            promise.keep(done);
+        });
+        handle
+    }
+}
+
+impl Drop for CoreAnswer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn next(answer: &mut Option<Answer>) -> Result<Option<bytes::Bytes>, BoundaryError> {
+    let Some(open) = answer else {
+        let problem = "the answer was not prepared, or is over".to_owned();
+        return Err(BoundaryError::Argument(problem));
+    };
+    let piece: Result<_, ArchiveError> = open.next().await;
+    let piece = piece?;
+    if piece.is_none() {
+        *answer = None;
+    }
+    Ok(piece)
+}
