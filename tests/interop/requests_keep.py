@@ -5,9 +5,11 @@ import json
 from support_compare import Request
 from support_requests import get
 
+SUFFIXES = ("", "-dicom", "-generic", "-http", "-jobs", "-lua", "-nope", "-plugins", "-sqlite")
+
 
 def kept(held):
-    for suffix in ("", "-http", "-dicom", "-lua", "-nope"):
+    for suffix in SUFFIXES:
         path = f"/tools/log-level{suffix}"
         yield get(path)
         for level in ("trace", "verbose", "nonsense", ""):

@@ -44,6 +44,8 @@ class Request(NamedTuple):
     keeps: str = ""
     # Whether identifiers that each server has made are in its answer.
     makes: bool = False
+    # Whether only status and kind of the answer are the same: what it says is of each server's own.
+    kind: bool = False
 
 
 class Difference(NamedTuple):
@@ -151,6 +153,8 @@ def parts(request, answer):
     found["header"] = {name: value for name in HEADERS if (value := header(answer, name)) != ABSENT}
     if request.method != "HEAD":
         value = body(answer)
+        if request.kind and answer.status_code == 200:
+            value = type(value).__name__
         found["body"] = len(value) if request.page and isinstance(value, list) else value
     return found
 

@@ -28,6 +28,7 @@ from requests_reading import (
 )
 from requests_refused import refused
 from requests_remote import acceptance, asked, modalities
+from requests_rest import forgotten, rest
 from requests_search import bad_searches, counts, lookups, searches
 from requests_site import peers, tools
 from requests_uploads import packed_uploads, uploads
@@ -73,7 +74,9 @@ GROUPS = {
     "creations": creations,
     "changed": changed,
     "kept": kept,
+    "rest": rest,
     "deletions": deletions,
+    "forgotten": forgotten,
 }
 
 
