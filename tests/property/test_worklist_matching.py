@@ -98,18 +98,17 @@ def texts(dataset, names):
     return {name: str(dataset.get(name) or "") for name in names}
 
 
-async def compare(all_items, query):
+async def compare(opened, all_items, query):
     identifier = dataset_of({"SpecificCharacterSet": "ISO_IR 192"} | query.item)
     if query.step is not None:
         setattr(identifier, STEPS, Sequence([dataset_of(query.step)]))
-    async with Opened([]) as opened:
-        begun = opened.archive.core.match_data_sets(
-            encoded(identifier, query.syntax),
-            query.syntax,
-            [encoded(item, ExplicitVRLittleEndian) for item in all_items],
-            query.told_in,
-        )
-        found = dict(split(await opened.archive._json(begun)))
+    begun = opened.archive.core.match_data_sets(
+        encoded(identifier, query.syntax),
+        query.syntax,
+        [encoded(item, ExplicitVRLittleEndian) for item in all_items],
+        query.told_in,
+    )
+    found = dict(split(await opened.archive._json(begun)))
     for item in all_items:
         item.decode()
     expected = {}
@@ -135,10 +134,20 @@ def asks(step):
     return any(not is_universal(key) for key in (step or {}).values())
 
 
+@pytest.fixture(scope="module")
+def compared():
+    """Run comparisons in one archive, which nothing is stored in."""
+    with asyncio.Runner() as runner:
+        opened = Opened([])
+        runner.run(opened.__aenter__())
+        yield lambda *asked: runner.run(compare(opened, *asked))
+        runner.run(opened.__aexit__())
+
+
 @given(all_items=st.lists(worklist_items(), max_size=8), query=worklist_queries())
 @settings(max_examples=40, deadline=None)
-def test_worklist_items_match_by_the_rules_of_c_find(all_items, query):
-    asyncio.run(compare(all_items, query))
+def test_worklist_items_match_by_the_rules_of_c_find(compared, all_items, query):
+    compared(all_items, query)
 
 
 def test_a_worklist_item_that_is_no_data_set_is_an_error():

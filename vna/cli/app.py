@@ -6,6 +6,7 @@ none of them.
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -776,13 +777,19 @@ def version(as_json: Json = False) -> int:
     return 0
 
 
+@functools.cache
+def commands() -> Any:
+    """Return all commands as one. Making it takes longer than most of them."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit status. What it raises, the caller tells."""
     if not arguments:
         run(["--help"])
         return USAGE
     try:
-        status = typer.main.get_command(app).main(arguments, prog_name="vna", standalone_mode=False)
+        status = commands().main(arguments, prog_name="vna", standalone_mode=False)
     except UsageMistake as mistake:
         return tell(mistake)
     except typer.Abort:
