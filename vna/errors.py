@@ -362,7 +362,7 @@ class OutOfStorage(VnaError):
     dimse_status = 0xA700  # refused: out of resources
     grpc_code = "RESOURCE_EXHAUSTED"
     orthanc_error = 19
-    orthanc_status = "The storage area is full"
+    orthanc_status = "The file storage is full"
 
 
 class StorageFailed(VnaError):

@@ -3,7 +3,6 @@
 A real Orthanc has to be there in CI.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,21 +12,11 @@ from support import Server
 from support_comparison import Comparison
 from support_matrix import shown, table
 from support_network import Ours, Study
-from support_orthanc import STABLE_AGE_S, NoPeer, Orthanc, private_dictionary, program
+from support_orthanc import STABLE_AGE_S, Orthanc, peer_program, private_dictionary, program
 from support_peers import Pynetdicom, dcmqrscp, free_port, storescp
 
 # What the end of a run says of the comparison; `.ci/run` looks for it.
 SAID = pytest.StashKey[str]()
-
-
-def peer_program():
-    """Return the peer's program; without one there is nothing to test, which fails in CI."""
-    try:
-        return program()
-    except NoPeer as reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(reason))
-        pytest.skip(f"{reason}; nothing was compared")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 60
@@ -36,6 +37,16 @@ def dicomweb_plugin(executable):
     """Return the settings that load the DICOMweb plugin."""
     plugin = Path(executable).parent / "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
     return {"Plugins": [str(plugin)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
+
+
+def peer_program():
+    """Return the peer's program; without one there is nothing to test, which fails in CI."""
+    try:
+        return program()
+    except NoPeer as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(reason))
+        pytest.skip(f"{reason}; nothing was compared")
 
 
 def free_port():

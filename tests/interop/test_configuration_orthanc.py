@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import peer_program
 from support import VNA
-from support_orthanc import free_port
+from support_orthanc import free_port, peer_program
 
 from vna.settings import build
 from vna.settings.orthanc import files, read

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from conftest import peer_program
 from pydicom.datadict import DicomDictionary, RepeatersDictionary, keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
-from support_orthanc import Orthanc
+from support_orthanc import Orthanc, peer_program
 
 from vna import _core
 

@@ -5,9 +5,8 @@ import json
 
 import pydicom
 import pytest
-from conftest import peer_program
 from support import Server, data_set_bytes, make_instance
-from support_orthanc import Dictionary, Orthanc, free_port
+from support_orthanc import Dictionary, Orthanc, free_port, peer_program
 
 pytestmark = pytest.mark.peer
 

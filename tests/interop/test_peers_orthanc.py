@@ -9,10 +9,9 @@ import threading
 import httpx
 import pydicom
 import pytest
-from conftest import peer_program
 from support import Server, make_instance
 from support_certificates import PASSPHRASE, certificates_in
-from support_orthanc import Orthanc
+from support_orthanc import Orthanc, peer_program
 
 pytestmark = pytest.mark.peer
 

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pydicom
 import pytest
-from conftest import peer_program
 from PIL import Image
 from support import Server
 from support_compare import Difference, header, intended, report, summary, unlisted
-from support_orthanc import Dictionary, Orthanc
+from support_orthanc import Dictionary, Orthanc, peer_program
 from support_samples import collections
 
 pytestmark = pytest.mark.peer

@@ -11,6 +11,7 @@ from vna.errors import VnaError
 
 MORE_HEADERS = {
     401: {"WWW-Authenticate": 'Basic realm="VNA", charset="UTF-8"'},
+    405: {"Allow": "GET"},  # of a read-only archive: RFC 9110 §15.5.6 wants it
     503: {"Retry-After": "1"},
 }
 

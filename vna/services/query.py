@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from vna.errors import ReadOnly
 from vna.services.archive import Archive
 from vna.services.caller import Caller
 
@@ -129,7 +130,12 @@ async def bulk_content_json(archive: Archive, body: bytes, caller: Caller) -> by
 
 
 async def clear_changes(archive: Archive, caller: Caller) -> None:
-    """Clear the change feed; what comes next has higher numbers than all before."""
+    """Clear the change feed; what comes next has higher numbers than all before.
+
+    Raises ReadOnly if the archive is.
+    """
+    if archive.settings.storage.read_only:
+        raise ReadOnly("the archive is read-only (storage.read_only)")
     await archive._json(archive.core.clear_changes(caller.tenant))
 
 
