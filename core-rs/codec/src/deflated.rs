@@ -1,6 +1,6 @@
 //! Frames that are native data, deflated or in fragments as they are (PS3.5 §A.4.12, §A.4.11).
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use libdeflater::{CompressionError, CompressionLvl, Compressor, DecompressionError, Decompressor};
 
 use crate::colour::interleaved;
 use crate::native::{self, checked_length};
@@ -9,8 +9,10 @@ use crate::{CodecError, Colour, EncodeOptions, FrameCodec, FrameFormat};
 /// Deflated Image Frame Compression, 1.2.840.10008.1.2.8.1: a raw deflate stream (RFC 1951) of each frame.
 pub(crate) struct DeflatedFrame;
 
-/// Of grey images of 12 bits the best levels make a fifteenth less, and take five times as long.
-const LEVEL: Compression = Compression::new(3);
+/// Of grey images the best levels make some hundredths less, and take twice as long and more.
+const LEVEL: i32 = 2;
+/// What the library keeps of a stream: tables of matches and codes.
+const TABLE_BYTES: u64 = 4 << 20;
 
 /// Encapsulated Uncompressed Explicit VR Little Endian, 1.2.840.10008.1.2.1.98.
 pub(crate) struct UncompressedFrame;
@@ -18,10 +20,6 @@ pub(crate) struct UncompressedFrame;
 impl FrameCodec for DeflatedFrame {
     fn name(&self) -> &'static str {
         "deflate"
-    }
-
-    fn needs_helper(&self) -> bool {
-        false
     }
 
     fn decode(
@@ -53,17 +51,22 @@ impl FrameCodec for DeflatedFrame {
         out: &mut [u8],
     ) -> Result<(usize, FrameFormat), CodecError> {
         let length = checked_length(format.frame_bytes()?, samples.len())?;
-        let mut deflate = Compress::new(LEVEL, false);
-        let status = deflate.compress(&samples[..length], out, FlushCompress::Finish);
-        match status {
-            Ok(Status::StreamEnd) => Ok((written(deflate.total_out()), interleaved(format))),
-            Ok(_) => Err(CodecError::Limit {
+        let level = CompressionLvl::new(LEVEL).expect("the library has this level");
+        let mut deflate = Compressor::new(level);
+        match deflate.deflate_compress(&samples[..length], out) {
+            Ok(written) => Ok((written, interleaved(format))),
+            Err(CompressionError::InsufficientSpace) => Err(CodecError::Limit {
                 what: "bytes of a deflated frame",
                 found: out.len() as u64 + 1,
                 limit: out.len() as u64,
             }),
-            Err(error) => Err(corrupt(error.to_string())),
         }
+    }
+
+    fn work_bytes(&self, format: &FrameFormat) -> u64 {
+        // Of decoding a copy of the frame.
+        let frame = format.frame_bytes().unwrap_or(u64::MAX);
+        frame.saturating_add(TABLE_BYTES)
     }
 }
 
@@ -101,22 +104,15 @@ impl FrameCodec for UncompressedFrame {
 
 /// Inflates into `out`; gives how many bytes there were. More than `out` holds is an error before it is inflated.
 fn inflate(codestream: &[u8], out: &mut [u8]) -> Result<usize, CodecError> {
-    let mut inflate = Decompress::new(false);
-    let status = inflate
-        .decompress(codestream, out, FlushDecompress::Finish)
-        .map_err(|error| corrupt(error.to_string()))?;
-    let found = written(inflate.total_out());
-    if status == Status::StreamEnd {
-        return Ok(found);
+    match Decompressor::new().deflate_decompress(codestream, out) {
+        Ok(found) => Ok(found),
+        Err(DecompressionError::BadData) => Err(corrupt("it is damaged, or ends too early".into())),
+        Err(DecompressionError::InsufficientSpace) => Err(CodecError::Mismatch {
+            what: "bytes of a frame",
+            expected: out.len() as u64,
+            found: out.len() as u64 + 1,
+        }),
     }
-    if found < out.len() {
-        return Err(corrupt(format!("it ends after {found} bytes of samples")));
-    }
-    Err(CodecError::Mismatch {
-        what: "bytes of a frame",
-        expected: found as u64,
-        found: found as u64 + 1,
-    })
 }
 
 fn expect_length(expected: usize, found: usize) -> Result<(), CodecError> {
@@ -128,11 +124,6 @@ fn expect_length(expected: usize, found: usize) -> Result<(), CodecError> {
         expected: expected as u64,
         found: found as u64,
     })
-}
-
-/// What was written into a buffer fits memory.
-fn written(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn corrupt(reason: String) -> CodecError {

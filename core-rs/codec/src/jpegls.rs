@@ -30,6 +30,11 @@ unsafe extern "C" {
         decoder: *const charls::charls_jpegls_decoder,
         interleave_mode: *mut charls::charls_interleave_mode,
     ) -> charls::charls_jpegls_errc;
+    fn charls_jpegls_decoder_get_near_lossless(
+        decoder: *const charls::charls_jpegls_decoder,
+        component: i32,
+        near_lossless: *mut i32,
+    ) -> charls::charls_jpegls_errc;
 }
 
 impl FrameCodec for JpegLs {
@@ -67,6 +72,8 @@ impl FrameCodec for JpegLs {
         })?;
         if format.sample == Sample::Signed {
             extend_sign(out, allocated, precision);
+        } else if (1..precision).contains(&format.bits_stored) {
+            limit(out, allocated, format.bits_stored, decoder.near()?);
         }
         Ok(finish(out, format, colour))
     }
@@ -195,6 +202,19 @@ fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CodecError> {
     Ok(Cow::Owned([bytes, &[0xFF, 0xD9]].concat()))
 }
 
+/// Where more bits were encoded with loss than are stored, white may have become a little more than that, whose stored bits are
+/// black: it is white again.
+fn limit(samples: &mut [u8], allocated: usize, bits_stored: u16, near: u32) {
+    let most = u64::MAX >> (64 - bits_stored); // at least one, and fewer than the 16 that there can be
+    for sample in samples.chunks_exact_mut(allocated) {
+        let mut bytes = [0; 8];
+        bytes[..allocated].copy_from_slice(sample);
+        if (most + 1..=most + u64::from(near)).contains(&u64::from_le_bytes(bytes)) {
+            sample.copy_from_slice(&most.to_le_bytes()[..allocated]);
+        }
+    }
+}
+
 /// The codestream against the data set, before any row is decoded.
 fn check(info: &charls::charls_frame_info, format: &FrameFormat) -> Result<(), CodecError> {
     let number = |value: c_int| u64::try_from(value).unwrap_or(0);
@@ -275,6 +295,16 @@ impl<'a> Decoder<'a> {
             charls_jpegls_decoder_get_interleave_mode(self.handle.as_ptr(), &raw mut mode)
         })?;
         Ok(mode)
+    }
+
+    /// By how much samples may differ from those that were encoded.
+    fn near(&self) -> Result<u32, CodecError> {
+        let mut near = 0;
+        // SAFETY: the handle is valid, and `near` a place to write to.
+        checked(unsafe {
+            charls_jpegls_decoder_get_near_lossless(self.handle.as_ptr(), 0, &raw mut near)
+        })?;
+        Ok(u32::try_from(near).unwrap_or(0))
     }
 
     /// Decodes into exactly the memory of the frame, aligned for 16-bit words where samples are.

@@ -194,3 +194,22 @@ fn a_palette_is_not_encoded_with_loss() {
         .unwrap_err();
     assert_eq!(error.code(), "codec.unsupported");
 }
+
+#[test]
+fn white_of_fewer_bits_than_were_encoded_with_loss_stays_white() {
+    let encoded = grey(16, 16, Sample::Unsigned);
+    let samples = words(&encoded, |index| {
+        [4095, 4094, 4092, 3][usize::from(index % 4)]
+    });
+    let codestream = encode(NEAR_LOSSLESS, &samples, &encoded, 3);
+    let decoded = decode(&codestream, &grey(16, 12, Sample::Unsigned)).unwrap();
+    for (before, after) in samples.chunks_exact(2).zip(decoded.chunks_exact(2)) {
+        let value = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
+        assert!(value(after) <= 4095 && value(before).abs_diff(value(after)) <= 3);
+    }
+    let said_to_have_none = grey(16, 0, Sample::Unsigned);
+    assert!(decode(&codestream, &said_to_have_none).is_ok());
+    let all = decode(&codestream, &encoded).unwrap();
+    let beyond = all.chunks_exact(2).any(|bytes| bytes[1] >= 0x10);
+    assert!(beyond, "or this shows nothing");
+}
