@@ -7,8 +7,7 @@ use vna_index::is_indexed;
 
 use super::RETRIEVE_URL;
 use super::attributes::{ALL_OF_INSTANCE, REQUEST_ATTRIBUTES, REQUEST_ITEM, if_known, required};
-use super::parameters::{self, universal};
-use super::parameters::{SearchTarget, WebSearch};
+use super::parameters::{self, WebSearch, universal};
 use crate::cfind::{Asks, Column, Place, RequestedKey, Search, is_computed};
 
 /// An attribute of every result.
@@ -149,7 +148,9 @@ fn wanted(asked: &WebSearch) -> Vec<Wanted> {
             add(key.clone(), true);
         }
     }
-    for at in levels(asked) {
+    // Of the levels above too where the path names them, which the standard leaves open: clients of Orthanc are used to it.
+    let levels = Level::ALL.into_iter().skip(1);
+    for at in levels.filter(|at| *at <= level) {
         required(at)
             .iter()
             .for_each(|tag| add(universal(*tag), true));
@@ -164,25 +165,6 @@ fn wanted(asked: &WebSearch) -> Vec<Wanted> {
         }
     }
     all
-}
-
-/// The levels whose attributes results have: their own, and those that the path leaves open.
-fn levels(asked: &WebSearch) -> impl Iterator<Item = Level> + use<> {
-    let SearchTarget {
-        level,
-        study,
-        series,
-    } = &asked.target;
-    let (level, has_study, has_series) = (*level, study.is_some(), series.is_some());
-    let is_open = move |at: Level| match at {
-        Level::Patient => false,
-        Level::Study => !has_study,
-        Level::Series => !has_series,
-        Level::Instance => true,
-    };
-    Level::ALL
-        .into_iter()
-        .filter(move |at| *at == level || *at < level && is_open(*at))
 }
 
 /// An attribute as an answer has it if nothing else is asked for.

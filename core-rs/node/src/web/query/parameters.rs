@@ -36,7 +36,6 @@ pub struct SearchTarget {
 /// A search, read.
 #[derive(Clone, PartialEq, Debug)]
 pub struct WebSearch {
-    pub(super) target: SearchTarget,
     pub(super) level: Level,
     /// Attributes that must match, or are named as if, by tag.
     pub(super) keys: Vec<RequestedKey>,
@@ -78,7 +77,6 @@ impl WebSearch {
         let parameters = Parameters::read(query)?;
         let mut search = WebSearch {
             level: target.level,
-            target,
             keys: Vec::new(),
             included: Vec::new(),
             include_all: parameters.include_all,
@@ -93,8 +91,8 @@ impl WebSearch {
             search.add_key(path, value, parameters.empty_values)?;
         }
         for (tag, uid) in [
-            (t::STUDY_INSTANCE_UID, search.target.study.clone()),
-            (t::SERIES_INSTANCE_UID, search.target.series.clone()),
+            (t::STUDY_INSTANCE_UID, target.study),
+            (t::SERIES_INSTANCE_UID, target.series),
         ] {
             if let Some(uid) = uid {
                 search.lies_in(tag, uid);
@@ -531,4 +529,81 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, FindProblem> {
     String::from_utf8(bytes)
         .map(Cow::Owned)
         .map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(query: &str) -> Result<WebSearch, FindProblem> {
+        let target = SearchTarget {
+            level: Level::Series,
+            study: Some("1.2".into()),
+            series: None,
+        };
+        WebSearch::read(target, query)
+    }
+
+    fn value(search: &WebSearch, tag: Tag) -> &Asks {
+        let found = search.keys.iter().find(|key| key.tag == tag);
+        &found.expect("the key").asks
+    }
+
+    #[test]
+    fn attributes_are_named_by_keyword_tag_and_path() {
+        let query = "Modality=CT,MR&00400275.00400009=SPS1&RequestAttributesSequence.RequestedProcedureID=R%2B1";
+        let search = read(query).expect("a search");
+        assert_eq!(value(&search, t::MODALITY), &Asks::Value("CT\\MR".into()));
+        let Asks::Item(keys) = value(&search, Tag(0x0040, 0x0275)) else {
+            panic!("an item");
+        };
+        let values: Vec<_> = keys.iter().map(|key| (key.tag, key.asks.clone())).collect();
+        assert_eq!(
+            values,
+            [
+                (Tag(0x0040, 0x0009), Asks::Value("SPS1".into())),
+                (Tag(0x0040, 0x1001), Asks::Value("R+1".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_creator_names_the_block_of_the_others() {
+        let search = read("00110010=ACME&00111001=x&includefield=00111002").expect("a search");
+        let creators = search.keys.iter().chain(&search.included);
+        let creators: Vec<_> = creators
+            .filter(|key| key.tag.is_private())
+            .map(|key| (key.tag, key.creator.as_deref()))
+            .collect();
+        assert_eq!(
+            creators,
+            [
+                (Tag(0x0011, 0x1001), Some("ACME")),
+                (Tag(0x0011, 0x1002), Some("ACME")),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_not_found() {
+        assert!(!read("StudyInstanceUID=1.2,1.3").expect("a search").is_empty);
+        assert!(!read("StudyInstanceUID=").expect("a search").is_empty);
+        assert!(read("StudyInstanceUID=1.3").expect("a search").is_empty);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_or_refused(query in any::<String>()) {
+            let _ = read(&query);
+        }
+
+        #[test]
+        fn any_attribute_is_read_or_refused(
+            name in "([0-9A-Fa-f]{7,9}|[A-Z][a-z]{1,5}|PatientName|00400275)([.](00400009|CodeValue|é))?",
+            value in "[0-9*?,\\\\%+ a-]{0,12}",
+        ) {
+            let _ = read(&format!("{name}={value}&includefield={name}"));
+        }
+    }
 }
