@@ -59,8 +59,7 @@ impl WebPolicy {
             return None;
         }
         let search = WebSearch::read(target, query).ok()?;
-        let is_short = search.has_keys() || search.reach().is_some_and(|reach| reach <= SHORT);
-        (is_short && search.is_plain() && !search.has_warnings()).then_some(search)
+        (search.is_short(SHORT) && search.is_plain() && !search.has_warnings()).then_some(search)
     }
 
     /// Answers it.
@@ -187,7 +186,7 @@ mod tests {
             "/dicom-web/studies?limit=10",
             "/dicom-web/studies/1.2/series",
             "/dicom-web/studies/1.2/series/1.3/instances?limit=100&offset=2000",
-            "/dicom-web/studies/1.2/instances",
+            "/dicom-web/studies/1.2/instances?limit=1",
         ] {
             assert!(asked(path, &[]), "{path}");
             assert!(
@@ -202,6 +201,8 @@ mod tests {
         for path in [
             "/dicom-web/studies",
             "/dicom-web/studies?limit=1000",
+            "/dicom-web/studies?limit=100&offset=100",
+            "/dicom-web/studies/1.2/instances",
             "/dicom-web/studies?PatientName=D*",
             "/dicom-web/studies?PatientID=x*",
             "/dicom-web/studies?PatientID=x&fuzzymatching=true",

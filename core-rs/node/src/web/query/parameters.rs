@@ -130,9 +130,16 @@ impl WebSearch {
         !self.fuzzy && self.empties.is_empty() && self.keys.iter().all(is_exact)
     }
 
-    /// Whether anything restricts what matches.
-    pub(crate) fn has_keys(&self) -> bool {
-        self.keys.iter().any(RequestedKey::is_matching)
+    /// Whether it takes little to answer: what keys look up is few studies and series, but may be many instances, and what
+    /// nothing restricts is looked at from its beginning.
+    pub(crate) fn is_short(&self, most: u64) -> bool {
+        let is_restricted = self.keys.iter().any(RequestedKey::is_matching);
+        let limit = self.limit.unwrap_or(u64::MAX);
+        match (is_restricted, self.level) {
+            (true, Level::Instance) => limit <= most,
+            (true, _) => true,
+            (false, _) => limit.saturating_add(self.offset) <= most,
+        }
     }
 
     /// Whether no stored file is opened for it.
@@ -141,11 +148,6 @@ impl WebSearch {
         self.level == Level::Study
             && !self.include_all
             && self.included.iter().chain(&self.keys).all(is_indexed)
-    }
-
-    /// Most results, if the client says so, with those that it skips.
-    pub(crate) fn reach(&self) -> Option<u64> {
-        self.limit.map(|limit| limit.saturating_add(self.offset))
     }
 
     fn add_key(
