@@ -184,7 +184,12 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut % file.len());
         }
-        let options = ModelOptions { bulk_threshold, bulk_uri: "http://a/b", whole };
+        let options = ModelOptions {
+            bulk_threshold,
+            bulk_uri: "http://a/b",
+            documents_by_uri: false,
+            whole,
+        };
         let expected = write_model(&file, model, &options);
         // What is cut off is said of the innermost that a part shows.
         let code = |error: DicomError| error.code();
@@ -346,6 +351,7 @@ fn fragments_have_a_uri_whatever_the_threshold() {
     let options = ModelOptions {
         bulk_threshold: u64::MAX,
         bulk_uri: "x",
+        documents_by_uri: false,
         whole: true,
     };
     let json = write_model(&file, Model::Json, &options).expect("a data set");

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 /// not used for longest goes.
 pub(crate) struct Kept<K, V> {
     limit: u64,
+    most: u64,
     state: Mutex<State<K, V>>,
     hits: AtomicU64,
 }
@@ -27,10 +28,16 @@ struct Entry<V> {
 }
 
 impl<K: Hash + Eq + Copy, V: Clone> Kept<K, V> {
-    /// Keeps values of so many bytes.
+    /// Keeps values of so many bytes, none of more than a quarter of it.
     pub fn new(limit: u64) -> Self {
+        Self::with_most(limit, limit / 4)
+    }
+
+    /// Keeps values of so many bytes, each of `most` at most.
+    pub fn with_most(limit: u64, most: u64) -> Self {
         Kept {
             limit,
+            most,
             state: Mutex::new(State {
                 found: HashMap::new(),
                 bytes: 0,
@@ -52,9 +59,9 @@ impl<K: Hash + Eq + Copy, V: Clone> Kept<K, V> {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Most bytes of a value that is kept: one alone must not take a large part of all there is.
+    /// Most bytes of a value that is kept.
     pub fn most(&self) -> u64 {
-        self.limit / 4
+        self.most
     }
 
     pub fn get(&self, key: &K) -> Option<V> {

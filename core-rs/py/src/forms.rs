@@ -52,6 +52,7 @@ impl CoreArchive {
             let options = ModelOptions {
                 bulk_threshold,
                 bulk_uri: &bulk_uri,
+                documents_by_uri: false,
                 whole: false,
             };
             Ok(vna_node::stored_model(&located, &reader, model, &options)?)

@@ -62,6 +62,7 @@ fn written<'py>(
     let options = ModelOptions {
         bulk_threshold: bulk_threshold.unwrap_or(u64::MAX),
         bulk_uri,
+        documents_by_uri: false,
         whole,
     };
     let text = py.detach(|| vna_dicom::write_model(data, model, &options))?;

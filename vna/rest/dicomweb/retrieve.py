@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vna.errors import NotFound
+from vna.errors import NotFound, UnsupportedImage
 from vna.rest.archives import streamed
 from vna.rest.describe import DICOM, ZIP
 from vna.rest.dicomweb import targets
@@ -100,7 +100,12 @@ async def frames(call: Call) -> Response:
         multipart=chosen.multipart,
         forms=chosen.forms,
     )
-    return await partly(call, selection, wanted, chosen)
+    try:
+        return await partly(call, selection, wanted, chosen)
+    except UnsupportedImage as error:
+        if error.code != "picture.no_image":
+            raise
+        raise NotFound(f"there are no frames: {error}", "dicomweb.not_found") from None
 
 
 async def pixel_data(call: Call) -> Response:

@@ -84,10 +84,12 @@ def frame_numbers(text: str) -> list[int]:
     if len(parts) > MAX_FRAMES:
         raise BadRequest(f"over {MAX_FRAMES} frames are asked for at once", "dicomweb.bad_frames")
     for part in parts:
-        is_number = part.isascii() and part.isdecimal() and len(part) <= MAX_FRAME_DIGITS
-        if not is_number or int(part) == 0:
+        is_number = part.isascii() and part.isdecimal() and part.strip("0")
+        if not is_number:
             raise BadRequest(
                 f"frames are {text[:64]!r}; it takes numbers from 1 on, commas between them",
                 "dicomweb.bad_frames",
             )
+        if len(part) > MAX_FRAME_DIGITS:
+            raise NotFound(f"there is no frame {part[:64]}", "dicomweb.not_found")
     return [int(part) for part in parts]

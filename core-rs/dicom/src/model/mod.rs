@@ -51,12 +51,16 @@ pub struct ModelOptions<'a> {
     pub bulk_threshold: u64,
     /// What URIs begin with.
     pub bulk_uri: &'a str,
+    /// Whether a document (0042,0011) has a URI however short it is: it is what its object is about.
+    pub documents_by_uri: bool,
     /// Also what stands behind the pixel data, and the pixel data in place if it is short. Else its URI is the last.
     pub whole: bool,
 }
 
 /// What is given in place unless somebody says otherwise: codes, texts and curves of a header, no image.
 pub const DEFAULT_BULK_THRESHOLD: u64 = 1024;
+
+const ENCAPSULATED_DOCUMENT: Tag = Tag(0x0042, 0x0011);
 
 /// A URI is longer than this, and how other elements are read depends on some values of two bytes.
 const ALWAYS_IN_PLACE: u64 = 16;
@@ -66,6 +70,7 @@ impl Default for ModelOptions<'_> {
         ModelOptions {
             bulk_threshold: DEFAULT_BULK_THRESHOLD,
             bulk_uri: "",
+            documents_by_uri: false,
             whole: true,
         }
     }
@@ -73,7 +78,10 @@ impl Default for ModelOptions<'_> {
 
 impl ModelOptions<'_> {
     /// Whether a value of that VR and length is given by a URI (PS3.18 §F.2.2 names the VRs that may be).
-    fn is_bulk(&self, vr: Vr, length: u64) -> bool {
+    fn is_bulk(&self, tag: Tag, vr: Vr, length: u64) -> bool {
+        if self.documents_by_uri && tag == ENCAPSULATED_DOCUMENT && length > 0 {
+            return may_be_bulk(vr);
+        }
         length > self.bulk_threshold.max(ALWAYS_IN_PLACE) && may_be_bulk(vr)
     }
 
@@ -238,7 +246,7 @@ impl<'a> ModelStream<'a> {
 impl Keep for &ModelOptions<'_> {
     fn value(&self, element: &Element, length: u64) -> bool {
         !self.ends_at(element.tag, element.depth.into())
-            && !self.is_bulk(effective_vr(element.tag, element.vr), length)
+            && !self.is_bulk(element.tag, effective_vr(element.tag, element.vr), length)
     }
 
     fn whole(&self) -> bool {

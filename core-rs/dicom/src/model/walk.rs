@@ -305,7 +305,8 @@ impl<'a, W: Writer> Walk<'a, W> {
         let mut vr = head.vr;
         let depth = self.path.len(); // more than 0 in items
         let value = value.filter(|_| !self.options.ends_at(head.tag, depth));
-        let Some(value) = value.filter(|value| !self.options.is_bulk(vr, value.len() as u64))
+        let Some(value) =
+            value.filter(|value| !self.options.is_bulk(head.tag, vr, value.len() as u64))
         else {
             if !may_be_bulk(vr) {
                 vr = Vr::UN; // only where it has undefined length, which its VR forbids

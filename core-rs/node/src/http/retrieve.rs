@@ -1,6 +1,6 @@
 //! What DICOMweb is asked for in the plainest way, by the UIDs of its path: see [`super::hot`].
 //!
-//! Metadata of an instance or a series in JSON, frames of an instance and an instance itself as they are stored. What has
+//! Metadata in JSON, frames of an instance, and studies, series and instances themselves as they are stored. What has
 //! to be transcoded or is not there, every condition, range, parameter and preference among several forms is the
 //! application's (`vna/rest/dicomweb`), which answers the same to what is answered here.
 
@@ -31,7 +31,7 @@ const MAX_UID: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RetrieveAsked {
     study: String,
-    series: String,
+    series: Option<String>,
     instance: Option<String>,
     of_it: OfIt,
     root: String,
@@ -60,18 +60,20 @@ impl RetrieveAsked {
         let rest = path.strip_prefix(policy.root.as_str())?;
         let mut segments = rest.strip_prefix("/studies/")?.split('/');
         let study = uid(segments.next()?)?;
-        let series = segments.next().filter(|segment| *segment == "series");
-        let series = series.and(segments.next()).and_then(uid)?;
-        let mut instance = None;
+        let (mut series, mut instance) = (None, None);
         let mut what = segments.next();
-        if what == Some("instances") {
+        if what == Some("series") {
+            series = Some(uid(segments.next()?)?);
+            what = segments.next();
+        }
+        if series.is_some() && what == Some("instances") {
             instance = Some(uid(segments.next()?)?);
             what = segments.next();
         }
         let of_it = match (what, segments.next()) {
             (Some("metadata"), None) => OfIt::Metadata,
             (Some("frames"), Some(list)) if instance.is_some() => OfIt::Frames(frames(list)?),
-            (None, None) if instance.is_some() => OfIt::Itself,
+            (None, None) => OfIt::Itself,
             _ => return None,
         };
         if segments.next().is_some() || FORWARDED.iter().any(|name| headers.contains_key(name)) {
@@ -97,7 +99,7 @@ impl RetrieveAsked {
     pub fn path(&self) -> UidPath<'_> {
         UidPath {
             study: &self.study,
-            series: Some(&self.series),
+            series: self.series.as_deref(),
             instance: self.instance.as_deref(),
         }
     }
@@ -124,6 +126,9 @@ impl RetrieveAsked {
                 });
                 return (is_json && !syntaxes.is_empty())
                     .then(|| (wanted, "application/dicom+json".to_owned()));
+            }
+            OfIt::Itself if self.instance.is_none() || selection.len() != 1 => {
+                return self.all_stored(policy, wanted, &syntaxes);
             }
             _ if syntaxes.len() != 1 || selection.len() != 1 => return None,
             OfIt::Itself => (syntaxes[0].0, "application/dicom"),
@@ -184,6 +189,39 @@ impl RetrieveAsked {
             content_type
         };
         Some((wanted, called))
+    }
+
+    /// The same of several instances as they are stored, if that is what is asked for.
+    fn all_stored(
+        &self,
+        policy: &WebPolicy,
+        mut wanted: Wanted,
+        syntaxes: &[(&str, usize)],
+    ) -> Option<(Wanted, String)> {
+        const DICOM: &str = "application/dicom";
+        let accept = self.accept.as_ref();
+        let fits = accept.is_none_or(|accept| accept.multipart && accept.media_type == DICOM);
+        let named = accept.and_then(|accept| accept.transfer_syntax.as_deref());
+        let takes = |uid: &str| match named {
+            Some(named) => named == "*" || named == uid,
+            None => policy.stored_by_default || uid == EXPLICIT_VR_LITTLE_ENDIAN,
+        };
+        for (stored_in, _) in syntaxes {
+            let uid = stored_in.trim_end_matches(['\0', ' ']);
+            if !fits || !takes(uid) {
+                return None;
+            }
+            let form = Form {
+                transfer_syntax: None,
+                content_type: format!("{DICOM}; transfer-syntax={uid}"),
+                may_lose: false,
+            };
+            wanted.forms.insert((*stored_in).to_owned(), form);
+        }
+        wanted.multipart = true;
+        wanted.what = What::Instances;
+        let called = format!("multipart/related; type=\"{DICOM}\"");
+        (!syntaxes.is_empty()).then_some((wanted, called))
     }
 }
 
@@ -295,6 +333,14 @@ mod tests {
         let series = asked("/dicom-web/studies/1.2/series/1.3/metadata", &[]).unwrap();
         assert_eq!(series.root, "http://pacs:8042/dicom-web");
         assert_eq!((series.of_it, series.gzip), (OfIt::Metadata, false));
+        for path in [
+            "/dicom-web/studies/1.2",
+            "/dicom-web/studies/1.2/series/1.3",
+        ] {
+            assert_eq!(asked(path, &[]).unwrap().of_it, OfIt::Itself);
+            let metadata = asked(&format!("{path}/metadata"), &[]).unwrap();
+            assert_eq!(metadata.of_it, OfIt::Metadata);
+        }
         let instance = "/dicom-web/studies/1.2/series/1.3/instances/1.4";
         let frames = asked(&format!("{instance}/frames/3,1"), &[]).unwrap();
         assert_eq!(frames.of_it, OfIt::Frames(vec![3, 1]));
@@ -308,8 +354,9 @@ mod tests {
     fn what_needs_a_decision_is_left_to_the_application() {
         let instance = "/dicom-web/studies/1.2/series/1.3/instances/1.4";
         for path in [
-            "/dicom-web/studies/1.2/metadata",
-            "/dicom-web/studies/1.2/series/1.3",
+            "/dicom-web/studies/1.2/instances/1.4",
+            "/dicom-web/studies/1.2/frames/1",
+            "/dicom-web/studies/1.2/rendered",
             "/dicom-web/studies/1.2/series/1.3/metadata/",
             "/dicom-web/studies/1.2a/series/1.3/metadata",
             "/dicom-web/studies/1..2/series/1.3/metadata",

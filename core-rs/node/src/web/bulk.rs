@@ -185,6 +185,7 @@ fn bulk_paths(
     let options = ModelOptions {
         bulk_threshold,
         bulk_uri: "",
+        documents_by_uri: true,
         whole: false,
     };
     let text = stored_model(located, file, Model::Json, &options)?;

@@ -180,6 +180,7 @@ pub(super) fn options<'a>(style: &Style, bulk_uri: &'a str) -> ModelOptions<'a> 
     ModelOptions {
         bulk_threshold: style.bulk_threshold,
         bulk_uri,
+        documents_by_uri: true,
         whole: false,
     }
 }

@@ -12,7 +12,8 @@ use crate::error::ArchiveError;
 use crate::pictures::blocking;
 use crate::transcode::{TranscodeOptions, Transcoded};
 
-/// Instances that are located at once.
+/// Instances that are located at once: few before the first byte leaves.
+const FIRST_PAGE: usize = 8;
 const PAGE: usize = 256;
 
 /// See the module.
@@ -82,7 +83,8 @@ impl InstanceParts {
         let first = self.next - 1;
         self.located = blocking(move || {
             let instances = selection.instances();
-            selection.locate(&instances[first..instances.len().min(first + PAGE)])
+            let page = if first == 0 { FIRST_PAGE } else { PAGE };
+            selection.locate(&instances[first..instances.len().min(first + page)])
         })
         .await?;
         Ok(())

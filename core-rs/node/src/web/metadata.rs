@@ -4,7 +4,7 @@
 //! 1. A sidecar is found by the version of the series: which instances it has, and in which form each is kept. An instance
 //!    that came late, went, or was replaced gives another version, so what is found is never stale.
 //! 2. It is made once for all who ask meanwhile, at its own pace; each gets what is made as it grows.
-//! 3. What is kept has a bound in bytes. A series beyond a quarter of it is written for each who asks, a few chunks ahead.
+//! 3. What is kept has a bound in bytes; the texts of the series that were asked for last are kept as they are, too. A series beyond a quarter of it is written for each who asks, a few chunks ahead.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -32,8 +32,12 @@ const LEAST_INSTANCES: usize = 4;
 /// Sidecars of series.
 pub(super) type Sidecars = Kept<Digest, Arc<Sidecar>>;
 
+/// Texts of sidecars, unpacked.
+pub(super) type Texts = Kept<Digest, Arc<Vec<Bytes>>>;
+
 /// The headers of a series, made or in the making.
 pub(super) struct Sidecar {
+    key: Digest,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -136,13 +140,15 @@ impl Drop for Making {
 /// Sidecars that are kept, and those that are being made.
 pub(super) struct Shared {
     pub kept: Sidecars,
+    pub texts: Texts,
     making: Mutex<Vec<(Digest, Arc<Sidecar>)>>,
 }
 
 impl Shared {
     pub fn new(limit: u64) -> Self {
         Shared {
-            kept: Sidecars::new(limit),
+            kept: Sidecars::new(limit / 2),
+            texts: Texts::with_most(limit / 2, limit / 2),
             making: Mutex::default(),
         }
     }
@@ -168,6 +174,7 @@ impl Shared {
             return Some(Arc::clone(sidecar));
         }
         let sidecar = Arc::new(Sidecar {
+            key,
             state: Mutex::default(),
             changed: Notify::new(),
         });
@@ -336,7 +343,11 @@ enum Reading {
         sidecar: Arc<Sidecar>,
         next: usize,
         done: usize,
+        /// What was unpacked of it.
+        texts: Vec<Bytes>,
     },
+    /// From texts that are kept: the next one.
+    Texts(Arc<Vec<Bytes>>, usize),
     Own(Writing),
 }
 
@@ -481,14 +492,19 @@ impl MetadataStream {
                     let Some(run) = self.runs.pop_front() else {
                         return Ok(None);
                     };
-                    self.reading = Some(match self.shared.of(&run, &self.style) {
-                        Some(sidecar) => Reading::Sidecar {
+                    let sidecar = self.shared.of(&run, &self.style);
+                    let texts = sidecar.as_ref().filter(|_| self.gzip.is_none());
+                    let texts = texts.and_then(|sidecar| self.shared.texts.get(&sidecar.key));
+                    self.reading = Some(match (texts, sidecar) {
+                        (Some(texts), _) => Reading::Texts(texts, 0),
+                        (None, Some(sidecar)) => Reading::Sidecar {
                             run,
                             sidecar,
                             next: 0,
                             done: 0,
+                            texts: Vec::new(),
                         },
-                        None => {
+                        (None, None) => {
                             let packs = self.gzip.is_some();
                             Reading::Own(Writing::new(run, Arc::clone(&self.style), packs))
                         }
@@ -498,16 +514,32 @@ impl MetadataStream {
                     Some(written) => return Ok(Some(written)),
                     None => self.reading = None,
                 },
+                Some(Reading::Texts(texts, next)) => match texts.get(*next) {
+                    Some(text) => {
+                        *next += 1;
+                        let text = text.clone();
+                        let instances = 0; // nobody goes on from here
+                        return Ok(Some(Written::Text(Chunk { instances, text })));
+                    }
+                    None => self.reading = None,
+                },
                 Some(Reading::Sidecar {
                     run,
                     sidecar,
                     next,
                     done,
+                    texts,
                 }) => match sidecar.chunk(*next).await {
                     Next::Chunk(chunk) => {
                         *next += 1;
                         *done += chunk.instances;
-                        return Ok(Some(Written::Packed(chunk)));
+                        if self.gzip.is_some() {
+                            return Ok(Some(Written::Packed(chunk)));
+                        }
+                        let instances = chunk.instances;
+                        let text = blocking(move || chunk.unpack()).await?;
+                        texts.push(text.clone());
+                        return Ok(Some(Written::Text(Chunk { instances, text })));
                     }
                     Next::End(End::Failed(error)) => return Err(ArchiveError::Shared(error)),
                     Next::End(End::TooMuch) => {
@@ -515,7 +547,14 @@ impl MetadataStream {
                         let writing = Writing::from(run.clone(), style, packs, *done);
                         self.reading = Some(Reading::Own(writing));
                     }
-                    Next::End(End::Whole | End::Open) => self.reading = None,
+                    Next::End(End::Whole | End::Open) => {
+                        let bytes = texts.iter().map(|text| text.len() as u64).sum();
+                        let texts = Arc::new(std::mem::take(texts));
+                        if self.gzip.is_none() {
+                            self.shared.texts.keep(sidecar.key, texts, bytes);
+                        }
+                        self.reading = None;
+                    }
                 },
             }
         }

@@ -76,11 +76,11 @@ impl Web {
 
     /// What is kept now.
     pub fn counters(&self) -> WebCounters {
-        let metadata = &self.sidecars.kept;
+        let (metadata, texts) = (&self.sidecars.kept, &self.sidecars.texts);
         WebCounters {
             metadata_hits: metadata.hits(),
-            metadata_cache_bytes: metadata.bytes(),
-            metadata_cache_budget_bytes: metadata.limit(),
+            metadata_cache_bytes: metadata.bytes() + texts.bytes(),
+            metadata_cache_budget_bytes: metadata.limit() + texts.limit(),
             frame_table_hits: self.tables.hits(),
             frame_table_cache_bytes: self.tables.bytes(),
             frame_table_cache_budget_bytes: self.tables.limit(),
