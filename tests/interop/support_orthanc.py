@@ -110,6 +110,8 @@ class Orthanc:
             "LogExportedResources": True,
             "HttpPort": int(self.url.rpartition(":")[2]),
             "IndexDirectory": storage,
+            # By itself it closes a connection after a second: on a loaded machine, at any moment.
+            "KeepAliveTimeout": 60,
             "Plugins": [],
             "RemoteAccessAllowed": False,
             "StableAge": STABLE_AGE_S,
@@ -127,9 +129,7 @@ class Orthanc:
             stderr=subprocess.STDOUT,
             env=os.environ | {"DCMDICTPATH": f"{standard}:{private}"},
         )
-        # It closes connections that nothing was asked on for a second, at whatever moment that is.
-        limits = httpx.Limits(keepalive_expiry=0.5)
-        self.http = httpx.Client(base_url=self.url, timeout=60, limits=limits, **options)
+        self.http = httpx.Client(base_url=self.url, timeout=60, **options)
         end = time.monotonic() + START_S
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -145,11 +145,11 @@ class Orthanc:
     def stop(self):
         if self.process is None:
             return
+        self.http.close()  # before it: it waits for those that may ask again
         self.process.terminate()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.http.close()
         self.log.close()
