@@ -468,10 +468,32 @@ class Upload:
     def not_stored(self) -> int: ...
     @property
     def has_more(self) -> bool: ...
+    @property
+    def received(self) -> int:
+        """Bytes that `take` took."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `take` found the end of the body, or no more of it is wanted."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more of the body is wanted: finishing it says why."""
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """The HTTP status of a Store request, and the first thing that went wrong with it."""
+
     def push(self, chunk: bytes) -> int | None:
         """Take the next chunk; a handle if the one after it must wait for its completion."""
 
+    def take(self, exchange: Exchange, most: int, timeout_s: float) -> int:
+        """Take about `most` bytes of the body of a request without Python."""
+
     def finish(self, tell_all: bool) -> int: ...
+    def finish_web(self, xml: bool, studies_url: str) -> int:
+        """End a Store request; complete with the beginning of its Response Module."""
+
     def next_json(self) -> int: ...
 
 @final
@@ -527,6 +549,16 @@ class Archive:
         self, origin_json: bytes, content_type: str, content_encoding: str, length: int | None
     ) -> Upload:
         """Begin to store a body; the empty string stands for a header that is not there."""
+
+    def store_web(
+        self,
+        origin_json: bytes,
+        content_type: str,
+        content_encoding: str,
+        length: int | None,
+        study_instance_uid: str | None,
+    ) -> Upload:
+        """Begin a Store request of DICOMweb, for a study or for any."""
 
     def rewriting(self, caller_json: bytes, recipe_json: bytes, request_json: bytes) -> Rewriting:
         """Prepare to write instances anew, once it is open.

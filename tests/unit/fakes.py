@@ -43,6 +43,8 @@ class FakeUpload:
     max_held_bytes = 1 << 20
     not_stored = 0
     has_more = False
+    is_over = False
+    received = 0
 
     def __init__(self, archive, caller):
         self.archive = archive

@@ -18,11 +18,11 @@ BOUNDARY = "a boundary of ours"
 class House:
     """One archive with its HTTP way in, on a loop of its own that runs while it is called."""
 
-    def __init__(self, root, large=1 << 20, **uploads):
+    def __init__(self, root, large=1 << 20, sections=None, **uploads):
         self.loop = asyncio.new_event_loop()
-        self.settings = Settings(
-            storage=Storage(root=str(root), large_object_bytes=large), uploads=Uploads(**uploads)
-        )
+        storage = Storage(root=str(root), large_object_bytes=large)
+        found = {"storage": storage, "uploads": Uploads(**uploads)} | (sections or {})
+        self.settings = Settings(**found)
         self.loop.run_until_complete(self._open())
 
     async def _open(self):

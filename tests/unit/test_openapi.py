@@ -14,7 +14,7 @@ from vna.rest.describe import Entry
 from vna.rest.routes import table
 from vna.services.node import Node
 
-OPERATIONS = {"get", "put", "post", "delete", "patch"}
+OPERATIONS = {"get", "put", "post", "delete", "patch", "options"}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import functools
 import logging
 import time
 import traceback
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vna.errors import BadRequest, Busy, NotAllowed, NotFound, VnaError
 from vna.rest import access
+from vna.rest.cors import Cors, Headers
 from vna.rest.durations import Durations
 from vna.rest.errors import bare, error_response
 from vna.rest.requests import BodyBudget, Call, Handler
@@ -58,6 +60,7 @@ class Application:
         # None: any. Who listens wider is called by names that we cannot know.
         wide = not is_loopback(http.host) or "*" in http.allowed_hosts
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
+        self.cors = Cors(http.cors_origins)
         self.operations = operations(archive.settings.dicomweb)
         node.users.on_change(archive.authenticate_http)
         self.durations = Durations()
@@ -69,7 +72,7 @@ class Application:
         """Answer one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        secure = Answer(send)
+        secure = Answer(send, self.cors.headers(header(scope, b"origin")))
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
@@ -96,7 +99,10 @@ class Application:
             if self.known_hosts is not None:
                 refuse_other_hosts(scope, self.known_hosts)
             scope = spoof_method(scope)
-            if scope["method"] not in SAFE_METHODS:
+            if await self._preflight(scope, receive, secure):
+                return
+            listed = self.cors.is_listed(header(scope, b"origin"))
+            if scope["method"] not in SAFE_METHODS and not listed:
                 refuse_other_sites(scope)
             await self._identify(scope)
             await self._route(scope, receive, secure)
@@ -122,6 +128,16 @@ class Application:
                 raise
             unforeseen = VnaError("see the server's log")
             await self._refusal(unforeseen, scope)(scope, receive, secure)
+
+    async def _preflight(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer what a browser asks before a request of another site's page; tell if it was."""
+        if scope["method"] != "OPTIONS" or not self.cors:
+            return False
+        found = self.router.find(scope["path"])
+        answer = self.cors.preflight(scope, found[0].handlers if found else ())
+        if answer is not None:
+            await answer(scope, receive, send)
+        return answer is not None
 
     def _refusal(self, error: VnaError, scope: Scope) -> Response:
         """Return the answer for an error, without what it says of it if that is wanted so."""
@@ -154,8 +170,14 @@ class Application:
         handlers = route.handlers
         method = scope["method"]
         handler = handlers.get("GET" if method == "HEAD" else method)
+        if handler is None and method == "OPTIONS" and self._is_dicomweb(route.path):
+            handler = self.operations[self.node.archive.settings.dicomweb.root]["OPTIONS"]
+            scope["vna.route"] = route.path
         if handler is None:
-            refusal = Response(None, 405, headers={"Allow": ",".join(sorted(handlers))})
+            if method == "OPTIONS":  # what a resource can do, where that is asked (RFC 9110 §9.3.7)
+                refusal = Response(None, 204, headers={"Allow": allow(handlers)})
+            else:
+                refusal = Response(None, 405, headers={"Allow": ",".join(sorted(handlers))})
             await refusal(scope, receive, send)
             return
         started = time.perf_counter()
@@ -163,6 +185,9 @@ class Application:
             await self.run(handler, scope, receive, bodiless(send) if method == "HEAD" else send)
         finally:
             self.durations.record(method, route.path, time.perf_counter() - started)
+
+    def _is_dicomweb(self, path: str) -> bool:
+        return path.startswith(f"{self.node.archive.settings.dicomweb.root}/")
 
     @property
     def active_requests(self) -> int:
@@ -186,8 +211,9 @@ def operations(dicomweb: Dicomweb) -> dict[str, dict[str, Handler]]:
 class Answer:
     """`send` with the headers that every answer carries; knows whether the answer has begun."""
 
-    def __init__(self, send: Send):
+    def __init__(self, send: Send, more: Headers):
         self._send = send
+        self._more = more
         self.started = False
 
     async def __call__(self, message: Message) -> None:
@@ -197,8 +223,17 @@ class Answer:
             message["headers"] = [
                 *message.get("headers", ()),
                 NO_SNIFFING,
+                *self._more,
             ]
         await self._send(message)
+
+
+def allow(methods: Iterable[str]) -> str:
+    """Return the value of `Allow` for a path with these methods in its table."""
+    found = {*methods, "OPTIONS"}
+    if "GET" in found:
+        found.add("HEAD")
+    return ", ".join(sorted(found))
 
 
 def bodiless(send: Send) -> Send:

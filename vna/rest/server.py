@@ -20,7 +20,7 @@ from vna.errors import Busy, SettingsError
 from vna.settings import Http
 
 if TYPE_CHECKING:
-    from vna.services.archive import Archive, Exchange
+    from vna.services.archive import Archive, Exchange, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,7 @@ class CoreServer:
             "tls_settings": msgspec.to_builtins(self._archive.settings.http_tls()),
             "policy": {
                 "known_hosts": None if known is None else sorted(known),
+                "cors_origins": sorted(self._application.cors.origins),
                 "dicomweb": self._dicomweb(),
             },
         }
@@ -187,7 +188,7 @@ class Connection:
             "client": exchange.remote,
             "server": None,
             "extensions": {STREAM: {}},
-            "state": {"is_gone": exchange.is_gone},
+            "state": {"is_gone": exchange.is_gone, "give_body": self.give_body},
         }
 
     async def receive(self) -> Message:
@@ -205,6 +206,11 @@ class Connection:
         if not piece:
             self._body_ended = self._body_told = True
         return {"type": "http.request", "body": piece, "more_body": not self._body_ended}
+
+    async def give_body(self, arriving: Upload, most: int, timeout_s: float) -> None:
+        """Let `arriving` take about `most` bytes of the body, of which none come to Python."""
+        await arriving.take(self._exchange, most, timeout_s)
+        self._body_ended = self._body_told = arriving.is_whole and not arriving.is_over
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer; raises OSError if nobody takes it any more."""

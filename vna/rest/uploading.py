@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
+# Of a body that the core takes itself, so much is asked for at a time.
+STEP_BYTES = 4 << 20
 # How many files of an upload were not stored: the list of what a ZIP archive holds names only
 # those that are, unless `report` is asked for, as clients of Orthanc expect.
 NOT_STORED = "Vna-Not-Stored"
@@ -50,15 +52,28 @@ async def upload(call: Call) -> Response:
 
 async def receive(call: Call, arriving: Upload, account: Account) -> None:
     """Give the body to the core."""
+    give = call.request.scope.get("state", {}).get("give_body")
     size = 0
     try:
+        if give is not None:
+            timeout_s = call.archive.settings.http.body_timeout_s
+            left = announced_length(call.request) or STEP_BYTES
+            while not arriving.is_whole:
+                # The core holds no more than that: the rest is on the disk.
+                most = min(left, STEP_BYTES)
+                account.hold(min(most, arriving.max_held_bytes - account.held))
+                await give(arriving, most, timeout_s)
+                size = arriving.received
+            return
         async for chunk in paced(call.request.stream(), call.archive.settings.http.body_timeout_s):
             size += len(chunk)
-            # The core holds no more than that: the rest is on the disk.
             account.hold(min(len(chunk), arriving.max_held_bytes - account.held))
             if chunk:
                 await arriving.push(chunk)
-    except ClientDisconnect:
+            if arriving.is_over:
+                return
+    except (ClientDisconnect, ConnectionError):
+        size = max(size, arriving.received)
         raise BadRequest(f"the client went away after {size} bytes of the body") from None
 
 

@@ -225,6 +225,22 @@ class Archive:
         begun = self.core.upload(caller.to_json(), content_type, content_encoding, length)
         return Upload(self, begun)
 
+    def store_web(
+        self,
+        caller: Caller,
+        content_type: str,
+        content_encoding: str,
+        length: int | None,
+        study_instance_uid: str = "",
+    ) -> Upload:
+        """Begin a Store request of DICOMweb (PS3.18 §10.5), of one study if it is named.
+
+        Raises as `upload` does.
+        """
+        study = study_instance_uid or None
+        headers = (content_type, content_encoding, length)
+        return Upload(self, self.core.store_web(caller.to_json(), *headers, study))
+
     async def import_files(self, paths: list[bytes], caller: Caller) -> bytes:
         """Store files of this machine and return what became of each, in their order.
 
@@ -400,6 +416,38 @@ class Upload:
         handle = self._upload.push(chunk)
         if handle is not None:
             await self._archive.result(handle)
+
+    async def take(self, exchange: Exchange, most: int, timeout_s: float) -> None:
+        """Take about `most` bytes of the body of a request itself: none of them comes to Python.
+
+        Raises RequestTimeout if next to nothing comes for `timeout_s` seconds, ConnectionError if
+        the client went away.
+        """
+        await self._archive.result(self._upload.take(exchange, most, timeout_s))
+
+    @property
+    def received(self) -> int:
+        """Bytes that `take` took."""
+        return self._upload.received
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `take` found the end of the body, or no more of it is wanted."""
+        return self._upload.is_whole
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more of the body is wanted: finishing it says why."""
+        return self._upload.is_over
+
+    async def finish_web(self, xml: bool, studies_url: str) -> bytes:
+        """End a Store request; return the first part of its Response Module (PS3.18 §I.2)."""
+        return await self._archive._json(self._upload.finish_web(xml, studies_url))
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """The HTTP status of a Store request, and the first thing that went wrong with it."""
+        return self._upload.outcome
 
     async def finish(self, tell_all: bool = False) -> bytes:
         """Return the first part of the answer, once all that could be stored is safe.

@@ -58,6 +58,13 @@ class Dicomweb(Section, frozen=True, kw_only=True):
             "headers say how a request called us"
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    delete: Annotated[
+        bool,
+        Meta(
+            description="Answer DELETE of studies, series and instances, an extension of the "
+            "standard; what is deleted can be brought back as over REST"
+        ),
+    ] = False
     max_results: Annotated[
         int,
         Meta(

@@ -147,6 +147,10 @@ class HttpUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tenant: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
 
 
+# As browsers write it (RFC 6454 §6.1); no path, so that none can be thought to matter.
+Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^\s/\"',;]+)$", max_length=512)]
+
+
 class Http(Section, frozen=True, kw_only=True):
     """The HTTP way in."""
 
@@ -181,6 +185,14 @@ class Http(Section, frozen=True, kw_only=True):
         Meta(
             description="Names besides loopback ones that requests may call us by while we listen "
             "on loopback, such as that of a proxy; * stands for any"
+        ),
+    ] = []
+    cors_origins: Annotated[
+        list[Origin],
+        Meta(
+            description="Origins (scheme://host:port) whose pages may use this server from a "
+            "browser, as the user whose credentials it has; * stands for any, which may only read, "
+            "without credentials"
         ),
     ] = []
     tls: Annotated[bool, Meta(description="Speak HTTPS, with the certificate of [tls]")] = False

@@ -68,8 +68,9 @@ pub use meta::{
     read_file_meta, write_file_meta,
 };
 pub use model::{
-    DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, RowValue,
-    read_json_list, read_model, write_data_set, write_model, write_row, write_scan,
+    DEFAULT_BULK_THRESHOLD, Model, ModelOptions, ModelProblem, ModelStream, RowValue, json_extents,
+    read_json_list, read_model, read_model_with_meta, write_data_set, write_model, write_row,
+    write_scan,
 };
 pub use private::{PrivateDictionaryError, PrivateElement, private_entry, set_private_dictionary};
 pub use public_id::{ParsePublicIdError, PublicId};

@@ -103,4 +103,7 @@ pub use transcode::{
 
 pub use undelete::{DeletedEntry, EraseReport, Erased, UndeleteReport};
 pub use verify::{Reference, Verdict, verify_instance};
-pub use web::{SearchAnswer, SearchOptions, SearchTarget, WebSearch, search as web_search};
+pub use web::{
+    SearchAnswer, SearchOptions, SearchTarget, Store, StoreAnswer, StoreTelling, StoreTold,
+    WebSearch, search as web_search,
+};

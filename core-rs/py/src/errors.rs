@@ -36,6 +36,7 @@ pyo3::import_exception!(vna.errors, PeerTimeout);
 pyo3::import_exception!(vna.errors, PeerTlsFailed);
 pyo3::import_exception!(vna.errors, PeerUnreachable);
 pyo3::import_exception!(vna.errors, ReadOnly);
+pyo3::import_exception!(vna.errors, RequestTimeout);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
 pyo3::import_exception!(vna.errors, StorageFailed);
@@ -65,6 +66,15 @@ pub enum BoundaryError {
     Stopped,
     /// The client of an HTTP request closed the connection.
     ClientGone,
+    /// The client of an HTTP request sends nothing, or next to nothing.
+    Stalled {
+        /// Bytes that came in the time.
+        bytes: u64,
+        /// The time, in seconds.
+        timeout_s: f64,
+        /// How many should have come.
+        least: u64,
+    },
     /// The association of a DIMSE request is over, or the request was answered.
     AssociationOver,
     /// A remote node did not do what it was asked for.
@@ -109,6 +119,17 @@ impl From<BoundaryError> for PyErr {
             BoundaryError::ClientGone => {
                 PyConnectionError::new_err("the client has closed the connection")
             }
+            BoundaryError::Stalled {
+                bytes,
+                timeout_s,
+                least,
+            } => RequestTimeout::new_err((
+                format!(
+                    "{bytes} bytes of the body came within {timeout_s} s (http.body_timeout_s); it takes \
+                     {least}, or its end"
+                ),
+                "request.timeout",
+            )),
             BoundaryError::AssociationOver => {
                 PyConnectionError::new_err("the association is over, or the request was answered")
             }
@@ -246,6 +267,7 @@ fn upload_error(error: &UploadError, message: String, code: &'static str) -> PyE
         Refusal::NotDicom => EncodingError::new_err((message, code, 0)),
         Refusal::Malformed => BadRequest::new_err((message, code)),
         Refusal::TooLarge => TooLarge::new_err((message, code)),
+        Refusal::Conflict => Conflict::new_err((message, code)),
         Refusal::Unsupported => UnsupportedMediaType::new_err((message, code)),
         Refusal::Unreadable => StorageFailed::new_err((message, code)),
     }

@@ -293,6 +293,11 @@ impl CoreExchange {
 }
 
 impl CoreExchange {
+    /// What comes behind the head of the request.
+    pub(crate) fn body(&self) -> &RequestBody {
+        &self.body
+    }
+
     /// Sends the head of an answer whose body the core writes.
     pub(crate) fn begin(
         &self,

@@ -26,7 +26,7 @@ TABLES = (query_routes, retrieve_routes, store_routes, rendered_routes, server_r
 
 def table(settings: Dicomweb) -> list[Entry]:
     """Return all operations of DICOMweb with their whole paths."""
-    entries = chain.from_iterable(each.ROUTES for each in TABLES)
+    entries = chain(*(each.ROUTES for each in TABLES), store_routes.deletions(settings))
     found = [entry._replace(path=settings.root + entry.path) for entry in entries]
     uri = rendered_routes.WADO_URI
     return [*found, *(entry._replace(path=settings.wado_root + entry.path) for entry in uri)]

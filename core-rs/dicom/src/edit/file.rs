@@ -7,7 +7,7 @@
 use super::EditError;
 use crate::data_set::{Piece, choose_vrs, read_meta, write_meta, write_pieces};
 use crate::element::{Window, holds_fragments};
-use crate::encode::{is_big, swap, swap_unit, without_padding};
+use crate::encode::{is_big, push_item, swap, swap_unit, without_padding};
 use crate::reencode::{Opened, PIECE_BYTES, open};
 use crate::stream::{Fed, Unread};
 use crate::syntax::{Encoding, TransferSyntax};
@@ -102,15 +102,89 @@ impl EditedFile {
         meta.remove(tags::IMPLEMENTATION_VERSION_NAME);
         let mut pieces = vec![Piece::Written(write_meta(&meta, uid, &[0; 128])?)];
         pieces.extend(write_pieces(&self.data_set, uid)?);
+        Ok(MadeFile::of(pieces, source))
+    }
+}
+
+/// Bytes of a fragment: an even number, so that no fragment but the last is padded.
+const MAX_FRAGMENT_BYTES: u64 = 1 << 30;
+
+impl<S> MadeFile<S> {
+    fn of(pieces: impl IntoIterator<Item = Piece>, source: S) -> Self {
         let mut end = 0;
         let pieces = pieces.into_iter().map(|piece| {
             end += piece.length();
             (end, piece)
         });
-        Ok(MadeFile {
+        MadeFile {
             pieces: pieces.collect(),
             source,
-        })
+        }
+    }
+
+    /// Extents of `source`, each an offset and a length, one behind the other.
+    pub fn joined(source: S, extents: &[(u64, u64)]) -> Self {
+        let stored = |(offset, length): &(u64, u64)| {
+            Piece::Stored(StoredValue {
+                offset: *offset,
+                length: *length,
+                encapsulated: false,
+            })
+        };
+        Self::of(extents.iter().map(stored), source)
+    }
+
+    /// The value of encapsulated pixel data (PS3.5 §A.4) in little endian: an item for the Basic Offset Table, which is
+    /// empty unless there are several frames and their offsets fit it; then the codestream of each frame, an extent of
+    /// `source`, in a fragment of its own or, if it is longer than one may be, in several; then the delimiter.
+    pub fn encapsulated(source: S, frames: &[(u64, u64)]) -> Self {
+        let little = Encoding::ExplicitLittle;
+        let padded = |length: u64| length + length % 2;
+        let framed = |length: u64| padded(length) + 8 * length.div_ceil(MAX_FRAGMENT_BYTES).max(1);
+        let mut at = 0;
+        let offsets: Option<Vec<u32>> = frames
+            .iter()
+            .map(|(_, length)| {
+                let offset = u32::try_from(at);
+                at += framed(*length);
+                offset.ok()
+            })
+            .collect();
+        let offsets = offsets
+            .filter(|offsets| offsets.len() > 1)
+            .unwrap_or_default();
+        let mut written = Vec::new();
+        let table_bytes = u32::try_from(4 * offsets.len()).unwrap_or(0);
+        push_item(&mut written, little, tags::ITEM, table_bytes);
+        if table_bytes > 0 {
+            offsets
+                .iter()
+                .for_each(|at| written.extend(at.to_le_bytes()));
+        }
+        let mut pieces = Vec::with_capacity(2 * frames.len() + 1);
+        for (mut offset, mut left) in frames.iter().copied() {
+            loop {
+                let length = left.min(MAX_FRAGMENT_BYTES);
+                let announced = u32::try_from(padded(length)).unwrap_or(u32::MAX); // far below it
+                push_item(&mut written, little, tags::ITEM, announced);
+                pieces.push(Piece::Written(std::mem::take(&mut written)));
+                pieces.push(Piece::Stored(StoredValue {
+                    offset,
+                    length,
+                    encapsulated: false,
+                }));
+                if length % 2 == 1 {
+                    written.push(0);
+                }
+                (offset, left) = (offset + length, left - length);
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        push_item(&mut written, little, tags::SEQUENCE_DELIMITATION_ITEM, 0);
+        pieces.push(Piece::Written(written));
+        Self::of(pieces, source)
     }
 }
 

@@ -22,9 +22,19 @@ pub(crate) struct Builder {
     held: usize,
     /// Whether a text needs a character set to be named.
     beyond_ascii: bool,
+    /// Whether File Meta Information may be among the outermost elements.
+    takes_meta: bool,
 }
 
 impl Builder {
+    /// One that takes File Meta Information too.
+    pub fn with_meta() -> Self {
+        Builder {
+            takes_meta: true,
+            ..Builder::default()
+        }
+    }
+
     /// Counts an element or an item, and `held` bytes that it takes.
     pub fn count(&mut self, held: usize, offset: usize) -> Result<(), DicomError> {
         self.elements += 1;
@@ -86,7 +96,8 @@ impl Builder {
             return Err(self.problem(ModelProblem::Tag { found }, offset));
         };
         self.tag = Some(tag);
-        if !belongs_into_data_set(tag) {
+        let is_meta = self.takes_meta && tag.0 == 0x0002 && self.path.is_empty();
+        if !belongs_into_data_set(tag) && !is_meta {
             return Err(self.problem(ModelProblem::Group, offset));
         }
         Ok(tag)

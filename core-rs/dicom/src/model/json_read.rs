@@ -9,16 +9,21 @@ use super::problem::ModelProblem;
 use crate::base64;
 use crate::{DataElement, DataSet, DicomError, Value, Vr};
 use std::borrow::Cow;
+use std::ops::Range;
 
 pub(crate) fn read(text: &[u8]) -> Result<DataSet, DicomError> {
-    let mut reader = Reader::new(text)?;
+    read_with(text, Builder::default())
+}
+
+pub(crate) fn read_with(text: &[u8], builder: Builder) -> Result<DataSet, DicomError> {
+    let mut reader = Reader::new(text, builder)?;
     let data_set = reader.outermost()?;
     reader.end()?;
     Ok(data_set)
 }
 
 pub(crate) fn read_list(text: &[u8]) -> Result<Vec<DataSet>, DicomError> {
-    let mut reader = Reader::new(text)?;
+    let mut reader = Reader::new(text, Builder::default())?;
     let mut list = Vec::new();
     if reader.lexer.peek() == Some(b'[') {
         let mut more = reader.lex(|lexer| lexer.open(b'[', b']', "'['"))?;
@@ -34,6 +39,46 @@ pub(crate) fn read_list(text: &[u8]) -> Result<Vec<DataSet>, DicomError> {
     }
     reader.end()?;
     Ok(list)
+}
+
+/// Where each object of an array is.
+pub(crate) fn extents(text: &[u8]) -> Result<Vec<Range<usize>>, DicomError> {
+    let mut extents = Vec::new();
+    let (mut depth, mut begin, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    let mut has_array = false;
+    for (at, byte) in text.iter().copied().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' if depth == 0 && !has_array && extents.is_empty() => has_array = true,
+            b'{' => {
+                if depth == 0 {
+                    begin = at;
+                }
+                depth += 1;
+            }
+            b'}' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    extents.push(begin..at + 1);
+                }
+            }
+            _ if depth > 0 || matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => {}
+            b',' | b']' if has_array => {}
+            _ => return Err(not_an_array(at)),
+        }
+    }
+    if depth > 0 || in_string || (extents.is_empty() && !has_array) {
+        return Err(not_an_array(text.len()));
+    }
+    Ok(extents)
+}
+
+fn not_an_array(offset: usize) -> DicomError {
+    let wanted = "an array of data sets";
+    Builder::default().problem(ModelProblem::Syntax { wanted }, offset)
 }
 
 struct Reader<'a> {
@@ -63,8 +108,7 @@ enum Content<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a [u8]) -> Result<Self, DicomError> {
-        let builder = Builder::default();
+    fn new(text: &'a [u8], builder: Builder) -> Result<Self, DicomError> {
         let text = std::str::from_utf8(text)
             .map_err(|error| builder.problem(ModelProblem::Utf8, error.valid_up_to()))?;
         Ok(Reader {

@@ -30,7 +30,9 @@ use crate::element::is_pixel_data;
 use crate::partial::{Keep, PartialScan};
 use crate::text::effective_vr;
 use crate::{DataSet, DicomError, Element, Extent, Scan, Tag, Vr, scan};
+use build::Builder;
 use json::JsonWriter;
+use std::ops::Range;
 use walk::Walk;
 use xml::XmlWriter;
 
@@ -161,6 +163,34 @@ pub fn read_model(text: &[u8], model: Model) -> Result<DataSet, DicomError> {
         Model::Json => json_read::read(text),
         Model::Xml => xml_read::read(text),
     }
+}
+
+/// The same with File Meta Information among it, as some clients of STOW-RS send it though group 0002 has no place there:
+/// its elements, then the data set.
+///
+/// # Errors
+///
+/// As [`read_model`].
+pub fn read_model_with_meta(text: &[u8], model: Model) -> Result<(DataSet, DataSet), DicomError> {
+    let builder = Builder::with_meta();
+    let whole = match model {
+        Model::Json => json_read::read_with(text, builder),
+        Model::Xml => xml_read::read_with(text, builder),
+    }?;
+    let (meta, data_set): (Vec<_>, Vec<_>) = whole
+        .into_iter()
+        .partition(|element| element.tag.0 == 0x0002);
+    Ok((DataSet::from_iter(meta), DataSet::from_iter(data_set)))
+}
+
+/// Where each object of an array of DICOM JSON is in its text, so that what is wrong with one is not wrong with all; one
+/// object alone is also taken. Looks at brackets and strings only.
+///
+/// # Errors
+///
+/// [`DicomError::Model`] if the text is no array of objects.
+pub fn json_extents(text: &[u8]) -> Result<Vec<Range<usize>>, DicomError> {
+    json_read::extents(text)
 }
 
 /// Reads an array of data sets from DICOM JSON, as DICOMweb sends several; one alone is also taken.

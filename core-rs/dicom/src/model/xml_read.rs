@@ -14,8 +14,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub(crate) fn read(text: &[u8]) -> Result<DataSet, DicomError> {
+    read_with(text, Builder::default())
+}
+
+pub(crate) fn read_with(text: &[u8], builder: Builder) -> Result<DataSet, DicomError> {
     let text = decoded(text)?;
-    let mut reader = Reader::new(&text);
+    let mut reader = Reader::new(&text, builder);
     reader.root()?;
     let data_set = reader.data_set()?;
     reader.end()?;
@@ -71,13 +75,10 @@ enum Content {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, builder: Builder) -> Self {
         let mut xml = quick_xml::Reader::from_str(text);
         xml.config_mut().expand_empty_elements = true;
-        Reader {
-            xml,
-            builder: Builder::default(),
-        }
+        Reader { xml, builder }
     }
 
     fn problem(&self, problem: ModelProblem) -> DicomError {

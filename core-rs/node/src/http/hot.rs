@@ -21,6 +21,7 @@ use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{Located, Shape};
 
 use super::body::{Buffers, Content, StoredContent};
+use super::cors::share;
 use super::credentials::Credentials;
 use super::exchange::{BodyWriter, response};
 use super::lists::List;
@@ -55,6 +56,9 @@ const STALLED: Duration = Duration::from_secs(300);
 pub struct HotPolicy {
     /// Names that requests may call us by, besides those of loopback; `None`: any.
     pub known_hosts: Option<Vec<String>>,
+    /// Origins whose pages may read answers, in lower case; `*`: any.
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
     /// Whose archive it is that requests ask.
     #[serde(default = "default_tenant")]
     pub tenant: i64,
@@ -124,6 +128,15 @@ impl Hot {
                 self.picture(tenant, id, frame, mode, &head.headers).await
             }
         }
+    }
+
+    /// Lets pages of other origins read an answer, as far as they may.
+    pub fn share(&self, head: &Parts, answer: &mut Response<Content>) {
+        share(
+            &self.policy.cors_origins,
+            &head.headers,
+            answer.headers_mut(),
+        );
     }
 
     /// One was answered.

@@ -8,6 +8,7 @@
 //! 3. Connections have a bound; those beyond it wait in the system's queue.
 
 mod body;
+mod cors;
 mod credentials;
 mod exchange;
 mod hot;

@@ -184,7 +184,8 @@ impl<A: Application> Serving<A> {
     ) -> Result<Response<Content>, NoAnswer> {
         let (head, body) = request.into_parts();
         let started = Instant::now();
-        if let Some(answer) = self.hot.answer(&head).await {
+        if let Some(mut answer) = self.hot.answer(&head).await {
+            self.hot.share(&head, &mut answer);
             self.hot.answered(started.elapsed());
             return Ok(answer);
         }

@@ -61,6 +61,20 @@ pub enum UploadError {
         /// What was found, and what would be read.
         problem: String,
     },
+    /// An instance is of another study than the one that it was sent to (PS3.18 §10.5.1.1).
+    OtherStudy {
+        /// The Study Instance UID of the path.
+        wanted: String,
+        /// The one of the instance.
+        found: String,
+    },
+    /// Metadata and bulk data do not make an instance (PS3.18 §10.5.1.4).
+    Unjoined {
+        /// A stable name for programs.
+        code: &'static str,
+        /// What is missing or does not fit.
+        problem: String,
+    },
     /// A file to import cannot be read.
     Source {
         /// What the system said.
@@ -79,6 +93,8 @@ pub enum Refusal {
     TooLarge,
     /// A form that we do not read.
     Unsupported,
+    /// It contradicts the place that it was sent to.
+    Conflict,
     /// The bytes could not be had.
     Unreadable,
 }
@@ -98,7 +114,9 @@ impl UploadError {
             Self::Gzip { .. } => "gzip.invalid",
             Self::Multipart { code, .. }
             | Self::Zip { code, .. }
-            | Self::Unsupported { code, .. } => code,
+            | Self::Unsupported { code, .. }
+            | Self::Unjoined { code, .. } => code,
+            Self::OtherStudy { .. } => "study.other",
             Self::Source { .. } => "file.unreadable",
         }
     }
@@ -112,7 +130,11 @@ impl UploadError {
             | Self::ObjectBytes { .. }
             | Self::UnpackedBytes { .. }
             | Self::Ratio { .. } => Refusal::TooLarge,
-            Self::Gzip { .. } | Self::Multipart { .. } | Self::Zip { .. } => Refusal::Malformed,
+            Self::Gzip { .. }
+            | Self::Multipart { .. }
+            | Self::Zip { .. }
+            | Self::Unjoined { .. } => Refusal::Malformed,
+            Self::OtherStudy { .. } => Refusal::Conflict,
             Self::Unsupported { .. } => Refusal::Unsupported,
             Self::Source { .. } => Refusal::Unreadable,
         }
@@ -129,6 +151,8 @@ impl UploadError {
             | Self::Gzip { .. }
             | Self::Zip { .. }
             | Self::Unsupported { .. }
+            | Self::OtherStudy { .. }
+            | Self::Unjoined { .. }
             | Self::Source { .. } => true,
         }
     }
@@ -171,7 +195,11 @@ impl fmt::Display for UploadError {
             Self::Multipart {
                 offset, problem, ..
             } => write!(f, "multipart body, byte {offset}: {problem}"),
+            Self::OtherStudy { wanted, found } => {
+                write!(f, "sent to study {wanted}, is of study {found}")
+            }
             Self::Zip { problem, .. }
+            | Self::Unjoined { problem, .. }
             | Self::Unsupported { problem, .. }
             | Self::Source { problem } => f.write_str(problem),
         }

@@ -75,6 +75,7 @@ fn submit_files(ingest: &Arc<Ingest>, paths: &[PathBuf]) -> Result<(), Arc<Archi
         let entry = Entry {
             number,
             name: path.to_string_lossy().into_owned(),
+            subject: None,
         };
         if let Err(error) = import_file(ingest, &entry, path) {
             ingest.pending.refuse(entry, error)?;

@@ -18,10 +18,10 @@ const FREE_BYTES: u64 = 1 << 20;
 const WINDOW_BITS: u8 = 15;
 
 /// What takes the inflated bytes, a piece at a time.
-pub(super) type Taker<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>;
+pub(crate) type Taker<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>;
 
 /// One stream.
-pub(super) struct Inflater {
+pub(crate) struct Inflater {
     stream: Decompress,
     is_gzip: bool,
     /// Whether the stream, or the last member of it, has ended.
@@ -57,7 +57,7 @@ impl Inflater {
 
     /// Takes the next part and hands on what it makes. `packed` is how many bytes have come in so far for all of
     /// this, which is less than was taken here if this stream was itself packed.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         mut part: &[u8],
         packed: u64,
@@ -100,7 +100,7 @@ impl Inflater {
     }
 
     /// All parts were given.
-    pub(super) fn finish(&self) -> Result<(), UploadError> {
+    pub(crate) fn finish(&self) -> Result<(), UploadError> {
         match self.has_ended {
             true => Ok(()),
             false => Err(UploadError::Gzip {

@@ -8,15 +8,15 @@
 
 mod error;
 mod import;
-mod inflate;
+pub(crate) mod inflate;
 mod item;
-mod multipart;
-mod object;
-mod pending;
+pub(crate) mod multipart;
+pub(crate) mod object;
+pub(crate) mod pending;
 mod report;
 mod spool;
 mod unpack;
-mod upload;
+pub(crate) mod upload;
 mod zip;
 
 pub use error::{Refusal, UploadError};

@@ -17,7 +17,7 @@ const MAX_PREAMBLE: usize = 64 << 10;
 const MAX_BOUNDARY: usize = 70;
 
 /// What comes out of a body.
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A part begins; its header, without the empty line.
     Begin(PartHeader),
     /// Its next bytes.
@@ -28,17 +28,23 @@ pub(super) enum Event<'a> {
 
 /// What the header of a part says, as far as we ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PartHeader {
+pub(crate) struct PartHeader {
     /// The file name of a form's part, or else its Content-Location; empty if neither is there.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whether it is a field of a form that was not chosen as a file.
-    pub(super) is_field: bool,
+    pub(crate) is_field: bool,
     /// In lower case; empty if it is not said.
-    pub(super) transfer_encoding: String,
+    pub(crate) transfer_encoding: String,
+    /// Its Content-Type; empty if it is not said.
+    pub(crate) content_type: String,
+    /// Its Content-Location (RFC 2557 §4); empty if it is not said.
+    pub(crate) location: String,
+    /// Its Content-ID, as a URI has it: `cid:` and what stands between the angles (RFC 2392); empty if it is not said.
+    pub(crate) content_id: String,
 }
 
 /// Reads one body.
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     /// A line break and the delimiter.
     delimiter: Finder<'static>,
     is_form: bool,
@@ -69,7 +75,7 @@ enum Step {
 
 impl Splitter {
     /// For a body of this Content-Type; `None` if that is not multipart.
-    pub(super) fn for_type(content_type: &str) -> Option<Result<Self, UploadError>> {
+    pub(crate) fn for_type(content_type: &str) -> Option<Result<Self, UploadError>> {
         let kind = content_type.split(';').next().unwrap_or("").trim();
         let (major, minor) = kind.split_once('/')?;
         if !major.eq_ignore_ascii_case("multipart") {
@@ -104,7 +110,7 @@ impl Splitter {
     }
 
     /// Takes the next piece of the body and gives what it brings to `each`.
-    pub(super) fn push<E: From<UploadError>>(
+    pub(crate) fn push<E: From<UploadError>>(
         &mut self,
         piece: &[u8],
         mut each: impl FnMut(Event<'_>) -> Result<(), E>,
@@ -144,7 +150,7 @@ impl Splitter {
     }
 
     /// All pieces were given.
-    pub(super) fn finish(&self) -> Result<(), UploadError> {
+    pub(crate) fn finish(&self) -> Result<(), UploadError> {
         match self.state {
             State::Epilogue => Ok(()),
             State::Preamble => Err(self.error(
@@ -232,7 +238,7 @@ impl Splitter {
 
     fn read_header(&self, header: &[u8]) -> PartHeader {
         let mut found = PartHeader::default();
-        let (mut file_name, mut location) = (None, None);
+        let mut file_name = None;
         // A line that begins with a blank goes on with the one before it (RFC 5322 §2.2.3).
         let text = String::from_utf8_lossy(header)
             .replace("\r\n ", " ")
@@ -243,7 +249,12 @@ impl Splitter {
             };
             match name.trim().to_ascii_lowercase().as_str() {
                 "content-disposition" => file_name = parameter(value, "filename"),
-                "content-location" => location = Some(value.trim().to_owned()),
+                "content-location" => found.location = value.trim().to_owned(),
+                "content-type" => found.content_type = value.trim().to_owned(),
+                "content-id" => {
+                    let id = value.trim().trim_start_matches('<').trim_end_matches('>');
+                    found.content_id = format!("cid:{id}");
+                }
                 "content-transfer-encoding" => {
                     found.transfer_encoding = value.trim().to_ascii_lowercase();
                 }
@@ -251,7 +262,7 @@ impl Splitter {
             }
         }
         found.is_field = self.is_form && file_name.is_none();
-        found.name = file_name.or(location).unwrap_or_default();
+        found.name = file_name.unwrap_or_else(|| found.location.clone());
         found
     }
 
@@ -270,7 +281,7 @@ fn header_end(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// The value of a parameter, such as `boundary` of a Content-Type (RFC 2045 §5.1): a token or a quoted string.
-fn parameter(value: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(value: &str, name: &str) -> Option<String> {
     let (_, mut rest) = value.split_once(';')?;
     loop {
         let (key, after) = rest.split_once('=')?;
@@ -350,14 +361,33 @@ mod tests {
             is_field,
             ..PartHeader::default()
         };
+        let file = PartHeader {
+            content_type: "application/dicom".into(),
+            ..header("C:\\x\\1\".dcm", false)
+        };
         let expected = vec![
-            (header("C:\\x\\1\".dcm", false), tricky.to_vec()),
+            (file, tricky.to_vec()),
             (header("", true), Vec::new()),
             (header("", true), b"no header".to_vec()),
         ];
         for piece in 1..=body.len() {
             assert_eq!(split(FORM, &body, piece).unwrap(), expected, "{piece}");
         }
+    }
+
+    #[test]
+    fn what_a_part_is_and_where_it_comes_from_is_in_its_header() {
+        let body = b"--x\r\nContent-Type: image/jpeg;\r\n transfer-syntax=1.2\r\ncontent-location: a/b \r\n\
+            Content-ID: <1@x>\r\n\r\n\r\n--x--";
+        let parts = split("multipart/related; boundary=x", body, 7).unwrap();
+        let header = PartHeader {
+            name: "a/b".into(),
+            content_type: "image/jpeg; transfer-syntax=1.2".into(),
+            location: "a/b".into(),
+            content_id: "cid:1@x".into(),
+            ..PartHeader::default()
+        };
+        assert_eq!(parts, [(header, Vec::new())]);
     }
 
     #[test]

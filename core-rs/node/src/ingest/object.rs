@@ -24,10 +24,10 @@ const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
 
 /// Where the files of one upload go.
 pub(crate) struct Ingest {
-    pub(super) archive: Arc<Archive>,
+    pub(crate) archive: Arc<Archive>,
     tenant: i64,
     origin: Origin,
-    pub(super) pending: Arc<Pending>,
+    pub(crate) pending: Arc<Pending>,
     entries: AtomicU64,
     unpacked: AtomicU64,
 }
@@ -51,12 +51,12 @@ impl Ingest {
         })
     }
 
-    pub(super) fn bounds(&self) -> &UploadSettings {
+    pub(crate) fn bounds(&self) -> &UploadSettings {
         &self.archive.settings().uploads
     }
 
     /// Counts files before they are looked at.
-    pub(super) fn count_entries(&self, entries: u64) -> Result<(), UploadError> {
+    pub(crate) fn count_entries(&self, entries: u64) -> Result<(), UploadError> {
         let limit = self.bounds().max_entries;
         let before = self.entries.fetch_add(entries, Ordering::Relaxed);
         match before.saturating_add(entries) > limit {
@@ -65,7 +65,8 @@ impl Ingest {
         }
     }
 
-    fn count_bytes(&self, bytes: u64) -> Result<(), UploadError> {
+    /// Counts bytes before they are kept.
+    pub(crate) fn count_bytes(&self, bytes: u64) -> Result<(), UploadError> {
         let limit = self.bounds().max_unpacked_bytes;
         let before = self.unpacked.fetch_add(bytes, Ordering::Relaxed);
         match before.saturating_add(bytes) > limit {
@@ -74,17 +75,20 @@ impl Ingest {
         }
     }
 
-    /// Hands an instance to the committer, unless the very same is stored already.
-    fn store(
+    /// Hands an instance to the committer, as it is to be kept, unless the very same is stored already.
+    pub(crate) fn store(
         &self,
         entry: Entry,
         instance: Instance,
         arrived: ArrivedBytes,
     ) -> Result<(), ArchiveError> {
+        let (instance, arrived) = self.archive.as_kept(instance, arrived);
         let digest = arrived.digest();
         if let Some(ids) = self.twin(&instance, digest, arrived.size())? {
             let how = How::Again;
-            self.pending.tell(entry.number, Told::Stored { ids, how });
+            let subject = entry.subject;
+            self.pending
+                .tell(entry.number, Told::Stored { ids, how, subject });
             return Ok(());
         }
         let file = arrived.into_file(digest)?;
@@ -110,7 +114,7 @@ impl Ingest {
 }
 
 /// One file that arrives.
-pub(super) struct Object {
+pub(crate) struct Object {
     ingest: Arc<Ingest>,
     size: u64,
     bytes: Bytes,
@@ -129,7 +133,7 @@ struct Streamed {
 }
 
 impl Object {
-    pub(super) fn new(ingest: &Arc<Ingest>) -> Self {
+    pub(crate) fn new(ingest: &Arc<Ingest>) -> Self {
         Self {
             ingest: Arc::clone(ingest),
             size: 0,
@@ -138,7 +142,7 @@ impl Object {
     }
 
     /// Takes the next part. After an error the object is of no use.
-    pub(super) fn push(&mut self, part: Cow<'_, [u8]>) -> Result<(), ArchiveError> {
+    pub(crate) fn push(&mut self, part: Cow<'_, [u8]>) -> Result<(), ArchiveError> {
         self.size += part.len() as u64;
         let limit = self.ingest.bounds().max_object_bytes;
         if self.size > limit {
@@ -171,22 +175,27 @@ impl Object {
     }
 
     /// All parts were given: hands the file to the archive.
-    pub(super) fn finish(self, entry: Entry) -> Result<(), ArchiveError> {
-        let Self {
-            ingest,
-            size,
-            bytes,
-        } = self;
-        if size == 0 {
+    pub(super) fn finish(mut self, entry: Entry) -> Result<(), ArchiveError> {
+        let (instance, arrived) = self.whole()?;
+        self.ingest.store(entry, instance, arrived)
+    }
+
+    /// All parts were given: what the file says of itself, and its bytes.
+    pub(crate) fn whole(&mut self) -> Result<(Instance, ArrivedBytes), ArchiveError> {
+        if self.size == 0 {
             return Err(UploadError::Empty.into());
         }
-        let (instance, arrived) = match bytes {
+        match &mut self.bytes {
             Bytes::Held(bytes) => {
-                let instance =
-                    read_instance(&bytes).map_err(|error| known(error.into(), &bytes))?;
-                (instance, ArrivedBytes::held(bytes))
+                let instance = read_instance(bytes).map_err(|error| known(error.into(), bytes))?;
+                Ok((instance, ArrivedBytes::held(std::mem::take(bytes))))
             }
-            Bytes::Streamed(streamed) => {
+            Bytes::Streamed(_) => {
+                let Bytes::Streamed(streamed) =
+                    std::mem::replace(&mut self.bytes, Bytes::Held(Vec::new()))
+                else {
+                    unreachable!("looked at a line above");
+                };
                 let Streamed {
                     head,
                     mut writer,
@@ -194,11 +203,22 @@ impl Object {
                 } = *streamed;
                 let instance = head.finish()?;
                 writer.write(&buffer)?;
-                (instance, ArrivedBytes::Written(Box::new(writer)))
+                Ok((instance, ArrivedBytes::Written(Box::new(writer))))
             }
+        }
+    }
+
+    /// The SOP class and instance that the File Meta Information of what came so far names, if it is still held.
+    pub(crate) fn media_storage_uids(&self) -> Option<(String, String)> {
+        let Bytes::Held(held) = &self.bytes else {
+            return None;
         };
-        let (instance, arrived) = ingest.archive.as_kept(instance, arrived);
-        ingest.store(entry, instance, arrived)
+        let meta = read_file_meta(held).ok()??;
+        let uids = (
+            meta.media_storage_sop_class_uid,
+            meta.media_storage_sop_instance_uid,
+        );
+        (!uids.1.is_empty()).then_some(uids)
     }
 }
 

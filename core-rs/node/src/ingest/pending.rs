@@ -29,6 +29,17 @@ pub(crate) struct Entry {
     pub(crate) number: u64,
     /// Its name in the archive or form; empty if it has none.
     pub(crate) name: String,
+    /// What it identifies itself as, where the answer is to tell.
+    pub(crate) subject: Option<Box<Subject>>,
+}
+
+/// The UIDs of an instance, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) study_instance_uid: String,
+    pub(crate) series_instance_uid: String,
+    pub(crate) sop_class_uid: String,
+    pub(crate) sop_instance_uid: String,
 }
 
 /// What became of one file.
@@ -40,6 +51,8 @@ pub(crate) enum Told {
         ids: Ids,
         /// What the archive did.
         how: How,
+        /// What it identifies itself as.
+        subject: Option<Box<Subject>>,
     },
     /// It is not, and nobody wanted it to be.
     PassedOver {
@@ -54,6 +67,8 @@ pub(crate) enum Told {
         name: Box<str>,
         /// Why.
         why: Arc<ArchiveError>,
+        /// What it identifies itself as.
+        subject: Option<Box<Subject>>,
     },
     /// It is an archive of so many entries, which are to be imported one by one.
     Archive {
@@ -107,6 +122,9 @@ impl How {
 /// Called once with what became of all, perhaps on a committer thread: it must be quick.
 pub(crate) type Done = Box<dyn FnOnce(Result<Outcomes, Arc<ArchiveError>>) + Send>;
 
+/// The same, with what ended it all among the outcomes.
+pub(crate) type Ended = Box<dyn FnOnce(Outcomes) + Send>;
+
 #[derive(Default)]
 struct State {
     bytes: u64,
@@ -114,7 +132,7 @@ struct State {
     told: Vec<(u64, Told)>,
     refusals: u64,
     fatal: Option<Arc<ArchiveError>>,
-    done: Option<Done>,
+    done: Option<Ended>,
 }
 
 /// Everything that became of the files of one upload.
@@ -124,6 +142,8 @@ pub(crate) struct Outcomes {
     pub(crate) told: Vec<Told>,
     /// How many were refused or passed over, those included that are not told.
     pub(crate) not_stored: u64,
+    /// What ended it all before its end.
+    pub(crate) fatal: Option<Arc<ArchiveError>>,
 }
 
 /// What is on its way, and what became of the rest.
@@ -161,7 +181,11 @@ impl Pending {
         state.bytes -= bytes;
         state.objects -= 1;
         match told {
-            Ok(Some((ids, how))) => state.told.push((entry.number, Told::Stored { ids, how })),
+            Ok(Some((ids, how))) => {
+                let subject = entry.subject;
+                let told = Told::Stored { ids, how, subject };
+                state.told.push((entry.number, told));
+            }
             Ok(None) => {}
             Err(error) => state.refuse(entry, error),
         }
@@ -195,6 +219,11 @@ impl Pending {
         }
     }
 
+    /// Ends it all.
+    pub(crate) fn fail(&self, error: Arc<ArchiveError>) {
+        self.state.lock().fatal.get_or_insert(error);
+    }
+
     /// What ended it all, if anything has.
     pub(crate) fn check(&self) -> Result<(), Arc<ArchiveError>> {
         match &self.state.lock().fatal {
@@ -206,6 +235,16 @@ impl Pending {
     /// Nothing more comes: `done` is called when nothing is on its way any more, with what became of all or with what
     /// ended it all. What was stored before stays stored.
     pub(crate) fn finish(&self, done: Done) {
+        self.end(Box::new(|outcomes| {
+            done(match outcomes.fatal {
+                None => Ok(outcomes),
+                Some(fatal) => Err(fatal),
+            });
+        }));
+    }
+
+    /// The same for who is to hear of what was stored before something ended it all.
+    pub(crate) fn end(&self, done: Ended) {
         let mut state = self.state.lock();
         state.done = Some(done);
         let finished = state.take_finished();
@@ -214,7 +253,7 @@ impl Pending {
     }
 }
 
-type Finished = (Done, Result<Outcomes, Arc<ArchiveError>>);
+type Finished = (Ended, Outcomes);
 
 fn call(finished: Option<Finished>) {
     if let Some((done, outcomes)) = finished {
@@ -228,16 +267,14 @@ impl State {
             return None;
         }
         let done = self.done.take()?;
-        if let Some(fatal) = &self.fatal {
-            return Some((done, Err(Arc::clone(fatal))));
-        }
         let mut told = std::mem::take(&mut self.told);
         told.sort_by_key(|(number, _)| *number);
         let outcomes = Outcomes {
             told: told.into_iter().map(|(_, told)| told).collect(),
             not_stored: self.refusals,
+            fatal: self.fatal.clone(),
         };
-        Some((done, Ok(outcomes)))
+        Some((done, outcomes))
     }
 
     fn refuse(&mut self, entry: Entry, why: Arc<ArchiveError>) {
@@ -246,13 +283,18 @@ impl State {
             return;
         }
         self.refusals += 1;
-        if self.refusals > MAX_TOLD {
+        // Who names instances is to hear of each, and `uploads.max_entries` bounds them.
+        if self.refusals > MAX_TOLD && entry.subject.is_none() {
             return; // (2)
         }
         let name = entry.name.chars().take(MAX_NAME).collect();
         let told = match &*why {
             ArchiveError::Upload(error) if error.is_passed_over() => Told::PassedOver { name, why },
-            _ => Told::Refused { name, why },
+            _ => Told::Refused {
+                name,
+                why,
+                subject: entry.subject,
+            },
         };
         self.told.push((entry.number, told));
     }

@@ -131,9 +131,9 @@ impl Report {
 
 fn json_of(told: &Told) -> Value {
     match told {
-        Told::Stored { ids, how } => stored(ids, *how),
+        Told::Stored { ids, how, .. } => stored(ids, *how),
         Told::PassedOver { name, why } => not_stored("Skipped", name, why),
-        Told::Refused { name, why } => not_stored("Failure", name, why),
+        Told::Refused { name, why, .. } => not_stored("Failure", name, why),
         Told::Archive { entries } => json!({ "Entries": entries, "Status": "Archive" }),
     }
 }

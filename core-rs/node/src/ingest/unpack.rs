@@ -40,7 +40,7 @@ pub(super) fn unpack(
         ingest.pending.check()?;
         let mut entry = Entry {
             number: first + number as u64,
-            name: String::new(),
+            ..Entry::default()
         };
         let stored = store(ingest, zip, number, &mut entry);
         if let Err(error) = stored {

@@ -193,7 +193,7 @@ impl Upload {
 }
 
 /// What takes a Content-Encoding off; `None` if there is none.
-fn transport(encoding: &str, max_ratio: u64) -> Result<Option<Inflater>, UploadError> {
+pub(crate) fn transport(encoding: &str, max_ratio: u64) -> Result<Option<Inflater>, UploadError> {
     match encoding.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(None),
         "gzip" | "x-gzip" => Ok(Some(Inflater::gzip(max_ratio))),
@@ -284,6 +284,7 @@ impl Part {
         let entry = Entry {
             number,
             name: header.name,
+            subject: None,
         };
         let mut part = Some(Self {
             item: Item::new(ingest, entry.clone(), SENT),

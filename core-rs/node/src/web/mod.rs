@@ -1,4 +1,5 @@
-//! What DICOMweb sends of an archive: metadata, instances, frames and bulk data (PS3.18 §10.4), written as it leaves.
+//! What DICOMweb moves. Into an archive: the bodies of Store requests (PS3.18 §10.5), in `store`. Out of it: metadata,
+//! instances, frames and bulk data (§10.4), written as they leave.
 //!
 //! 1. What an answer holds is decided when it begins ([`Selection`]). An instance that is deleted meanwhile is still given
 //!    while its bytes are there; an answer that cannot be completed breaks its connection rather than lacking a part.
@@ -15,6 +16,7 @@ mod multipart;
 mod parts;
 mod query;
 mod selection;
+mod store;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -25,6 +27,7 @@ use serde::Deserialize;
 pub use answer::Answer;
 pub use query::{SearchAnswer, SearchOptions, SearchTarget, WebSearch, search};
 pub use selection::Selection;
+pub use store::{Store, StoreAnswer, StoreTelling, StoreTold};
 use vna_store::Digest;
 
 use crate::archives::buffers::Buffers;

@@ -1,0 +1,83 @@
+"""STOW-RS: POST /studies and /studies/S (PS3.18 §10.5).
+
+The body goes from the socket to the log without Python: what is here is who may, in which form the
+answer is wanted, and under which address what was stored is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from vna.errors import Busy, OutOfStorage
+from vna.rest.describe import DICOM_JSON, DICOM_XML, JSON
+from vna.rest.dicomweb import answers, negotiation, targets, urls
+from vna.rest.dicomweb.negotiation import Offer
+from vna.rest.requests import announced_length
+from vna.rest.uploading import receive
+
+if TYPE_CHECKING:
+    from vna.rest.requests import Call
+    from vna.services.archive import Upload
+
+logger = logging.getLogger(__name__)
+
+OFFERS = (Offer(DICOM_JSON), Offer(DICOM_XML), Offer(JSON))
+
+
+async def store(call: Call) -> Response:
+    """Store what the body brings and tell of each instance what became of it."""
+    media_type = negotiation.require(call.request, OFFERS).offer.media_type
+    study = targets.of_path(call).study
+    root = urls.service_root(call)
+    headers = call.request.headers
+    try:
+        arriving = call.archive.store_web(
+            msgspec.structs.replace(call.caller, way_in="dicomweb"),
+            headers.get("content-type", ""),
+            headers.get("content-encoding", ""),
+            announced_length(call.request),
+            study,
+        )
+        with call.budget.account() as account:
+            await receive(call, arriving, account)
+            told = arriving.finish_web(media_type == DICOM_XML, f"{root}/studies")
+            finishing = asyncio.ensure_future(told)
+            account.lend(finishing)
+            # Shielded: the core cannot be told to let go, so its bytes count until it has answered.
+            first = await asyncio.shield(finishing)
+    except OutOfStorage as error:
+        # PS3.18 Table 8.5-1 knows 503 for this, and its clients ask again later.
+        raise Busy(str(error), error.code) from error
+    return answer(call, arriving, first, media_type, root)
+
+
+def answer(call: Call, arriving: Upload, first: bytes, media_type: str, root: str) -> Response:
+    """Return the Store Instances Response Module; a long one part by part."""
+    status, problem = arriving.outcome
+    headers = {}
+    if problem:
+        headers["Warning"] = answers.warning(root, problem[:1000])
+        logger.warning(
+            "a Store request was not stored whole",
+            extra={
+                "instances": arriving.not_stored,
+                "status": status,
+                "reason": problem[:1000],
+                "address": call.caller.address,
+            },
+        )
+    if not arriving.has_more:
+        return Response(first, status, headers=headers, media_type=media_type)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield first
+        while arriving.has_more:
+            yield await arriving.more()
+
+    return StreamingResponse(parts(), status, headers=headers, media_type=media_type)
