@@ -535,7 +535,7 @@ class Archive:
         handle 2 a `DimseRequest`.
         """
 
-    def serve_http(self, fd: int, listener_json: bytes) -> int: ...
+    def serve_http(self, sockets: list[int], listener_json: bytes) -> int: ...
     def authenticate_http(self, required: bool) -> None:
         """Set whether requests must say whose they are; forgets whom `remember_http` told."""
 

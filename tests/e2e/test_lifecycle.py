@@ -185,6 +185,31 @@ def test_a_port_that_is_taken_is_told_before_the_archive_is_opened(start_server,
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("kind", ["core", "uvicorn"])
+def test_several_addresses_are_listened_on_and_let_go_together(start_server, kind):
+    server = start_server("--http-host=127.0.0.1,127.0.0.2", f"--set=http.server={kind}")
+    port = int(server.url.rpartition(":")[2])
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with socket.create_connection((host, port), timeout=5) as client:
+            client.sendall(b"GET /system HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.3", port), timeout=5)
+    assert server.stop() == 0
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, port), timeout=5)
+
+
+def test_one_address_that_is_taken_ends_the_start(tmp_path):
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        at = (f"--http-port={port}", "--http-host=127.0.0.1,127.0.0.2")
+        done = vna("serve", f"--root={tmp_path / 'other'}", *at)
+    assert done.returncode == 2
+    assert f"http.port: cannot listen on 127.0.0.2 port {port}" in done.stderr
+
+
 def test_a_dicom_port_that_is_taken_ends_the_start(start_server, tmp_path):
     port = start_server().dicom_port
     flags = ["--http-port=0", "--dicom-host=127.0.0.1", f"--dicom-port={port}"]

@@ -233,6 +233,28 @@ def test_attachments_are_put_read_and_deleted(archive, tmp_path):
         stored.instance.attachments.put("dicom", b"")
 
 
+def test_copies_have_no_notes_of_users_and_what_is_changed_in_place_keeps_its_own(
+    tmp_path, monkeypatch
+):
+    # As of Orthanc 1.12.7, asked the same.
+    monkeypatch.setenv("VNA__STORAGE__DUPLICATES", "if-changed")
+    with vna.open(tmp_path, create=True) as archive:
+        instance = archive.store(CT).instance
+        for each in (instance, instance.series, instance.study):
+            each.metadata["1024"] = "mine"
+            each.attachments.put("1025", b"mine")
+        copy = instance.study.modify(replace={"StudyDescription": "x"})
+        [copied] = copy.instances()
+        assert not any("1024" in each.metadata for each in (copied, copied.series, copy))
+        assert [*copied.attachments, *copied.series.attachments, *copy.attachments] == ["dicom"]
+        uids = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+        instance.series.modify(replace={"SeriesDescription": "y"}, keep=uids, force=True)
+        assert instance.simplified_tags()["SeriesDescription"] == "y"
+        for each in (instance, instance.series, instance.study):
+            assert each.metadata["1024"] == "mine"
+            assert each.attachments["1025"].read() == b"mine"
+
+
 def test_tenants_of_a_folder_are_archives_of_their_own(tmp_path):
     with vna.open(tmp_path, create=True) as one, vna.open(tmp_path, tenant=2) as two:
         stored = one.store(CT).instance

@@ -1,13 +1,16 @@
 """What `vna import` takes from a disk, and what it says became of it."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,9 @@ from pydicom.data import get_testdata_file
 from support import ct_small, make_instance
 from support_uploads import archive_of
 
+import vna
 from vna.cli.importing.journal import Journal, mark
+from vna.cli.importing.orthanc import inflated
 from vna.cli.importing.remote import Sender
 from vna.cli.importing.sources import sources_of
 from vna.cli.importing.summary import MAX_LINES, Summary
@@ -47,6 +52,68 @@ def test_links_to_folders_are_followed_only_where_they_are_given(tmp_path):
     found = names([tmp_path / "given"], lambda path, error: told.append((path.name, str(error))))
     assert found == [f"{tmp_path}/given/file"]
     assert told == [("round", "a link to a folder, not followed")]
+
+
+UUIDS = [f"{number:08x}-1111-2222-3333-444455556666" for number in range(0x12345678, 0x1234567E)]
+
+
+def orthanc_storage(folder, files):
+    """Write what an Orthanc with StorageCompression has: its index, and files of (type, bytes)."""
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "index")) as index, index:
+        index.execute("CREATE TABLE AttachedFiles (id INTEGER, fileType INTEGER, uuid TEXT)")
+        for number, (kind, content) in enumerate(files):
+            uuid = UUIDS[number]
+            index.execute("INSERT INTO AttachedFiles VALUES (?, ?, ?)", (number, kind, uuid))
+            path = folder / uuid[:2] / uuid[2:4] / uuid
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(len(content).to_bytes(8, "little") + zlib.compress(content))
+    return folder
+
+
+def test_of_an_orthanc_its_instances_are_taken_and_what_it_compressed_is_read(tmp_path, capsys):
+    files = [Path(get_testdata_file(name)).read_bytes() for name in ("CT_small.dcm", "rtplan.dcm")]
+    # The part before the pixel data comes first: taken for the instance, it would stand for it.
+    stored = [(3, files[0][:6288]), *((1, file) for file in files), (1, files[0] * 2)]
+    folder = orthanc_storage(tmp_path / "storage", stored)
+    broken = folder / UUIDS[3][:2] / UUIDS[3][2:4] / UUIDS[3]
+    broken.write_bytes(broken.read_bytes()[:-20])
+    status, out, _ = vna_import(capsys, folder, f"--root={tmp_path / 'data'}", "--json")
+    told = json.loads(out)
+    assert (status, told["Stored"], told["Refused"], told["Failed"]) == (0, 2, 1, 0)
+    with vna.open(tmp_path / "data") as archive:
+        assert {each.file() for each in archive.instances()} == set(files)
+
+
+def test_without_its_index_nothing_that_an_orthanc_compressed_is_taken(tmp_path):
+    ct = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    folder = orthanc_storage(tmp_path / "storage", [(3, ct[:6288]), (1, ct)])
+    (folder / "index").unlink()
+    told = []
+    assert names([folder], lambda path, error: told.append(str(error))) == []
+    assert len(told) == 2
+    assert all("only its index" in each for each in told)
+    (folder / "index").write_bytes(b"SQLite format 3\0" + bytes(4096))
+    assert names([folder], lambda path, error: told.append(path.name)) == []
+    assert told[2:] == ["index"]
+
+
+@pytest.mark.parametrize(
+    ("packed", "problem"),
+    [
+        (lambda content: (9).to_bytes(8, "little") + content, "more than the 9 bytes"),
+        (lambda content: (11).to_bytes(8, "little") + content, "has 10 bytes, not the 11"),
+        (lambda content: (10).to_bytes(8, "little") + content[:-1], "ends early"),
+        (lambda content: (10).to_bytes(8, "little") + content[:-1] + b"x", "damaged"),
+        (lambda content: (1 << 40).to_bytes(8, "little") + content, "more than 1000"),
+    ],
+)
+def test_a_compressed_file_that_lies_or_is_damaged_says_so(packed, problem):
+    content = zlib.compress(b"0123456789")
+    with inflated(io.BytesIO((10).to_bytes(8, "little") + content), 1000) as plain:
+        assert plain.read() == b"0123456789"
+    with pytest.raises(ValueError, match=problem):
+        inflated(io.BytesIO(packed(content)), 1000)
 
 
 def test_a_folder_that_cannot_be_read_is_told_and_the_rest_imported(tmp_path, monkeypatch):

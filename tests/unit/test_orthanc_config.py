@@ -132,7 +132,6 @@ def test_comments_commas_and_variables_are_read_as_orthanc_reads_them(tmp_path):
         ('{"Dictionary": {"x": ["LO", "Mine"]}}', "expected gggg,eeee"),
         ('{"ExtraMainDicomTags": {"Frame": ["Rows"]}}', "'Frame' is no level"),
         ('{"OverwriteInstances": "Perhaps"}', "it takes Never, Always, IfChanged"),
-        ('{"HttpBindAddresses": ["1.2.3.4", "::"], "RemoteAccessAllowed": true}', "one address"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file_and_key(tmp_path, text, expected):
@@ -210,6 +209,9 @@ def test_the_folder_is_beside_that_of_orthanc_and_relative_names_begin_at_the_fi
     ]
     packed = site(tmp_path, {"StorageCompression": True}).notes
     assert any("send all to us as its peer" in note.text for note in packed)
+    (stored.parent / "index").write_bytes(b"")
+    packed = site(tmp_path, {"StorageCompression": True}).notes
+    assert any("brings in what Orthanc has stored" in note.text for note in packed)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +223,12 @@ def test_the_folder_is_beside_that_of_orthanc_and_relative_names_begin_at_the_fi
         ({"RemoteAccessAllowed": True}, "0.0.0.0", "on", None),
         ({"RemoteAccessAllowed": True, "HttpBindAddresses": ["::"]}, "::", "on", None),
         ({"HttpBindAddresses": ["1.2.3.4"]}, "127.0.0.1", None, None),
+        (
+            {"RemoteAccessAllowed": True, "HttpBindAddresses": ["127.0.0.1", "1.2.3.4"]},
+            ["127.0.0.1", "1.2.3.4"],
+            "on",
+            None,
+        ),
         ({"RemoteAccessAllowed": True, "AuthenticationEnabled": False}, "0.0.0.0", "off", True),
     ],
 )

@@ -106,6 +106,26 @@ def test_http_beyond_loopback_must_ask_who_is_there(host):
     assert load(environment={}, flags=allowed).http.host == host
 
 
+def test_several_addresses_come_from_a_list_or_commas_and_count_once(tmp_path):
+    file = tmp_path / "vna.toml"
+    file.write_text('[http]\nhost = ["127.0.0.1", "::1", "127.0.0.1"]\n')
+    for found in (
+        load(file, environment={}),
+        load(environment={"VNA__HTTP__HOST": "127.0.0.1, ::1"}),
+    ):
+        assert (found.http.hosts, found.http.is_local) == (["127.0.0.1", "::1"], True)
+    one = load(environment={}, flags={"http.host": "::1"})
+    assert (one.http.host, one.http.hosts) == ("::1", ["::1"])
+    file.write_text("[http]\nhost = []\n")
+    with pytest.raises(SettingsError, match=r"http\.host"):
+        load(file, environment={})
+
+
+def test_one_wide_address_among_several_must_ask_who_is_there():
+    off = {"http.host": "127.0.0.1,192.168.1.5", "http.authentication": "off"}
+    assert "it is off, and http.host 127.0.0.1, 192.168.1.5" in problems(flags=off)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback_needs_no_permission(host):
     assert load(environment={}, flags={"http.host": host}).http.host == host

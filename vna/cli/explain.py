@@ -18,6 +18,7 @@ from vna.settings import (
     Given,
     Key,
     Settings,
+    alternatives,
     bare,
     schema,
 )
@@ -101,6 +102,8 @@ def _takes(declared: Any) -> str:
     kind = bare(declared)
     if get_origin(kind) is list:
         return f"list of {_takes(get_args(kind)[0])}"
+    if len(kinds := alternatives(declared)) > 1:
+        return " or ".join(map(_takes, kinds))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return "tables with " + ", ".join(kind.__struct_fields__)
     return ", ".join([TYPES.get(kind, str(kind)), *_bounds(declared)])

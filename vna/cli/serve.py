@@ -23,7 +23,7 @@ from vna.rest.app import Application
 from vna.services import index_tags, running, users
 from vna.services.archive import Archive
 from vna.services.node import Node
-from vna.settings import Settings, is_loopback
+from vna.settings import Settings
 
 if TYPE_CHECKING:
     from vna.settings.orthanc import Note
@@ -66,9 +66,11 @@ async def run(settings: Settings) -> int:
     # A wrong setting and a taken port are known at once, recovery may take seconds.
     http_server.require(settings.http.server)
     users.require_users_beyond_loopback(settings)
-    listener = http_server.bind(settings.http)
-    host, port = listener.getsockname()[:2]
-    with contextlib.closing(listener):
+    listeners = http_server.bind(settings.http)
+    host, port = listeners[0].getsockname()[:2]
+    with contextlib.ExitStack() as open_sockets:
+        for listener in listeners:
+            open_sockets.enter_context(contextlib.closing(listener))
         here = msgspec.structs.replace(
             settings, http=msgspec.structs.replace(settings.http, port=port)
         )
@@ -87,7 +89,7 @@ async def run(settings: Settings) -> int:
             await node.start()
             await index_tags.fill(node)
             warn_of_open_doors(node)
-            http = http_server.create(settings.http.server, application, listener)
+            http = http_server.create(settings.http.server, application, listeners)
             serving = asyncio.create_task(http.serve())
             if not await answers((reachable(host), port), serving, tls=settings.http.tls):
                 return 1
@@ -110,7 +112,7 @@ async def run(settings: Settings) -> int:
 def warn_of_open_doors(node: Node) -> None:
     """Tell the operator what others could read or do over HTTP."""
     http = node.archive.settings.http
-    if is_loopback(http.host) or http.tls:
+    if http.is_local or http.tls:
         return
     if node.users.are_required:
         logger.warning("passwords cross the network in the clear; http.tls = true hides them")

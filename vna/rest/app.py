@@ -58,7 +58,7 @@ class Application:
         self.budget = BodyBudget(archive.settings.limits.http_body_bytes)
         http = archive.settings.http
         # None: any. Who listens wider is called by names that we cannot know.
-        wide = not is_loopback(http.host) or "*" in http.allowed_hosts
+        wide = not http.is_local or "*" in http.allowed_hosts
         self.known_hosts = None if wide else frozenset(name.lower() for name in http.allowed_hosts)
         self.cors = Cors(http.cors_origins)
         self.operations = operations(archive.settings.dicomweb)

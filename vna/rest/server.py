@@ -42,16 +42,31 @@ class HttpServer(Protocol):
         """Accept nothing new, finish what runs, then let `serve` return."""
 
 
-def bind(http: Http) -> socket.socket:
-    """Return a listening socket for `http`; raises SettingsError if the address cannot be had."""
-    host = http.host.strip("[]")
+def bind(http: Http) -> list[socket.socket]:
+    """Return listening sockets for `http`; raises SettingsError if an address cannot be had."""
+    listeners: list[socket.socket] = []
+    port = http.port
+    try:
+        for host in http.hosts:
+            listeners.append(bind_one(host, port))
+            port = listeners[0].getsockname()[1]  # a free one is the same at all addresses
+    except SettingsError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def bind_one(named: str, port: int) -> socket.socket:
+    """Return a listening socket at one address."""
+    host = named.strip("[]")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise SettingsError(f"http.host: {http.host} cannot be listened on: {error}") from None
+        raise SettingsError(f"http.host: {named} cannot be listened on: {error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -61,7 +76,7 @@ def bind(http: Http) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(
-            f"http.port: cannot listen on {http.host} port {http.port}: {error.strerror}"
+            f"http.port: cannot listen on {named} port {port}: {error.strerror}"
         ) from None
     listener.setblocking(False)
     return listener
@@ -84,11 +99,11 @@ def uvicorn_module() -> Any:
     return uvicorn
 
 
-def create(kind: str, application: Any, listener: socket.socket) -> HttpServer:
+def create(kind: str, application: Any, listeners: list[socket.socket]) -> HttpServer:
     """Return the server that the configuration names, not yet serving."""
     if kind == "uvicorn":
-        return UvicornServer(application, listener)
-    return CoreServer(application, listener)
+        return UvicornServer(application, listeners)
+    return CoreServer(application, listeners)
 
 
 class CoreServer:
@@ -97,10 +112,10 @@ class CoreServer:
     What needs no decision the core answers alone (`core-rs/node/src/http/hot.rs`).
     """
 
-    def __init__(self, application: Any, listener: socket.socket):
+    def __init__(self, application: Any, listeners: list[socket.socket]):
         self._application = application
         self._archive: Archive = application.node.archive
-        self._listener = listener
+        self._listeners = listeners
         self._running: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -121,7 +136,8 @@ class CoreServer:
         }
         # The core cannot tell the end of a connection that it outlives.
         with contextlib.suppress(Busy):
-            await self._archive.serve_http(self._listener.detach(), listener, self._begin)
+            sockets = [each.detach() for each in self._listeners]
+            await self._archive.serve_http(sockets, listener, self._begin)
         if self._running:
             await asyncio.wait(self._running)
 
@@ -247,10 +263,10 @@ class Connection:
 class UvicornServer:
     """uvicorn on the running loop."""
 
-    def __init__(self, application: Any, listener: socket.socket):
+    def __init__(self, application: Any, listeners: list[socket.socket]):
         uvicorn = uvicorn_module()
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # start and end are told by us
-        self._listener = listener
+        self._listeners = listeners
         config = uvicorn.Config(
             application,
             lifespan="off",
@@ -264,7 +280,7 @@ class UvicornServer:
     async def serve(self) -> None:
         """Serve until stopped."""
         # _serve and not serve: the latter takes the process's signals, which are the loop's here.
-        await self._server._serve(sockets=[self._listener])
+        await self._server._serve(sockets=self._listeners)
 
     def stop(self) -> None:
         """Accept nothing new, finish what runs, then let `serve` return."""

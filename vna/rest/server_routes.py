@@ -10,7 +10,6 @@ from starlette.responses import Response
 from vna.rest.answers import json_response
 from vna.rest.requests import Call
 from vna.services.archive import main_dicom_tags
-from vna.settings import is_loopback
 from vna.settings.fields import MIB
 from vna.version import version
 
@@ -37,7 +36,7 @@ async def system(call: Call) -> Response:
         "HttpPort": settings.http.port,
         "IngestTranscoding": settings.storage.ingest_transcoding,
         # Known names over a wire that nobody reads, or a wire within this machine.
-        "IsHttpServerSecure": is_loopback(settings.http.host)
+        "IsHttpServerSecure": settings.http.is_local
         or (call.node.users.are_required and settings.http.tls),
         "MainDicomTags": {level: ";".join(tags) for level, tags in main_dicom_tags()},
         "MaximumPatientCount": settings.storage.maximum_patients,

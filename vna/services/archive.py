@@ -180,15 +180,15 @@ class Archive:
         return self.core.listen(policy_json)
 
     async def serve_http(
-        self, fd: int, listener: dict[str, Any], take: Callable[[Exchange], object]
+        self, sockets: list[int], listener: dict[str, Any], take: Callable[[Exchange], object]
     ) -> None:
-        """Serve HTTP on a listening socket, which is taken over, until `stop_http`.
+        """Serve HTTP on listening sockets, which are taken over, until `stop_http`.
 
         What the core does not answer itself, `take` gets on this loop. Returns when the last
         connection has ended.
         """
         self._take_exchange = take
-        await self.result(self.core.serve_http(fd, json.dumps(listener).encode()))
+        await self.result(self.core.serve_http(sockets, json.dumps(listener).encode()))
 
     def authenticate_http(self, required: bool) -> None:
         """Set whether requests over HTTP must say whose they are; forgets who was remembered."""

@@ -22,7 +22,7 @@ from vna.control import Control, control_file, users
 from vna.control.users import User as User
 from vna.errors import Busy, SettingsError, Unauthenticated
 from vna.services import passwords, running
-from vna.settings import Settings, is_loopback
+from vna.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class Users:
         self._remembered.clear()
         http = self._http
         # Who listens wide had a user at the start; that the last one is gone opens nothing.
-        is_wide = not is_loopback(http.host) and not http.allow_remote_unauthenticated
+        is_wide = not http.is_local and not http.allow_remote_unauthenticated
         are_there = are_there or bool(self._configured)
         asked = {"on": True, "auto": are_there or is_wide, "off": False}
         self.are_required = asked[http.authentication]
@@ -269,7 +269,7 @@ def last_write(file: Path) -> tuple[int, ...]:
 def require_users_beyond_loopback(settings: Settings) -> None:
     """Raise SettingsError if HTTP is to listen where others reach it and nobody could be asked."""
     http = settings.http
-    if is_loopback(http.host) or http.allow_remote_unauthenticated or http.users:
+    if http.is_local or http.allow_remote_unauthenticated or http.users:
         return
     file = control_file(settings.storage.root)
     if file.exists():
@@ -281,7 +281,7 @@ def require_users_beyond_loopback(settings: Settings) -> None:
         if are_there:
             return
     raise SettingsError(
-        f"http.host: {http.host} can be reached from other machines and there is no user yet; "
-        "make one with vna user add or in http.users, listen on 127.0.0.1 behind a proxy that "
+        f"http.host: {http.shown_hosts} can be reached from other machines and there is no user "
+        "yet; make one with vna user add or in http.users, listen on 127.0.0.1 behind a proxy that "
         "authenticates, or set http.allow_remote_unauthenticated = true"
     )

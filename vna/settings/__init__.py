@@ -5,10 +5,18 @@ A key has one name everywhere: ``dicom.aet`` is ``aet`` under ``[dicom]`` in the
 the schema does not know is an error, since a setting that is silently ignored is worse than none.
 """
 
-from vna.settings.contradictions import is_loopback
 from vna.settings.dicom import CalledAeTitle, Dicom, Manufacturer, Modality, RetrieveMethod
 from vna.settings.dicomweb import Dicomweb, WebServer
-from vna.settings.fields import GIB, KIB, MIB, AeTitle, DimseService, Label, Section
+from vna.settings.fields import (
+    GIB,
+    KIB,
+    MIB,
+    AeTitle,
+    DimseService,
+    Label,
+    Section,
+    is_loopback,
+)
 from vna.settings.notes import Notes, NoteType
 from vna.settings.peers import Peer, Peers
 from vna.settings.reading import (
@@ -16,6 +24,7 @@ from vna.settings.reading import (
     ENVIRONMENT_PREFIX,
     Given,
     Key,
+    alternatives,
     bare,
     build,
     gather,
@@ -80,6 +89,7 @@ __all__ = [
     "Uploads",
     "WebServer",
     "Worklist",
+    "alternatives",
     "bare",
     "build",
     "gather",

@@ -10,16 +10,6 @@ from vna.settings.fields import MIB
 from vna.settings.sections import Settings
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name: what it resolves to may change, so it counts as wide
-
-
 def tls_contradictions(settings: Settings) -> Iterator[str]:
     """Yield what is wrong with [tls] and who uses it."""
     for name, section, tls in (
@@ -61,7 +51,7 @@ def recycling_contradictions(settings: Settings) -> Iterator[str]:
             'take "store" from dicom.unknown_callers and name senders in dicom.modalities, or set '
             "storage.maximum_mode = reject"
         )
-    if http.allow_remote_unauthenticated and not is_loopback(http.host):
+    if http.allow_remote_unauthenticated and not http.is_local:
         yield (
             "storage.maximum_mode: recycle lets whoever may store have the oldest patients "
             "deleted, and http.allow_remote_unauthenticated lets everybody store; set it to false, "
@@ -73,10 +63,10 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """Yield what is wrong, key first."""
     http, dicom = settings.http, settings.dicom
     is_off = http.authentication == "off"
-    if is_off and not is_loopback(http.host) and not http.allow_remote_unauthenticated:
+    if is_off and not http.is_local and not http.allow_remote_unauthenticated:
         yield (
-            f"http.authentication: it is off, and http.host {http.host} can be reached from other "
-            "machines; listen on 127.0.0.1 behind a proxy that authenticates, or set "
+            f"http.authentication: it is off, and http.host {http.shown_hosts} can be reached from "
+            "other machines; listen on 127.0.0.1 behind a proxy that authenticates, or set "
             "http.allow_remote_unauthenticated = true"
         )
     yield from tls_contradictions(settings)
@@ -107,7 +97,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     ):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{key}: {name} is there twice; a {what} has a name of its own"
-    if dicom.enabled and http.port and (http.host, http.port) == (dicom.host, dicom.port):
+    if dicom.enabled and http.port == dicom.port != 0 and dicom.host in http.hosts:
         yield f"dicom.port: {dicom.port} is http.port too; they need one each"
     if 2 * http.max_body_bytes > settings.limits.http_body_bytes:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +21,16 @@ DimseService = Literal["echo", "store", "find", "worklist", "move", "get", "comm
 # As clients of Orthanc know labels.
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ClientCertificates = Literal["none", "optional", "required"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name: what it resolves to may change, so it counts as wide
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -158,7 +159,9 @@ def _read(given: Given, declared: Any) -> Any:
     if not given.is_text:
         return msgspec.convert(given.value, declared)
     text = given.value.strip()
-    if get_origin(bare(declared)) is list:
+    kinds = alternatives(declared)
+    is_list = any(get_origin(bare(kind)) is list for kind in kinds)
+    if is_list and (len(kinds) == 1 or "," in text):
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return msgspec.convert(parts, declared, strict=False)
     return msgspec.convert(text, declared, strict=False)
@@ -167,6 +170,12 @@ def _read(given: Given, declared: Any) -> Any:
 def bare(declared: Any) -> Any:
     """Return a type without its constraints and description."""
     return declared.__origin__ if hasattr(declared, "__metadata__") else declared
+
+
+def alternatives(declared: Any) -> tuple[Any, ...]:
+    """Return the types that a key may be of: mostly one."""
+    kind = bare(declared)
+    return get_args(kind) if get_origin(kind) in {Union, UnionType} else (declared,)
 
 
 def _wording(error: msgspec.ValidationError, key: Key) -> str:

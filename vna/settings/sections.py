@@ -9,7 +9,16 @@ from msgspec import Meta
 
 from vna.settings.dicom import Dicom
 from vna.settings.dicomweb import Dicomweb
-from vna.settings.fields import GIB, KIB, MIB, ClientCertificates, Port, Seconds, Section
+from vna.settings.fields import (
+    GIB,
+    KIB,
+    MIB,
+    ClientCertificates,
+    Port,
+    Seconds,
+    Section,
+    is_loopback,
+)
 from vna.settings.notes import Notes
 from vna.settings.peers import Peers
 
@@ -157,7 +166,11 @@ class Http(Section, frozen=True, kw_only=True):
     name: Annotated[
         str, Meta(max_length=256, description="What this archive calls itself; empty: dicom.aet")
     ] = ""
-    host: Annotated[str, Meta(min_length=1, description="Address to listen on")] = "127.0.0.1"
+    host: Annotated[
+        Annotated[str, Meta(min_length=1)]
+        | Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)],
+        Meta(description="Address to listen on, or several"),
+    ] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one")] = 8042
     server: Annotated[
         Literal["core", "uvicorn"],
@@ -242,6 +255,22 @@ class Http(Section, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=MIB, description="Longest value in place in DICOM JSON and XML; else a URI"),
     ] = KIB
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on, each once."""
+        named = [self.host] if isinstance(self.host, str) else self.host
+        return list(dict.fromkeys(named))
+
+    @property
+    def shown_hosts(self) -> str:
+        """The same for people."""
+        return ", ".join(self.hosts)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return all(map(is_loopback, self.hosts))
 
 
 class Uploads(Section, frozen=True, kw_only=True):

@@ -65,9 +65,17 @@ impl Listener {
 
 #[pymethods]
 impl CoreArchive {
-    /// Serves HTTP on the listening socket `fd`, which is taken over; completes when it was stopped and the last
-    /// connection has ended.
-    fn serve_http(&self, py: Python<'_>, fd: i32, listener_json: PyBackedBytes) -> PyResult<u64> {
+    /// Serves HTTP on listening sockets, which are taken over; completes when it was stopped and the last connection has
+    /// ended.
+    fn serve_http(
+        &self,
+        py: Python<'_>,
+        sockets: Vec<i32>,
+        listener_json: PyBackedBytes,
+    ) -> PyResult<u64> {
+        // SAFETY: the caller gives the descriptors away (`socket.detach`): nobody else closes them.
+        let own = |fd| TcpListener::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let sockets = sockets.into_iter().map(own).collect();
         let listener: Listener = parse(&listener_json, "listener_json")?;
         let settings = HttpSettings {
             max_connections: listener.max_connections,
@@ -81,8 +89,6 @@ impl CoreArchive {
         };
         let archive = self.archive()?;
         let (handle, promise) = self.completions.promise();
-        // SAFETY: the caller gives the descriptor away (`socket.detach`): nobody else closes it.
-        let socket = TcpListener::from(unsafe { OwnedFd::from_raw_fd(fd) });
         let application = Queue {
             completions: Arc::clone(&self.completions),
             handle: self.handle.clone(),
@@ -91,7 +97,7 @@ impl CoreArchive {
             let ended = move || promise.keep(Ok(Vec::new()));
             HttpServer::start(
                 &self.handle,
-                socket,
+                sockets,
                 &settings,
                 archive,
                 policy,

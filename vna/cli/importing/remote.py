@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from vna.cli.importing.orthanc import inflated, is_compressed
 from vna.cli.importing.sources import Source
 from vna.cli.importing.summary import UNREADABLE, Answer
 from vna.cli.remote import PIECE_BYTES, PIECE_S, Remote
 from vna.errors import OutOfStorage, Unreachable
-from vna.settings import MIB
+from vna.settings import GIB, MIB
 
 if TYPE_CHECKING:
     from vna.cli.importing.run import Entries
@@ -30,6 +32,10 @@ BUSY_PAUSE_S = 1.0
 # Statuses of HTTP: no room for anything; what is no fault of the request.
 FULL = 507
 FAILURES = 500
+# The code of what Orthanc compressed and is damaged; the most that one may be, which the server
+# bounds once more.
+DAMAGED = "zlib.invalid"
+MOST_BYTES = 8 * GIB
 ZIP = (b"PK\3\4", b"PK\5\6")
 
 
@@ -62,6 +68,9 @@ class RemoteSink:
             try:
                 with open(source.path, "rb", buffering=0) as file:
                     start = file.read(HELD_BYTES) or b""
+                    if is_compressed(start):
+                        answers[source] = self._send_inflated(file)
+                        continue
                     if len(start) < HELD_BYTES and not start.startswith(ZIP):
                         together.append((source, start))
                         continue
@@ -73,6 +82,15 @@ class RemoteSink:
             found = self._sender.send_together([content for _, content in together])
             answers |= {source: told for (source, _), told in zip(together, found, strict=True)}
         return [answers[source] for source in batch]
+
+    def _send_inflated(self, file: IO[bytes]) -> Answer:
+        """Send what an Orthanc has compressed."""
+        try:
+            with inflated(file, MOST_BYTES) as plain:
+                size = plain.seek(0, os.SEEK_END)
+                return self._sender.send_file(plain, size)
+        except ValueError as error:
+            return {"Status": "Failure", "Code": DAMAGED, "Details": str(error)}
 
 
 class Sender:

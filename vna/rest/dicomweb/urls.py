@@ -47,7 +47,7 @@ def server_root(request: Request, settings: Settings) -> str:
     if scheme not in DEFAULT_PORTS:
         raise BadRequest(f"the scheme {scheme[:16]!r} is neither http nor https")
     if not host:
-        host = f"{settings.http.host}:{settings.http.port}"
+        host = f"{settings.http.hosts[0]}:{settings.http.port}"
     if not AUTHORITY.fullmatch(host):
         raise BadRequest(f"{host[:64]!r} is no host, by which the request calls this server")
     if not PREFIX.fullmatch(prefix):

@@ -32,13 +32,9 @@ def network(keys: Keys) -> Settings:
     """Where HTTP listens, and whether it asks who is there."""
     is_wide = keys.flag("RemoteAccessAllowed")
     addresses = keys.texts("HttpBindAddresses")
-    if len(addresses) > 1:
-        raise SettingsError(
-            f"{keys.source('HttpBindAddresses')}: there is one address to listen on here, not "
-            f"{len(addresses)}; 0.0.0.0 stands for all"
-        )
     asks = keys.flag("AuthenticationEnabled", is_wide)
-    yield "http.host", (addresses or ["0.0.0.0"])[0] if is_wide else "127.0.0.1"
+    wide = addresses[0] if len(addresses) == 1 else addresses or "0.0.0.0"
+    yield "http.host", wide if is_wide else "127.0.0.1"
     if "AuthenticationEnabled" in keys or is_wide:
         yield "http.authentication", "on" if asks else "off"
     if is_wide and not asks:

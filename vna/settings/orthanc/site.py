@@ -122,10 +122,10 @@ def moving_in(keys: Keys) -> Iterator[Note]:
     if not any(folder.glob("[0-9a-f][0-9a-f]")):
         return
     text = f"vna import {folder} --root {effects.beside(folder)} brings in what Orthanc has stored"
-    if keys.flag("StorageCompression"):
+    if keys.flag("StorageCompression") and not (folder / "index").is_file():
         text = (
-            f"what Orthanc has stored in {folder} is compressed: let Orthanc run, and have it send "
-            "all to us as its peer"
+            f"what Orthanc has stored in {folder} is compressed, and its index is not there: let "
+            "Orthanc run, and have it send all to us as its peer"
         )
     yield Note("StorageDirectory", "remark", text)
 

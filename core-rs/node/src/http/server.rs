@@ -46,34 +46,42 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Begins to answer connections of `listener`, on the threads of `handle`. `ended` is called when it was stopped and
+    /// Begins to answer connections of `listeners`, on the threads of `handle`. `ended` is called when it was stopped and
     /// the last connection has ended.
     ///
     /// # Errors
     ///
-    /// What the system says to the listener.
+    /// What the system says to the listeners.
     pub fn start<A: Application>(
         handle: &Handle,
-        listener: StdListener,
+        listeners: Vec<StdListener>,
         settings: &HttpSettings,
         archive: Arc<Archive>,
         policy: HotPolicy,
         application: A,
         ended: impl FnOnce() + Send + 'static,
     ) -> io::Result<HttpServer> {
-        listener.set_nonblocking(true)?;
-        let listener = {
+        let mut accepting = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
             let _entered = handle.enter();
-            TcpListener::from_std(listener)?
-        };
+            accepting.push(TcpListener::from_std(listener)?);
+        }
         let (stop, stopped) = watch::channel(false);
-        let serving = Serving {
+        let serving = Arc::new(Serving {
             hot: Hot::new(archive, policy),
             application,
-        };
-        let run = run(listener, settings.clone(), Arc::new(serving), stopped);
+        });
+        let places = Arc::new(Semaphore::new(settings.max_connections));
+        let mut running = JoinSet::new();
+        for listener in accepting {
+            let (serving, places) = (Arc::clone(&serving), Arc::clone(&places));
+            let run = run(listener, settings.clone(), serving, places, stopped.clone());
+            running.spawn_on(run, handle);
+        }
+        drop(serving);
         handle.spawn(async move {
-            run.await;
+            while running.join_next().await.is_some() {}
             ended();
         });
         Ok(HttpServer { stop })
@@ -94,9 +102,9 @@ async fn run<A: Application>(
     listener: TcpListener,
     settings: HttpSettings,
     serving: Arc<Serving<A>>,
+    places: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(settings.max_connections));
     let mut connections = JoinSet::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())

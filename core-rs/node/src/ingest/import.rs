@@ -27,6 +27,7 @@ const PIECE: u64 = 1 << 20;
 const ON_DISK: Packed = Packed {
     gzip: true,
     zip: false,
+    zlib: true,
 };
 
 /// Stores files, and says of each what became of it, in their order. A ZIP archive is only counted: its entries are

@@ -1,4 +1,4 @@
-//! Unpacks gzip and deflate streams as their bytes come (RFC 1951, RFC 1952).
+//! Unpacks gzip, zlib and deflate streams as their bytes come (RFC 1950 to 1952).
 //!
 //! (1) What comes out is handed on a piece at a time: memory does not grow with the stream.
 //! (2) What comes out is bounded in relation to what went in, before it is handed on.
@@ -17,6 +17,21 @@ const FREE_BYTES: u64 = 1 << 20;
 /// The largest window that a stream may refer back to (RFC 1951), as a power of two.
 const WINDOW_BITS: u8 = 15;
 
+/// Bytes of the length before a zlib stream.
+const LENGTH_BYTES: usize = 8;
+
+/// Whether a file begins as Orthanc stores it with StorageCompression: its length, little endian, and a zlib stream
+/// (RFC 1950 §2.2) with the window that all write.
+pub(super) fn is_zlib_behind_length(start: &[u8]) -> bool {
+    match start.get(LENGTH_BYTES..LENGTH_BYTES + 2) {
+        Some(&[cmf, flags]) => {
+            let sum = u16::from_be_bytes([cmf, flags]);
+            cmf == 0x78 && flags & 0x20 == 0 && sum.is_multiple_of(31)
+        }
+        _ => false,
+    }
+}
+
 /// What takes the inflated bytes, a piece at a time.
 pub(crate) type Taker<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>;
 
@@ -29,6 +44,8 @@ pub(crate) struct Inflater {
     taken: u64,
     given: u64,
     max_ratio: u64,
+    /// Bytes before the stream that are still to come.
+    to_skip: usize,
     piece: Box<[u8]>,
 }
 
@@ -36,6 +53,14 @@ impl Inflater {
     /// For a gzip stream of one or more members.
     pub(super) fn gzip(max_ratio: u64) -> Self {
         Self::of(Decompress::new_gzip(WINDOW_BITS), true, max_ratio)
+    }
+
+    /// For a zlib stream behind its length, as Orthanc stores files with StorageCompression.
+    pub(super) fn zlib(max_ratio: u64) -> Self {
+        Self {
+            to_skip: LENGTH_BYTES,
+            ..Self::of(Decompress::new(true), false, max_ratio)
+        }
     }
 
     /// For a raw deflate stream, as the entries of a ZIP archive are.
@@ -51,6 +76,7 @@ impl Inflater {
             taken: 0,
             given: 0,
             max_ratio,
+            to_skip: 0,
             piece: vec![0; PIECE].into(),
         }
     }
@@ -63,6 +89,9 @@ impl Inflater {
         packed: u64,
         taker: Taker<'_>,
     ) -> Result<(), ArchiveError> {
+        let skipped = self.to_skip.min(part.len());
+        self.to_skip -= skipped;
+        part = &part[skipped..];
         loop {
             if self.has_ended {
                 let padding = part.iter().take_while(|byte| **byte == 0).count();
@@ -172,6 +201,41 @@ mod tests {
         for piece in [1, 7, 4096, packed.len()] {
             assert!(inflate(&packed, piece, 1000).unwrap() == bytes, "{piece}");
         }
+    }
+
+    #[test]
+    fn what_orthanc_compressed_is_known_and_read_however_it_is_cut() {
+        let bytes: Vec<u8> = (0..9_000u32).flat_map(u32::to_le_bytes).collect();
+        for level in [
+            Compression::none(),
+            Compression::fast(),
+            Compression::best(),
+        ] {
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(&bytes).unwrap();
+            let length = (bytes.len() as u64).to_le_bytes();
+            let packed = [&length[..], &encoder.finish().unwrap()].concat();
+            assert!(is_zlib_behind_length(&packed));
+            for piece in [1, 7, 9, packed.len()] {
+                let mut inflater = Inflater::zlib(1000);
+                let mut out = Vec::new();
+                for part in packed.chunks(piece) {
+                    let taken = packed.len() as u64;
+                    let mut take = |made: &[u8]| {
+                        out.extend_from_slice(made);
+                        Ok(())
+                    };
+                    inflater.push(part, taken, &mut take).unwrap();
+                }
+                inflater.finish().unwrap();
+                assert!(out == bytes, "{piece}");
+            }
+        }
+        // A data set without preamble and meta header: (0008,0005), ISO_IR 100.
+        assert!(!is_zlib_behind_length(
+            b"\x08\x00\x05\x00\x0A\x00\x00\x00ISO_IR 100"
+        ));
+        assert!(!is_zlib_behind_length(b"short"));
     }
 
     #[test]

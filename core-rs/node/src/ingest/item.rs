@@ -1,10 +1,11 @@
-//! One file of an upload, whatever its form: a DICOM file, gzip of one, or a ZIP archive.
+//! One file of an upload, whatever its form: a DICOM file, gzip of one, or a ZIP archive; of a disk also what Orthanc
+//! stored compressed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::error::UploadError;
-use super::inflate::Inflater;
+use super::inflate::{Inflater, is_zlib_behind_length};
 use super::object::{Ingest, Object};
 use super::pending::Entry;
 use super::spool::Spool;
@@ -18,6 +19,8 @@ const START: usize = 132;
 pub(super) struct Packed {
     pub(super) gzip: bool,
     pub(super) zip: bool,
+    /// As Orthanc stores files with StorageCompression.
+    pub(super) zlib: bool,
 }
 
 /// A file that arrives.
@@ -126,7 +129,19 @@ impl Item {
         }
     }
 
+    /// A stream and what comes out of it, which is not packed once more.
+    fn inflated(&self, inflater: Inflater) -> Form {
+        let packed = Packed {
+            gzip: false,
+            zlib: false,
+            ..self.packed
+        };
+        let inner = Item::new(&self.ingest, self.entry.clone(), packed);
+        Form::Gzip(Box::new((inflater, inner)))
+    }
+
     fn form_of(&self, start: &[u8]) -> Result<Form, ArchiveError> {
+        let max_ratio = self.ingest.bounds().max_ratio;
         // The preamble is free: a DICOM file may be a TIFF as well, and it may look like an archive.
         let is_dicom = start.get(128..START) == Some(b"DICM");
         Ok(match start {
@@ -135,15 +150,10 @@ impl Item {
                 if !self.packed.gzip {
                     return Err(nested("gzip"));
                 }
-                let packed = Packed {
-                    gzip: false,
-                    ..self.packed
-                };
-                let inner = Item::new(&self.ingest, self.entry.clone(), packed);
-                Form::Gzip(Box::new((
-                    Inflater::gzip(self.ingest.bounds().max_ratio),
-                    inner,
-                )))
+                self.inflated(Inflater::gzip(max_ratio))
+            }
+            _ if self.packed.zlib && is_zlib_behind_length(start) => {
+                self.inflated(Inflater::zlib(max_ratio))
             }
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => {
                 if !self.packed.zip {

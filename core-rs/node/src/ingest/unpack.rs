@@ -14,6 +14,7 @@ use crate::error::ArchiveError;
 const IN_ARCHIVE: Packed = Packed {
     gzip: true,
     zip: false,
+    zlib: false,
 };
 
 /// Refuses an archive whose directory says that it has more than an upload may.

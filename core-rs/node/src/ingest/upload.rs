@@ -24,6 +24,7 @@ const NUMBERS_PER_PART: u64 = 1 << 32;
 const SENT: Packed = Packed {
     gzip: true,
     zip: true,
+    zlib: false,
 };
 
 /// Called once with what became of an upload.
