@@ -231,8 +231,7 @@ REFUSED = {
     "§8.3.5.1.1": [("annotation", "")],
     "§8.3.5.1.2": [("quality", value) for value in ("0", "101", "-5", "high", "")],
     "§8.3.5.1.3": [
-        ("viewport", value)
-        for value in ("8", "a,b", "0,8", "-8,8", "8,8,1,1,1,1,1", "8,8,99,99,4,4", "")
+        ("viewport", value) for value in ("8", "a,b", "0,8", "-8,8", "8,8,1,1,1,1,1", "")
     ],
     "§8.3.5.1.4": [
         ("window", value)

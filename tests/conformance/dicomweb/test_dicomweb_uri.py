@@ -190,11 +190,12 @@ def test_quality_changes_the_size(target, made):
 
 
 @clause("§9.5.1.2.2", optional=True)
+@pytest.mark.parametrize("name", ["annotation", "imageAnnotation"])
 @pytest.mark.parametrize("annotation", ["patient", "technique", "patient,technique"])
-def test_an_annotation_is_burned_in(target, made, annotation):
+def test_an_annotation_is_burned_in(target, made, annotation, name):
     params = {"contentType": "image/png", "rows": 192, "columns": 256}
     plain = grey(ok(target, made.ct[0], **params).content)
-    found = ok(target, made.ct[0], imageAnnotation=annotation, **params)
+    found = ok(target, made.ct[0], **{name: annotation}, **params)
     assert not np.array_equal(grey(found.content), plain)
 
 
@@ -240,6 +241,7 @@ REFUSED = {
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(target, made, params):
+    params = {"contentType": "image/png"} | params
     assert target.uri(asked(made.multiframe, **params)).status_code == 400
 
 

@@ -83,7 +83,10 @@ class Answering:
         self.call = call
         self.media_type = media_type
         self.asked = asked
-        self.annotations = rendering.asked_annotations(call.request.query_params.get("annotation"))
+        query = call.request.query_params
+        # WADO-URI has it under either name (PS3.18 §9.4.1.2.2, Table 9.5.1-1).
+        named = query.get("annotation", query.get("imageAnnotation"))
+        self.annotations = rendering.asked_annotations(named)
 
     async def make(self, shown: Shown, file: StoredFile) -> Picture:
         """Return one picture; raises as `pictures.picture`."""
@@ -258,6 +261,7 @@ async def of_state(call: Call, public_id: str, state: StoredFile) -> list[Shown]
 
     Raises NotFound if nothing of that is here.
     """
+    rendering.check_state(call.request.query_params)
     request = TagsRequest(form="simplified")
     tags = await call.archive.tags("instances", public_id, request, call.caller)
     found = []
@@ -283,6 +287,7 @@ async def thumbnail(call: Call) -> Response:
     target = of_path(call)
     ids = await public_ids(call, target)
     choice = require(call.request, SINGLE)
+    rendering.check_size_only(call.request.query_params)
     form = FORMS[choice.offer.media_type]
     asked = rendering.rendered(call.request.query_params, form)
     shown = await one_shown(call, target, ids)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vna.errors import BadParameter
+from vna.errors import BadParameter, BadRequest
 from vna.rest.pictures import MAX_SIDE
 from vna.services.archive import TagsRequest
 from vna.services.pictures import PictureRequest
@@ -91,17 +91,28 @@ def window(text: str | None) -> dict[str, Any]:
     """Return what `window=center,width,function` asks for (PS3.18 §8.3.5.1.4)."""
     if text is None:
         return {}
-    center, width, *function = (part.strip() for part in f"{text},".split(",", 2))
-    wanted: dict[str, Any] = {
+    center, width, function, *more = (part.strip() for part in f"{text},,".split(","))
+    if function.lower() not in FUNCTIONS or any(more):
+        raise refused("window", text, f"a center, a width and one of {', '.join(FUNCTIONS)}")
+    return {
         "window_center": finite("window", text, center),
         "window_width": positive("window", text, width),
+        "window_function": function.lower(),
     }
-    named = function[0].rstrip(",").strip().lower() if function else ""
-    if named:
-        if named not in FUNCTIONS:
-            raise refused("window", text, f"as its third part {', '.join(FUNCTIONS)}")
-        wanted["window_function"] = named
-    return wanted
+
+
+def check_size_only(query: Mapping[str, str]) -> None:
+    """Raise BadParameter if `viewport` names a region where it has none (PS3.18 §8.3.5.1.3)."""
+    text = query.get("viewport", "")
+    if text.count(",") > 1:
+        raise refused("viewport", text, "a width and a height here")
+
+
+def check_state(query: Mapping[str, str]) -> None:
+    """Raise BadRequest if a parameter contradicts the presentation state that is shown."""
+    check_size_only(query)
+    if "window" in query:
+        raise BadRequest("a presentation state has a window of its own", "dicomweb.window")
 
 
 def positive(name: str, whole: str, text: str) -> float:
@@ -123,9 +134,11 @@ def quality(text: str | None) -> dict[str, Any]:
 
 def asked_annotations(text: str | None) -> list[str]:
     """Return which annotations are asked for; unknown ones are errors (PS3.18 §8.3.5.1.1)."""
-    asked = [part.strip().lower() for part in (text or "").split(",") if part.strip()]
+    if text is None:
+        return []
+    asked = [part.strip().lower() for part in text.split(",")]
     if set(asked) - set(ANNOTATIONS):
-        raise refused("annotation", text or "", ", ".join(ANNOTATIONS))
+        raise refused("annotation", text, ", ".join(ANNOTATIONS))
     return asked
 
 

@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from vna.errors import BadParameter, BadRequest, NotAcceptable
+from vna.errors import BadParameter, BadRequest, NotAcceptable, UnsupportedMediaType
 from vna.rest.describe import DICOM, JPEG, PDF, PNG
 from vna.rest.dicomweb import rendering
-from vna.rest.dicomweb.negotiation import Choice, Offer, accepted, check_charset, choose, read_range
+from vna.rest.dicomweb.negotiation import (
+    ANY_SYNTAX,
+    Choice,
+    Offer,
+    accepted,
+    check_charset,
+    choose,
+    read_range,
+)
 from vna.rest.dicomweb.rendered import Answering, document_response, of_instance
 from vna.rest.dicomweb.targets import Target, public_ids, uid
 from vna.rest.files import file_response, transcoded_response, written
 from vna.rest.forms import DEFAULT_LOSSY_QUALITY
-from vna.rest.pictures import ENCAPSULATED_PDF, FORMS, MAX_SIDE
+from vna.rest.pictures import ENCAPSULATED_PDF, FORMS
 from vna.services import changes, modifying, rewriting
 from vna.services.pictures import PictureRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vna.rest.dicomweb.negotiation import MediaRange
     from vna.rest.requests import Call
     from vna.services.archive import StoredFile
@@ -32,7 +42,9 @@ OF_PICTURES = frozenset(
         "annotation",
         "columns",
         "frameNumber",
+        "imageAnnotation",
         "imageQuality",
+        "presentationSeriesUID",
         "presentationUID",
         "region",
         "rows",
@@ -68,7 +80,7 @@ async def retrieve(call: Call) -> Response:
             return document
     asked = await picture_of(call, public_id, media_type)
     number = query.get("frameNumber")
-    frames = None if number is None else [frame_number(number)]
+    frames = None if number is None else [frame_number(number, file.frames)]
     shown = (await of_instance(call, public_id, frames))[0]
     return await Answering(call, media_type, asked).single(shown, False)
 
@@ -97,10 +109,17 @@ def form_of(call: Call, file: StoredFile) -> Choice:
 
 
 def content_types(call: Call) -> list[list[MediaRange]]:
-    """Return what `contentType` names, best first."""
+    """Return what `contentType` names, best first.
+
+    Raises BadRequest if it has parameters of its own (PS3.18 §9.1.2.2.1).
+    """
     named = call.request.query_params.get("contentType", "")
     ranges = [read_range(part) for part in named.split(",") if part.strip()]
     known = [each for each in ranges if each is not None]
+    if any(each.transfer_syntax or "charset" in each.parameters for each in known):
+        raise BadRequest(
+            "contentType takes no transfer syntax and no charset; there are parameters"
+        )
     return [known] if known else []
 
 
@@ -108,6 +127,8 @@ async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Respon
     """Return the file, de-identified or in another transfer syntax if that is asked for."""
     query = call.request.query_params
     syntax = query.get("transferSyntax") or EXPLICIT_LITTLE_ENDIAN
+    if syntax == ANY_SYNTAX:
+        syntax = file.transfer_syntax_uid
     anonymizes = query.get("anonymize")
     if anonymizes not in (None, "", "yes"):
         raise BadParameter(f"parameter anonymize is {anonymizes[:16]!r}; it takes yes")
@@ -117,7 +138,10 @@ async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Respon
         return await anonymous_response(call, public_id, syntax)
     if syntax == file.transfer_syntax_uid:
         return await file_response(call, file, DICOM, name)
-    return await transcoded_response(call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY)
+    try:
+        return await transcoded_response(call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY)
+    except UnsupportedMediaType as error:
+        raise NotAcceptable(str(error), error.code) from None
 
 
 async def anonymous_response(call: Call, public_id: str, syntax: str) -> Response:
@@ -132,11 +156,20 @@ async def anonymous_response(call: Call, public_id: str, syntax: str) -> Respons
     return StreamingResponse(written(made), headers=headers, media_type=DICOM)
 
 
-def frame_number(text: str) -> int:
-    """Return the frame that is asked for, counted from 1."""
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) < MAX_SIDE):
-        raise BadParameter(f"parameter frameNumber is {text[:32]!r}; it takes a number from 1 on")
+def frame_number(text: str, count: int) -> int:
+    """Return the frame that is asked for, counted from 1 (PS3.18 §9.5.2.1)."""
+    last = max(count, 1)
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= last):
+        raise BadParameter(f"parameter frameNumber is {text[:32]!r}; it takes 1 to {last}")
     return int(text)
+
+
+def together(query: Mapping[str, str], *names: str) -> tuple[str, ...]:
+    """Return parameters that go together; raises BadRequest if one is there without another."""
+    found = tuple(query.get(name, "") for name in names)
+    if any(found) and not all(found):
+        raise BadRequest(f"{' and '.join(names)} go together", "dicomweb.together")
+    return found
 
 
 async def picture_of(call: Call, public_id: str, media_type: str) -> PictureRequest:
@@ -146,9 +179,10 @@ async def picture_of(call: Call, public_id: str, media_type: str) -> PictureRequ
     for name, field in (("columns", "width"), ("rows", "height")):
         if query.get(name):
             wanted[field] = rendering.number(name, query[name], query[name], 1)
-    center, width = query.get("windowCenter"), query.get("windowWidth")
-    if bool(center) != bool(width):
-        raise BadRequest("windowCenter and windowWidth go together", "dicomweb.window")
+    center, width = together(query, "windowCenter", "windowWidth")
+    state, _ = together(query, "presentationUID", "presentationSeriesUID")
+    if state and center:
+        raise BadRequest("a presentation state has a window of its own", "dicomweb.window")
     if center and width:
         wanted["window_center"] = rendering.finite("windowCenter", center, center)
         wanted["window_width"] = rendering.positive("windowWidth", width, width)
