@@ -81,7 +81,7 @@ def written(ours, theirs, name):
         lines.append(f"| {label} cases fulfilled | {shown[0]} | {shown[1]} |")
     chapters = {}
     for key, each in ours.items():
-        module = Path(key.partition("::")[0]).stem.removeprefix("test_dicomweb_")
+        module = Path(key.partition("::")[0]).stem.removeprefix("test_ps318_")
         chapters.setdefault(module.partition("_")[0], []).append((key, each))
     for chapter, title in CHAPTERS.items():
         lines += ["", f"## {title}", "", "| clause | case | ours | Orthanc |", "|---|---|---|---|"]

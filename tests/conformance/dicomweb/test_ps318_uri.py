@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 from support_data import COLUMNS, ROWS
 from support_target import DICOM, clause, media_type
-from test_dicomweb_rendered import FORMATS, grey, linear, opened
+from test_ps318_rendered import FORMATS, grey, linear, opened
 
 ABSENT = object()
 

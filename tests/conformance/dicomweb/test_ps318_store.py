@@ -27,7 +27,7 @@ from support_target import (
     parts,
     related,
 )
-from test_dicomweb_search import tag
+from test_ps318_search import tag
 
 PIXEL_MACRO = (
     *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated"),

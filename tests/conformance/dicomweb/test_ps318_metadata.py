@@ -17,8 +17,8 @@ from support_target import (
     native_values,
     parts,
 )
-from test_dicomweb_retrieve import LEVELS, expected, path_of
-from test_dicomweb_search import tag
+from test_ps318_retrieve import LEVELS, expected, path_of
+from test_ps318_search import tag
 
 
 def of(target, instance, accept=JSON):

@@ -7,8 +7,8 @@ from pydicom.encaps import get_frame
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLossless
 from support_data import CODESTREAMS, FRAME_TYPES, PDF
 from support_target import JSON, NOTHING, OCTETS, clause, media_type, multipart, parts
-from test_dicomweb_retrieve import LEVELS, SYNTAXES, path_of
-from test_dicomweb_search import tag
+from test_ps318_retrieve import LEVELS, SYNTAXES, path_of
+from test_ps318_search import tag
 
 
 def frames(made):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from support_data import COLUMNS, PDF, ROWS
 from support_target import NOTHING, clause, media_type, multipart, parts
-from test_dicomweb_retrieve import LEVELS, path_of
+from test_ps318_retrieve import LEVELS, path_of
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/jp2": "JPEG2000"}
 # Table 8.7.4-1: what a server of the RESTful services may do without.

@@ -14,7 +14,7 @@ from support_target import (
     native_values,
     parts,
 )
-from test_dicomweb_search import RESOURCES, Level, tag
+from test_ps318_search import RESOURCES, Level, tag
 
 STUDY = {
     "StudyDate": "20240115",
