@@ -33,7 +33,7 @@ pub struct ReindexReport {
     pub series: u64,
     /// See `patients`.
     pub instances: u64,
-    /// Arrivals whose bytes a deletion had taken already.
+    /// Arrivals and attachments whose bytes a deletion had taken already.
     pub gone: u64,
     /// Records that could not be applied, each with its reason.
     pub skipped: Vec<String>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vna_dicom::{HeaderReader, Instance, Progress};
 use vna_index::{Deletion, Entry, Erasure, Event, IndexError, Noting, Outcome, Unnoting};
-use vna_store::{Lsn, Record, RecordKind, Replayed as FromLog, StoreError};
+use vna_store::{Lsn, Place, Record, RecordKind, Replayed as FromLog, StoreError};
 
 use crate::arrival::{ArrivalHeader, DeletionHeader, ErasureHeader, EventHeader};
 use crate::entries::{arrival_entry, blob_row, freed_by};
@@ -27,7 +27,7 @@ pub struct Replayed {
     pub records: u64,
     /// Records that could not be, each with its reason.
     pub skipped: Vec<Skipped>,
-    /// Arrivals whose bytes a deletion or a compaction had taken already.
+    /// Arrivals and attachments whose bytes a deletion or a compaction had taken already.
     pub gone: u64,
 }
 
@@ -172,6 +172,9 @@ fn entry_of(files: &Arc<StoredFiles>, record: &Record<'_>) -> Result<Option<Entr
         }
         (RecordKind::NOTE | RecordKind::NOTE_AGAIN, Some(blob)) => {
             let header = note_header(record)?;
+            if matches!(blob.place, Place::File { .. }) {
+                files.open(blob)?; // what nobody needed any more went before its record did
+            }
             let value = || files.open(blob)?.read_all();
             let note = header.note(value)?;
             Ok(Some(Entry::Noting(Box::new(Noting {

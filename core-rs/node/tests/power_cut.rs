@@ -3,248 +3,25 @@
 //!
 //! The log's own syncs are shown to be needed, one by one, in `vna-store`; here the index's are.
 
+#[path = "power_cut/changes.rs"]
+mod changes;
 mod common;
+#[path = "power_cut/lives.rs"]
+mod lives;
+#[path = "power_cut/notes.rs"]
+mod notes;
 #[path = "common/world.rs"]
 mod world;
 
 use common::Who;
+use lives::{
+    A, B, C, D, life, life_that_becomes_quiet, life_with_bounds, life_with_grace,
+    life_with_recompression,
+};
 use vna_dicom::Level;
 use vna_io::{Cut, CutDisk, Survival, SyncSite};
-use vna_node::{Duplicates, Method};
+use vna_node::Duplicates;
 use world::{Done, Trouble, World};
-
-const A: Who = Who(1, 1, 1, 1);
-const B: Who = Who(1, 1, 1, 2);
-const C: Who = Who(1, 2, 1, 1);
-const D: Who = Who(2, 1, 1, 1);
-
-/// Arrivals, duplicates, deletions at each level, compaction, a lost index.
-fn life(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(B, 1, 3_000)?;
-    world.store(A, 2, 700)?; // a duplicate with other bytes
-    world.store(A, 1, 500)?; // and one with the same as the first
-    world.store(C, 1, 20)?;
-    world.store(D, 1, 4_000)?;
-    world.check()?;
-    world.delete(Level::Series, A)?;
-    world.check()?;
-    world.tidy()?;
-    world.store(B, 3, 900)?;
-    world.checkpoint()?;
-    world.store(D, 4, 5_000)?;
-    world.delete(Level::Patient, D)?;
-    world.restart()?;
-    world.store(C, 2, 2_000)?;
-    for number in 10..16 {
-        world.store(Who(3, 1, 1, number), 1, 2_000)?;
-    }
-    for number in 10..15 {
-        world.delete(Level::Instance, Who(3, 1, 1, number))?;
-    }
-    world.tidy()?; // packs that are mostly dead are rewritten
-    world.lose_index()?;
-    world.reindex()?;
-    world.store(D, 5, 100)?;
-    world.delete(Level::Study, C)?;
-    world.checkpoint()?;
-    world.check()
-}
-
-/// Deletions that are taken back, or erased, or whose time comes.
-fn life_with_grace(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(B, 1, 3_000)?;
-    world.store(A, 2, 700)?; // a version is kept of it
-    world.store(C, 1, 8_000)?; // in a file of its own
-    world.store(D, 1, 4_000)?;
-    world.delete(Level::Series, A)?;
-    world.delete(Level::Study, C)?;
-    world.tidy()?;
-    world.undelete(Level::Instance, B)?; // a part of what was deleted
-    world.undelete(Level::Series, A)?;
-    world.undelete(Level::Patient, C)?;
-    world.delete(Level::Instance, D)?;
-    world.store(D, 2, 900)?;
-    world.undelete(Level::Instance, D)?; // what came since stays
-    world.restart()?;
-    world.delete(Level::Instance, A)?;
-    world.erase(Level::Instance, A)?;
-    world.compact()?;
-    // A deletion of what is in older packs must outlive all packs behind it.
-    world.delete(Level::Instance, B)?;
-    for number in 10..16 {
-        world.store(Who(3, 1, 1, number), 1, 2_000)?;
-    }
-    for number in 10..15 {
-        world.delete(Level::Instance, Who(3, 1, 1, number))?;
-        world.erase(Level::Instance, Who(3, 1, 1, number))?;
-    }
-    world.compact()?;
-    world.lose_index()?;
-    world.store(B, 3, 100)?;
-    world.delete(Level::Instance, B)?;
-    world.delete(Level::Patient, C)?;
-    world.compact()?;
-    world.undelete(Level::Series, B)?; // of two deletions the last
-    world.delete(Level::Instance, B)?;
-    world.reindex()?;
-    world.a_day_later()?;
-    world.compact()
-}
-
-/// Labels that are given, taken, go with their resources, and outlive the instances that were there before them.
-fn life_with_labels(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(D, 1, 4_000)?;
-    world.label(Level::Study, A, "kept")?;
-    world.label(Level::Instance, A, "own")?;
-    world.label(Level::Patient, D, "gone")?;
-    world.store(B, 1, 3_000)?;
-    world.store(A, 2, 700)?; // by the policy, another instance has the labels now
-    world.check()?;
-    world.delete(Level::Patient, D)?;
-    world.store(D, 2, 900)?; // without the label
-    world.tidy()?;
-    world.delete(Level::Instance, A)?; // the study stays, and so does its label
-    world.tidy()?;
-    world.compact()?;
-    world.lose_index()?;
-    world.label(Level::Study, A, "taken")?;
-    world.unlabel(Level::Study, A, "taken")?;
-    world.label_refused(Level::Study, C, "never")?; // it is not there
-    world.restart()?;
-    for number in 10..16 {
-        world.store(Who(3, 1, 1, number), 1, 2_000)?;
-        world.label(Level::Series, Who(3, 1, 1, number), "series")?;
-    }
-    for number in 10..15 {
-        world.delete(Level::Instance, Who(3, 1, 1, number))?;
-    }
-    world.tidy()?; // packs that are mostly dead are rewritten
-    world.compact()?;
-    world.store(D, 5, 8_000)?; // in a file of its own
-    world.label(Level::Study, D, "large")?;
-    world.store(Who(2, 1, 1, 2), 1, 200)?;
-    world.delete(Level::Instance, D)?;
-    world.tidy()?;
-    world.lose_index()?;
-    world.reindex()?;
-    world.unlabel(Level::Study, A, "kept")?;
-    world.compact()?;
-    world.reindex()?;
-    world.check()
-}
-
-/// Labels come back with what is brought back.
-fn life_with_labels_and_grace(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(B, 1, 500)?;
-    world.store(C, 1, 500)?;
-    world.label(Level::Study, A, "study")?;
-    world.label(Level::Instance, B, "instance")?;
-    world.label(Level::Patient, A, "patient")?;
-    world.delete(Level::Instance, A)?;
-    world.delete(Level::Study, B)?;
-    world.tidy()?;
-    world.check()?;
-    world.undelete(Level::Study, B)?;
-    world.compact()?;
-    world.lose_index()?;
-    world.delete(Level::Study, C)?;
-    world.delete(Level::Patient, A)?;
-    world.store(A, 3, 400)?;
-    world.reindex()?;
-    world.a_day_later()?;
-    world.compact()
-}
-
-/// Stored files that are recompressed, in packs and in files of their own, between arrivals and deletions.
-fn life_with_recompression(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 5_500)?; // smaller afterwards
-    world.store(B, 1, 500)?; // not worth it
-    world.store(C, 1, 9_000)?; // in a file of its own
-    world.store(D, 1, 5_500)?;
-    world.delete(Level::Instance, D)?;
-    world.recompress(Method::Deflate)?;
-    world.restart()?;
-    world.store(A, 2, 5_600)?; // a duplicate of what is recompressed
-    world.store(C, 1, 9_000)?; // the same bytes as those that were
-    world.store(D, 2, 8_500)?;
-    world.recompress(Method::Rle)?; // what was deflated is not worth it
-    world.recompress(Method::Deflate)?;
-    world.lose_index()?;
-    world.delete(Level::Study, C)?;
-    world.tidy()?;
-    world.reindex()?;
-    world.delete(Level::Instance, A)?;
-    world.compact()?;
-    world.restart()?;
-    world.check()
-}
-
-/// Resources that become quiet and are told to be, before and after cuts, deletions and rebuilds.
-fn life_that_becomes_quiet(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(D, 1, 400)?;
-    world.a_quiet_minute()?;
-    world.store(B, 1, 300)?;
-    world.restart()?;
-    world.a_quiet_minute()?;
-    world.a_quiet_minute()?; // nothing is told again
-    world.lose_index()?;
-    world.a_quiet_minute()?; // not even by an index that was built anew
-    world.store(A, 1, 500)?; // the same bytes change nothing
-    world.a_quiet_minute()?;
-    world.delete(Level::Instance, A)?;
-    world.delete(Level::Study, D)?;
-    for number in 10..16 {
-        world.store(Who(3, 1, 1, number), 1, 2_000)?;
-        world.a_quiet_minute()?;
-    }
-    for number in 10..15 {
-        world.delete(Level::Instance, Who(3, 1, 1, number))?;
-    }
-    world.tidy()?; // packs that are mostly dead are rewritten, with the records of what was told
-    world.compact()?;
-    world.lose_index()?;
-    world.a_quiet_minute()?;
-    world.store(D, 2, 700)?;
-    world.reindex()?;
-    world.a_quiet_minute()?;
-    world.check()
-}
-
-/// There is room for two patients, and the oldest makes room for the next.
-fn life_with_bounds(world: &mut World) -> Done {
-    world.open()?;
-    world.store(A, 1, 500)?;
-    world.store(B, 1, 8_000)?; // in a file of its own
-    world.store(C, 1, 900)?;
-    world.store(D, 1, 4_000)?;
-    world.a_quiet_minute()?;
-    world.store(Who(3, 1, 1, 1), 1, 2_000)?; // instead of patient 1
-    world.check()?;
-    world.store(Who(3, 1, 1, 2), 1, 7_000)?; // of a patient who is there: nobody goes
-    world.tidy()?;
-    world.store(D, 2, 500)?; // now the other one is the oldest
-    world.store(A, 2, 600)?;
-    world.restart()?;
-    world.store(Who(4, 1, 1, 1), 1, 300)?;
-    world.lose_index()?;
-    world.store(Who(3, 1, 1, 2), 2, 9_000)?;
-    world.compact()?;
-    world.a_quiet_minute()?;
-    world.reindex()?;
-    world.store(D, 3, 700)?;
-    world.check()
-}
 
 /// A workload and its policy.
 #[derive(Clone, Copy)]
@@ -350,7 +127,16 @@ fn recover(world: &World, survival: Survival, second_cut: u64) -> Result<(), Str
 }
 
 fn cut_everywhere(plan: Plan, skipped: Option<SyncSite>, seeds: u64) -> Result<u64, String> {
-    for n in 1.. {
+    cut_at_every(1, plan, skipped, seeds)
+}
+
+fn cut_at_every(
+    stride: usize,
+    plan: Plan,
+    skipped: Option<SyncSite>,
+    seeds: u64,
+) -> Result<u64, String> {
+    for n in (1..).step_by(stride) {
         let cut = Cut::AtSync(n);
         let Some(world) = run(plan, skipped, cut)? else {
             return Ok(n - 1);
@@ -367,10 +153,18 @@ fn cut_everywhere(plan: Plan, skipped: Option<SyncSite>, seeds: u64) -> Result<u
     Ok(0)
 }
 
-/// Random survivals of each cut, beside that of all and of nothing; VNA_POWER_CUT_SEEDS makes it a long run.
+/// Random survivals of each cut, beside that of all and of nothing.
 fn seeds(usual: u64) -> u64 {
     let wanted = std::env::var("VNA_POWER_CUT_SEEDS").ok();
     wanted.map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// Workloads that resemble others are cut at one sync of so many; a long run cuts them at each.
+fn stride(usual: usize) -> usize {
+    match std::env::var_os("VNA_POWER_CUT_SEEDS") {
+        Some(_) => 1,
+        None => usual,
+    }
 }
 
 #[test]
@@ -396,27 +190,41 @@ fn what_was_deleted_comes_back_or_stays_away_after_a_power_cut_at_any_sync() {
     }
 }
 
+/// Cuts a workload that notes something.
+fn cut_notes(life: fn(&mut World) -> Done, duplicates: Duplicates, has_grace: bool) {
+    let plan = Plan {
+        life,
+        duplicates,
+        has_grace,
+        patients: 0,
+    };
+    let syncs = cut_at_every(stride(3), plan, None, 0)
+        .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
+    assert!(syncs > 20, "{syncs} syncs are too few");
+    println!("{duplicates:?}: {syncs} syncs");
+}
+
 #[test]
 fn labels_hold_after_a_power_cut_at_any_sync() {
-    for (life, duplicates, has_grace) in [
-        (
-            life_with_labels as fn(&mut World) -> Done,
-            Duplicates::Always,
-            false,
-        ),
-        (life_with_labels_and_grace, Duplicates::Never, true),
-    ] {
-        let plan = Plan {
-            life,
-            duplicates,
-            has_grace,
-            patients: 0,
-        };
-        let syncs = cut_everywhere(plan, None, 0)
-            .unwrap_or_else(|problem| panic!("{duplicates:?}: {problem}"));
-        assert!(syncs > 20, "{syncs} syncs are too few");
-        println!("{duplicates:?}: cut at {syncs} syncs");
-    }
+    cut_notes(notes::life_with_labels, Duplicates::Always, false);
+    cut_notes(notes::life_with_labels_and_grace, Duplicates::Never, true);
+}
+
+#[test]
+fn metadata_and_attachments_hold_after_a_power_cut_at_any_sync() {
+    let (life, life_with_grace) = (
+        notes::life_with_metadata_and_attachments,
+        notes::life_with_metadata_attachments_and_grace,
+    );
+    cut_notes(life, Duplicates::Always, false);
+    cut_notes(life_with_grace, Duplicates::Never, true);
+}
+
+#[test]
+fn jobs_that_write_instances_anew_lose_nothing_in_a_power_cut_at_any_sync() {
+    let syncs = changes::cut_everywhere(stride(2)).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(syncs > 20, "{syncs} syncs are too few");
+    println!("cut at {syncs} syncs");
 }
 
 #[test]
@@ -443,14 +251,17 @@ fn what_is_quiet_is_told_once_after_a_power_cut_at_any_sync() {
 
 #[test]
 fn whoever_makes_room_goes_as_a_whole_in_a_power_cut_at_any_sync() {
-    let plan = Plan {
-        life: life_with_bounds,
-        patients: 2,
-        ..plan(Duplicates::Always)
-    };
-    let syncs = cut_everywhere(plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(syncs > 20, "{syncs} syncs are too few");
-    println!("cut at {syncs} syncs");
+    for life in [life_with_bounds, notes::life_with_bounds_and_notes] {
+        let plan = Plan {
+            life,
+            patients: 2,
+            ..plan(Duplicates::Always)
+        };
+        let syncs =
+            cut_at_every(stride(2), plan, None, 0).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(syncs > 20, "{syncs} syncs are too few");
+        println!("{syncs} syncs");
+    }
 }
 
 #[test]

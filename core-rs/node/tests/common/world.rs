@@ -17,8 +17,8 @@ use crate::common::{self, Who};
 
 #[path = "world_keep.rs"]
 mod keep;
-#[path = "world_labels.rs"]
-mod labels;
+#[path = "world_notes.rs"]
+mod notes;
 
 /// Where the archive is on its disk.
 const ROOT: &str = "/archive";
@@ -46,7 +46,7 @@ struct Fate {
 pub struct World {
     pub disk: CutDisk,
     duplicates: Duplicates,
-    archive: Option<Archive>,
+    archive: Option<Arc<Archive>>,
     fates: BTreeMap<Who, Fate>,
     undelete_hours: u32,
     /// The time of what was deleted has come.
@@ -55,7 +55,7 @@ pub struct World {
     kept: BTreeMap<Who, Vec<Vec<u8>>>,
     /// What may be brought back: a request that was never answered decided it.
     unsure: BTreeMap<Who, Vec<Vec<u8>>>,
-    labels: labels::Labels,
+    notes: notes::Notes,
     keep: keep::Keep,
     /// The power was cut once.
     is_unsure: bool,
@@ -87,7 +87,7 @@ impl World {
             is_later: false,
             kept: BTreeMap::new(),
             unsure: BTreeMap::new(),
-            labels: labels::Labels::default(),
+            notes: notes::Notes::default(),
             keep: keep::Keep::default(),
             is_unsure: false,
             seen,
@@ -111,14 +111,14 @@ impl World {
             is_later: self.is_later,
             kept: self.kept.clone(),
             unsure: self.unsure.clone(),
-            labels: self.labels.clone(),
+            notes: self.notes.clone(),
             keep: self.keep.clone(),
             is_unsure: true,
             seen: self.seen.clone(),
         }
     }
 
-    fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         Settings {
             storage: StorageSettings {
                 root: PathBuf::from(ROOT),
@@ -163,11 +163,11 @@ impl World {
             )));
         }
         archive.start_recycling();
-        self.archive = Some(archive);
+        self.archive = Some(Arc::new(archive));
         self.check()
     }
 
-    fn archive(&self) -> &Archive {
+    fn archive(&self) -> &Arc<Archive> {
         self.archive.as_ref().expect("the archive is open")
     }
 
@@ -195,6 +195,7 @@ impl World {
         for gone in leaving {
             self.fates.insert(gone, Fate::absent());
         }
+        self.notes_after_deletion();
         match answer {
             Outcome::Stored { .. }
             | Outcome::AlreadyStored { .. }
@@ -253,7 +254,9 @@ impl World {
             before.push(std::mem::replace(fate, Fate::absent()));
         }
         let answer = common::delete(self.archive(), level, of.public_id(level));
-        self.labels_after_deletion(answer.is_ok());
+        if answer.is_ok() {
+            self.notes_after_deletion();
+        }
         if self.undelete_hours > 0 {
             let taken = match answer.is_ok() {
                 true => &mut self.kept,
@@ -316,7 +319,7 @@ impl World {
                 self.unsure.insert(who, contents);
             }
         }
-        self.labels_after_undeletion(answer.is_ok());
+        self.notes_after_undeletion(answer.is_ok());
         let report = stopped_or(&self.disk, "undeleting", answer)?;
         match report.problems.first() {
             Some(problem) => Err(Trouble::Violation(format!("undelete: {problem}"))),
@@ -337,7 +340,7 @@ impl World {
                 self.unsure.entry(who).or_default().extend(contents);
             }
         }
-        self.labels_after_erasure();
+        self.notes_after_erasure();
         let report = stopped_or(&self.disk, "erasing", answer)?;
         match report.unknown.first() {
             Some(id) => Err(Trouble::Violation(format!("{id} was not erased"))),
@@ -348,7 +351,7 @@ impl World {
     /// The time of all that was deleted has come.
     pub fn a_day_later(&mut self) -> Done {
         self.is_later = true;
-        self.labels_after_erasure();
+        self.notes_after_erasure();
         self.tidy()
     }
 
@@ -445,7 +448,7 @@ impl World {
     /// Holds everything that the archive shows against the model.
     pub fn check(&mut self) -> Done {
         self.check_instances()?;
-        self.check_labels()?;
+        self.check_notes()?;
         self.check_bounds()?;
         self.check_changes()
     }

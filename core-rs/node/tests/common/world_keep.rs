@@ -70,13 +70,19 @@ impl World {
             .collect();
         let is_full = present.len() as u64 >= self.keep.max_patients && !present.contains(&who.0);
         let last = |patient: &u8| self.keep.last.get(patient).copied();
-        let oldest = present.iter().copied().min_by_key(last).filter(|_| is_full);
-        self.keep.last.insert(who.0, self.keep.arrivals);
+        let is_free = |patient: &u8| !self.is_protected(*patient).0;
+        let oldest = (present.iter().copied().filter(is_free))
+            .min_by_key(last)
+            .filter(|_| is_full);
+        let may_be_free = |patient: &u8| !self.is_protected(*patient).1;
         // What was on its way when the power was cut may have arrived or not, and then anybody may be the oldest.
         let may_go: BTreeSet<u8> = match self.is_unsure {
-            true => present.into_iter().filter(|_| is_full).collect(),
+            true => (present.iter().copied().filter(may_be_free))
+                .filter(|_| is_full)
+                .collect(),
             false => oldest.into_iter().collect(),
         };
+        self.keep.last.insert(who.0, self.keep.arrivals);
         let leaving: Vec<Who> = (self.fates.iter())
             .filter(|(who, fate)| may_go.contains(&who.0) && is_there(fate))
             .map(|(who, _)| *who)
