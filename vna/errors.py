@@ -366,7 +366,7 @@ class OutOfStorage(VnaError):
 
 
 class StorageFailed(VnaError):
-    """The disk refused a write or a sync, or stored bytes do not have the sum they had."""
+    """The disk refused a write or a sync, or index and log do not fit each other."""
 
     code = "storage.failed"
     http_status = 500
@@ -374,6 +374,14 @@ class StorageFailed(VnaError):
     grpc_code = "DATA_LOSS"
     orthanc_error = 14
     orthanc_status = "Cannot write to the storage area"
+
+
+class StorageDamaged(StorageFailed):
+    """Stored bytes are not what they were: they do not have the sum that they had."""
+
+    code = "storage.damaged"
+    orthanc_error = 20
+    orthanc_status = "Corrupted file (e.g. inconsistent MD5 hash)"
 
 
 class Busy(VnaError):

@@ -1,6 +1,7 @@
 """Fixtures of servers and tools."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 
@@ -43,3 +44,17 @@ def dcmtk():
         return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=120)
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Yield a folder on a file system of its own that soon is full; only root can mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    size = "size=120m"  # 64 MiB of it are kept for deletions
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", folder]).returncode != 0:
+        pytest.skip("cannot mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

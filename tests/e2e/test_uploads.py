@@ -3,7 +3,6 @@
 import gzip
 import http.client
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -155,19 +154,6 @@ def test_a_server_killed_in_the_middle_of_uploads_has_none_of_them_by_half(start
     assert_whole(server)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Yield a folder on a file system of its own that soon is full."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    size = "size=120m"  # 64 MiB of it are kept for deletions
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", folder]).returncode != 0:
-        pytest.skip("cannot mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_is_told_with_507_and_nothing_is_half_stored(start_server, small_disk):
     server = start_server(root=small_disk / "data")
     large = make_instance(size=60 * MIB)

@@ -118,7 +118,7 @@ async def attachment(of: Resource, name: str) -> Attachment:
 
 
 async def verify(of: Resource, name: str) -> None:
-    """Read an attachment whole and compare it with its MD5; StorageFailed says that it differs."""
+    """Read an attachment whole and compare it with its MD5; StorageDamaged says that it differs."""
     found = of.archive.core.attachment(of.caller.tenant, of.level, of.public_id, name)
     await of.archive.result(found.verify())
 

@@ -503,7 +503,7 @@ impl Repair<'_> {
         for segment in segments_of(damages) {
             let count = damages.iter().filter(|d| d.segment == segment).count();
             self.report.done.push(format!(
-                "{count} damaged pieces of segment {segment:016x} are set aside, and if no instance needs them, the rest \
+                "{count} damaged pieces of segment {segment:016x} are set aside, and if nothing needs them, the rest \
                  is written again"
             ));
         }
@@ -523,8 +523,8 @@ impl Repair<'_> {
         let needed = unreadable_rows(ground, segment, &in_pack)?;
         if needed > 0 {
             self.report.left.push(format!(
-                "segment {segment:016x} is left as it is, for it holds {} lost and not given up",
-                counted(needed)
+                "segment {segment:016x} is left as it is, for it holds {needed} instances or attachments lost and not \
+                 given up"
             ));
             return Ok(());
         }

@@ -39,6 +39,7 @@ pyo3::import_exception!(vna.errors, ReadOnly);
 pyo3::import_exception!(vna.errors, RequestTimeout);
 pyo3::import_exception!(vna.errors, SettingsError);
 pyo3::import_exception!(vna.errors, SopClassMismatch);
+pyo3::import_exception!(vna.errors, StorageDamaged);
 pyo3::import_exception!(vna.errors, StorageFailed);
 pyo3::import_exception!(vna.errors, TooLarge);
 pyo3::import_exception!(vna.errors, UnsupportedImage);
@@ -186,9 +187,9 @@ fn archive_error(error: &ArchiveError) -> PyErr {
         | ArchiveError::LogTooShort { .. }
         | ArchiveError::IndexTooOld { .. }
         | ArchiveError::Row { .. }
-        | ArchiveError::BadAttachment { .. }
         | ArchiveError::Record { .. }
         | ArchiveError::Behind => StorageFailed::new_err((message, code)),
+        ArchiveError::BadAttachment { .. } => StorageDamaged::new_err((message, code)),
         ArchiveError::Locked { .. } => AlreadyOpen::new_err((message, code)),
         ArchiveError::NotFound { .. } | ArchiveError::NoNote { .. } => {
             NotFound::new_err((message, code))
@@ -278,9 +279,9 @@ fn store_error(error: &StoreError, message: String, code: &'static str) -> PyErr
         StoreError::Full { .. } => OutOfStorage::new_err((message, code)),
         StoreError::Locked { .. } => AlreadyOpen::new_err((message, code)),
         StoreError::TooLarge { .. } => EncodingError::new_err((message, code)),
+        StoreError::Damaged(_) => StorageDamaged::new_err((message, code, error.offset())),
         StoreError::Io(_)
         | StoreError::GroupFailed(_)
-        | StoreError::Damaged(_)
         | StoreError::Gone { .. }
         | StoreError::OtherBlob { .. }
         | StoreError::Version { .. }
