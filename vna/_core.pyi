@@ -256,9 +256,10 @@ class Rewriting:
 
         None but the first is begun when it has taken `patience_s`. Gives a JSON list in their
         order: `From`, and `FromPatient`, `FromStudy`, `FromSeries`, `ID`, `ParentPatient`,
-        `ParentStudy`, `ParentSeries`, `Path`, `Status` (`Success`, `AlreadyStored`); or `Status`
-        `Failure` with `Code` and `Details` of what is wrong with that one. Raises what keeps all of
-        them from being stored. Done again, it gives the same bytes, which are stored already.
+        `ParentStudy`, `ParentSeries`, `Path`, `Status` (`Success`, `AlreadyStored`), `BurnedIn`
+        (what `From` says of text in its pixels: `YES`, `UNSAID` or null); or `Status` `Failure`
+        with `Code` and `Details` of what is wrong with that one. Raises what keeps all of them
+        from being stored. Done again, it gives the same bytes, which are stored already.
         """
 
     def file(self, number: int) -> Rewritten:
@@ -269,7 +270,10 @@ class Rewritten:
     """The file that an instance becomes. Calls are made one after the other."""
 
     def open(self) -> int:
-        """Apply the recipe; gives `{"length": ...}`, null if only the end tells it."""
+        """Apply the recipe; gives `{"length": ..., "burned_in": ...}`.
+
+        The length is null if only the end tells it; `burned_in` is that of `Rewriting.step`.
+        """
 
     def read(self, length: int) -> int:
         """Read on; gives fewer bytes than `length` only at the end."""

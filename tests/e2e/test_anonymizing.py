@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 from support import make_instance
-from support_changing import post
+from support_changing import post, wait
 
 CANARIES = {
     "PatientName": "Kanariev^Anna",
@@ -72,3 +72,25 @@ def test_options_of_the_profile_are_taken_and_those_that_nobody_can_do_refused(s
     answer = server.http.post(f"/studies/{study}/anonymize", json={"Options": ["CleanDescriptors"]})
     assert answer.status_code == 400
     assert "CleanDescriptors" in answer.json()["Details"]
+
+
+def test_text_in_pixels_that_nobody_cleans_is_told_of(server):
+    uid, before = generate_uid(), server.output().count("pixels were not cleaned")
+    for said in ({"BurnedInAnnotation": "YES"}, {"BurnedInAnnotation": "NO"}, {}, {}):
+        stored = server.upload(make_instance(uid, **said))
+    of = f"/studies/{stored['ParentStudy']}"
+    yes, unsaid = post(server, f"{of}/anonymize")["Warnings"]
+    assert yes.startswith("1 of the instances have text burned into their pixels")
+    assert unsaid.startswith("2 of the instances do not say")
+    # Who is modified still looks as before; that nothing is said of it is no news.
+    done = post(server, f"{of}/modify", Replace={"PatientName": "Nobody"}, Asynchronous=True)
+    assert wait(server, done["ID"])["Content"]["Warnings"] == [yes]
+    clean = server.upload(make_instance(BurnedInAnnotation="NO"))
+    assert "Warnings" not in post(server, f"/studies/{clean['ParentStudy']}/anonymize")
+    answer = server.http.post(f"/instances/{clean['ID']}/anonymize", json={})
+    assert answer.status_code == 200
+    assert server.output().count("pixels were not cleaned") == before + 2
+    assert "burned_in=1 unsaid=2" in server.output()
+    answer = server.http.post(f"/instances/{stored['ID']}/anonymize", json={})
+    assert answer.status_code == 200
+    assert server.output().count("pixels were not cleaned") == before + 3

@@ -134,7 +134,7 @@ async def rewritten_file(call: Call, public_id: str, wanted: Wanted, anonymizes:
     file = await rewriting.rewritten_file(
         call.archive, msgspec.json.encode(recipe), public_id, call.caller, wanted.lossy_quality
     )
-    modifying.log_rewritten_file(public_id, recipe, call.caller)
+    modifying.log_rewritten_file(public_id, recipe, call.caller, file.burned_in)
     headers = {} if file.length is None else {"Content-Length": str(file.length)}
     return StreamingResponse(written(file), headers=headers, media_type=DICOM)
 

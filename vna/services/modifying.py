@@ -143,6 +143,8 @@ class State(msgspec.Struct, kw_only=True):
         Instances that could not be written anew.
     told : int
         How many of the resources that were asked for have been told of.
+    burned_in, unsaid : int
+        How many instances have text in their pixels by what they say, and how many do not say.
     """
 
     done: int = 0
@@ -151,6 +153,8 @@ class State(msgspec.Struct, kw_only=True):
     became: dict[str, dict[str, str]] = {}
     stayed: list[str] = []
     told: int = 0
+    burned_in: int = 0
+    unsaid: int = 0
 
 
 def new_key() -> str:
@@ -255,6 +259,8 @@ class Work:
             for level, public_id in one.made().items():
                 self.made.setdefault(level, {})[public_id] = None
             self.note_parents(one)
+            self.state.burned_in += one.burned_in == "YES"
+            self.state.unsaid += one.burned_in == "UNSAID"
         self.state.done += 1
 
     def note_parents(self, one: Rewritten) -> None:
@@ -291,6 +297,7 @@ class Work:
                         await self.archive.tell(change, level, target, wanted.caller)
             state.told += 1
         self.audit()
+        self.warn()
         # Before sources go: it would look for them again. Else the end of the job is soon enough.
         await self.save(at_once=not wanted.keep_source)
 
@@ -312,6 +319,24 @@ class Work:
                 "profile": wanted.recipe.profile.version if wanted.recipe.profile else None,
             },
         )
+
+    def warn(self) -> None:
+        """Say of how many results nobody knows whether their pixels name the patient."""
+        if self.job.type != "ResourceModification":
+            return  # merged and split studies are of whom they were
+        state = self.state
+        warnings = burned_in_warnings(self.modification.kind, state.burned_in, state.unsaid)
+        if warnings:
+            self.job.show(Warnings=warnings)
+            logger.warning(
+                "pixels were not cleaned",
+                extra={
+                    "job": self.job.id,
+                    "burned_in": state.burned_in,
+                    "unsaid": state.unsaid,
+                    "sources": self.modification.resources,
+                },
+            )
 
     def became(self) -> dict[str, dict[str, str]]:
         """Return what the resources that were asked for became, by level."""
@@ -360,8 +385,32 @@ class Work:
                 self.job.show(ID=target, Path=path, PatientID=patient, Type=ONE[level])
 
 
-def log_rewritten_file(public_id: str, recipe: Recipe, caller: Caller) -> None:
-    """Leave a record of who took an instance written anew."""
+def burned_in_warnings(kind: str, burned_in: int, unsaid: int) -> list[str]:
+    """Return what is to be said of pixels, which nobody cleans (PS3.15 §E.3.1).
+
+    Of who was modified only what is known of is told: most instances say nothing.
+    """
+    warnings = []
+    if burned_in:
+        warnings.append(
+            f"{burned_in} of the instances have text burned into their pixels"
+            " (0028,0301 is YES): it is still there, whatever it says of the patient"
+        )
+    if unsaid and kind == "Anonymized":
+        warnings.append(
+            f"{unsaid} of the instances do not say whether text is burned into their pixels"
+            " (0028,0301): pixels were not cleaned"
+        )
+    return warnings
+
+
+def log_rewritten_file(
+    public_id: str, recipe: Recipe, caller: Caller, burned_in: str | None
+) -> None:
+    """Leave a record of who took an instance written anew, and whether its pixels may tell more."""
+    kind = "Anonymized" if recipe.profile else "Modified"
+    if burned_in_warnings(kind, burned_in == "YES", burned_in == "UNSAID"):
+        logger.warning("pixels were not cleaned", extra={"id": public_id, "burned_in": burned_in})
     logger.info(
         "instance anonymized for its user" if recipe.profile else "instance modified for its user",
         extra={

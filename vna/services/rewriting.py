@@ -25,7 +25,10 @@ SOURCES = {"series": "from_series", "studies": "from_study", "patients": "from_p
 
 
 class Rewritten(msgspec.Struct, kw_only=True, frozen=True):
-    """What became of an instance: its new ids, or why it has none."""
+    """What became of an instance: its new ids, or why it has none.
+
+    `burned_in` is what the source says of text in its pixels: YES, UNSAID, or nothing to tell.
+    """
 
     source: str = msgspec.field(name="From")
     from_patient: str = msgspec.field(name="FromPatient", default="")
@@ -38,6 +41,7 @@ class Rewritten(msgspec.Struct, kw_only=True, frozen=True):
     status: str = msgspec.field(name="Status", default="")
     code: str | None = msgspec.field(name="Code", default=None)
     details: str = msgspec.field(name="Details", default="")
+    burned_in: str | None = msgspec.field(name="BurnedIn", default=None)
 
     def made(self) -> dict[str, str]:
         """Return the new ids by level."""
@@ -114,10 +118,13 @@ async def begun(
 class RewrittenFile:
     """The file that an instance becomes, read from its beginning to its end; it is not stored."""
 
-    def __init__(self, archive: Archive, file: _core.Rewritten, length: int | None):
+    def __init__(
+        self, archive: Archive, file: _core.Rewritten, length: int | None, burned_in: str | None
+    ):
         self._archive = archive
         self._file = file
         self.length = length
+        self.burned_in = burned_in
 
     async def read(self, length: int) -> bytes:
         """Read on; fewer bytes than `length` only at the end."""
@@ -143,7 +150,7 @@ async def rewritten_file(
     rewriting = await begun(archive, recipe, [public_id], False, caller, lossy_quality)
     file = rewriting.file(0)
     opened = msgspec.json.decode(await archive._json(file.open()))
-    return RewrittenFile(archive, file, opened["length"])
+    return RewrittenFile(archive, file, opened["length"], opened["burned_in"])
 
 
 __all__ = [

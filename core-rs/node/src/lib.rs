@@ -86,7 +86,7 @@ pub use reencode::StoredBlob;
 pub use repair::{LostInstance, RepairOptions, RepairReport, repair};
 pub use replay::{Replayed, Skipped};
 pub use requesting::peer;
-pub use rewrite::{RewriteRequest, Rewriting, Rewritten};
+pub use rewrite::{BurnedIn, RewriteRequest, Rewriting, Rewritten};
 pub use settings::{
     ArchiveSettings, DicomwebSettings, DictionarySettings, HttpFormSettings, KeepSettings,
     LimitSettings, MaximumMode, NoteSettings, NoteTypeSettings, PictureSettings,

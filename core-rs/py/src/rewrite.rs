@@ -176,7 +176,8 @@ pub(crate) struct CoreRewritten {
 
 #[pymethods]
 impl CoreRewritten {
-    /// Applies the recipe; completes with `{"length": ...}`, which is null if it is known only at the end.
+    /// Applies the recipe; completes with `{"length": ..., "burned_in": ...}`: the length is null if it is known only at the
+    /// end; what the source says of text in its pixels is `YES`, `UNSAID` or null.
     fn open(&self) -> u64 {
         let (handle, promise) = self.completions.promise();
         let (state, rewriting) = (Arc::clone(&self.state), Arc::clone(&self.rewriting));
@@ -184,9 +185,12 @@ impl CoreRewritten {
         self.handle.spawn_blocking(move || {
             let made = opened(&rewriting).and_then(|rewriting| {
                 let made = rewriting.file(&archive, number)?;
-                let length = serde_json::json!({ "length": made.length() });
+                let told = serde_json::json!({
+                    "length": made.length(),
+                    "burned_in": made.burned_in().told(),
+                });
                 *state.lock() = Some(made);
-                Ok(length.to_string().into_bytes())
+                Ok(told.to_string().into_bytes())
             });
             drop(archive);
             promise.keep(made);

@@ -151,7 +151,7 @@ async def anonymous_response(call: Call, public_id: str, syntax: str) -> Respons
     made = await rewriting.rewritten_file(
         call.archive, msgspec.json.encode(recipe), public_id, call.caller
     )
-    modifying.log_rewritten_file(public_id, recipe, call.caller)
+    modifying.log_rewritten_file(public_id, recipe, call.caller, made.burned_in)
     headers = {} if made.length is None else {"Content-Length": str(made.length)}
     return StreamingResponse(written(made), headers=headers, media_type=DICOM)
 

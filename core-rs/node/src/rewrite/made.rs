@@ -14,6 +14,11 @@ use crate::stored_file::StoredFile;
 use crate::stored_image::inflate;
 use crate::transcode::{Spool, TranscodeOptions, Transcoded};
 
+const BURNED_IN_ANNOTATION: Tag = Tag(0x0028, 0x0301);
+
+/// Pixel Data, Float Pixel Data, Double Float Pixel Data.
+const PIXEL_DATA: [Tag; 3] = [tags::PIXEL_DATA, Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x0009)];
+
 /// What a file is made from.
 #[derive(Clone)]
 pub(crate) enum Source {
@@ -40,9 +45,23 @@ impl ReadAt for Source {
     }
 }
 
+/// What a source says of text that is burned into its pixels, in Burned In Annotation (0028,0301): no recipe takes it out
+/// of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BurnedIn {
+    /// There is none, or there are no pixels.
+    No,
+    /// There are pixels, and nothing is said of them.
+    Unsaid,
+    /// There is some.
+    Yes,
+}
+
 /// What became of a stored instance: its file, and what identified it before.
 pub(crate) struct Made {
     pub file: Arc<MadeFile<Source>>,
+    /// Of the instance that it was made from.
+    pub burned_in: BurnedIn,
     /// The identity of the instance that it was made from.
     pub was: Identity,
     /// The transfer syntax that the file is to be in, if it is not in it.
@@ -70,15 +89,41 @@ impl Made {
             edited => (edited?, Source::Stored(stored), None),
         };
         let was = identity(&edited.data_set);
+        let burned_in = BurnedIn::of(&edited.data_set);
         recipe.apply(&mut edited.data_set, scope)?;
         let is_in = edited.transfer_syntax_uid.clone();
         let file = edited.into_made(source, !recipe.is_anonymization())?;
         let wanted = recipe.transfer_syntax_uid().map(str::to_owned).or(deflated);
         Ok(Made {
             file: Arc::new(file),
+            burned_in,
             was,
             transfer_syntax_uid: wanted.filter(|wanted| stripped(wanted) != stripped(&is_in)),
         })
+    }
+}
+
+impl BurnedIn {
+    fn of(data_set: &DataSet) -> Self {
+        let said = data_set.get(BURNED_IN_ANNOTATION);
+        let said = said.and_then(|element| element.text(&CharacterSet::default()));
+        let has_pixels = PIXEL_DATA.iter().any(|tag| data_set.get(*tag).is_some());
+        match said.as_deref().map(str::trim) {
+            Some("YES") => Self::Yes,
+            Some("NO") => Self::No,
+            _ if has_pixels => Self::Unsaid,
+            _ => Self::No,
+        }
+    }
+
+    /// As clients are told of it; `None` if there is nothing to tell.
+    #[must_use]
+    pub fn told(self) -> Option<&'static str> {
+        match self {
+            Self::No => None,
+            Self::Unsaid => Some("UNSAID"),
+            Self::Yes => Some("YES"),
+        }
     }
 }
 
@@ -110,6 +155,7 @@ fn identity(data_set: &DataSet) -> Identity {
 /// A stored instance written anew, to be read from its beginning to its end; nothing is stored.
 pub struct Rewritten {
     form: Form,
+    burned_in: BurnedIn,
 }
 
 enum Form {
@@ -131,6 +177,7 @@ impl Rewritten {
         codecs: &Arc<Codecs>,
     ) -> Result<Self, ArchiveError> {
         let made = Made::of(reader, recipe, scope)?;
+        let burned_in = made.burned_in;
         let form = match &made.transfer_syntax_uid {
             None => Form::AsIs(made.file, 0),
             Some(uid) => {
@@ -138,7 +185,13 @@ impl Rewritten {
                 Form::Transcoded(Box::new(transcoded))
             }
         };
-        Ok(Rewritten { form })
+        Ok(Rewritten { form, burned_in })
+    }
+
+    /// What the instance that it is made from says of text in its pixels.
+    #[must_use]
+    pub fn burned_in(&self) -> BurnedIn {
+        self.burned_in
     }
 
     /// How long it is; `None` if that is known only at the end.

@@ -12,6 +12,6 @@ mod request;
 mod sources;
 mod storing;
 
-pub use made::Rewritten;
+pub use made::{BurnedIn, Rewritten};
 pub use request::RewriteRequest;
 pub use storing::Rewriting;

@@ -13,7 +13,7 @@ use vna_dicom::{Identity, Instance, Level, PublicId, ReadAt, read_instance};
 use vna_index::{Ids, Outcome};
 use vna_store::StoreError;
 
-use super::made::{Made, Rewritten};
+use super::made::{BurnedIn, Made, Rewritten};
 use super::request::RewriteRequest;
 use super::sources::Sources;
 use crate::archive::Archive;
@@ -47,6 +47,7 @@ struct Became {
     was: Ids,
     is: Ids,
     status: &'static str,
+    burned_in: BurnedIn,
 }
 
 impl Rewriting {
@@ -86,8 +87,8 @@ impl Rewriting {
     /// meanwhile nothing is made, so few long steps are faster than many short ones.
     ///
     /// Gives, in their order, a JSON object of each: `From`, and either the ids of the new instance as an upload has
-    /// them and those of what the source is in, or `Status` `Failure` with the `Code` and `Details` of what is wrong
-    /// with it.
+    /// them, those of what the source is in and `BurnedIn` (`YES`, `UNSAID` or null: whether the source has text in its
+    /// pixels), or `Status` `Failure` with the `Code` and `Details` of what is wrong with it.
     ///
     /// # Errors
     ///
@@ -211,15 +212,20 @@ impl Step<'_> {
             None => self.archive.as_kept(instance, bytes),
             Some(_) => (instance, bytes), // the transfer syntax that was asked for stays
         };
-        let was = self.ids(&made.was);
+        let (was, burned_in) = (self.ids(&made.was), made.burned_in);
+        let became = move |is, status| Became {
+            was,
+            is,
+            status,
+            burned_in,
+        };
         let digest = bytes.digest();
         let size = bytes.size();
         let twin = self
             .archive
             .stored_twin(caller.tenant, &instance.identity, digest, size)?;
         if let Some(is) = twin {
-            let status = "AlreadyStored";
-            let became = Ok(Became { was, is, status });
+            let became = Ok(became(is, "AlreadyStored"));
             let _ = tell.send(Told {
                 number,
                 source,
@@ -235,7 +241,7 @@ impl Step<'_> {
             room.leave(waiting);
             let became = answer.and_then(|outcome| {
                 let (is, status) = now(&outcome).ok_or_else(|| Arc::new(ArchiveError::Stopped))?;
-                Ok(Became { was, is, status })
+                Ok(became(is, status))
             });
             let _ = tell.send(Told {
                 number,
@@ -322,7 +328,13 @@ impl Told {
     fn json(self) -> Result<Value, Arc<ArchiveError>> {
         let source = self.source.to_string();
         match self.became {
-            Ok(Became { was, is, status }) => Ok(json!({
+            Ok(Became {
+                was,
+                is,
+                status,
+                burned_in,
+            }) => Ok(json!({
+                "BurnedIn": burned_in.told(),
                 "From": source,
                 "FromPatient": was.patient.to_string(),
                 "FromStudy": was.study.to_string(),

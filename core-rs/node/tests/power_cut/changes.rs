@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use vna_dicom::{Level, PublicId};
@@ -19,6 +20,7 @@ use crate::world::World;
 
 /// Instances that are written anew at a time.
 const AT_ONCE: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What there is, by what it is of: files of instances, and notes.
 type State = BTreeMap<String, Vec<u8>>;
@@ -188,7 +190,7 @@ impl Worker {
         let opened = Rewriting::open(&archive, caller, recipe.as_bytes(), &request);
         let rewriting = self.ended("the recipe", opened)?;
         while self.saved.position < ids.len() {
-            let step = rewriting.step(&archive, self.saved.position, AT_ONCE);
+            let step = rewriting.step(&archive, self.saved.position, AT_ONCE, PATIENCE);
             let told: Vec<Value> =
                 serde_json::from_slice(&self.ended("writing anew", step)?).expect("a list");
             for one in &told {
