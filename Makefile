@@ -22,7 +22,7 @@ CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d
 RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
 SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
 
-.PHONY: help setup serve test test-rust test-python test-crash test-hostile conformance lint format screens bench clean
+.PHONY: help setup serve test test-rust test-python test-crash test-hostile test-openapi conformance lint format screens bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test-hostile: setup ## broken and lying pixel data of every codec, many cases (C
 
 conformance: setup $(VENV)/.test-tools ## the cases of PS3.18 against ours and Orthanc: docs/conformance-dicomweb.md
 	$(PY) -m tests.conformance.dicomweb
+
+test-openapi: setup $(VENV)/.test-tools ## schemathesis over /openapi.json, many requests of each operation (EXAMPLES=50)
+	VNA_OPENAPI_EXAMPLES=$(or $(EXAMPLES),50) $(PY) -m pytest -n0 tests/e2e/test_openapi_requests.py
 
 $(VENV)/.lint-tools: ext/prerequisites.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh lint
