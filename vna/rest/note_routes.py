@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 KNOWN = Answer(304, "It is the revision that If-None-Match names", {})
 TEXTS = answer("Text", media_type=TEXT)
+# An answer as clients know it, and an error only if there is no such resource.
+ABSENT = Answer(404, "It has none of that type, and then no body; or there is no such resource", {})
 PUT_REFUSALS = (403, 409, 507)
 FACTS = {
     "size": "Its bytes",
@@ -63,7 +65,7 @@ def metadata(level: str) -> list[Entry]:
             one,
             handler(level, "metadata_value"),
             "One value of its metadata",
-            (*TEXTS, KNOWN),
+            (*TEXTS, KNOWN, ABSENT),
             refusals=(400,),
         ),
         Entry(
