@@ -44,6 +44,8 @@ fn archive() -> Archive {
         pictures: Default::default(),
         archives: Default::default(),
         index: Default::default(),
+        http: Default::default(),
+        dicomweb: Default::default(),
         limits: LimitSettings {
             spool_bytes: 8 << 20,
             index_cache_bytes: 1 << 20,

@@ -69,6 +69,8 @@ fn settings() -> Settings {
         pictures: Default::default(),
         archives: Default::default(),
         index: Default::default(),
+        http: Default::default(),
+        dicomweb: Default::default(),
     }
 }
 

@@ -76,6 +76,8 @@ impl Bench {
             pictures: Default::default(),
             archives: Default::default(),
             index: Default::default(),
+            http: Default::default(),
+            dicomweb: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 8 << 20,
                 index_cache_bytes: 1 << 20,

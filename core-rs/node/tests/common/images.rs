@@ -36,6 +36,8 @@ pub fn settings(large_object_bytes: u64) -> Settings {
         pictures: Default::default(),
         archives: Default::default(),
         index: Default::default(),
+        http: Default::default(),
+        dicomweb: Default::default(),
         codecs: Default::default(),
     }
 }

@@ -143,6 +143,8 @@ impl World {
             pictures: Default::default(),
             archives: Default::default(),
             index: Default::default(),
+            http: Default::default(),
+            dicomweb: Default::default(),
             limits: LimitSettings {
                 spool_bytes: 1 << 20,
                 index_cache_bytes: 1 << 20,
