@@ -240,6 +240,9 @@ impl Run {
     }
 }
 
+/// A chunk that is being written: its instances, and what comes of it.
+type Begun = (Range<usize>, JoinHandle<Result<Written, ArchiveError>>);
+
 /// Writes the chunks of a series, a few at a time.
 struct Writing {
     run: Run,
@@ -247,7 +250,7 @@ struct Writing {
     packs: bool,
     /// Instances that are left, as chunks that were not begun.
     rest: VecDeque<Range<usize>>,
-    begun: VecDeque<(Range<usize>, JoinHandle<Result<Written, ArchiveError>>)>,
+    begun: VecDeque<Begun>,
 }
 
 enum Written {
@@ -282,10 +285,7 @@ impl Writing {
         }
     }
 
-    fn begin(
-        &self,
-        range: Range<usize>,
-    ) -> (Range<usize>, JoinHandle<Result<Written, ArchiveError>>) {
+    fn begin(&self, range: Range<usize>) -> Begun {
         let (run, style, packs) = (self.run.clone(), Arc::clone(&self.style), self.packs);
         let of = range.clone();
         let work = move || {
