@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OFFERS = (Offer(DICOM_JSON), Offer(DICOM_XML), Offer(JSON))
+# Clients of older editions ask for XML as every other one, in parts.
+OFFERS = (Offer(DICOM_JSON), Offer(DICOM_XML), Offer(JSON), Offer(DICOM_XML, multipart=True))
 
 
 async def store(call: Call) -> Response:
     """Store what the body brings and tell of each instance what became of it."""
-    media_type = negotiation.require(call.request, OFFERS).offer.media_type
+    offer = negotiation.require(call.request, OFFERS).offer
     study = targets.of_path(call).study
     root = urls.service_root(call)
     headers = call.request.headers
@@ -46,7 +47,7 @@ async def store(call: Call) -> Response:
         )
         with call.budget.account() as account:
             await receive(call, arriving, account)
-            told = arriving.finish_web(media_type == DICOM_XML, f"{root}/studies")
+            told = arriving.finish_web(offer.media_type == DICOM_XML, f"{root}/studies")
             finishing = asyncio.ensure_future(told)
             account.lend(finishing)
             # Shielded: the core cannot be told to let go, so its bytes count until it has answered.
@@ -54,10 +55,10 @@ async def store(call: Call) -> Response:
     except OutOfStorage as error:
         # PS3.18 Table 8.5-1 knows 503 for this, and its clients ask again later.
         raise Busy(str(error), error.code) from error
-    return answer(call, arriving, first, media_type, root)
+    return await answer(call, arriving, first, offer, root)
 
 
-def answer(call: Call, arriving: Upload, first: bytes, media_type: str, root: str) -> Response:
+async def answer(call: Call, arriving: Upload, first: bytes, offer: Offer, root: str) -> Response:
     """Return the Store Instances Response Module; a long one part by part."""
     status, problem = arriving.outcome
     headers = {}
@@ -72,6 +73,12 @@ def answer(call: Call, arriving: Upload, first: bytes, media_type: str, root: st
                 "address": call.caller.address,
             },
         )
+    media_type = offer.media_type
+    if offer.multipart:
+        while arriving.has_more:
+            first += await arriving.more()
+        media_type, pieces = answers.multipart([first], media_type)
+        first = b"".join(pieces)
     if not arriving.has_more:
         return Response(first, status, headers=headers, media_type=media_type)
 
