@@ -26,7 +26,7 @@ pub(super) fn is_zlib_behind_length(start: &[u8]) -> bool {
     match start.get(LENGTH_BYTES..LENGTH_BYTES + 2) {
         Some(&[cmf, flags]) => {
             let sum = u16::from_be_bytes([cmf, flags]);
-            cmf == 0x78 && flags & 0x20 == 0 && sum.is_multiple_of(31)
+            cmf == 0x78 && flags & 0x20 == 0 && sum % 31 == 0
         }
         _ => false,
     }
