@@ -66,10 +66,10 @@ class Images:
         identity = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
         with tempfile.NamedTemporaryFile() as out:
             loadgen(program, "dump", **CT, first=0, out=out.name)
-            file = Path(out.name).read_bytes()
+            data_set = Path(out.name).read_bytes()
         uid = identity["sop_instance_uid"].encode()
-        assert file.count(uid) == 2, "the UID stands in the meta information and in the data set"
-        return Images(file, uid)
+        assert data_set.count(uid) == 1, "nothing else of the data set is that UID"
+        return Images(meta_information(uid) + data_set, uid)
 
     def numbered(self, number: int) -> bytes:
         digits = f"{number:0{DIGITS}d}".encode()
@@ -78,6 +78,20 @@ class Images:
     def body(self, numbers: list[int]) -> bytes:
         parts = (HEAD + self.numbered(number) + b"\r\n" for number in numbers)
         return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def meta_information(uid: bytes) -> bytes:
+    """Return what a file has before a CT data set in Explicit VR Little Endian (PS3.10 §7.1)."""
+
+    def element(number: int, value: bytes) -> bytes:
+        value += b"\0" * (len(value) % 2)
+        length = len(value).to_bytes(2, "little")
+        return b"\2\0" + number.to_bytes(2, "little") + b"UI" + length + value
+
+    body = b"\2\0\1\0OB\0\0\2\0\0\0\0\1"
+    body += element(2, b"1.2.840.10008.5.1.4.1.1.2") + element(3, uid)
+    body += element(0x10, b"1.2.840.10008.1.2.1") + element(0x12, b"1.2.3.4")
+    return b"\0" * 128 + b"DICM\2\0\0\0UL\4\0" + len(body).to_bytes(4, "little") + body
 
 
 class Client(threading.Thread):
