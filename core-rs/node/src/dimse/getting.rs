@@ -52,11 +52,13 @@ pub async fn get(
     instances: Vec<PublicId>,
 ) -> Result<Got, Over> {
     let responder = &request.responder;
+    let mut buffers = PieceBuffers::default();
+    let _wanted = buffers.while_wanted();
     let opening = Opening {
         archive,
         tenant,
         contexts: request.contexts.clone(),
-        buffers: PieceBuffers::default(),
+        buffers,
     };
     let mut got = Got::default();
     let mut told = Instant::now();
@@ -67,18 +69,18 @@ pub async fn get(
         .map(|id| opening.open(*id))
         .collect();
     for (at, id) in instances.iter().enumerate() {
-        match responder.progress() {
-            Progress::Running => {}
-            Progress::Cancelled => {
-                got.cancelled = true;
-                break;
-            }
-            Progress::Ended => return Err(Over),
-        }
         let Some(opened) = ahead.pop_front() else {
             break;
         };
-        let opened = opened.await;
+        // What has to be compressed first may take long.
+        let opened = tokio::select! {
+            biased;
+            progress = responder.interrupted() => {
+                got.cancelled = progress == Progress::Cancelled;
+                return if got.cancelled { Ok(got) } else { Err(Over) };
+            }
+            opened = opened => opened,
+        };
         ahead.extend(left.next().map(|id| opening.open(*id)));
         match opened {
             Ok(Ok(instance)) => {

@@ -7,7 +7,7 @@ use super::socket::{Socket, WriteError};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
 use crate::stored_file::StoredFile;
-use crate::transcode::{TranscodeOptions, Transcoded, is_possible};
+use crate::transcode::{Abandoned, TranscodeOptions, Transcoded, is_possible};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,15 +186,37 @@ pub(super) enum SendError {
 
 /// Buffers of pieces, for one association after the other instance.
 #[derive(Clone, Default)]
-pub struct PieceBuffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct PieceBuffers {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Whether somebody waits for what is opened with them.
+    abandoned: Abandoned,
+}
+
+/// Until it is dropped, somebody waits for what is opened with the buffers that it is of. Who compresses it ends then.
+pub(super) struct Wanted(Abandoned);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// How often it is asked, while an instance is being opened, whether it is still wanted.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(200);
 
 impl PieceBuffers {
+    /// From now on for what is wanted no longer than what this gives is kept.
+    pub(super) fn while_wanted(&mut self) -> Wanted {
+        self.abandoned = Abandoned::default();
+        Wanted(self.abandoned.clone())
+    }
+
     fn take(&self) -> Vec<u8> {
-        self.0.lock().pop().unwrap_or_default()
+        self.free.lock().pop().unwrap_or_default()
     }
 
     fn give(&self, buffer: Vec<u8>) {
-        let mut buffers = self.0.lock();
+        let mut buffers = self.free.lock();
         if buffers.len() < OPENED_AHEAD + 2 {
             buffers.push(buffer);
         }
@@ -359,7 +381,7 @@ impl InstanceFile<'_> {
             let mut reading = if to == self.transfer_syntax_uid {
                 Reading::as_it_is(self.bytes, self.data_set_offset)
             } else {
-                Reading::transcoded(archive, self.bytes, &to)?
+                Reading::transcoded(archive, self.bytes, &to, &buffers.abandoned)?
             };
             let piece = reading.next(buffers.take())?;
             Ok((piece, reading))
@@ -450,9 +472,11 @@ impl Reading {
         archive: &Archive,
         bytes: FileBytes,
         transfer_syntax_uid: &str,
+        abandoned: &Abandoned,
     ) -> Result<Reading, ArchiveError> {
         let options = TranscodeOptions {
             spool: archive.spool_settings(),
+            abandoned: abandoned.clone(),
             ..TranscodeOptions::default()
         };
         let codecs = archive.codecs();

@@ -1,7 +1,8 @@
 //! One of the associations of a batch: opened, filled, resumed.
 
 use super::super::outgoing::{
-    OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendError, Unsendable, choose_context,
+    ASK_EVERY, OPENED_AHEAD, OpenError, OutgoingInstance, PieceBuffers, SendError, Unsendable,
+    choose_context,
 };
 use super::super::peer_error::PeerError;
 use super::super::peer_spec::{ContextSpec, PeerSpec};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 use vna_ul::CommandSet;
 use vna_ul::command::element;
 
@@ -194,22 +196,29 @@ impl Worker {
         let contexts: Arc<[NegotiatedContext]> = requestor.contexts.clone().into();
         let mut message_id = 0_u16;
         let mut ahead = VecDeque::new();
-        self.open_ahead(&mut ahead, lot, &contexts);
-        while let Some(Opening { item, task }) = ahead.pop_front() {
-            let outgoing = match task.await {
-                Ok(Ok(outgoing)) => outgoing,
-                failed => {
+        let mut buffers = self.buffers.clone();
+        let _wanted = buffers.while_wanted();
+        self.open_ahead(&mut ahead, lot, &contexts, &buffers);
+        while let Some(Opening { item, mut task }) = ahead.pop_front() {
+            // What has to be compressed first may take long.
+            let mut opened = None;
+            while opened.is_none() && !self.common.has_ended() {
+                opened = timeout(ASK_EVERY, &mut task).await.ok();
+            }
+            let outgoing = match opened {
+                Some(Ok(Ok(outgoing))) if !self.common.has_ended() => outgoing,
+                None | Some(Ok(Ok(_))) => {
+                    self.give_back_ahead(lot, ahead);
+                    self.common.give_back(lot, item);
+                    return Ok(());
+                }
+                Some(failed) => {
                     self.cannot_open(item, failed.ok().and_then(Result::err));
-                    self.open_ahead(&mut ahead, lot, &contexts);
+                    self.open_ahead(&mut ahead, lot, &contexts, &buffers);
                     continue;
                 }
             };
-            if self.common.has_ended() {
-                self.give_back_ahead(lot, ahead);
-                self.common.give_back(lot, item);
-                return Ok(());
-            }
-            self.open_ahead(&mut ahead, lot, &contexts);
+            self.open_ahead(&mut ahead, lot, &contexts, &buffers);
             message_id = message_id.checked_add(1).unwrap_or(1);
             let sop_instance_uid = outgoing.sop_instance_uid.clone();
             let sent = outgoing.send(
@@ -250,9 +259,10 @@ impl Worker {
         ahead: &mut VecDeque<Opening>,
         lot: usize,
         contexts: &Arc<[NegotiatedContext]>,
+        buffers: &PieceBuffers,
     ) {
         while ahead.len() < OPENED_AHEAD {
-            let Some(opening) = self.open_next(lot, contexts) else {
+            let Some(opening) = self.open_next(lot, contexts, buffers) else {
                 return;
             };
             ahead.push_back(opening);
@@ -266,10 +276,15 @@ impl Worker {
         }
     }
 
-    fn open_next(&self, lot: usize, contexts: &Arc<[NegotiatedContext]>) -> Option<Opening> {
+    fn open_next(
+        &self,
+        lot: usize,
+        contexts: &Arc<[NegotiatedContext]>,
+        buffers: &PieceBuffers,
+    ) -> Option<Opening> {
         let item = self.common.next_item(lot)?;
         let (common, contexts) = (Arc::clone(&self.common), Arc::clone(contexts));
-        let buffers = self.buffers.clone();
+        let buffers = buffers.clone();
         let task = spawn_blocking(move || {
             let tenant = common.spec.tenant;
             let (archive, preferred) = (&common.archive, common.preferred.as_deref());
