@@ -13,7 +13,6 @@ from support import Server
 from support_browser import NoBrowser, browser, cornerstone_page, opened
 from support_data import attributes, encoded, set_pixels, uid
 
-pytestmark = pytest.mark.xfail(reason="DICOMweb is not whole yet", strict=False)
 SLICES, ROWS, COLUMNS = 4, 16, 24
 
 

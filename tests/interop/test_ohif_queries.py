@@ -20,7 +20,6 @@ from support_target import parts, related
 JSON = {"Accept": "application/dicom+json"}
 STUDY_FIELDS = "00081030,00080060,00080090,00100030"
 SERIES_FIELDS = "0008103E,00080021"
-pytestmark = pytest.mark.xfail(reason="DICOMweb is not whole yet", strict=False)
 FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax="*"'
 
 

@@ -100,7 +100,7 @@ def main():
     ours = results()
     name, theirs = of_orthanc()
     text = written(ours, theirs, name)
-    print("\n".join(line for line in text.splitlines() if line.startswith("|") and " of " in line))
+    print("\n".join(line for line in text.splitlines() if "cases fulfilled" in line))
     if not arguments.check:
         DOCUMENT.write_text(text)
         print(f"{DOCUMENT.relative_to(REPOSITORY)} is written")

@@ -34,7 +34,11 @@ from pydicom.uid import (
     UltrasoundImageStorage,
 )
 
-PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+# Longer than what servers write into metadata instead of an address.
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n%" + b"." * 200_000 + b"\n"
+    b"trailer<</Root 1 0 R>>\n%%EOF\n"
+)
 ROWS, COLUMNS = 12, 16
 
 
@@ -450,12 +454,12 @@ class Made:
         """Return one more slice that nobody has stored, by default in a study of its own."""
         dataset = attributes(
             CTImageStorage,
-            PatientID=self.patient(9),
+            PatientID=f"S{self.mark}",  # not found by what searches for the others
             PatientName="Store^Test",
             StudyInstanceUID=study or uid(),
             StudyDate="20240401",
             StudyTime="080000",
-            AccessionNumber=f"{self.mark}A9",
+            AccessionNumber=f"S{self.mark}",
             SeriesInstanceUID=uid(),
             Modality="CT",
             SeriesNumber=1,

@@ -23,10 +23,10 @@ def paths(made):
         "/studies/{study}/series/{series}": first.series,
         "/studies/{study}/series/{series}/metadata": f"{first.series}/metadata",
         "/studies/{study}/series/{series}/instances": f"{first.series}/instances",
-        "…/instances/{instance}": first.path,
-        "…/instances/{instance}/metadata": f"{first.path}/metadata",
-        "…/instances/{instance}/rendered": f"{first.path}/rendered",
-        "…/instances/{instance}/frames/{frames}": f"{first.path}/frames/1",
+        ".../instances/{instance}": first.path,
+        ".../instances/{instance}/metadata": f"{first.path}/metadata",
+        ".../instances/{instance}/rendered": f"{first.path}/rendered",
+        ".../instances/{instance}/frames/{frames}": f"{first.path}/frames/1",
     }
 
 
@@ -36,8 +36,8 @@ RESOURCES = [
     "/studies/{study}/series/{series}",
     "/studies/{study}/series/{series}/metadata",
     "/studies/{study}/series/{series}/instances",
-    *("…/instances/{instance}", "…/instances/{instance}/metadata"),
-    *("…/instances/{instance}/rendered", "…/instances/{instance}/frames/{frames}"),
+    *(".../instances/{instance}", ".../instances/{instance}/metadata"),
+    *(".../instances/{instance}/rendered", ".../instances/{instance}/frames/{frames}"),
 ]
 
 

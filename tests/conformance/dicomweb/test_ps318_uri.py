@@ -215,7 +215,7 @@ def test_a_presentation_state_is_applied(target, made):
 
 REFUSED = {
     "§9.5.2.1": [{"frameNumber": value} for value in ("0", "5", "x", "1,2")],
-    "§9.5.1.2.4": [{"rows": "8"}, {"columns": "8"}, {"rows": "0", "columns": "8"}],
+    "§9.5.1.2.4": [{"rows": "0", "columns": "8"}, {"rows": "x", "columns": "8"}],
     "§9.5.1.2.5": [{"region": value} for value in ("0,0,1", "0.5,0,0.5,1", "0,0,2,2", "a,b,c,d")],
     "§9.5.2.2": [
         {"windowCenter": "500"},
