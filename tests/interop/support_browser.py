@@ -2,7 +2,9 @@
 
 import http.server
 import json
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from functools import partial
@@ -96,11 +98,12 @@ def opened(folder, query, work, profile, *flags, timeout=300):
             ],
             stdout=output,
             stderr=output,
+            start_new_session=True,  # Debian's program is a script that waits for the browser
         )
     try:
         finished = done.wait(timeout)
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
         server.shutdown()
         server.server_close()
