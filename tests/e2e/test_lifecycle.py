@@ -1,8 +1,8 @@
 """Starting, stopping, being killed; the index lost; the folder taken."""
 
 import json
-import shutil
 import re
+import shutil
 import signal
 import socket
 import subprocess
