@@ -88,6 +88,7 @@ impl<K: Hash + Eq + Copy, V: Clone> Kept<K, V> {
             };
             state.remove(&oldest);
         }
+        state.clock += 1;
         let used = state.clock;
         state.bytes += bytes;
         state.found.insert(key, Entry { value, bytes, used });
