@@ -56,7 +56,7 @@ test-rust: setup
 	$(CARGO) test --release --workspace --exclude vna-py
 
 test-python: setup $(VENV)/.test-tools
-	$(PY) -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup
+	$(PY) -m pytest --numprocesses=$(PROCESSES) --dist=loadscope
 
 $(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh ext/cornerstone.sh $(wildcard tests/interop/cornerstone/*) | $(VENV)/.packages
 	@bash ext/prerequisites.sh test

@@ -1,22 +1,32 @@
 """Which tests share a process when several run them, and what all of them say at the end."""
 
+from pathlib import PurePath
+
 import pytest
 
 # What the tests said of themselves: each process that ran some tells the one that started it.
 SUMMARY = pytest.StashKey[list[str]]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep together what shares servers or fills one table: a file, the network, the comparison."""
-    for item in items:
-        if "servers" in item.fixturenames:
-            group = "orthanc"
-        elif item.path.stem.startswith("test_network_"):
-            group = "network"
-        else:
-            group = str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def group_of(nodeid):
+    """Return what a test stays together with: its file, all of the network, all beside Orthanc."""
+    file = PurePath(nodeid.partition("::")[0])
+    if file.stem.startswith("test_network_"):
+        return "network"  # they fill one table
+    if file.parent.name == "interop" and "orthanc" in file.stem:
+        return "orthanc"  # they share a comparison
+    return str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
