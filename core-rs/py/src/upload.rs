@@ -426,8 +426,25 @@ async fn take(
     let (mut idle, mut bytes) = (Some(arriving), 0);
     let (mut deadline, mut progress) = (Instant::now() + timeout, 0);
     loop {
-        let gathering = body.gather(TAKEN_BYTES, LINGER);
-        let piece = tokio::time::timeout_at(deadline.into(), gathering).await;
+        let gathering = tokio::time::timeout_at(deadline.into(), body.gather(TAKEN_BYTES, LINGER));
+        tokio::pin!(gathering);
+        // Who sends nothing more is told at once what is wrong with what he sent.
+        let piece = loop {
+            let Some(handle) = &mut pushing else {
+                break gathering.await;
+            };
+            tokio::select! {
+                piece = &mut gathering => break piece,
+                pushed = handle => {
+                    pushing = None;
+                    let arriving = pushed.map_err(|_| BoundaryError::Stopped)??;
+                    if arriving.is_over() {
+                        return Ok(Taken { arriving, bytes, is_whole: true });
+                    }
+                    idle = Some(arriving);
+                }
+            }
+        };
         let piece = match piece {
             Ok(piece) => piece.map_err(|_| BoundaryError::ClientGone)?,
             Err(_) => {
