@@ -57,7 +57,7 @@ def test_each_command_that_works_with_an_archive_is_tried(archive):
     _, words = archive
     # These are tried in files of their own: they need peers, a running server, or users.
     elsewhere = {"jobs", "modality", "peer", "index", "query", "send", "user"}
-    elsewhere |= {"archive", "modify", "anonymize"}
+    elsewhere |= {"archive", "modify", "anonymize", "conformance-statement"}
     assert {*words, *elsewhere, "serve", "version"} == set(COMMANDS)
 
 

@@ -109,9 +109,13 @@ def a_node(selected=SELECTED, steps=(), **dicom):
         await value.is_done.wait()
         return b""
 
+    def begun(handle):
+        # As of the archive: who asks is known from the call on.
+        return asyncio.ensure_future(result(handle))
+
     core = SimpleNamespace(send=send, select_instances=select)
     settings = Settings(dicom=Dicom(**dicom))
-    node.archive = SimpleNamespace(core=core, result=result, settings=settings)
+    node.archive = SimpleNamespace(core=core, result=begun, settings=settings)
     node.modalities = Modalities([VIEWER], lambda: None)
     return node
 

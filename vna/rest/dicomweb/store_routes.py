@@ -14,9 +14,12 @@ WADL = "application/vnd.sun.wadl+xml"
 RELATED = "multipart/related"
 
 MODULE = {DICOM_JSON: "DicomJson", DICOM_XML: "Bytes", JSON: "DicomJson"}
+# A refusal names what could not be stored, or is an error as everywhere.
+REFUSAL = {DICOM_JSON: "Any", DICOM_XML: "Bytes", JSON: "Any"}
 STORED = (
     Answer(200, "All is stored", MODULE),
     Answer(202, "Some is stored, or all with warnings; the sequences tell which", MODULE),
+    *(Answer(status, "Nothing is stored", REFUSAL) for status in (400, 409, 413, 415, 503)),
 )
 INSTANCES = Body(
     {RELATED: "Bytes", DICOM: "Bytes"},
