@@ -58,6 +58,8 @@ def test_who_goes_away_is_not_compressed_for_any_more(server, stored):
 
 def test_a_peer_that_aborts_its_c_get_is_not_compressed_for_any_more(server, stored):
     _, data_set = stored
+    known = {"AET": "GETSCU", "Host": "127.0.0.1", "Port": 104}
+    assert server.http.put("/modalities/getscu", json=known).status_code == 200
     ae = AE("GETSCU")
     ae.add_requested_context(StudyRootQueryRetrieveInformationModelGet)
     ae.add_requested_context(data_set.SOPClassUID, J2K)
