@@ -100,6 +100,12 @@ def test_names_are_those_that_pydicom_decodes(capsys):
     assert compared > 10
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch):
+    """Let nobody say how wide a terminal is: who runs tests in several processes does."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def made(syntax=ExplicitVRLittleEndian, **attributes):
     """Return a file with sequences, private elements and numbers of every kind."""
     data = Dataset()
