@@ -39,7 +39,8 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel):
     sources = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "vna").rglob("*")
-        if path.suffix in {".py", ".pyi", ".sql", ".tsv", ".typed"} and "__pycache__" not in path.parts
+        if path.suffix in {".py", ".pyi", ".sql", ".tsv", ".typed"}
+        and "__pycache__" not in path.parts
     }
     assert {"vna/services/archive.py", "vna/control/migrations/0002_jobs.sql"} <= sources
     assert sources <= names
