@@ -131,6 +131,8 @@ def test_what_is_wrong_is_told(ours, theirs):
         ("theirs/retrieve", {"Resources": [{"Study": "../.."}]}, 400),
         ("theirs/get", {}, 400),
         ("theirs/get", {"Uri": "/a b\r\nX: y"}, 400),
+        ("theirs/get", {"Uri": "/studies", "HttpHeaders": {"X": "y\r\nZ: z"}}, 400),
+        ("theirs/qido", {"Uri": "/studies", "HttpHeaders": {"Host": "other"}}, 400),
         ("theirs/delete", {"Level": "Patient"}, 400),
     ):
         assert post(ours, path, **body).status_code == status, (path, body)

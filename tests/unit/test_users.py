@@ -287,6 +287,8 @@ WRITES = [
     ("POST", "/jobs/x/cancel"),
     ("DELETE", "/tools/find"),
     ("POST", "/studies/x/archive/y"),
+    ("POST", "/web/studies"),
+    ("POST", "/web/servers/x/stow"),
 ]
 ADMINISTERS = [
     ("PUT", "/modalities/x"),
@@ -298,6 +300,8 @@ ADMINISTERS = [
     ("POST", "/tools/shutdown"),
     ("PUT", "/tools/log-level-http"),
     ("DELETE", "/changes"),
+    ("PUT", "/web/servers/x"),
+    ("DELETE", "/web/servers/x/"),
 ]
 
 
@@ -305,12 +309,12 @@ def test_each_role_may_what_it_is_for():
     for user, may in ((READER, READS), (WRITER, READS + WRITES)):
         for request in READS + WRITES + ADMINISTERS:
             if request in may:
-                access.require_right(user, *request)
+                access.require_right(user, *request, "/web")
             else:
                 with pytest.raises(NotAllowed, match=user.name):
-                    access.require_right(user, *request)
+                    access.require_right(user, *request, "/web")
     for request in READS + WRITES + ADMINISTERS:
-        access.require_right(ADMIN, *request)
+        access.require_right(ADMIN, *request, "/web")
 
 
 async def test_who_may_not_is_told_so(client, node):

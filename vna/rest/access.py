@@ -29,6 +29,8 @@ ADMINISTRATION = re.compile(
     r"|log-level[^/]*|accepted-[^/]*|unknown-sop-class-accepted|default-encoding)"
     r"|instances/[^/]+/export|modalities/[^/]+|peers/[^/]+|tenants(/.*)?|users(/.*)?|changes|exports)"
 )
+# A remote server of DICOMweb, below its root.
+REMOTE_SERVER = re.compile(r"/servers/[^/]+")
 MAX_TENANT_DIGITS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -94,12 +96,13 @@ def credentials(token: str) -> tuple[str, str]:
     return name, password
 
 
-def require_right(user: User, method: str, path: str) -> None:
+def require_right(user: User, method: str, path: str, dicomweb_root: str) -> None:
     """Raise NotAllowed if this is not for who asks: readers read, and writers do not administer."""
     if user.role == "admin" or method in SAFE:
         return
     path = path.rstrip("/")
-    if ADMINISTRATION.fullmatch(path):
+    in_dicomweb = path.removeprefix(dicomweb_root)
+    if ADMINISTRATION.fullmatch(path) or REMOTE_SERVER.fullmatch(in_dicomweb):
         raise NotAllowed(f"{method} {path} is for administrators; {user.name} may {user.role}")
     if user.role == "read" and not (method == "POST" and READS.fullmatch(path)):
         raise NotAllowed(f"{method} {path} changes something; {user.name} may only read")

@@ -158,7 +158,8 @@ class Application:
             return
         address = scope["client"][0] if scope["client"] else ""
         user = await access.identify(users, self.node.archive, authorization, address)
-        access.require_right(user, scope["method"], path)
+        dicomweb_root = self.node.archive.settings.dicomweb.root
+        access.require_right(user, scope["method"], path, dicomweb_root)
         scope["user"] = user
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

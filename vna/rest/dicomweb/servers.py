@@ -20,6 +20,7 @@ from vna.services.web_retrieving import WebRetrieve
 from vna.services.web_storing import WebStore
 from vna.settings import WebServer
 from vna.settings.orthanc import nodes
+from vna.settings.peers import HeaderName, HeaderValue
 
 # What is below a server, as clients of Orthanc list it.
 BELOW = ["get", "retrieve", "stow", "wado", "qido"]
@@ -43,7 +44,7 @@ class AskBody(msgspec.Struct, kw_only=True):
     """One request to a server."""
 
     uri: str = field(name="Uri")
-    headers: dict[str, str] = field(name="HttpHeaders", default={})
+    headers: dict[HeaderName, HeaderValue] = field(name="HttpHeaders", default={})
     arguments: dict[str, str] = field(name="Arguments", default={})
 
 
@@ -51,7 +52,7 @@ class WadoBody(JobBody, kw_only=True):
     """What to fetch from a server, by its path."""
 
     uri: str = field(name="Uri")
-    headers: dict[str, str] = field(name="HttpHeaders", default={})
+    headers: dict[HeaderName, HeaderValue] = field(name="HttpHeaders", default={})
     arguments: dict[str, str] = field(name="Arguments", default={})
 
 
@@ -59,7 +60,7 @@ class StowBody(JobBody, kw_only=True):
     """What to send to a server."""
 
     resources: list[str] = field(name="Resources")
-    headers: dict[str, str] = field(name="HttpHeaders", default={})
+    headers: dict[HeaderName, HeaderValue] = field(name="HttpHeaders", default={})
     arguments: dict[str, str] = field(name="Arguments", default={})
 
 
@@ -82,7 +83,7 @@ class RetrieveBody(JobBody, kw_only=True):
     """What to fetch from a server."""
 
     resources: list[Named] = field(name="Resources")
-    headers: dict[str, str] = field(name="HttpHeaders", default={})
+    headers: dict[HeaderName, HeaderValue] = field(name="HttpHeaders", default={})
     arguments: dict[str, str] = field(name="Arguments", default={})
 
 
