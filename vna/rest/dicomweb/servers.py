@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import field
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from vna.errors import BadBody, OutOfRange, PeerProtocolError, UnknownWebServer
 from vna.rest import remote_bodies as bodies
@@ -21,6 +23,9 @@ from vna.services.web_storing import WebStore
 from vna.settings import WebServer
 from vna.settings.orthanc import nodes
 from vna.settings.peers import HeaderName, HeaderValue
+
+if TYPE_CHECKING:
+    from vna.services.http_client import Answer
 
 # What is below a server, as clients of Orthanc list it.
 BELOW = ["get", "retrieve", "stow", "wado", "qido"]
@@ -162,18 +167,23 @@ async def get(call: Call) -> Response:
     body = bodies.as_form(bodies.parsed(await bodies.read_text(call)), AskBody)
     client = web_servers.client_of(call.node, server)
     target = web_servers.target(body.uri, body.arguments)
-    stream = client.stream(target, body.headers.items())
-    answer = await stream.__aenter__()
+    async with AsyncExitStack() as opened:
+        answer = await opened.enter_async_context(client.stream(target, body.headers.items()))
+        return PassedOn(answer, opened.pop_all())
 
-    async def pieces() -> Any:
-        try:
-            async for piece in answer.pieces():
-                yield piece
-        finally:
-            await stream.__aexit__(None, None, None)
 
-    headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
-    return StreamingResponse(pieces(), headers=headers)
+class PassedOn(StreamingResponse):
+    """The answer of a server, which is let go of whether it was taken or not."""
+
+    def __init__(self, answer: Answer, opened: AsyncExitStack):
+        headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
+        super().__init__(answer.pieces(), headers=headers)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        async with self._opened:
+            await super().__call__(scope, receive, send)
 
 
 async def qido(call: Call) -> Response:
