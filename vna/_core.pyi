@@ -98,6 +98,9 @@ class File:
     def frames(self) -> int:
         """How many frames its header promises, 1 if it says nothing; a video is one stream."""
 
+    def modified_s(self) -> int | None:
+        """The time of Last-Modified, in seconds since 1970; None while there is none to tell."""
+
     def read(self, offset: int, length: int, swap_unit: int = 1) -> int:
         """Read bytes; with a `swap_unit` those of so many bytes are turned around."""
 

@@ -205,6 +205,13 @@ class NotFound(VnaError):
     orthanc_status = "Unknown resource"
 
 
+class Gone(NotFound):
+    """What was asked for was deleted; for as long as it can be brought back, that is known."""
+
+    code = "gone"
+    http_status = 410
+
+
 class UnknownItem(NotFound):
     """A part of a resource, or a kind of part, that there is not."""
 

@@ -41,7 +41,7 @@ def test_http_status_and_number_say_the_same(cls):
     numbers = STATUS_OF_NUMBER.get(cls.http_status)
     if numbers is None:
         # Statuses that the interface gives without a number of their own.
-        assert cls.http_status in {405, 408, 412, 413, 500, 501, 507}
+        assert cls.http_status in {405, 408, 410, 412, 413, 500, 501, 507}
     elif cls.orthanc_error != -1:
         assert cls.orthanc_error in numbers
 

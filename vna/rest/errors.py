@@ -12,6 +12,7 @@ from vna.errors import VnaError
 MORE_HEADERS = {
     401: {"WWW-Authenticate": 'Basic realm="VNA", charset="UTF-8"'},
     405: {"Allow": "GET"},  # of a read-only archive: RFC 9110 §15.5.6 wants it
+    410: {"Cache-Control": "no-store"},  # it may come back; else caches could keep the answer
     503: {"Retry-After": "1"},
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import quote
 
@@ -51,35 +53,87 @@ def matches(condition: str, etag: str, *, weakly: bool) -> bool:
     return "*" in named or etag in named
 
 
-def is_known(call: Call, etag: str) -> bool:
-    """Whether the client has the file already; PreconditionFailed if it insists on another one."""
-    # In the order of RFC 9110 §13.2.2.
-    condition = call.request.headers.get("if-match")
-    if condition is not None and not matches(condition, etag, weakly=False):
-        raise PreconditionFailed(f"If-Match: {condition[:200]}; the file has {etag}")
-    condition = call.request.headers.get("if-none-match")
-    return condition is not None and matches(condition, etag, weakly=True)
+def is_known(call: Call, etag: str, modified_s: int | None = None) -> bool:
+    """Whether the client has the file already; PreconditionFailed if it insists on another one.
+
+    `modified_s` is the time that Last-Modified tells; what has none has no conditions on it.
+    """
+    # In the order of RFC 9110 §13.2.2: tags go before times.
+    headers = call.request.headers
+    if (condition := headers.get("if-match")) is not None:
+        if not matches(condition, etag, weakly=False):
+            raise PreconditionFailed(f"If-Match: {condition[:200]}; the file has {etag}")
+    elif modified_s is not None:
+        since = http_date(headers.get("if-unmodified-since"))
+        if since is not None and modified_s > since:
+            raise PreconditionFailed(f"it was modified after that: {formatdate(modified_s)}")
+    if (condition := headers.get("if-none-match")) is not None:
+        return matches(condition, etag, weakly=True)
+    since = http_date(headers.get("if-modified-since"))
+    return modified_s is not None and since is not None and modified_s <= since
+
+
+def http_date(text: str | None) -> int | None:
+    """Return the time that a header tells, in seconds since 1970; None if it is none.
+
+    What is no date is as if it were not there (RFC 9110 §13.1.3).
+    """
+    try:
+        found = parsedate_to_datetime(text or "")
+        # The oldest of the three forms names no time zone (RFC 9110 §5.6.7).
+        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def has_range(call: Call, etag: str, modified_s: int | None = None) -> bool:
+    """Whether a Range is of what there is now: `If-Range` names it, or is not there.
+
+    Weak tags name no bytes (RFC 9110 §13.1.5); the times that we tell do, see `modified_s` of the
+    core. Only GET has ranges (RFC 9110 §14.2).
+    """
+    if call.request.method != "GET":
+        return False
+    condition = call.request.headers.get("if-range")
+    if condition is None:
+        return True
+    if '"' in condition:
+        return condition == etag and not etag.startswith("W/")
+    return modified_s is not None and http_date(condition) == modified_s
+
+
+def last_modified(modified_s: int | None) -> dict[str, str]:
+    """Return the header that tells when something became what it is, if that is known."""
+    return {} if modified_s is None else {"Last-Modified": formatdate(modified_s, usegmt=True)}
 
 
 async def file_response(
-    call: Call, file: Readable, media_type: str, name: str | None = None
+    call: Call,
+    file: Readable,
+    media_type: str,
+    name: str | None = None,
+    *,
+    modified_s: int | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the answer to a GET or HEAD of a stored file, or of a part of one."""
-    headers = call.request.headers
     etag = f'"{file.digest}"'
-    answer = {"Accept-Ranges": "bytes", "ETag": etag}
+    answer = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        **last_modified(modified_s),
+        **(headers or {}),
+    }
     if name is not None:
         answer["Content-Disposition"] = content_disposition(name)
     method, path = call.request.method, call.request.scope["path"]
-    if is_known(call, etag):
+    if is_known(call, etag, modified_s):
         return Response(None, 304, headers=answer)
 
     first, end, status = 0, file.size, 200
-    # If-Range: a range of what the client has already, or the whole of what is there now. Only GET
-    # has ranges (RFC 9110 §14.2).
-    if method == "GET" and headers.get("if-range", etag) == etag:
+    if has_range(call, etag, modified_s):
         try:
-            part = parse_range(headers.get("range"), file.size)
+            part = parse_range(call.request.headers.get("range"), file.size)
         except RangeNotSatisfiable as error:
             refusal = error_response(error, method, path)
             refusal.headers["Content-Range"] = f"bytes */{file.size}"
@@ -114,6 +168,8 @@ async def transcoded_response(
     media_type: str,
     name: str,
     lossy_quality: int,
+    *,
+    modified_s: int | None = None,
 ) -> Response:
     """Return the answer to a GET or HEAD of a stored file in another transfer syntax.
 
@@ -125,8 +181,9 @@ async def transcoded_response(
         "Accept-Ranges": "none",
         "Content-Disposition": content_disposition(name),
         "ETag": etag,
+        **last_modified(modified_s),
     }
-    if is_known(call, etag):
+    if is_known(call, etag, modified_s):
         return Response(None, 304, headers=answer)
     # Who names a lossy transfer syntax asks for the instance that comes of it.
     options = {"quality": lossy_quality, "allow_new_uid": True}

@@ -498,6 +498,11 @@ class StoredFile:
         """The file as the core knows it."""
         return self._file
 
+    @property
+    def modified_s(self) -> int | None:
+        """When it became what it is, in seconds since 1970; None before that second is over."""
+        return self._file.modified_s()
+
     async def read(self, offset: int, length: int, swap_unit: int = 1) -> bytes:
         """Return bytes `offset` to `offset + length`."""
         handle = self._file.read(offset, length, swap_unit)

@@ -85,12 +85,28 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(NamedTuple):
-    """What UIDs name."""
+    """What UIDs name.
+
+    Attributes
+    ----------
+    instances, bytes : int
+        How many, and those of their files.
+    transfer_syntaxes : dict
+        How many are stored in each.
+    version : str
+        Changes when anything does that is said of them.
+    modified_s : int, optional
+        When the one instance that it is became what it is, in seconds since 1970.
+    was_deleted : bool
+        Whether there are none because they were deleted, as far as that is still known.
+    """
 
     instances: int
     bytes: int
     transfer_syntaxes: dict[str, int]
     version: str
+    modified_s: int | None
+    was_deleted: bool
 
 
 class Selection:

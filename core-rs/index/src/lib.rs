@@ -341,6 +341,11 @@ pub trait Index: Send + Sync {
     /// in the series; none if nothing is there. A UID may have come under two parents, and then both are named.
     fn pick(&self, tenant: i64, path: &UidPath<'_>) -> Result<Picked, IndexError>;
 
+    /// Whether what UIDs name was deleted, itself or with what it was in, and can still be brought back. It may be there
+    /// all the same, if it came again.
+    fn was_deleted(&self, tenant: i64, path: &UidPath<'_>, now_us: i64)
+    -> Result<bool, IndexError>;
+
     /// The number of a resource, or of the one at level `at` that it is in. Numbers are never used twice.
     fn number(
         &self,

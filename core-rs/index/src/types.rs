@@ -682,6 +682,8 @@ pub struct PickedInstance {
     pub syntax: i64,
     /// Bytes of its file.
     pub file_size: u64,
+    /// When it arrived, in microseconds since 1970.
+    pub received_us: i64,
 }
 
 /// A series of what UIDs name.

@@ -302,6 +302,11 @@ impl CoreFile {
         vna_node::promised_frames(&self.located)
     }
 
+    /// The time of Last-Modified; `None` while there is none.
+    fn modified_s(&self) -> Option<i64> {
+        vna_node::web::modified_s(self.located.received_us, now_us())
+    }
+
     #[pyo3(signature = (transfer_syntax_uid, options_json = None))]
     fn transcode(
         &self,

@@ -9,7 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use tokio::sync::watch;
 use vna_index::UidPath;
 use vna_node::web::{Answer, Outline, Selection, Wanted};
-use vna_node::{Archive, ArchiveError};
+use vna_node::{Archive, ArchiveError, now_us};
 
 use crate::archive::{CoreArchive, parse};
 use crate::completions::Completions;
@@ -83,12 +83,15 @@ impl CoreSelection {
                 series: named.series.as_deref(),
                 instance: named.instance.as_deref(),
             };
-            let selection = Selection::find(&archive, tenant, &path);
-            promise.keep(selection.map_err(BoundaryError::from).map(|selection| {
-                let facts = facts(&selection);
+            let find = || -> Result<Vec<u8>, ArchiveError> {
+                let selection = Selection::find(&archive, tenant, &path)?;
+                let was_deleted = selection.is_empty()
+                    && Selection::was_deleted(&archive, tenant, &path, now_us())?;
+                let facts = facts(&selection, was_deleted);
                 *found.lock() = Some(selection);
-                facts
-            }));
+                Ok(facts)
+            };
+            promise.keep(find().map_err(BoundaryError::from));
         });
         handle
     }
@@ -120,7 +123,7 @@ impl CoreSelection {
     }
 }
 
-fn facts(selection: &Selection) -> Vec<u8> {
+fn facts(selection: &Selection, was_deleted: bool) -> Vec<u8> {
     let syntaxes: serde_json::Map<String, serde_json::Value> = selection
         .transfer_syntaxes()
         .into_iter()
@@ -137,6 +140,8 @@ fn facts(selection: &Selection) -> Vec<u8> {
         "bytes": selection.bytes(),
         "transfer_syntaxes": syntaxes,
         "version": version,
+        "modified_s": selection.modified_s(now_us()),
+        "was_deleted": was_deleted,
     })
     .to_string()
     .into_bytes()

@@ -26,11 +26,10 @@ LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 
 
 async def selected(call: Call, target: targets.Target) -> Selection:
-    """Return what a path names; raises NotFound if nothing is here."""
+    """Return what a path names; raises NotFound if nothing is here, Gone if that is known."""
     selection = await select(call.archive, target, call.caller)
     if selection.facts.instances == 0:
-        uids = "/".join(target.uids.values())
-        raise NotFound(f"there is no {target.level.lower()} {uids} here", "dicomweb.not_found")
+        raise targets.absent(target, selection)
     return selection
 
 

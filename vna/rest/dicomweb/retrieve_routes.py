@@ -20,7 +20,7 @@ RELATED = "multipart/related"
 ACCEPT = Parameter("accept", "text", "media types as in the Accept header, before which it goes")
 CHARSET = Parameter("charset", "text", "character set of texts; there is UTF-8")
 ASKED = (ACCEPT, CHARSET)
-REFUSALS = (404, 406, *CONDITIONAL)
+REFUSALS = (404, 406, 410, *CONDITIONAL)
 
 PARTIAL = Answer(206, "The range, or those instances that can be given so", {RELATED: "Bytes"})
 UNCHANGED = Answer(304, "It is what If-None-Match names", {})
@@ -62,7 +62,7 @@ def of_level(path: str, what: str) -> list[Entry]:
             METADATA,
             ASKED,
             None,
-            (404, 406, 412),
+            (404, 406, 410, 412),
         ),
         Entry(
             "GET",

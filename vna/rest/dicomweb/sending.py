@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from vna.errors import RangeNotSatisfiable
 from vna.rest.dicomweb.negotiation import MULTIPART
 from vna.rest.errors import error_response
-from vna.rest.files import is_known
+from vna.rest.files import has_range, is_known, last_modified
 from vna.rest.requests import parse_range
 from vna.rest.server import STREAM
 
@@ -35,10 +35,12 @@ async def answer(
     `media_type` is that of the parts or of the one thing.
     """
     etag, boundary = selection.outline(wanted)
-    told = {"ETag": etag, "Vary": "Accept, Accept-Encoding", **(headers or {})}
+    modified_s = selection.facts.modified_s
+    told = {"ETag": etag, **last_modified(modified_s), "Vary": "Accept, Accept-Encoding"}
+    told |= headers or {}
     if wanted.gzip:
         told["Content-Encoding"] = "gzip"
-    if is_known(call, etag):
+    if is_known(call, etag, modified_s):
         return Response(None, 304, headers=told)
     stream = await selection.prepare(wanted)
     try:
@@ -46,10 +48,12 @@ async def answer(
             media_type = f'{MULTIPART}; type="{media_type}"; boundary={boundary}'
         told["Content-Type"] = media_type
         length = stream.length
-        if length is not None and wanted.what != "metadata" and status == 200:
+        # What is written anew may come out otherwise: no ranges of it.
+        has_ranges = wanted.what != "metadata" and not etag.startswith("W/")
+        if length is not None and has_ranges and status == 200:
             told["Accept-Ranges"] = "bytes"
             try:
-                part = asked_range(call, etag, length)
+                part = asked_range(call, etag, modified_s, length)
             except RangeNotSatisfiable as error:
                 stream.close()
                 refusal = error_response(error, call.request.method, call.request.scope["path"])
@@ -74,17 +78,16 @@ async def answer(
         raise
 
 
-def asked_range(call: Call, etag: str, length: int) -> tuple[int, int] | None:
+def asked_range(
+    call: Call, etag: str, modified_s: int | None, length: int
+) -> tuple[int, int] | None:
     """Return the first byte and the one behind the last that are asked for; None: all.
 
-    Raises RangeNotSatisfiable. What is written anew may come out otherwise, so it has no ranges.
+    Raises RangeNotSatisfiable.
     """
-    headers = call.request.headers
-    if call.request.method != "GET" or etag.startswith("W/"):
+    if not has_range(call, etag, modified_s):
         return None
-    if headers.get("if-range", etag) != etag:
-        return None  # a range of what the client has already, or the whole of what is there now
-    return parse_range(headers.get("range"), length)
+    return parse_range(call.request.headers.get("range"), length)
 
 
 def takes_gzip(call: Call) -> bool:

@@ -68,7 +68,7 @@ DELETIONS = [
         imported_on_use("dicomweb.delete.delete"),
         f"Delete {what}",
         DELETED,
-        refusals=(400, 404),
+        refusals=(400, 404, 410),
     )
     for path, what in (
         (STUDY, "a study"),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from vna.errors import BadRequest, NotFound
+from vna.errors import BadRequest, Gone, NotFound
 from vna.services import query
+from vna.services.web import select
 
 if TYPE_CHECKING:
     from vna.rest.requests import Call
+    from vna.services.web import Selection
 
 # PS3.5 §9.1. That no component begins with 0 is not asked for: such UIDs are stored and found.
 UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -61,7 +63,9 @@ def uid(text: str, name: str) -> str:
 
 
 async def public_ids(call: Call, target: Target) -> list[str]:
-    """Return the public ids of what a target names; raises NotFound if nothing is here.
+    """Return the public ids of what a target names.
+
+    Raises NotFound if nothing is here, Gone if it was deleted and the archive still knows.
 
     It is one, but for a UID that came under two parents: a study of two patients, say.
     """
@@ -71,8 +75,15 @@ async def public_ids(call: Call, target: Target) -> list[str]:
     ids: list[str] = msgspec.json.decode(found)
     if ids:
         return ids
-    uids = "/".join(target.uids.values())
-    raise NotFound(f"there is no {target.level.lower()} {uids} here", "dicomweb.not_found")
+    raise absent(target, await select(call.archive, target, call.caller))
+
+
+def absent(target: Target, selection: Selection) -> NotFound:
+    """Return the error of a target of which nothing is here."""
+    what = f"{target.level.lower()} {'/'.join(target.uids.values())}"
+    if selection.facts.was_deleted:
+        return Gone(f"the {what} was deleted", "dicomweb.gone")
+    return NotFound(f"there is no {what} here", "dicomweb.not_found")
 
 
 def frame_numbers(text: str) -> list[int]:

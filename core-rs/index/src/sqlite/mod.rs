@@ -665,6 +665,16 @@ impl Index for SqliteIndex {
             .read(|snapshot| picked::pick(snapshot, tenant, path))
     }
 
+    fn was_deleted(
+        &self,
+        tenant: i64,
+        path: &UidPath<'_>,
+        now_us: i64,
+    ) -> Result<bool, IndexError> {
+        self.readers
+            .read(|snapshot| picked::was_deleted(snapshot, tenant, path, now_us))
+    }
+
     fn number(
         &self,
         tenant: i64,

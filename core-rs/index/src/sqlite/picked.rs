@@ -18,17 +18,9 @@ pub(crate) fn pick(
     tenant: i64,
     path: &UidPath<'_>,
 ) -> Result<Picked, IndexError> {
-    let (level, kind, uid) = match (path.series, path.instance) {
-        (None, _) => (Level::Study, KeyKind::StudyUid, path.study),
-        (Some(series), None) => (Level::Series, KeyKind::SeriesUid, series),
-        (Some(_), Some(instance)) => (Level::Instance, KeyKind::SopUid, instance),
-    };
+    let (level, found) = named(snapshot, tenant, path)?;
     let sql = statement(level);
     let mut picked = Picked::default();
-    let hash = snapshot.hasher.text(tenant, kind, uid);
-    let mut found = candidates(snapshot.connection, snapshot.tail, hash)?;
-    found.sort_unstable();
-    found.dedup();
     for id in found {
         let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
         let mut rows = statement
@@ -47,13 +39,14 @@ pub(crate) fn pick(
                 blob: row.get(2).doing(DOING)?,
                 syntax: row.get(3).doing(DOING)?,
                 file_size: row.get::<_, i64>(4).doing(DOING)?.unsigned(),
+                received_us: row.get(5).doing(DOING)?,
             };
             let is_new = |last: &PickedSeries| last.series != instance.series;
             if picked.series.last().is_none_or(is_new) {
                 picked.series.push(PickedSeries {
                     series: instance.series,
-                    study_instance_uid: row.get(5).doing(DOING)?,
-                    series_instance_uid: row.get(6).doing(DOING)?,
+                    study_instance_uid: row.get(6).doing(DOING)?,
+                    series_instance_uid: row.get(7).doing(DOING)?,
                 });
             }
             picked.instances.push(instance);
@@ -73,17 +66,92 @@ pub(crate) fn pick(
     Ok(picked)
 }
 
+/// Whether a path names something that was deleted, itself or with what it was in, and that can still be brought back.
+/// What is live besides does not matter.
+pub(crate) fn was_deleted(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    path: &UidPath<'_>,
+    now_us: i64,
+) -> Result<bool, IndexError> {
+    const DOING: &str = "finding what was deleted of what UIDs name";
+    let (level, found) = named(snapshot, tenant, path)?;
+    let sql = deleted_statement(level);
+    for id in found {
+        let mut statement = snapshot.connection.prepare_cached(&sql).doing(DOING)?;
+        let is_deleted = statement
+            .exists(params![
+                id,
+                tenant,
+                path.study,
+                path.series.unwrap_or_default(),
+                path.instance.unwrap_or_default(),
+                now_us
+            ])
+            .doing(DOING)?;
+        if is_deleted {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The level of what a path names, and the numbers of resources whose UID may be that of it, whatever their state.
+fn named(
+    snapshot: &Snapshot<'_>,
+    tenant: i64,
+    path: &UidPath<'_>,
+) -> Result<(Level, Vec<i64>), IndexError> {
+    let (level, kind, uid) = match (path.series, path.instance) {
+        (None, _) => (Level::Study, KeyKind::StudyUid, path.study),
+        (Some(series), None) => (Level::Series, KeyKind::SeriesUid, series),
+        (Some(_), Some(instance)) => (Level::Instance, KeyKind::SopUid, instance),
+    };
+    let hash = snapshot.hasher.text(tenant, kind, uid);
+    let mut found = candidates(snapshot.connection, snapshot.tail, hash)?;
+    found.sort_unstable();
+    found.dedup();
+    Ok((level, found))
+}
+
+/// The statement that says of a candidate of `level` whether it is what is named, and has an entry of a deletion that is
+/// not due: an entry is of what was deleted, and hides all below.
+fn deleted_statement(level: Level) -> String {
+    let mut sql = from(level);
+    let above = Level::ALL.into_iter().filter(|at| *at <= level);
+    let ids: Vec<String> = above.map(|at| format!("{}.id", table(at))).collect();
+    let uids = match level {
+        Level::Patient | Level::Study => "",
+        Level::Series => " AND series.series_uid = ?4",
+        Level::Instance => " AND series.series_uid = ?4 AND instance.sop_uid = ?5",
+    };
+    sql.insert_str(0, "SELECT 1");
+    sql.push_str(&format!(
+        " CROSS JOIN purge ON purge.resource IN ({})
+          WHERE patient.tenant = ?2 AND study.study_uid = ?3{uids} AND purge.due_us > ?6",
+        ids.join(", ")
+    ));
+    sql
+}
+
+/// A candidate of `level`, and what it is in.
+fn from(level: Level) -> String {
+    let own = table(level);
+    let mut sql =
+        format!(" FROM (SELECT ?1 AS value) AS chosen CROSS JOIN {own} ON {own}.id = chosen.value");
+    let above = Level::ALL.into_iter().rev().filter(|at| *at < level);
+    above.for_each(|at| sql.push_str(join_above(at)));
+    sql
+}
+
 /// The statement for a candidate of `level`, which may be another resource of the same hash.
 fn statement(level: Level) -> String {
-    let own = table(level);
-    let mut sql = format!(
+    let mut sql =
         "SELECT instance.id, series.id, instance.blob, instance.syntax, instance.file_size,
-                study.study_uid, series.series_uid
-         FROM (SELECT ?1 AS value) AS chosen CROSS JOIN {own} ON {own}.id = chosen.value"
-    );
-    let above = Level::ALL.into_iter().rev().filter(|at| *at < level);
+                instance.received_us, study.study_uid, series.series_uid"
+            .to_owned();
+    sql.push_str(&from(level));
     let below = Level::ALL.into_iter().filter(|at| *at > level);
-    above.for_each(|at| sql.push_str(join_above(at)));
     below.for_each(|at| sql.push_str(join_below(at)));
     sql.push_str(
         " WHERE patient.state = 0 AND study.state = 0 AND series.state = 0 AND instance.state = 0

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vna_dicom::{Level, PublicId, Tag};
 use vna_index::{
     DEFAULT_TENANT, DeletedInstance, DeletedMark, Deletion, DuplicatePolicy, Entry, Erasure,
-    FreedBlob, Index, Lsn, Outcome, Page,
+    FreedBlob, Index, Lsn, Outcome, Page, UidPath,
 };
 
 const HOUR_US: i64 = 3600 * SECOND_US;
@@ -269,4 +269,56 @@ pub fn kept_versions_come_behind_the_instance_that_was_current(index: &dyn Index
         feed.erase(&[deletion]);
         purge_at(index, NOW_US);
     }
+}
+
+pub fn what_uids_name_is_known_to_have_been_deleted_while_it_can_be_brought_back(
+    index: &dyn Index,
+) {
+    let mut feed = Feed::new(index);
+    let (first, second, other) = (made("1.1", 1), made("1.1", 2), made("1.2", 1));
+    for one in [&first, &second, &other] {
+        feed.put(one);
+    }
+    let told = |series, instance, now_us| {
+        let study = "1";
+        let path = UidPath {
+            study,
+            series,
+            instance,
+        };
+        index.was_deleted(DEFAULT_TENANT, &path, now_us)
+    };
+    let was = |series, instance| told(series, instance, NOW_US).expect("reads");
+    assert!(!was(Some("1.1"), Some("1.1.1")));
+    feed.delete_for_now(Level::Instance, first.id(Level::Instance));
+    assert!(was(Some("1.1"), Some("1.1.1")));
+    assert!(
+        !was(Some("1.2"), Some("1.1.1")),
+        "it was not in that series"
+    );
+    assert!(!was(Some("1.1"), Some("1.1.2")));
+    assert!(!was(Some("1.1"), None) && !was(None, None));
+
+    // The last of a series takes the series along, and the last of all takes all.
+    feed.delete_for_now(Level::Instance, second.id(Level::Instance));
+    assert!(was(Some("1.1"), None) && was(Some("1.1"), Some("1.1.2")));
+    assert!(!was(None, None) && !was(Some("1.2"), None));
+    let deletion = feed.delete_for_now(Level::Study, other.id(Level::Study));
+    assert!(was(None, None) && was(Some("1.2"), None));
+    assert!(was(Some("1.1"), Some("1.1.1")) && was(Some("1.2"), Some("1.2.1")));
+
+    let elsewhere = UidPath {
+        study: "1",
+        series: None,
+        instance: None,
+    };
+    let of_another = index.was_deleted(DEFAULT_TENANT + 1, &elsewhere, NOW_US);
+    assert!(!of_another.expect("reads"));
+    assert!(
+        !told(None, None, NOW_US + HOUR_US).expect("reads"),
+        "too late"
+    );
+    feed.erase(&[deletion]);
+    assert!(!was(None, None) && !was(Some("1.2"), None), "erased");
+    assert!(was(Some("1.1"), None), "the deletion before it was not");
 }

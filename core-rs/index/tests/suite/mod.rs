@@ -97,6 +97,7 @@ macro_rules! everything {
             deleted_instances_are_found_from_every_level,
             the_same_instance_can_be_deleted_again_and_again,
             kept_versions_come_behind_the_instance_that_was_current,
+            what_uids_name_is_known_to_have_been_deleted_while_it_can_be_brought_back,
         }
         find {
             every_key_finds_what_a_look_at_each_resource_finds,

@@ -6,13 +6,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -28,7 +29,7 @@ use super::lists::List;
 use super::retrieve::RetrieveAsked;
 use super::web::WebPolicy;
 use crate::archive::Archive;
-use crate::arrival::default_tenant;
+use crate::arrival::{default_tenant, now_us};
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
 use crate::pictures::{PictureForm, PictureMode, PictureRequest, PictureSource};
@@ -277,6 +278,11 @@ impl Hot {
         };
         headers.insert(CONTENT_TYPE, text(called)?);
         headers.insert(ETAG, text(etag)?);
+        if let Some(modified_s) = selection.modified_s(now_us()) {
+            let since = Duration::from_secs(u64::try_from(modified_s).ok()?);
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + since);
+            headers.insert(LAST_MODIFIED, text(date)?);
+        }
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -26,7 +26,7 @@ use serde::Deserialize;
 
 pub use answer::Answer;
 pub use query::{SearchAnswer, SearchOptions, SearchTarget, WebSearch, search};
-pub use selection::Selection;
+pub use selection::{Selection, modified_s};
 pub use store::{Store, StoreAnswer, StoreTelling, StoreTold};
 use vna_store::Digest;
 

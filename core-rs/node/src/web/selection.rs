@@ -36,6 +36,20 @@ impl Selection {
         })
     }
 
+    /// Whether what UIDs name was deleted and can still be brought back; of what is not there now. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the index says.
+    pub fn was_deleted(
+        archive: &Archive,
+        tenant: i64,
+        path: &UidPath<'_>,
+        now_us: i64,
+    ) -> Result<bool, ArchiveError> {
+        Ok(archive.index().was_deleted(tenant, path, now_us)?)
+    }
+
     /// How many instances it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -52,6 +66,16 @@ impl Selection {
     #[must_use]
     pub fn version(&self) -> Digest {
         version(&self.picked.instances)
+    }
+
+    /// When the one instance that it is became what it is, as [`modified_s`] has it. Of several there is no such time:
+    /// one of them may go without another coming.
+    #[must_use]
+    pub fn modified_s(&self, now_us: i64) -> Option<i64> {
+        match self.picked.instances.as_slice() {
+            [one] => modified_s(one.received_us, now_us),
+            _ => None,
+        }
     }
 
     /// How many instances are stored in each transfer syntax.
@@ -127,6 +151,16 @@ impl Selection {
     }
 }
 
+/// The time of Last-Modified of what was received at `received_us`, in seconds since 1970; `None` before that second is
+/// over. Another version may come within it, and who has the first must not hold it for the second: told so late, the
+/// time is a strong validator (RFC 9110 §8.8.2.2).
+#[must_use]
+pub fn modified_s(received_us: i64, now_us: i64) -> Option<i64> {
+    const SECOND_US: i64 = 1_000_000;
+    let received_s = received_us.div_euclid(SECOND_US);
+    (received_s < now_us.div_euclid(SECOND_US)).then_some(received_s)
+}
+
 /// Changes when one of these instances is another, or is kept in another form.
 pub(super) fn version(instances: &[PickedInstance]) -> Digest {
     let mut bytes = Vec::with_capacity(instances.len() * 32);
@@ -145,4 +179,20 @@ pub(super) fn location(root: &str, series: &PickedSeries, sop_instance_uid: &str
         "{root}/studies/{}/series/{}/instances/{sop_instance_uid}",
         series.study_instance_uid, series.series_instance_uid
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modified_s;
+
+    #[test]
+    fn a_time_of_modification_is_told_when_its_second_is_over() {
+        for (received_us, now_us, told) in [
+            (5_300_000, 5_999_999, None),
+            (5_300_000, 6_000_000, Some(5)),
+            (5_300_000, 4_000_000, None), // the clock was put back
+        ] {
+            assert_eq!(modified_s(received_us, now_us), told);
+        }
+    }
 }
