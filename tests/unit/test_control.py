@@ -71,3 +71,36 @@ def test_a_file_that_is_no_database_is_refused(tmp_path, migrations):
     path.write_bytes(b"no database" * 100)
     with pytest.raises(StorageFailed, match=r"control\.sqlite"):
         Control(path)
+
+
+def test_headers_of_jobs_of_former_versions_become_secrets_or_are_forgotten(tmp_path, monkeypatch):
+    path = tmp_path / "control.sqlite"
+    all_of_them = database.migrations()
+    monkeypatch.setattr(database, "migrations", lambda: all_of_them[:9])
+    connection = database.open_database(path)
+    rows = [
+        ("waits", "DicomWebStowClient", "Retry", '{"server":"s","headers":{"A":"b","C":"d"}}'),
+        ("ended", "DicomWebWadoRetrieveClient", "Failure", '{"headers":{"A":"b"},"paths":[]}'),
+        ("plain", "DicomWebStowClient", "Paused", '{"server":"s"}'),
+        ("other", "DicomModalityStore", "Paused", '{"headers":{"A":"b"}}'),
+    ]
+    connection.executemany(
+        "INSERT INTO job (id, type, state, content, tenant, user, priority, destination, saved,"
+        " shown, created_us, retries_left) VALUES (?, ?, ?, ?, 1, '', 0, '', 'null', '{}', 0, 0)",
+        rows,
+    )
+    connection.close()
+    monkeypatch.setattr(database, "migrations", lambda: all_of_them)
+    connection = database.open_database(path)
+    found = {row["id"]: row for row in connection.execute("SELECT id, content, secret FROM job")}
+    connection.close()
+    assert {name: row["secret"] for name, row in found.items()} == {
+        "waits": '{"A":"b","C":"d"}',
+        "ended": None,
+        "plain": None,
+        "other": None,
+    }
+    assert found["waits"]["content"] == '{"server":"s","headers":["A","C"]}'
+    assert found["ended"]["content"] == '{"headers":["A"],"paths":[]}'
+    assert found["plain"]["content"] == '{"server":"s"}'
+    assert found["other"]["content"] == '{"headers":{"A":"b"}}'

@@ -69,6 +69,20 @@ class Control:
         """
         return await asyncio.wrap_future(self._thread.submit(self._transact, work))
 
+    async def overwrite(self) -> None:
+        """Let nothing be left of what was deleted: the file has zeros there, its journal is empty.
+
+        While another process reads the journal stays; it is emptied by the next call.
+        """
+
+        def checkpoint() -> None:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        try:
+            await asyncio.wrap_future(self._thread.submit(checkpoint))
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: {error}") from error
+
     def run_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the same for callers without a loop, such as commands."""
         return self._thread.submit(self._transact, work).result()
@@ -115,6 +129,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # of what was a secret nothing stays
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             migrate(connection)
         except BaseException:

@@ -170,6 +170,11 @@ class Engine:
         if await self.control.run(lambda connection: queue.trim(connection, history)):
             await self.outputs.sweep(self.control)
 
+    async def forget(self, ended: Job | Row) -> None:
+        """Leave nothing on the disk of the secret of a job that has ended."""
+        if ended.secret is not None:
+            await self.control.overwrite()
+
     # What a running job does (`vna.jobs.job.Keeper`).
 
     async def keep(self, job: Job) -> None:
@@ -270,6 +275,7 @@ class Engine:
                 )
             )
             if state in FINISHED:
+                await self.forget(job)
                 await self.trim()
         except Exception as error:
             # Its lease ends, and then it is run again.

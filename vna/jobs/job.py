@@ -39,6 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     error_details: str
     error_code: str
     error_payload: str | None
+    secret: str | None
 
 
 class Output(NamedTuple):
@@ -71,6 +72,9 @@ class Job:
         As it was submitted.
     content : dict
         What is to be done.
+    secret : Any
+        What nobody else is to know; None if there is nothing, or it was forgotten: a job that ended
+        and was resubmitted has it no more.
     state : Any
         What was saved last, here or before a crash or pause; None if nothing was.
     saved : str
@@ -85,6 +89,7 @@ class Job:
         self.id, self.type, self.tenant, self.user = row.id, row.type, row.tenant, row.user
         self.destination = row.destination
         self.content: dict[str, Any] = msgspec.json.decode(row.content)
+        self.secret: Any = None if row.secret is None else msgspec.json.decode(row.secret)
         self.saved = row.saved
         self.state: Any = msgspec.json.decode(row.saved)
         self.shown: dict[str, Any] = msgspec.json.decode(row.shown)

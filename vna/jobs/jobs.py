@@ -79,6 +79,7 @@ class Jobs:
         retries: int | None = None,
         run_after: float | None = None,
         job_id: str | None = None,
+        secret: Any = None,
     ) -> str:
         """Add a job and return its id; it is on the disk when this returns.
 
@@ -104,6 +105,8 @@ class Jobs:
             Unix time before which it does not begin.
         job_id : str, optional
             Its id, if it was chosen already.
+        secret : Any, optional
+            JSON that only the job itself sees, and that is forgotten when it has ended.
 
         Raises
         ------
@@ -125,6 +128,7 @@ class Jobs:
             created_us=now_us(),
             run_after_us=None if run_after is None else int(run_after * 1e6),
             retries_left=self._settings.retries if retries is None else retries,
+            secret=None if secret is None else msgspec.json.encode(secret).decode(),
         )
         await self._control.run(lambda connection: queue.insert(connection, job))
         self._engine.wake.set()
@@ -211,7 +215,7 @@ class Jobs:
         """End a job, whatever it does; nothing to one that has ended. Raises NotFound."""
         engine = self._engine
         async with engine.changing:
-            await self._found(job_id, tenant)
+            row = await self._found(job_id, tenant)
             running = engine.running.get(job_id)
             if running is None:
                 now = now_us()
@@ -219,6 +223,7 @@ class Jobs:
                     lambda connection: queue.cancel(connection, job_id, now, failures.CANCELLED)
                 )
                 if ended:
+                    await engine.forget(row)
                     await engine.trim()
                     engine.tell(job_id, Cancelled())
                 return

@@ -43,6 +43,7 @@ class Submission(NamedTuple):
     created_us: int
     run_after_us: int | None
     retries_left: int
+    secret: str | None
 
 
 class Failure(NamedTuple):
@@ -170,7 +171,7 @@ def end(
         "UPDATE job SET state = ?, completed_us = ?, run_after_us = ?, saved = ?, shown = ?,"
         " progress = ?, runtime_us = ?, retries_left = retries_left - ?, owner = NULL,"
         " lease_us = NULL, error_number = ?, error_description = ?, error_details = ?,"
-        " error_code = ?, error_payload = ?"
+        " error_code = ?, error_payload = ?, secret = iif(?, NULL, secret)"
         " WHERE id = ? AND owner = ? AND state = 'Running'",
         (
             state,
@@ -182,6 +183,7 @@ def end(
             how.runtime_us,
             spent,
             *error,
+            completed_us is not None,
             how.id,
             owner,
         ),
@@ -212,7 +214,8 @@ def cancel(connection: Connection, job_id: str, now_us: int, why: Failure) -> bo
     changed = connection.execute(
         "UPDATE job SET state = 'Failure', completed_us = ?, run_after_us = NULL,"
         " error_number = ?, error_description = ?, error_details = ?, error_code = ?,"
-        " error_payload = ? WHERE id = ? AND state IN ('Pending', 'Retry', 'Paused')",
+        " error_payload = ?, secret = NULL"
+        " WHERE id = ? AND state IN ('Pending', 'Retry', 'Paused')",
         (now_us, *why, job_id),
     )
     return changed.rowcount > 0

@@ -51,12 +51,13 @@ async def answer_job(
     destination: str | None = None,
     show: dict[str, Any] | None = None,
     waits_by_default: bool = True,
+    secret: Any = None,
 ) -> Response:
     """Submit a job and return the answer of the request that asked for it.
 
-    That is what the finished job shows, or at once its id and path. `content`, `destination` and
-    `show` are those of `vna.jobs.Jobs.submit`. A job whose end was waited for and that failed is
-    the error of the request; who went away meanwhile finds it at `/jobs`.
+    That is what the finished job shows, or at once its id and path. `content`, `destination`,
+    `show` and `secret` are those of `vna.jobs.Jobs.submit`. A job whose end was waited for and that
+    failed is the error of the request; who went away meanwhile finds it at `/jobs`.
 
     Raises
     ------
@@ -75,6 +76,7 @@ async def answer_job(
         "tenant": caller.tenant,
         "user": caller.user,
         "show": show,
+        "secret": secret,
     }
     if body.waits(waits_by_default):
         finished = await jobs.perform(type_name, content, **options)

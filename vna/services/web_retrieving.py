@@ -14,7 +14,7 @@ import msgspec
 from vna.errors import PeerProtocolError, VnaError
 from vna.jobs import Job
 from vna.services.caller import Caller
-from vna.services.web_servers import client_of, target
+from vna.services.web_servers import client_of, headers_of, target
 
 if TYPE_CHECKING:
     from vna.services.http_client import Answer, Client
@@ -36,13 +36,15 @@ class WebRetrieve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         Name of the DICOMweb server.
     paths : list of str
         Resources below its studies service.
-    headers, arguments : dict
-        More headers of the requests, and parameters of their query.
+    headers : list of str
+        Names of more headers of the requests; their values are the secret of the job.
+    arguments : dict
+        Parameters of the requests' query.
     """
 
     server: str
     paths: list[str]
-    headers: dict[str, str] = {}
+    headers: list[str] = []
     arguments: dict[str, str] = {}
 
 
@@ -69,10 +71,11 @@ async def run(node: Node, job: Job) -> None:
     state = msgspec.convert(job.state or {}, State)
     server = node.web_servers.get(wanted.server)
     caller = Caller(way_in="rest", tenant=job.tenant, user=job.user)
+    headers = {"Accept": accept_of(server)} | headers_of(job, wanted.headers)
     async with client_of(node, server) as client:
         try:
             for path in wanted.paths[state.done :]:
-                await fetch(node, job, client, accept_of(server), path, wanted, state, caller)
+                await fetch(node, job, client, headers, path, wanted, state, caller)
                 state.done += 1
                 job.progress(state.done / len(wanted.paths))
                 job.show(**shown(state))
@@ -93,14 +96,13 @@ async def fetch(
     node: Node,
     job: Job,
     client: Client,
-    accept: str,
+    headers: dict[str, str],
     path: str,
     wanted: WebRetrieve,
     state: State,
     caller: Caller,
 ) -> None:
     """Fetch one resource; raises PeerFailed, and what the archive says of what came."""
-    headers = {"Accept": accept} | wanted.headers
     async with client.stream(target(path, wanted.arguments), headers.items()) as answer:
         stored = await store(node, job, client, answer, state, caller)
     good = [one for one in stored if one.get("Status") in ("Success", "AlreadyStored")]

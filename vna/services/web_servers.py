@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from vna.errors import BadBody, UnknownWebServer
+from vna.errors import BadBody, JobFailed, UnknownWebServer
 from vna.services.known import Known
 from vna.settings import WebServer
 
 if TYPE_CHECKING:
+    from vna.jobs import Job
     from vna.services.http_client import Client
     from vna.services.node import Node
 
@@ -61,6 +62,21 @@ def slot(name: str) -> str:
     return f"dicomweb:{name}"
 
 
+def headers_of(job: Job, names: Iterable[str]) -> dict[str, str]:
+    """Return the headers that the request for a job named, which are a secret of it.
+
+    Raises JobFailed if they were forgotten, since it had ended before it was resubmitted.
+    """
+    found: dict[str, str] = job.secret or {}
+    if missing := [name for name in names if name not in found]:
+        raise JobFailed(
+            f"HttpHeaders {', '.join(missing)} of this job were forgotten when it had ended: ask "
+            "for it anew, or give them to the server in its configuration (dicomweb.servers)",
+            "job.forgotten",
+        )
+    return found
+
+
 def target(uri: str, arguments: Mapping[str, str]) -> str:
     """Return the path and query of a request below the studies service.
 
@@ -75,4 +91,4 @@ def target(uri: str, arguments: Mapping[str, str]) -> str:
     return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
-__all__ = ["DICOM_JSON", "WebServers", "client_of", "slot", "target"]
+__all__ = ["DICOM_JSON", "WebServers", "client_of", "headers_of", "slot", "target"]

@@ -19,7 +19,7 @@ from vna.services import exports
 from vna.services.archive import CHUNK_BYTES
 from vna.services.caller import Caller
 from vna.services.sending import identifiers
-from vna.services.web_servers import DICOM_JSON, client_of, target
+from vna.services.web_servers import DICOM_JSON, client_of, headers_of, target
 
 if TYPE_CHECKING:
     from vna.services.archive import StoredFile
@@ -52,8 +52,10 @@ class WebStore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Name of the DICOMweb server.
     resources, instances : list of str
         What was asked for, and the instances that this was then; public ids.
-    headers, arguments : dict
-        More headers of the requests, and parameters of their query.
+    headers : list of str
+        Names of more headers of the requests; their values are the secret of the job.
+    arguments : dict
+        Parameters of the requests' query.
     permissive : bool
         Whether it goes on, and succeeds, if an instance is not taken.
     """
@@ -61,7 +63,7 @@ class WebStore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     server: str
     resources: list[str]
     instances: list[str]
-    headers: dict[str, str] = {}
+    headers: list[str] = []
     arguments: dict[str, str] = {}
     permissive: bool = False
 
@@ -91,10 +93,11 @@ async def run(node: Node, job: Job) -> None:
     state = msgspec.convert(job.state or {}, State)
     server = node.web_servers.get(store.server)
     caller = Caller(way_in="rest", tenant=job.tenant, user=job.user)
+    headers = headers_of(job, store.headers)
     async with client_of(node, server) as client:
         try:
             while state.done < len(store.instances):
-                await send_some(node, client, store, state, caller)
+                await send_some(node, client, headers, store, state, caller)
                 job.progress(state.done / len(store.instances))
                 job.show(
                     FailedInstancesCount=state.failed,
@@ -110,7 +113,12 @@ async def run(node: Node, job: Job) -> None:
 
 
 async def send_some(
-    node: Node, client: Client, store: WebStore, state: State, caller: Caller
+    node: Node,
+    client: Client,
+    headers: dict[str, str],
+    store: WebStore,
+    state: State,
+    caller: Caller,
 ) -> None:
     """Send the next instances in one request; raises what the server says of those it refuses."""
     settings = node.archive.settings.dicomweb
@@ -129,7 +137,7 @@ async def send_some(
             continue
         files.append(file)
         size += file.size
-    refused = await send_files(client, store, files) if files else []
+    refused = await send_files(client, headers, store, files) if files else []
     if refused and not store.permissive:
         raise PeerHttpRefused(f"{client.url} did not store {'; '.join(refused[:3])}")
     state.done += taken
@@ -137,13 +145,15 @@ async def send_some(
     state.sent_bytes += size
 
 
-async def send_files(client: Client, store: WebStore, files: list[StoredFile]) -> list[str]:
+async def send_files(
+    client: Client, headers: dict[str, str], store: WebStore, files: list[StoredFile]
+) -> list[str]:
     """Send files in one request and return what the server says of those that it did not store."""
     answer = await client.ask(
         "POST",
         target("/studies", store.arguments),
         body_of(files),
-        [("Accept", DICOM_JSON), *store.headers.items()],
+        [("Accept", DICOM_JSON), *headers.items()],
     )
     return list(refusals(answer))
 

@@ -245,7 +245,7 @@ async def stow(call: Call) -> Response:
         server=name,
         resources=sorted(body.resources),
         instances=await sending.instances_of(call.node, body.resources, call.caller),
-        headers=body.headers,
+        headers=sorted(body.headers),
         arguments=body.arguments,
         permissive=body.permissive,
     )
@@ -260,6 +260,7 @@ async def stow(call: Call) -> Response:
         msgspec.to_builtins(wanted),
         destination=web_servers.slot(name),
         show=web_storing.shown(wanted, by_level),
+        secret=body.headers or None,
     )
 
 
@@ -281,7 +282,9 @@ async def fetch(
     """Submit the job that fetches resources."""
     name = call.path("id")
     call.node.web_servers.get(name)
-    wanted = WebRetrieve(server=name, paths=paths, headers=body.headers, arguments=body.arguments)
+    wanted = WebRetrieve(
+        server=name, paths=paths, headers=sorted(body.headers), arguments=body.arguments
+    )
     return await answer_job(
         call,
         body,
@@ -290,6 +293,7 @@ async def fetch(
         destination=web_servers.slot(name),
         show=web_retrieving.shown(web_retrieving.State()) if paths else {},
         waits_by_default=waits_by_default,
+        secret=body.headers or None,
     )
 
 
