@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import AsyncIterator
-from secrets import token_hex
+from secrets import token_bytes
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response, StreamingResponse
-
 from vna.errors import NotAcceptable, NotFound
-from vna.rest.describe import BYTES
+from vna.rest.describe import BYTES, PDF
 from vna.rest.dicomweb import targets
+from vna.rest.dicomweb.answers import multipart_type
 from vna.rest.dicomweb.forms import frame_forms
-from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
+from vna.rest.dicomweb.negotiation import Offer, require
 from vna.rest.dicomweb.retrieve import all_pixels, by_default_stored, partly, selected
 from vna.rest.dicomweb.urls import bulk_data_uri, service_root
-from vna.rest.files import file_response, pieces
+from vna.rest.files import file_response
 from vna.services.web import Wanted
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from vna.rest.requests import Call
     from vna.services.archive import Readable, StoredFile
 
@@ -28,6 +29,8 @@ ENCAPSULATED_DOCUMENT = re.compile(r"/?0042-?0011|/?EncapsulatedDocument", re.IG
 MIME_TYPE, DOCUMENT_LENGTH = "00420012", "00420015"
 TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 MAX_TYPE_BYTES = 128
+SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+SECRET = token_bytes(32)
 
 
 async def all_bulk_data(call: Call) -> Response:
@@ -62,34 +65,56 @@ async def bulk_data(call: Call) -> Response:
     offers = [Offer(each, multipart=kind) for kind in (False, True) for each in types]
     offer = require(call.request, offers).offer
     if not offer.multipart:
-        return await file_response(call, found, offer.media_type)
-    uri = bulk_data_uri(service_root(call), *target, path)
-    return in_one_part(found, offer.media_type, uri)
-
-
-def in_one_part(value: Readable, media_type: str, uri: str) -> Response:
-    """Return a value as the only part of a body."""
-    boundary = token_hex(16)
-    head = (
-        f"--{boundary}\r\nContent-Type: {media_type}\r\nContent-Location: {uri}\r\n"
-        f"Content-Length: {value.size}\r\n\r\n"
-    ).encode()
-    end = f"\r\n--{boundary}--\r\n".encode()
-
-    async def body() -> AsyncIterator[bytes]:
-        yield head
-        async for piece in pieces(value, 0, value.size):
-            yield piece
-        yield end
-
-    length = len(head) + value.size + len(end)
-    return StreamingResponse(
-        body(),
-        headers={
-            "Content-Type": f'{MULTIPART}; type="{media_type}"; boundary={boundary}',
-            "Content-Length": str(length),
-        },
+        return await document_response(call, file, found, offer.media_type)
+    part = OnlyPart(found, offer.media_type, bulk_data_uri(service_root(call), *target, path))
+    return await file_response(
+        call, part, part.content_type, modified_s=file.modified_s, headers={"Vary": "Accept"}
     )
+
+
+class OnlyPart:
+    """A body of parts that has one, a value: the same for the same value, so that it has ranges."""
+
+    def __init__(self, value: Readable, media_type: str, uri: str):
+        told = f"{value.digest} {media_type} {uri}".encode()
+        # Keyed: who made up the value cannot end it with what stands behind it.
+        boundary = hashlib.blake2b(told, key=SECRET, digest_size=16).hexdigest()
+        self.content_type = multipart_type(media_type, boundary)
+        self.digest = f"{value.digest}-{boundary}"
+        self._value = value
+        self._head = (
+            f"--{boundary}\r\nContent-Type: {media_type}\r\nContent-Location: {uri}\r\n"
+            f"Content-Length: {value.size}\r\n\r\n"
+        ).encode()
+        self._end = f"\r\n--{boundary}--\r\n".encode()
+        self.size = len(self._head) + value.size + len(self._end)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes `offset` to `offset + length`."""
+        before, behind = len(self._head), len(self._head) + self._value.size
+        end = offset + length
+        found = self._head[offset:end]
+        first, last = max(offset - before, 0), min(end - before, self._value.size)
+        if first < last:
+            found += await self._value.read(first, last - first)
+        if end > behind:
+            found += self._end[max(offset - behind, 0) : end - behind]
+        return found
+
+
+async def document_response(
+    call: Call, file: StoredFile, value: Readable, media_type: str
+) -> Response:
+    """Return the answer with a value alone, under the type that it has."""
+    headers = {
+        "Content-Type": media_type,
+        "Vary": "Accept",
+    }  # a text tells its character set itself
+    if media_type not in (BYTES, PDF):
+        # What somebody sent must not run as a page of ours. Readers of PDF run in no page, and
+        # none of them opens in a sandbox.
+        headers["Content-Security-Policy"] = SANDBOX
+    return await file_response(call, value, media_type, modified_s=file.modified_s, headers=headers)
 
 
 async def document(file: StoredFile, value: Readable) -> tuple[str, Readable]:
@@ -108,6 +133,9 @@ async def document(file: StoredFile, value: Readable) -> tuple[str, Readable]:
         length = int.from_bytes(await told.read(0, 4), "little")
         if value.size - 1 <= length <= value.size:
             return media_type, Shortened(value, length)
+    is_text = media_type == PDF or "xml" in media_type or media_type.startswith("text/")
+    if is_text and value.size and await value.read(value.size - 1, 1) == b"\0":
+        return media_type, Shortened(value, value.size - 1)
     return media_type, value
 
 

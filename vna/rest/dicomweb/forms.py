@@ -129,7 +129,8 @@ def _instance_form(choice: Choice, stored: str, as_stored: bool) -> Form | None:
     if wanted in (ANY_SYNTAX, stored):
         return Form(f"{DICOM}; transfer-syntax={stored}")
     if wanted not in transfer_syntaxes() or not can_transcode(stored, wanted):
-        return None
+        # What cannot be decoded, as video, is given as it is to who names none (PS3.18 §8.7.3).
+        return None if named else Form(f"{DICOM}; transfer-syntax={stored}")
     # Who names a lossy transfer syntax asks for the instance that comes of it.
     return Form(f"{DICOM}; transfer-syntax={wanted}", wanted, may_lose=True)
 

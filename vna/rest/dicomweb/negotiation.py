@@ -62,9 +62,10 @@ class MediaRange(NamedTuple):
         """Whether it includes a form; transfer syntaxes are for the caller to compare."""
         if self.multipart is not None and self.multipart != offer.multipart:
             return False
-        if self.media_type in ("*/*", offer.media_type):
+        offered = offer.media_type.lower()  # one of them is written video/H265
+        if self.media_type in ("*/*", offered):
             return True
-        return self.media_type == f"{offer.media_type.partition('/')[0]}/*"
+        return self.media_type == f"{offered.partition('/')[0]}/*"
 
 
 class Offer(NamedTuple):

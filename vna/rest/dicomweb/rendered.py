@@ -17,23 +17,21 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from vna.errors import NotAcceptable, NotFound, UnsupportedImage
-from vna.rest.describe import JPEG, PDF, PNG
+from vna.rest.describe import JPEG, PNG
 from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.answers import warning
+from vna.rest.dicomweb.as_stored import shown_as_stored
 from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
 from vna.rest.dicomweb.targets import Target, frame_numbers, of_path, public_ids
 from vna.rest.dicomweb.urls import service_root
-from vna.rest.files import is_known
+from vna.rest.files import is_known, last_modified
 from vna.rest.pictures import (
     DEFAULT_THUMBNAIL,
-    ENCAPSULATED_DOCUMENT,
-    ENCAPSULATED_PDF,
     FORMS,
     THUMBNAIL_FORMS,
     THUMBNAIL_SIZES,
     etag,
     pieces,
-    unpadded,
 )
 from vna.services import pictures, query
 from vna.services.archive import TagsRequest
@@ -57,6 +55,13 @@ class Shown(NamedTuple):
     public_id: str
     frame: int
     state: StoredFile | None = None
+    is_chosen: bool = False  # to stand for something of which another one may stand tomorrow
+
+    def modified_s(self, file: StoredFile) -> int | None:
+        """Return when the picture became what it is; None if it may be an older one tomorrow."""
+        made_of = [file.modified_s] + ([self.state.modified_s] if self.state else [])
+        known = [each for each in made_of if each is not None]
+        return max(known) if len(known) == len(made_of) and not self.is_chosen else None
 
 
 async def rendered(call: Call) -> Response:
@@ -64,10 +69,10 @@ async def rendered(call: Call) -> Response:
     target = of_path(call)
     ids = await public_ids(call, target)
     profile = rendering.check_icc_profile(call.request.query_params.get("iccprofile"))
-    if target.instance:
-        document = await document_response(call, ids[0])
-        if document is not None:
-            return document
+    if target.instance and "frames" not in call.request.path_params:
+        shown = await shown_as_stored(call, target, ids[0])
+        if shown is not None:
+            return shown
     choice = require(call.request, (*SINGLE, *PARTS))
     asked = rendering.rendered(call.request.query_params, FORMS[choice.offer.media_type])
     answer = Answering(call, choice.offer.media_type, asked)
@@ -109,7 +114,9 @@ class Answering:
         state = shown.state.digest if shown.state is not None else ""
         asked = self.asked.to_json(), ",".join(self.annotations), str(shown.frame)
         headers["ETag"] = tag = etag(file.digest, state, self.media_type, *asked)
-        if is_known(self.call, tag):
+        modified_s = shown.modified_s(file)
+        headers |= last_modified(modified_s)
+        if is_known(self.call, tag, modified_s):
             return Response(None, 304, headers=headers)
         with not_shown():
             made = await self.make(shown, file)
@@ -172,20 +179,6 @@ async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield piece
 
 
-async def document_response(call: Call, public_id: str) -> Response | None:
-    """Return the document of an encapsulated PDF, which is its own rendering; else nothing."""
-    file = call.archive.open_file(public_id, call.caller)
-    if file.sop_class_uid != ENCAPSULATED_PDF:
-        return None
-    from vna.rest.files import file_response
-
-    require(call.request, (Offer(PDF),))
-    document = await file.locate(ENCAPSULATED_DOCUMENT)
-    if document is None or isinstance(document, list):
-        raise NotFound("the instance has no Encapsulated Document (0042,0011)", "picture.no_pdf")
-    return await file_response(call, await unpadded(document), PDF)
-
-
 async def all_shown(call: Call, target: Target, ids: list[str]) -> list[Shown]:
     """Return all pictures of a target, in the order of series, instances and frames."""
     if not target.instance:
@@ -212,7 +205,7 @@ async def one_shown(call: Call, target: Target, ids: list[str]) -> Shown:
     with not_shown():
         level = LEVELS[target.level]
         found = await pictures.representative(call.archive, level, ids[0], call.caller)
-    return Shown(found, 0)
+    return Shown(found, 0, is_chosen=True)
 
 
 async def in_order(call: Call, target: Target) -> list[str]:
@@ -301,8 +294,9 @@ async def thumbnail(call: Call) -> Response:
         return await Answering(call, choice.offer.media_type, sized).single(shown, False)
     file = call.archive.open_file(shown.public_id, call.caller)
     tag = etag(file.digest, f"thumbnail {side} {choice.offer.media_type}")
-    headers = {"ETag": tag, "Vary": "Accept"}
-    if is_known(call, tag):
+    modified_s = shown.modified_s(file)
+    headers = {"ETag": tag, **last_modified(modified_s), "Vary": "Accept"}
+    if is_known(call, tag, modified_s):
         return Response(None, 304, headers=headers)
     with not_shown():
         small = THUMBNAIL_FORMS[choice.offer.media_type]

@@ -26,15 +26,22 @@ RENDERING = (
     Parameter("presentationUID", "text", "of a presentation state to apply"),
 )
 SMALL = (ACCEPT, CHARSET, QUALITY, VIEWPORT)
+# What is shown by being given as it is.
+AS_STORED = (PDF, "text/xml", "model/stl", "model/obj", "model/mtl")
+AS_STORED += ("video/mp4", "video/mpeg", "video/mp2t", "video/H265")
 UNCHANGED = Answer(304, "It is the one that If-None-Match names", {})
 MULTIPART = "multipart/related"
 PICTURES = (
     Answer(
         200,
-        "A picture, or all pictures as parts; of an encapsulated PDF the document",
-        dict.fromkeys((JPEG, PNG, MULTIPART, PDF), "Bytes"),
+        "A picture, or all pictures as parts; a document or a video as it is",
+        dict.fromkeys((JPEG, PNG, MULTIPART, *AS_STORED), "Bytes"),
     ),
-    Answer(206, "The range of a document that is asked for", {PDF: "Bytes"}),
+    Answer(
+        206,
+        "The range of a document or a video that is asked for",
+        dict.fromkeys((MULTIPART, *AS_STORED), "Bytes"),
+    ),
     UNCHANGED,
 )
 THUMBNAIL = (Answer(200, "The picture", dict.fromkeys((JPEG, PNG), "Bytes")), UNCHANGED)
@@ -58,7 +65,7 @@ def table() -> list[Entry]:
                 f"Pictures of {what}",
                 PICTURES,
                 RENDERING,
-                refusals=(404, 406, 412, 416),
+                refusals=(404, 406, 410, 412, 416),
             ),
             Entry(
                 "GET",
@@ -67,7 +74,7 @@ def table() -> list[Entry]:
                 f"A small picture of {what}",
                 THUMBNAIL,
                 SMALL,
-                refusals=(404, 406, 412),
+                refusals=(404, 406, 410, 412),
             ),
         ]
     return entries
@@ -84,8 +91,8 @@ WADO_URI: list[Entry] = [
         imported_on_use("dicomweb.uri.retrieve"),
         "An instance as a file or as a picture (WADO-URI)",
         (
-            Answer(200, "As asked", dict.fromkeys((DICOM, JPEG, PNG, PDF), "Bytes")),
-            Answer(206, "The range asked for", dict.fromkeys((DICOM, PDF), "Bytes")),
+            Answer(200, "As asked", dict.fromkeys((DICOM, JPEG, PNG, *AS_STORED), "Bytes")),
+            Answer(206, "The range asked for", dict.fromkeys((DICOM, *AS_STORED), "Bytes")),
             UNCHANGED,
         ),
         (
@@ -108,6 +115,6 @@ WADO_URI: list[Entry] = [
             Parameter("presentationSeriesUID", "text", "of the presentation state's series"),
             Parameter("presentationUID", "text", "of a presentation state to apply"),
         ),
-        refusals=(404, 406, 412, 416),
+        refusals=(404, 406, 410, 412, 416),
     ),
 ]

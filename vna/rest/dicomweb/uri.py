@@ -8,8 +8,9 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from vna.errors import BadParameter, BadRequest, NotAcceptable, UnsupportedMediaType
-from vna.rest.describe import DICOM, JPEG, PDF, PNG
+from vna.rest.describe import DICOM, JPEG, PNG
 from vna.rest.dicomweb import rendering
+from vna.rest.dicomweb.as_stored import is_video, stored_response, stored_types
 from vna.rest.dicomweb.negotiation import (
     ANY_SYNTAX,
     Choice,
@@ -19,16 +20,17 @@ from vna.rest.dicomweb.negotiation import (
     choose,
     read_range,
 )
-from vna.rest.dicomweb.rendered import Answering, document_response, of_instance
+from vna.rest.dicomweb.rendered import Answering, of_instance
 from vna.rest.dicomweb.targets import Target, public_ids, uid
 from vna.rest.files import file_response, transcoded_response, written
 from vna.rest.forms import DEFAULT_LOSSY_QUALITY
-from vna.rest.pictures import ENCAPSULATED_PDF, FORMS
+from vna.rest.pictures import FORMS
 from vna.services import changes, modifying, rewriting
 from vna.services.pictures import PictureRequest
+from vna.services.web import can_transcode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from vna.rest.dicomweb.negotiation import MediaRange
     from vna.rest.requests import Call
@@ -67,17 +69,15 @@ async def retrieve(call: Call) -> Response:
     (public_id, *_) = await public_ids(call, target)
     check_charset(call.request)
     file = call.archive.open_file(public_id, call.caller)
-    choice = form_of(call, file)
-    media_type = choice.offer.media_type
+    own_types = await stored_types(call, file)
+    media_type = form_of(call, file, own_types).offer.media_type
     only = OF_PICTURES if media_type == DICOM else OF_FILES
     if wrong := [name for name in sorted(only) if query.get(name)]:
         raise BadRequest(f"{', '.join(wrong)} and {media_type} do not go together")
     if media_type == DICOM:
         return await dicom_response(call, public_id, file)
-    if media_type == PDF:
-        document = await document_response(call, public_id)
-        if document is not None:
-            return document
+    if media_type in own_types:
+        return await stored_response(call, target, file, media_type)
     asked = await picture_of(call, public_id, media_type)
     number = query.get("frameNumber")
     frames = None if number is None else [frame_number(number, file.frames)]
@@ -93,14 +93,15 @@ def target_of(call: Call) -> Target:
     return Target(*uids)
 
 
-def form_of(call: Call, file: StoredFile) -> Choice:
+def form_of(call: Call, file: StoredFile, own_types: Iterable[str]) -> Choice:
     """Return the form that `contentType` or Accept asks for, else that of the kind of instance.
 
-    Images of one frame are pictures, all else is a file (PS3.18 §9.1.2.2.1).
+    Images of one frame are pictures and documents are themselves, all else is a file (PS3.18
+    §9.1.2.2.1). `own_types` are those of what is shown by being given as it is.
     """
-    offers = (Offer(PDF),) if file.sop_class_uid == ENCAPSULATED_PDF else (Offer(JPEG), Offer(PNG))
-    is_picture = file.frames == 1 or file.sop_class_uid == ENCAPSULATED_PDF
-    offers = (*offers, Offer(DICOM)) if is_picture else (Offer(DICOM), *offers)
+    offers = tuple(map(Offer, own_types)) or (Offer(JPEG), Offer(PNG))
+    is_shown = file.frames == 1 and not is_video(file.transfer_syntax_uid)
+    offers = (*offers, Offer(DICOM)) if is_shown else (Offer(DICOM), *offers)
     found = choose(content_types(call) or accepted(call.request), offers)
     if found is not None:
         return found
@@ -126,9 +127,12 @@ def content_types(call: Call) -> list[list[MediaRange]]:
 async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Response:
     """Return the file, de-identified or in another transfer syntax if that is asked for."""
     query = call.request.query_params
-    syntax = query.get("transferSyntax") or EXPLICIT_LITTLE_ENDIAN
+    stored = file.transfer_syntax_uid
+    # What cannot be decoded, as video, is given as it is to who names none (PS3.18 §8.7.3).
+    by_default = EXPLICIT_LITTLE_ENDIAN if can_transcode(stored, EXPLICIT_LITTLE_ENDIAN) else stored
+    syntax = query.get("transferSyntax") or by_default
     if syntax == ANY_SYNTAX:
-        syntax = file.transfer_syntax_uid
+        syntax = stored
     anonymizes = query.get("anonymize")
     if anonymizes not in (None, "", "yes"):
         raise BadParameter(f"parameter anonymize is {anonymizes[:16]!r}; it takes yes")
@@ -137,9 +141,11 @@ async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Respon
     if anonymizes:
         return await anonymous_response(call, public_id, syntax)
     if syntax == file.transfer_syntax_uid:
-        return await file_response(call, file, DICOM, name)
+        return await file_response(call, file, DICOM, name, modified_s=file.modified_s)
     try:
-        return await transcoded_response(call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY)
+        return await transcoded_response(
+            call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY, modified_s=file.modified_s
+        )
     except UnsupportedMediaType as error:
         raise NotAcceptable(str(error), error.code) from None
 
