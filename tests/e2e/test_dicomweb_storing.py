@@ -220,6 +220,7 @@ def test_a_full_disk_is_told_and_what_was_stored_before_is_named(start_server, s
     for sent in (body, unannounced(body)):
         answer = store(server, sent, content_type)
         assert answer.status_code == 503, answer.text
+        assert int(answer.headers["retry-after"]) > 0
     joined = related(
         part(json.dumps([metadata]).encode(), JSON_TYPE),
         part(pixels, "application/octet-stream", "pixels"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from vna.errors import BadBody, JobFailed, UnknownWebServer
 from vna.services.known import Known
@@ -80,9 +80,15 @@ def headers_of(job: Job, names: Iterable[str]) -> dict[str, str]:
 def target(uri: str, arguments: Mapping[str, str]) -> str:
     """Return the path and query of a request below the studies service.
 
-    Raises BadBody if `uri` is no path.
+    Raises BadBody if `uri` is no path, or one that leads out of the service: the server's password
+    goes with the request.
     """
+    # A server may take apart once more what was escaped, and a stroke the other way round too.
+    plain = unquote(unquote(uri.partition("?")[0])).replace("\\", "/")
+    leads_out = any(segment.partition(";")[0] in (".", "..") for segment in plain.split("/"))
     if any(ord(letter) <= 32 or ord(letter) > 126 for letter in uri) or "#" in uri or "//" in uri:
+        leads_out = True
+    if leads_out:
         raise BadBody(f"Uri is {uri[:64]!r}, no path below a DICOMweb server", "dicomweb.uri")
     path = uri if uri.startswith("/") else f"/{uri}"
     if not arguments:

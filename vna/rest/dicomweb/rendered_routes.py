@@ -27,8 +27,8 @@ RENDERING = (
 )
 SMALL = (ACCEPT, CHARSET, QUALITY, VIEWPORT)
 # What is shown by being given as it is.
-AS_STORED = (PDF, "text/xml", "model/stl", "model/obj", "model/mtl")
-AS_STORED += ("video/mp4", "video/mpeg", "video/mp2t", "video/H265")
+DOCUMENTS = (PDF, "text/xml", "model/stl", "model/obj", "model/mtl")
+AS_STORED = (*DOCUMENTS, "video/mp4", "video/mpeg", "video/mp2t", "video/H265")
 UNCHANGED = Answer(304, "It is the one that If-None-Match names", {})
 MULTIPART = "multipart/related"
 PICTURES = (
