@@ -22,7 +22,7 @@ CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d
 RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
 SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
 
-.PHONY: help setup serve test test-rust test-python test-crash test-hostile test-openapi conformance lint format screens bench clean
+.PHONY: help setup serve test test-rust test-python test-crash test-hostile test-openapi test-large conformance lint format screens bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ test-crash: setup $(VENV)/.test-tools ## power cuts and kill -9 under load, many
 
 test-hostile: setup ## broken and lying pixel data of every codec, many cases (CASES=1000000)
 	CASES=$(or $(CASES),1000000) $(CARGO) test --release -p vna-codec --test hostile -- --nocapture
+
+test-large: setup $(VENV)/.test-tools ## STOW of objects past 2 GiB, 7 GB in all, with speed and memory (BYTES=2362232012)
+	VNA_LARGE_BYTES=$(or $(BYTES),2362232012) $(PY) -m pytest -n0 -o log_cli=true --log-cli-level=INFO tests/e2e/test_dicomweb_large.py
 
 conformance: setup $(VENV)/.test-tools ## the cases of PS3.18 against ours and Orthanc: docs/conformance-dicomweb.md
 	$(PY) -m tests.conformance.dicomweb

@@ -286,7 +286,12 @@ fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
         return None;
     }
     let mut codings = text.split(',').map(str::trim);
-    Some(codings.any(|coding| coding.eq_ignore_ascii_case("gzip")))
+    let is_gzip = |coding: &str| {
+        ["gzip", "x-gzip"]
+            .iter()
+            .any(|name| coding.eq_ignore_ascii_case(name))
+    };
+    Some(codings.any(is_gzip))
 }
 
 fn uid(text: &str) -> Option<String> {

@@ -19,6 +19,11 @@ pub enum UploadError {
         /// The setting.
         limit: u64,
     },
+    /// A part of metadata is longer than any is read; what is long in a data set is bulk data (PS3.18 §8.6.1.2).
+    MetadataBytes {
+        /// The bound.
+        limit: u64,
+    },
     /// All files together are longer than `uploads.max_unpacked_bytes`.
     UnpackedBytes {
         /// The setting.
@@ -108,6 +113,7 @@ impl UploadError {
             Self::Directory => "file.dicomdir",
             Self::Entries { .. } => "uploads.max_entries",
             Self::ObjectBytes { .. } => "uploads.max_object_bytes",
+            Self::MetadataBytes { .. } => "metadata.too_long",
             Self::UnpackedBytes { .. } => "uploads.max_unpacked_bytes",
             Self::Ratio { .. } => "uploads.max_ratio",
             Self::Gzip { is_cut: true, .. } => "gzip.truncated",
@@ -128,6 +134,7 @@ impl UploadError {
             Self::Empty | Self::Directory => Refusal::NotDicom,
             Self::Entries { .. }
             | Self::ObjectBytes { .. }
+            | Self::MetadataBytes { .. }
             | Self::UnpackedBytes { .. }
             | Self::Ratio { .. } => Refusal::TooLarge,
             Self::Gzip { .. }
@@ -147,6 +154,7 @@ impl UploadError {
             Self::Empty
             | Self::Directory
             | Self::ObjectBytes { .. }
+            | Self::MetadataBytes { .. }
             | Self::Ratio { .. }
             | Self::Gzip { .. }
             | Self::Zip { .. }
@@ -179,6 +187,11 @@ impl fmt::Display for UploadError {
                     "a file of more than {limit} bytes (uploads.max_object_bytes)"
                 )
             }
+            Self::MetadataBytes { limit } => write!(
+                f,
+                "a part of metadata of more than {} MiB; what is long in it is sent as bulk data",
+                limit >> 20
+            ),
             Self::UnpackedBytes { limit } => write!(
                 f,
                 "more than {limit} bytes unpacked (uploads.max_unpacked_bytes)"

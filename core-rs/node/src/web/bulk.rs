@@ -37,6 +37,8 @@ pub(super) struct BulkParts {
 enum Pixels {
     Waiting(Arc<Located>, Arc<StoredFile>, String),
     Open(Box<FrameParts>),
+    /// Native: one value.
+    Joined(Box<Part>),
 }
 
 impl BulkParts {
@@ -71,23 +73,46 @@ impl BulkParts {
                     }
                 }
                 Some(Pixels::Waiting(located, file, location)) => {
-                    if let Some(part) = self.open_pixels(located, file, location).await? {
-                        return Ok(Some(part));
-                    }
+                    self.pixels = self.open_pixels(located, file, location).await?;
                 }
+                Some(Pixels::Joined(part)) => return Ok(Some(*part)),
                 None if !self.open_next().await? => return Ok(None),
                 None => {}
             }
         }
     }
 
-    /// Opens the pixel data of an instance; gives it as one part if it is native.
+    /// Types, places and lengths of all parts, if they are of one instance and leave as they are stored. It comes first.
+    pub async fn outline(&mut self) -> Result<Option<Vec<(String, String, u64)>>, ArchiveError> {
+        if self.selection.len() != 1 || !self.open_next().await? {
+            return Ok(None);
+        }
+        if let Some(Pixels::Waiting(located, file, location)) = self.pixels.take() {
+            self.pixels = self.open_pixels(located, file, location).await?;
+        }
+        let values = self.values.iter();
+        let mut parts: Vec<_> = values
+            .map(|(location, place, _)| (OCTET_STREAM.to_owned(), location.clone(), place.length))
+            .collect();
+        let pixels = match &self.pixels {
+            None => Some(Vec::new()),
+            Some(Pixels::Open(frames)) => frames.outline(),
+            Some(Pixels::Joined(part)) => part.outline().map(|part| vec![part]),
+            Some(Pixels::Waiting(..)) => None,
+        };
+        Ok(pixels.map(|pixels| {
+            parts.extend(pixels);
+            parts
+        }))
+    }
+
+    /// Opens the pixel data of an instance; `None` if none of it is given.
     async fn open_pixels(
         &mut self,
         located: Arc<Located>,
         file: Arc<StoredFile>,
         location: String,
-    ) -> Result<Option<Part>, ArchiveError> {
+    ) -> Result<Option<Pixels>, ArchiveError> {
         let stored_in = located.transfer_syntax_uid.trim_end_matches(['\0', ' ']);
         let Some(form) = self.forms.get(stored_in).cloned() else {
             return Ok(None);
@@ -104,11 +129,10 @@ impl BulkParts {
             opened => opened?,
         };
         let mut parts = FrameParts::new(archive, frames, &[], location, form)?;
-        if let Some(part) = parts.joined() {
-            return Ok(Some(part));
-        }
-        self.pixels = Some(Pixels::Open(Box::new(parts)));
-        Ok(None)
+        Ok(Some(match parts.joined() {
+            Some(part) => Pixels::Joined(Box::new(part)),
+            None => Pixels::Open(Box::new(parts)),
+        }))
     }
 
     /// Finds the values of the next instance; `false` if there is none.

@@ -28,6 +28,14 @@ pub(super) struct Part {
     pub body: Body,
 }
 
+impl Part {
+    /// Its type, place and length, if that is known.
+    pub fn outline(&self) -> Option<(String, String, u64)> {
+        let length = self.length?;
+        Some((self.content_type.clone(), self.location.clone(), length))
+    }
+}
+
 /// What is in a part.
 pub(super) enum Body {
     /// A stored file.
@@ -62,10 +70,11 @@ impl Source {
     }
 
     /// Types, places and lengths of all parts that are to come, if they are known now.
-    fn outline(&self) -> Option<Vec<(String, String, u64)>> {
+    async fn outline(&mut self) -> Result<Option<Vec<(String, String, u64)>>, ArchiveError> {
         match self {
-            Source::Frames(parts) => parts.outline(),
-            Source::Instances(_) | Source::Bulk(_) => None,
+            Source::Frames(parts) => Ok(parts.outline()),
+            Source::Bulk(parts) => parts.outline().await,
+            Source::Instances(_) => Ok(None),
         }
     }
 }
@@ -128,7 +137,7 @@ impl PartsStream {
     ///
     /// As [`PartsStream::next`].
     pub async fn prepare(&mut self) -> Result<(), ArchiveError> {
-        let rest = self.source.outline();
+        let rest = self.source.outline().await?;
         let Some(part) = self.source.next().await? else {
             return Ok(());
         };
@@ -136,10 +145,9 @@ impl PartsStream {
             (None, _) => part.length,
             (Some(boundary), Some(parts)) => Some(outlined(boundary, &parts)),
             // Nothing but this one, as the request has it.
-            (Some(boundary), None) if self.is_only() => part.length.map(|length| {
-                let only = (part.content_type.clone(), part.location.clone(), length);
-                outlined(boundary, &[only])
-            }),
+            (Some(boundary), None) if self.is_only() => {
+                part.outline().map(|only| outlined(boundary, &[only]))
+            }
             (Some(_), None) => None,
         };
         self.begin(part).await

@@ -78,13 +78,19 @@ impl ReadAt for Source {
 }
 
 impl<'a> Joiner<'a> {
-    pub fn new(ingest: &'a Arc<Ingest>, study: Option<&'a str>, bulk: BulkData) -> Self {
+    /// Of a request; `has_failed` says whether metadata of it could not be used already.
+    pub fn new(
+        ingest: &'a Arc<Ingest>,
+        study: Option<&'a str>,
+        bulk: BulkData,
+        has_failed: bool,
+    ) -> Self {
         Joiner {
             ingest,
             study,
             bulk: bulk.found_by_uri(),
             made: 0,
-            has_failed: false,
+            has_failed,
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Receiver {
     open: Option<Open>,
     bulk: BulkData,
     metadata: Vec<Metadata>,
+    /// Whether there was metadata that cannot be used, to which bulk data may belong.
+    has_lost_metadata: bool,
 }
 
 /// The part that arrives.
@@ -54,6 +56,7 @@ impl Receiver {
             open: None,
             bulk: BulkData::new(&spool_settings(ingest)),
             metadata: Vec::new(),
+            has_lost_metadata: false,
         }
     }
 
@@ -98,10 +101,10 @@ impl Receiver {
             Some(Open::File(object, _)) => object.push(bytes),
             Some(Open::Metadata(metadata)) => {
                 metadata.length += bytes.len() as u64;
-                let length = metadata.length;
+                let (length, limit) = (metadata.length, MAX_METADATA_BYTES);
                 self.ingest.count_bytes(bytes.len() as u64)?;
-                match length > MAX_METADATA_BYTES {
-                    true => Err(too_much_metadata()),
+                match length > limit {
+                    true => Err(UploadError::MetadataBytes { limit }.into()),
                     false => self.bulk.append(&bytes),
                 }
             }
@@ -124,7 +127,10 @@ impl Receiver {
                 entry.subject = subject_of_file(&object);
                 self.refuse(entry, error)
             }
-            Some(Open::Metadata(metadata)) => self.refuse(metadata.entry, error),
+            Some(Open::Metadata(metadata)) => {
+                self.has_lost_metadata = true;
+                self.refuse(metadata.entry, error)
+            }
             Some(Open::Bulk(part)) => self.refuse(part.entry(), error),
             Some(Open::Refused) | None => Ok(()),
         }
@@ -151,7 +157,8 @@ impl Receiver {
         let settings = spool_settings(&self.ingest);
         let bulk = std::mem::replace(&mut self.bulk, BulkData::new(&settings));
         let metadata = std::mem::take(&mut self.metadata);
-        Joiner::new(&self.ingest, self.study.as_deref(), bulk).join(metadata)
+        let study = self.study.as_deref();
+        Joiner::new(&self.ingest, study, bulk, self.has_lost_metadata).join(metadata)
     }
 
     fn file(&mut self, mut object: Object, mut entry: Entry) -> Result<(), ArchiveError> {
@@ -184,15 +191,6 @@ impl Receiver {
 fn spool_settings(ingest: &Ingest) -> SpoolSettings {
     let large = ingest.archive.settings().storage.large_object_bytes;
     ingest.archive.spool_settings().with_memory(large)
-}
-
-fn too_much_metadata() -> ArchiveError {
-    let problem = format!(
-        "a part of metadata is over {} MiB; send what is long in it as bulk data",
-        MAX_METADATA_BYTES >> 20
-    );
-    let code = "metadata.too_long";
-    UploadError::Unjoined { code, problem }.into()
 }
 
 /// Whether an instance is of the study of the path (PS3.18 §10.5.1.1.1).
