@@ -331,7 +331,7 @@ def test_deletion_is_there_only_where_it_is_switched_on(house, tmp_path):
         for path in paths:
             assert Module(store(other, file, "application/dicom")).status == 200
             assert delete(other, path).status_code == 204
-            assert (delete(other, path).status_code, other.count()) == (404, 0)
+            assert (delete(other, path).status_code, other.count()) == (410, 0)
         assert delete(other, f"{STUDIES}/1.2.x").status_code == 400
     finally:
         other.close()
