@@ -13,8 +13,11 @@ const MAX_HEADER: usize = 16 << 10;
 /// Bytes before the first delimiter, where old mail programs put a sentence for those who cannot read the rest.
 const MAX_PREAMBLE: usize = 64 << 10;
 
-/// RFC 2046 §5.1.1.
-const MAX_BOUNDARY: usize = 70;
+/// RFC 2046 §5.1.1 ends it at 70 characters, but Orthanc sends 73 and others send more.
+const MAX_BOUNDARY: usize = 256;
+
+/// Blanks behind a boundary, which mail gateways may add.
+const MAX_PADDING: usize = 70;
 
 /// What comes out of a body.
 pub(crate) enum Event<'a> {
@@ -92,7 +95,7 @@ impl Splitter {
             false => Err(UploadError::Multipart {
                 code: "multipart.boundary",
                 offset: 0,
-                problem: "Content-Type names no boundary of 1 to 70 characters",
+                problem: "Content-Type names no boundary of 1 to 256 characters",
             }),
         })
     }
@@ -227,7 +230,7 @@ impl Splitter {
             return Ok(Step::Pass(blanks, State::Header));
         }
         let may_come = rest.is_empty() || rest == b"\r" || bytes == b"-";
-        match may_come && blanks <= MAX_BOUNDARY {
+        match may_come && blanks <= MAX_PADDING {
             true => Ok(Step::Wait),
             false => Err(self.error(
                 "multipart.delimiter",
@@ -391,10 +394,19 @@ mod tests {
     }
 
     #[test]
+    fn a_boundary_as_long_as_orthanc_sends_it_is_taken() {
+        let boundary = "3a1ad6fc-5ff9-4b38-b0cc-da9fa74baaac-3a1ad6fc-5ff9-4b38-b0cc-da9fa74baaac";
+        let body = format!("--{boundary}\r\n\r\nx\r\n--{boundary}--");
+        let content_type = format!("multipart/related; boundary={boundary}");
+        let parts = split(&content_type, body.as_bytes(), 7).unwrap();
+        assert_eq!(parts, [(PartHeader::default(), b"x".to_vec())]);
+    }
+
+    #[test]
     fn a_body_of_another_form_is_refused_by_name() {
         let code = |kind: &str, body: &[u8]| split(kind, body, 5).unwrap_err().code();
         assert_eq!(code("multipart/mixed", b""), "multipart.boundary");
-        let long = format!("multipart/mixed; boundary={}", "x".repeat(71));
+        let long = format!("multipart/mixed; boundary={}", "x".repeat(257));
         assert_eq!(code(&long, b""), "multipart.boundary");
         assert_eq!(code(FORM, b""), "multipart.delimiter");
         assert_eq!(
