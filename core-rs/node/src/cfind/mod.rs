@@ -26,6 +26,7 @@ pub(crate) use answer::{Cell, Column, Place, Sources, cell};
 pub(crate) use headers::{HeaderNeeds, Headers, Outcome, Reading};
 pub(crate) use identifier::{Asks, Identifier, RequestedKey};
 pub(crate) use keys::{Keys, element_text};
+pub(crate) use moments::Zone;
 pub(crate) use search::{Scope, Search, is_computed};
 
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ use crate::error::ArchiveError;
 use crate::find::MAX_SEARCH;
 use answer::Answers;
 use identifier::{QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE};
-use moments::{Zone, partner};
+use moments::partner;
 use search::is_unsupported;
 
 /// Candidates that are looked at for one page.

@@ -3,7 +3,8 @@
 //! 1. A search becomes the same conditions as the identifier of a C-FIND: what the index can compare it compares, the
 //!    rest is compared with stored headers. No parameter is ever ignored without a warning.
 //! 2. Answers go from rows of the index to JSON or XML; trees are made only of what must be read from headers.
-//! 3. Matching is relational, dates and times together are moments (PS3.18 §8.3.4.1.1).
+//! 3. Matching is relational, dates and times together are moments, in the time zone that the search names
+//!    (PS3.18 §8.3.4.1.1). Answers have them as they are stored.
 
 mod attributes;
 mod fields;
@@ -73,7 +74,7 @@ pub fn search(
     let mut out = Writer::new(options);
     let mut warnings = asked.warnings.clone();
     let limit = asked.limit.unwrap_or(u64::MAX).min(options.max_results);
-    if asked.is_empty || limit == 0 {
+    if asked.is_empty {
         return Ok(out.finish(warnings));
     }
     let mut found = Finding::open(archive, asked, options.tenant, limit)?;
@@ -115,7 +116,7 @@ impl Finding {
             label: None,
             level: asked.level,
             combined: true,
-            zone: None,
+            zone: asked.zone,
             case: if asked.fuzzy {
                 Case::Fuzzy
             } else {

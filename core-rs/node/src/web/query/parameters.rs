@@ -7,7 +7,7 @@ use vna_dicom::{
 };
 use vna_index::{is_indexed, is_well_formed};
 
-use crate::cfind::{Asks, RequestedKey};
+use crate::cfind::{Asks, RequestedKey, Zone};
 use crate::find::{FindProblem, Wrong, shown};
 
 /// Keys of a search: each is a column of the statement, of which SQLite takes 2,000.
@@ -46,6 +46,8 @@ pub struct WebSearch {
     pub(super) fuzzy: bool,
     /// Attributes that must have no value.
     pub(super) empties: Vec<Tag>,
+    /// The time zone of dates and times to match; without, each is in that of the data set.
+    pub(super) zone: Option<Zone>,
     pub(super) offset: u64,
     pub(super) limit: Option<u64>,
     /// Path and keys contradict each other: nothing matches.
@@ -82,6 +84,7 @@ impl WebSearch {
             include_all: parameters.include_all,
             fuzzy: parameters.fuzzy,
             empties: Vec::new(),
+            zone: None,
             offset: parameters.offset,
             limit: parameters.limit,
             is_empty: false,
@@ -161,6 +164,11 @@ impl WebSearch {
         };
         if *last == t::SPECIFIC_CHARACTER_SET {
             return Ok(()); // never matched (PS3.4 §C.2.2.2)
+        }
+        if path == [t::TIMEZONE_OFFSET_FROM_UTC] && !value.is_empty() && value != EMPTY {
+            self.zone = Some(zone(value)?);
+            self.keys.push(universal(*first));
+            return Ok(());
         }
         if empty_values && value == EMPTY {
             if path.len() > 1 {
@@ -428,6 +436,18 @@ fn value_of(vr: Vr, value: &str, path: &[Tag]) -> Result<String, FindProblem> {
     Err(FindProblem::new(Wrong::Range, text))
 }
 
+/// The time zone that dates and times of the search are in (PS3.18 §8.3.4.1.1).
+fn zone(value: &str) -> Result<Zone, FindProblem> {
+    // A plus sign that was not escaped reads as a space.
+    Zone::new(&value.replace(' ', "+")).ok_or_else(|| {
+        let text = format!(
+            "TimezoneOffsetFromUTC is {}; it has the form +hhmm or -hhmm",
+            shown(value)
+        );
+        FindProblem::new(Wrong::Range, text)
+    })
+}
+
 /// The attribute that a parameter names: keywords or tags, from the outermost sequence inwards.
 fn path(name: &str) -> Result<Vec<Tag>, FindProblem> {
     let tags: Option<Vec<Tag>> = name.split('.').take(MAX_DEPTH + 1).map(attribute).collect();
@@ -585,6 +605,22 @@ mod tests {
                 (Tag(0x0011, 0x1002), Some("ACME")),
             ]
         );
+    }
+
+    #[test]
+    fn a_time_zone_is_that_of_the_search_and_not_matched() {
+        for query in ["TimezoneOffsetFromUTC=%2B0200", "00080201=+0200"] {
+            let search = read(query).expect("a search");
+            assert_eq!(search.zone, Zone::new("+0200"), "{query}");
+            assert!(
+                search
+                    .keys
+                    .iter()
+                    .all(|key| key.tag == t::STUDY_INSTANCE_UID || !key.is_matching())
+            );
+        }
+        assert!(read("TimezoneOffsetFromUTC=Berlin").is_err());
+        assert_eq!(read("TimezoneOffsetFromUTC=").expect("a search").zone, None);
     }
 
     #[test]
