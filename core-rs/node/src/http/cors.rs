@@ -5,9 +5,9 @@ use hyper::header::{
     HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 
-/// What a page may read of an answer beside what browsers always show.
-const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, Content-Location, \
-     Content-Range, ETag";
+/// What a page may read of an answer beside what browsers always show; the application says the same.
+const EXPOSED: &str = "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Length, Content-Location, \
+     Content-Range, ETag, Location, Retry-After, Vna-Not-Stored, Warning, WWW-Authenticate";
 
 /// Adds to an answer what lets a page of another origin read it, if that is configured: `origins` are in lower case, and
 /// `*` stands for any, without credentials.

@@ -4,28 +4,21 @@
 //! to be transcoded or is not there, every condition, range, parameter and preference among several forms is the
 //! application's (`vna/rest/dicomweb`), which answers the same to what is answered here.
 
-use hyper::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use std::collections::HashMap;
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use vna_codec::{OCTET_STREAM, frame_media_type, media_type_syntaxes};
 use vna_dicom::{EXPLICIT_VR_LITTLE_ENDIAN, is_uncompressed};
 use vna_index::UidPath;
 
-use super::web::WebPolicy;
+use super::web::{WebPolicy, is_plain, uid};
 use crate::web::{Form, Selection, Wanted, What};
 
-/// What proxies tell of the address that they were called by.
-const FORWARDED: [HeaderName; 5] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-];
+const DICOM: &str = "application/dicom";
+const JSON: &str = "application/dicom+json";
 
 /// Frames of one request beyond which it is looked at by the application.
 const MOST_FRAMES: usize = 64;
-
-/// Longest UID (PS3.5 §9.1).
-const MAX_UID: usize = 64;
 
 /// A plain request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +69,7 @@ impl RetrieveAsked {
             (None, None) => OfIt::Itself,
             _ => return None,
         };
-        if segments.next().is_some() || FORWARDED.iter().any(|name| headers.contains_key(name)) {
+        if segments.next().is_some() || !is_plain(headers) {
             return None;
         }
         let accept = match one(headers, &ACCEPT)? {
@@ -92,7 +85,6 @@ impl RetrieveAsked {
             of_it,
             accept,
         })
-        .filter(|_| !headers.contains_key(ACCEPT_CHARSET))
     }
 
     /// The UIDs of its path.
@@ -112,117 +104,128 @@ impl RetrieveAsked {
     /// What is wanted of what was found, and how it is called; `None` if there is something to decide.
     pub fn wanted(&self, policy: &WebPolicy, selection: &Selection) -> Option<(Wanted, String)> {
         let syntaxes = selection.transfer_syntaxes();
-        let mut wanted = Wanted {
-            what: What::Metadata,
-            root: self.root.clone(),
-            multipart: false,
-            forms: std::collections::HashMap::new(),
-            gzip: self.gzip,
-        };
-        let (stored_in, media_type) = match &self.of_it {
-            OfIt::Metadata => {
-                let is_json = self.accept.as_ref().is_none_or(|accept| {
-                    !accept.multipart && accept.media_type == "application/dicom+json"
-                });
-                return (is_json && !syntaxes.is_empty())
-                    .then(|| (wanted, "application/dicom+json".to_owned()));
+        let is_one = self.instance.is_some() && selection.len() == 1;
+        match (&self.of_it, syntaxes.as_slice()) {
+            (_, []) => None,
+            (OfIt::Metadata, _) => self.metadata(),
+            (OfIt::Itself, _) => self.instances(policy, &syntaxes, is_one),
+            (OfIt::Frames(numbers), [(stored, _)]) if is_one => {
+                self.frames(policy, stored, numbers)
             }
-            OfIt::Itself if self.instance.is_none() || selection.len() != 1 => {
-                return self.all_stored(policy, wanted, &syntaxes);
-            }
-            _ if syntaxes.len() != 1 || selection.len() != 1 => return None,
-            OfIt::Itself => (syntaxes[0].0, "application/dicom"),
-            OfIt::Frames(_) => (syntaxes[0].0, frame_media_type(syntaxes[0].0)),
+            (OfIt::Frames(_), _) => None,
+        }
+    }
+
+    fn metadata(&self) -> Option<(Wanted, String)> {
+        let accept = self.accept.as_ref();
+        let is_json = accept.is_none_or(|accept| !accept.multipart && accept.media_type == JSON);
+        is_json.then(|| {
+            (
+                self.asks(What::Metadata, false, HashMap::new()),
+                JSON.to_owned(),
+            )
+        })
+    }
+
+    /// Instances as they are stored, if that is what is asked for: as parts, or the one that there is.
+    fn instances(
+        &self,
+        policy: &WebPolicy,
+        syntaxes: &[(&str, usize)],
+        is_one: bool,
+    ) -> Option<(Wanted, String)> {
+        let accept = self.accept.as_ref();
+        let is_named = accept.is_none_or(|accept| accept.media_type == DICOM);
+        let multipart = accept.is_none_or(|accept| accept.multipart);
+        if !is_named || !(multipart || is_one) {
+            return None;
+        }
+        let named = accept.and_then(|accept| accept.transfer_syntax.as_deref());
+        let fits = |stored_in: &str| match named {
+            Some(named) => named == "*" || named == stored_in,
+            None => policy.stored_by_default || stored_in == EXPLICIT_VR_LITTLE_ENDIAN,
         };
-        let is_instance = self.of_it == OfIt::Itself;
-        let stored_in = stored_in.trim_end_matches(['\0', ' ']);
-        let is_default = |uid: &str| match is_instance {
-            true => uid == EXPLICIT_VR_LITTLE_ENDIAN,
-            // Native frames are given in little endian, whatever the data set is in.
-            false => is_uncompressed(uid),
+        let form = |(stored, _): &(&str, usize)| {
+            let stored_in = unpadded(stored);
+            fits(stored_in).then(|| ((*stored).to_owned(), as_stored(DICOM, stored_in)))
         };
-        let (multipart, named) = match &self.accept {
-            None if policy.stored_by_default || is_default(stored_in) => (true, media_type),
-            None => return None,
-            Some(accept) => {
-                let named = accept.media_type.as_str();
-                let is_it = named == media_type;
-                let is_plain = !is_instance && named == OCTET_STREAM;
-                let fits = match accept.transfer_syntax.as_deref() {
-                    Some("*") => is_it || is_plain,
-                    Some(uid) => uid == stored_in && (is_it || is_plain),
-                    None if policy.stored_by_default => is_it || is_plain,
-                    None if is_instance || is_plain => (is_it || is_plain) && is_default(stored_in),
-                    None => is_it && media_type_syntaxes(named).contains(&stored_in),
-                };
-                if !fits {
-                    return None;
-                }
-                (
-                    accept.multipart,
-                    if is_plain { OCTET_STREAM } else { media_type },
-                )
-            }
-        };
-        let given_in = match is_instance {
-            false if is_uncompressed(stored_in) => EXPLICIT_VR_LITTLE_ENDIAN,
-            _ => stored_in,
-        };
-        let content_type = format!("{named}; transfer-syntax={given_in}");
-        let form = Form {
-            transfer_syntax: None,
-            content_type: content_type.clone(),
-            may_lose: false,
-        };
-        wanted.forms.insert(syntaxes[0].0.to_owned(), form);
-        wanted.multipart = multipart;
-        wanted.what = match &self.of_it {
-            OfIt::Frames(numbers) if multipart || numbers.len() == 1 => {
-                What::Frames(numbers.clone())
-            }
-            OfIt::Itself => What::Instances,
-            _ => return None,
-        };
-        let called = if multipart {
-            format!("multipart/related; type=\"{named}\"")
-        } else {
-            content_type
-        };
+        let forms = syntaxes.iter().map(form).collect::<Option<_>>()?;
+        let wanted = self.asks(What::Instances, multipart, forms);
+        let called = called(&wanted, DICOM);
         Some((wanted, called))
     }
 
-    /// The same of several instances as they are stored, if that is what is asked for.
-    fn all_stored(
+    /// Frames of one instance as they are stored, if that is what is asked for.
+    fn frames(
         &self,
         policy: &WebPolicy,
-        mut wanted: Wanted,
-        syntaxes: &[(&str, usize)],
+        stored: &str,
+        numbers: &[u64],
     ) -> Option<(Wanted, String)> {
-        const DICOM: &str = "application/dicom";
-        let accept = self.accept.as_ref();
-        let fits = accept.is_none_or(|accept| accept.multipart && accept.media_type == DICOM);
-        let named = accept.and_then(|accept| accept.transfer_syntax.as_deref());
-        let takes = |uid: &str| match named {
-            Some(named) => named == "*" || named == uid,
-            None => policy.stored_by_default || uid == EXPLICIT_VR_LITTLE_ENDIAN,
-        };
-        for (stored_in, _) in syntaxes {
-            let uid = stored_in.trim_end_matches(['\0', ' ']);
-            if !fits || !takes(uid) {
-                return None;
+        let stored_in = unpadded(stored);
+        let own = frame_media_type(stored_in);
+        let is_native = is_uncompressed(stored_in);
+        let (multipart, media_type) = match &self.accept {
+            None if policy.stored_by_default || is_native => (true, own),
+            None => return None,
+            Some(accept) => {
+                let named = accept.media_type.as_str();
+                let fits = match accept.transfer_syntax.as_deref() {
+                    Some(uid) => uid == "*" || uid == stored_in,
+                    None if policy.stored_by_default => true,
+                    None if named == OCTET_STREAM => is_native,
+                    None => media_type_syntaxes(named).contains(&stored_in),
+                };
+                let media_type = [own, OCTET_STREAM].into_iter().find(|it| *it == named);
+                (accept.multipart, media_type.filter(|_| fits)?)
             }
-            let form = Form {
-                transfer_syntax: None,
-                content_type: format!("{DICOM}; transfer-syntax={uid}"),
-                may_lose: false,
-            };
-            wanted.forms.insert((*stored_in).to_owned(), form);
+        };
+        if !multipart && numbers.len() != 1 {
+            return None;
         }
-        wanted.multipart = true;
-        wanted.what = What::Instances;
-        let called = format!("multipart/related; type=\"{DICOM}\"");
-        (!syntaxes.is_empty()).then_some((wanted, called))
+        // Native frames are given in little endian, whatever the data set is in.
+        let given_in = match is_native {
+            true => EXPLICIT_VR_LITTLE_ENDIAN,
+            false => stored_in,
+        };
+        let forms = HashMap::from([(stored.to_owned(), as_stored(media_type, given_in))]);
+        let wanted = self.asks(What::Frames(numbers.to_vec()), multipart, forms);
+        let called = called(&wanted, media_type);
+        Some((wanted, called))
     }
+
+    fn asks(&self, what: What, multipart: bool, forms: HashMap<String, Form>) -> Wanted {
+        Wanted {
+            what,
+            root: self.root.clone(),
+            multipart,
+            forms,
+            gzip: self.gzip,
+        }
+    }
+}
+
+/// A form in which nothing is changed.
+fn as_stored(media_type: &str, given_in: &str) -> Form {
+    Form {
+        transfer_syntax: None,
+        content_type: format!("{media_type}; transfer-syntax={given_in}"),
+        may_lose: false,
+    }
+}
+
+/// The Content-Type of an answer, without a boundary.
+fn called(wanted: &Wanted, media_type: &str) -> String {
+    let only = wanted.forms.values().next();
+    match only.filter(|_| !wanted.multipart) {
+        Some(form) => form.content_type.clone(),
+        None => format!("multipart/related; type=\"{media_type}\""),
+    }
+}
+
+/// A UID without what makes its length even.
+fn unpadded(uid: &str) -> &str {
+    uid.trim_end_matches(['\0', ' '])
 }
 
 impl Accept {
@@ -292,11 +295,6 @@ fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
             .any(|name| coding.eq_ignore_ascii_case(name))
     };
     Some(codings.any(is_gzip))
-}
-
-fn uid(text: &str) -> Option<String> {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    (text.len() <= MAX_UID && text.split('.').all(is_number)).then(|| text.to_owned())
 }
 
 fn frames(list: &str) -> Option<Vec<u64>> {

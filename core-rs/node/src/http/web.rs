@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{ACCEPT, CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderValue, VARY, WARNING};
+use hyper::header::{
+    ACCEPT, ACCEPT_CHARSET, CONTENT_TYPE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    VARY, WARNING,
+};
 use hyper::http::request::Parts;
 use serde::Deserialize;
 use vna_dicom::Level;
@@ -17,13 +20,19 @@ use crate::web::{SearchOptions, SearchTarget, WebSearch, search};
 /// Results of a search that takes some hundred microseconds.
 const SHORT: u64 = 100;
 
-/// Headers by which proxies say how they were called: whether to believe them is decided elsewhere.
-const FORWARDING: [&str; 4] = [
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
+/// Headers that need a decision: by which address proxies say that they were called, which is believed of some, and in
+/// which character set texts are wanted.
+const UNDECIDED: [HeaderName; 6] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-proto"),
+    ACCEPT_CHARSET,
 ];
+
+/// Longest UID (PS3.5 §9.1).
+const MAX_UID: usize = 64;
 
 /// Where DICOMweb is, as `vna/rest/server.py` says.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,6 +67,7 @@ impl WebPolicy {
         {
             return None;
         }
+        media_type(&head.headers)?;
         let search = WebSearch::read(target, query).ok()?;
         (search.is_short(SHORT) && search.is_plain() && !search.has_warnings()).then_some(search)
     }
@@ -111,11 +121,9 @@ impl WebPolicy {
     }
 }
 
-/// Whether nothing in the headers needs a decision.
-fn is_plain(headers: &HeaderMap) -> bool {
-    !headers.contains_key(FORWARDED)
-        && !FORWARDING.iter().any(|name| headers.contains_key(*name))
-        && media_type(headers).is_some()
+/// Whether no header needs a decision, whatever is asked for.
+pub(super) fn is_plain(headers: &HeaderMap) -> bool {
+    !UNDECIDED.iter().any(|name| headers.contains_key(name))
 }
 
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {
@@ -147,12 +155,10 @@ fn target(path: &str) -> Option<SearchTarget> {
     })
 }
 
-fn uid(text: &str) -> Option<String> {
-    let is_uid = |c: char| c.is_ascii_digit() || c == '.';
-    let is_one = !text.is_empty() && text.len() <= 64 && text.chars().all(is_uid);
-    // Where periods may be is for the application to say.
-    let is_plain = !text.starts_with('.') && !text.ends_with('.') && !text.contains("..");
-    (is_one && is_plain).then(|| text.to_owned())
+/// A UID of a path.
+pub(super) fn uid(text: &str) -> Option<String> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    (text.len() <= MAX_UID && text.split('.').all(is_number)).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -223,6 +229,7 @@ mod tests {
                 "accept",
                 "multipart/related; type=\"application/dicom+xml\"",
             ),
+            ("accept-charset", "iso-8859-1"),
             ("forwarded", "host=x"),
             ("x-forwarded-host", "x"),
         ] {
