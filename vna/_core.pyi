@@ -194,7 +194,10 @@ class Answer:
     """An answer of DICOMweb. Calls but `close` come one after another."""
 
     def prepare(self) -> int:
-        """Prepare it up to its first part; gives `{"length": ...}`, null if it is not known."""
+        """Prepare it up to its first part; gives `{"length": ..., "is_empty": ...}`.
+
+        The length is null if it is not known.
+        """
 
     def restrict(self, first: int, end: int) -> int:
         """Give only bytes `first` to `end` of it."""

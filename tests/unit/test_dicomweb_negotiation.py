@@ -47,6 +47,14 @@ def request(query="", client="127.0.0.1", scheme="http", **headers):
         ("*/*;q=0.1, application/json", PLAIN_JSON),
         ("*/*, application/dicom+json;q=0", PLAIN_JSON),
         ("nonsense, application/json", PLAIN_JSON),
+        # A form has the weight of the nearest range (PS3.18 §8.7.8.1), not of any that holds it.
+        ("*/*;q=0.8, application/dicom+json;q=0.5", PLAIN_JSON),
+        ("application/*;q=0.8, application/dicom+json;q=0.1, application/json;q=0.5", PLAIN_JSON),
+        ("*/*, application/*;q=0.1", XML),
+        (
+            "*/*, multipart/related;q=0.1, application/json;q=0.5, application/dicom+json;q=0",
+            PLAIN_JSON,
+        ),
     ],
 )
 def test_the_form_that_fits_best_is_chosen(accept, expected):
@@ -90,6 +98,31 @@ def test_transfer_syntaxes_are_read_quoted_or_not(quote):
     choice = require(request(accept=text), [DICOM, PARTS])
     assert choice.offer == PARTS
     assert choice.wanted.transfer_syntax == "1.2.840.10008.1.2.4.50"
+
+
+def test_a_transfer_syntax_is_read_within_the_quotes_of_the_type():
+    text = 'multipart/related; type="image/jp2; transfer-syntax=1.2.840.10008.1.2.4.90"; q=0.5'
+    (found,) = media_ranges(text)
+    assert (found.media_type, found.transfer_syntax) == ("image/jp2", "1.2.840.10008.1.2.4.90")
+    assert found.quality == 0.5
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("image/x-jls", "image/jls"), ("image/x-dicom-rle", "image/dicom-rle")]
+)
+def test_names_of_older_editions_are_understood(old, new):
+    for text in (old, f'multipart/related; type="{old}"'):
+        assert media_ranges(text)[0].media_type == new
+
+
+def test_of_what_one_syntax_is_refused_another_may_be_given():
+    text = "*/*, application/dicom; transfer-syntax=1.2.840.10008.1.2.4.91; q=0"
+    assert require(request(accept=text), [DICOM]).offer == DICOM
+
+
+def test_a_picture_has_no_character_set():
+    jpeg = Offer("image/jpeg")
+    assert require(request("charset=iso-8859-1", accept_charset="latin1"), [jpeg]).offer == jpeg
 
 
 def test_texts_are_given_in_utf_8_alone():

@@ -134,17 +134,25 @@ class Selection:
             answer.close()  # what it holds is let go now, and not when the collector finds it
             del answer
             raise
-        length = msgspec.json.decode(cast(bytes, prepared))["length"]
-        return AnswerStream(self._archive, answer, length)
+        return AnswerStream(self._archive, answer, **msgspec.json.decode(cast(bytes, prepared)))
 
 
 class AnswerStream:
-    """An answer that is written while it is read; its calls are made one after the other."""
+    """An answer that is written while it is read; its calls are made one after the other.
 
-    def __init__(self, archive: Archive, answer: _core.Answer, length: int | None):
+    Attributes
+    ----------
+    length : int, optional
+        How long it is, if that is known.
+    is_empty : bool
+        Whether it would have no part.
+    """
+
+    def __init__(self, archive: Archive, answer: _core.Answer, length: int | None, is_empty: bool):
         self._archive = archive
         self._answer = answer
         self.length = length
+        self.is_empty = is_empty
 
     async def restrict(self, first: int, end: int) -> None:
         """Give only bytes `first` to `end` of it."""

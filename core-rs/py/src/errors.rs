@@ -221,7 +221,9 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             UnsupportedImage::new_err((message, code))
         }
         ArchiveError::Picture(problem) => match problem {
-            PictureProblem::NoSuchFrame { .. } => UnknownItem::new_err((message, code)),
+            PictureProblem::NoSuchFrame { .. } | PictureProblem::NoSuchFrameNumber { .. } => {
+                UnknownItem::new_err((message, code))
+            }
             PictureProblem::Busy => Busy::new_err((message, code)),
             PictureProblem::NoImage { .. }
             | PictureProblem::Video { .. }

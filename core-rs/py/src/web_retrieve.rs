@@ -160,7 +160,8 @@ pub(crate) struct CoreAnswer {
 
 #[pymethods]
 impl CoreAnswer {
-    /// Prepares it up to its first part; completes with `{"length": ...}`, null if it is not known.
+    /// Prepares it up to its first part; completes with `{"length": ..., "is_empty": ...}`: the length is null if it is
+    /// not known.
     fn prepare(&self) -> PyResult<u64> {
         let begin = self.begin.lock().take();
         let (selection, wanted) =
@@ -168,7 +169,10 @@ impl CoreAnswer {
         let answer = Arc::clone(&self.answer);
         Ok(self.run(async move {
             let prepared = Answer::prepare(&selection, wanted).await?;
-            let facts = serde_json::json!({ "length": prepared.length() });
+            let facts = serde_json::json!({
+                "length": prepared.length(),
+                "is_empty": prepared.is_empty(),
+            });
             *answer.lock().await = Some(prepared);
             Ok(facts.to_string().into_bytes())
         }))

@@ -14,7 +14,6 @@ from vna.rest.dicomweb.negotiation import (
     ANY_SYNTAX,
     Offer,
     accepted,
-    check_charset,
     choices,
     nothing_fits,
 )
@@ -70,7 +69,6 @@ def instance_forms(
 
     `as_stored` says what no transfer syntax means. Raises NotAcceptable if none can be given.
     """
-    check_charset(request)
     found = choices(accepted(request), offers)
     return _first(found, list(stored), offers, as_stored, _instance_form)
 

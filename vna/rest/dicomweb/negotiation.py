@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MULTIPART = "multipart/related"
 ANY_SYNTAX = "*"
 UTF_8 = frozenset({"utf-8", "utf8", "us-ascii", "iso_ir 192", "iso-ir-192", "iso_ir_192", "*"})
+# Of editions before 2019 (PS3.18 §8.7.3.3.2, note 8).
+OLD_NAMES = {"image/x-dicom-rle": "image/dicom-rle", "image/x-jls": "image/jls"}
 # More media ranges than any client has; each is compared with each that is offered.
 MAX_RANGES = 64
 PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"]*)')
@@ -52,11 +54,24 @@ class MediaRange(NamedTuple):
     @property
     def specificity(self) -> int:
         """How much it says: of equal quality the nearer goes first (RFC 9110 §12.5.1)."""
+        return self.nearness + (self.nearness == 2 and self.transfer_syntax is not None)
+
+    @property
+    def nearness(self) -> int:
+        """How much it says of the media type: nothing, something, all."""
         if self.media_type == "*/*":
-            return 0
-        if self.media_type.endswith("/*"):
-            return 1
-        return 2 + (self.transfer_syntax is not None)
+            return int(self.multipart is not None)
+        return 1 if self.media_type.endswith("/*") else 2
+
+    def overrules(self, other: MediaRange) -> bool:
+        """Whether it gives less weight to some of what the other holds, and says it more nearly."""
+        if self.quality >= other.quality:
+            return False
+        if self.transfer_syntax not in (None, other.transfer_syntax):
+            return False
+        return self.nearness > other.nearness or (
+            self.quality <= 0 and self.nearness == other.nearness
+        )
 
     def holds(self, offer: Offer) -> bool:
         """Whether it includes a form; transfer syntaxes are for the caller to compare."""
@@ -108,15 +123,23 @@ def read_range(part: str) -> MediaRange | None:
     name = name.strip().lower()
     if not re.fullmatch(r"[^\s/;,]+/[^\s/;,]+", name):
         return None
-    parameters = {key.lower(): unquoted(value) for key, value in PARAMETER.findall(f";{rest}")}
-    quality = quality_in([f"q={parameters.pop('q')}"]) if "q" in parameters else 1.0
-    syntax = parameters.pop("transfer-syntax", None)
+    parameters = parameters_of(rest)
     multipart: bool | None = False
     if name in (MULTIPART, "multipart/*"):
-        name, multipart = parameters.pop("type", "*/*").lower(), True
+        # Some clients write the parameters of the parts into the quotes of their type.
+        name, _, rest = parameters.pop("type", "*/*").partition(";")
+        name, multipart = name.strip().lower(), True
+        parameters = parameters_of(rest) | parameters
     elif name == "*/*":
         multipart = None
-    return MediaRange(name, multipart, syntax, quality, parameters)
+    quality = quality_in([f"q={parameters.pop('q')}"]) if "q" in parameters else 1.0
+    syntax = parameters.pop("transfer-syntax", None)
+    return MediaRange(OLD_NAMES.get(name, name), multipart, syntax, quality, parameters)
+
+
+def parameters_of(text: str) -> dict[str, str]:
+    """Return the parameters of a media type, their names in lower case."""
+    return {key.lower(): unquoted(value) for key, value in PARAMETER.findall(f";{text}")}
 
 
 def unquoted(value: str) -> str:
@@ -143,8 +166,8 @@ def accepted(request: Request) -> list[list[MediaRange]]:
 def choose(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Choice | None:
     """Return the form that fits best, or None.
 
-    Of forms that a range holds alike the first goes: the order of offers is our preference. What a
-    nearer range of the same list excludes (`q=0`) is not given.
+    Of forms that a range holds alike the first goes: the order of offers is our preference. A form
+    has the weight of the nearest range that holds it (PS3.18 §8.7.8.1); of `q=0` it is not given.
     """
     return next(choices(lists, offers), None)
 
@@ -152,16 +175,13 @@ def choose(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Ch
 def choices(lists: Iterable[Sequence[MediaRange]], offers: Sequence[Offer]) -> Iterator[Choice]:
     """Yield all forms that fit, the best first, as `choose` has them."""
     for ranges in lists:
-        refused = [each for each in ranges if each.quality <= 0]
         for wanted in ranges:
             if wanted.quality <= 0:
                 break
+            nearer = [each for each in ranges if each.overrules(wanted)]
             for offer in offers:
-                if not wanted.holds(offer):
-                    continue
-                if any(no.holds(offer) and no.specificity >= wanted.specificity for no in refused):
-                    continue
-                yield Choice(offer, wanted)
+                if wanted.holds(offer) and not any(each.holds(offer) for each in nearer):
+                    yield Choice(offer, wanted)
 
 
 def require(request: Request, offers: Sequence[Offer]) -> Choice:
@@ -169,11 +189,17 @@ def require(request: Request, offers: Sequence[Offer]) -> Choice:
 
     Raises NotAcceptable, which names the forms that there are, if none does.
     """
-    check_charset(request)
     found = choose(accepted(request), offers)
     if found is None:
         raise nothing_fits(offers)
+    if is_text(found.offer.media_type):
+        check_charset(request)
     return found
+
+
+def is_text(media_type: str) -> bool:
+    """Whether it has a character set, of which a picture, say, has none."""
+    return media_type.startswith("text/") or media_type.endswith(("json", "xml"))
 
 
 def nothing_fits(offers: Iterable[Offer]) -> NotAcceptable:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vna.errors import NotFound, UnsupportedImage
+from vna.errors import NotAcceptable, NotFound, UnsupportedMediaType
 from vna.rest.archives import streamed
 from vna.rest.describe import DICOM, ZIP
 from vna.rest.dicomweb import targets
@@ -69,17 +71,35 @@ async def archived(call: Call, target: targets.Target) -> Response:
 
 
 async def partly(call: Call, selection: Selection, wanted: Wanted, chosen: Chosen) -> Response:
-    """Return an answer; if a part of what is asked for cannot be given so, say it (206)."""
+    """Return an answer; if a part of what is asked for cannot be given so, say it (206).
+
+    Raises NotAcceptable if there is no way into the form that was chosen, NotFound if nothing of
+    what is asked for is there.
+    """
     media_type = chosen.media_type
     if not chosen.multipart:
         media_type = next(iter(chosen.forms.values())).content_type
     stored = selection.facts.transfer_syntaxes
     left = sum(count for uid, count in stored.items() if uid not in chosen.forms)
-    if left == 0:
-        return await answer(call, selection, wanted, media_type)
-    text = f"{left} of {selection.facts.instances} instances are in no acceptable transfer syntax"
-    headers = {"Warning": warning(wanted.root, text)}
-    return await answer(call, selection, wanted, media_type, status=206, headers=headers)
+    with not_given():
+        if left == 0:
+            return await answer(call, selection, wanted, media_type)
+        count = selection.facts.instances
+        text = f"{left} of {count} instances are in no acceptable transfer syntax"
+        headers = {"Warning": warning(wanted.root, text)}
+        return await answer(call, selection, wanted, media_type, status=206, headers=headers)
+
+
+@contextmanager
+def not_given() -> Iterator[None]:
+    """Raise what is answered where there is no such thing, or not in such a form."""
+    try:
+        yield
+    except UnsupportedMediaType as error:
+        if error.code == "picture.no_image":
+            raise NotFound(f"there are no frames: {error}", "dicomweb.not_found") from None
+        # 415 is for what a request brings (PS3.18 Table 8.5-1).
+        raise NotAcceptable(str(error), error.code) from None
 
 
 async def frames(call: Call) -> Response:
@@ -99,12 +119,7 @@ async def frames(call: Call) -> Response:
         multipart=chosen.multipart,
         forms=chosen.forms,
     )
-    try:
-        return await partly(call, selection, wanted, chosen)
-    except UnsupportedImage as error:
-        if error.code != "picture.no_image":
-            raise
-        raise NotFound(f"there are no frames: {error}", "dicomweb.not_found") from None
+    return await partly(call, selection, wanted, chosen)
 
 
 async def pixel_data(call: Call) -> Response:

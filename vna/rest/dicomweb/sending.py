@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
 
-from vna.errors import RangeNotSatisfiable
+from vna.errors import NotFound, RangeNotSatisfiable
 from vna.rest.dicomweb.negotiation import MULTIPART
 from vna.rest.errors import error_response
 from vna.rest.files import has_range, is_known, last_modified
@@ -32,7 +32,7 @@ async def answer(
 ) -> Response:
     """Return an answer: whole, by range, only if it changed, as a body of parts or one thing.
 
-    `media_type` is that of the parts or of the one thing.
+    `media_type` is that of the parts or of the one thing. Raises NotFound if it would have no part.
     """
     etag, boundary = selection.outline(wanted)
     modified_s = selection.facts.modified_s
@@ -44,6 +44,9 @@ async def answer(
         return Response(None, 304, headers=told)
     stream = await selection.prepare(wanted)
     try:
+        if stream.is_empty:
+            what = str(wanted.what).replace("_", " ")
+            raise NotFound(f"there is no {what} in it", "dicomweb.not_found")
         if boundary is not None:
             media_type = f'{MULTIPART}; type="{media_type}"; boundary={boundary}'
         told["Content-Type"] = media_type

@@ -31,6 +31,13 @@ pub enum PictureProblem {
         /// How many there are.
         frames: u64,
     },
+    /// The same, said to who counts frames from 1, as DICOM does.
+    NoSuchFrameNumber {
+        /// The one asked for.
+        number: u64,
+        /// How many there are.
+        frames: u64,
+    },
     /// The frame does not become a picture, or not such a one.
     Image(ImageError),
     /// Frames that are to be one array differ.
@@ -57,7 +64,9 @@ impl PictureProblem {
             PictureProblem::NoImage { .. } => "picture.no_image",
             PictureProblem::Video { .. } => "picture.video",
             PictureProblem::Elsewhere { .. } => "picture.elsewhere",
-            PictureProblem::NoSuchFrame { .. } => "picture.frame",
+            PictureProblem::NoSuchFrame { .. } | PictureProblem::NoSuchFrameNumber { .. } => {
+                "picture.frame"
+            }
             PictureProblem::Image(error) => error.code(),
             PictureProblem::Unlike { .. } => "picture.unlike",
             PictureProblem::TooLarge { .. } => "picture.too_large",
@@ -93,6 +102,9 @@ impl fmt::Display for PictureProblem {
                 f,
                 "there is no frame {frame}; the image has {frames}, counted from 0"
             ),
+            PictureProblem::NoSuchFrameNumber { number, frames } => {
+                write!(f, "there is no frame {number}; the image has {frames}")
+            }
             PictureProblem::Image(error) => error.fmt(f),
             PictureProblem::Unlike { what } => {
                 write!(

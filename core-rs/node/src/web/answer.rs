@@ -88,6 +88,15 @@ impl Answer {
         }
     }
 
+    /// Whether nothing is there to be given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Stream::Metadata(_) => false,
+            Stream::Parts(stream) => stream.is_empty(),
+        }
+    }
+
     /// Gives only bytes `first` to `end` of it. Metadata is given whole.
     pub fn restrict(&mut self, first: u64, end: u64) {
         if let Stream::Parts(stream) = &mut self.0 {

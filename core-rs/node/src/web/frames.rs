@@ -185,7 +185,7 @@ impl FrameParts {
     ///
     /// # Errors
     ///
-    /// [`PictureProblem::NoSuchFrame`].
+    /// [`PictureProblem::NoSuchFrameNumber`].
     pub fn new(
         archive: Arc<Archive>,
         frames: Frames,
@@ -199,9 +199,8 @@ impl FrameParts {
                 .checked_sub(1)
                 .and_then(|index| usize::try_from(index).ok());
             index.filter(|index| *index < there_are).ok_or({
-                let frame = number.saturating_sub(1);
-                let frames = there_are as u64;
-                ArchiveError::Picture(PictureProblem::NoSuchFrame { frame, frames })
+                let (number, frames) = (*number, there_are as u64);
+                ArchiveError::Picture(PictureProblem::NoSuchFrameNumber { number, frames })
             })
         };
         let wanted: VecDeque<usize> = match numbers {

@@ -101,6 +101,8 @@ pub(super) struct PartsStream {
     /// A part was begun and not ended.
     in_part: bool,
     is_over: bool,
+    /// There was no first part.
+    is_empty: bool,
     /// Bytes that are not wanted before those that are.
     skip: u64,
     /// Bytes that are wanted.
@@ -125,6 +127,7 @@ impl PartsStream {
             turns: VecDeque::new(),
             in_part: false,
             is_over: false,
+            is_empty: false,
             skip: 0,
             left: u64::MAX,
             length: None,
@@ -139,6 +142,7 @@ impl PartsStream {
     pub async fn prepare(&mut self) -> Result<(), ArchiveError> {
         let rest = self.source.outline().await?;
         let Some(part) = self.source.next().await? else {
+            self.is_empty = true;
             return Ok(());
         };
         self.length = match (&self.boundary, rest) {
@@ -164,6 +168,12 @@ impl PartsStream {
     /// How long the whole is, if that is known; it is once it was prepared.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Whether it has no part at all, which is known once it was prepared: a multipart body has one at least (RFC 2046
+    /// §5.1.1).
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     /// Gives only bytes `first` to `end` of it; its length must be known.
