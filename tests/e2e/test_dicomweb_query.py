@@ -185,9 +185,56 @@ def test_path_and_keys_must_agree(filled):
 
 
 @pytest.mark.parametrize(
+    ("query", "studies"),
+    [
+        # What was taken at 10:15 is of the next day, 1:15, where the clock is 15 hours ahead.
+        ("StudyDate=20240115", ["1.2.5"]),
+        ("StudyDate=20240115&TimezoneOffsetFromUTC=%2B1300", []),
+        ("StudyDate=20240116&TimezoneOffsetFromUTC=%2B1300", ["1.2.5"]),
+        ("StudyDate=20240116&00080201=+1300", ["1.2.5"]),
+        ("StudyDate=20240116-20240116&StudyTime=00-02&TimezoneOffsetFromUTC=%2B1300", ["1.2.5"]),
+        ("StudyDate=20240115&TimezoneOffsetFromUTC=-0200", ["1.2.5"]),
+        ("TimezoneOffsetFromUTC=%2B1300", ["1.2.5"]),
+    ],
+)
+def test_dates_and_times_are_meant_in_the_time_zone_of_the_search(filled, query, studies):
+    filled.upload(
+        make_instance(
+            PatientID="P3",
+            StudyInstanceUID="1.2.5",
+            SeriesInstanceUID="1.2.5.1",
+            SOPInstanceUID="1.2.5.1.1",
+            StudyDate="20240115",
+            StudyTime="101500",
+            TimezoneOffsetFromUTC="-0200",
+        )
+    )
+    answer = search(filled, f"/studies?PatientID=P3&{query}").json()
+    assert [one["0020000D"]["Value"][0] for one in answer] == studies
+    # As it is stored, in its own time zone.
+    assert [one["00080020"]["Value"] for one in answer] == [["20240115"]] * len(studies)
+    assert all(one["00080201"]["Value"] == ["-0200"] for one in answer)
+
+
+@pytest.mark.parametrize("path", ["/studies?limit=0", "/studies?PatientName=*&limit=0"])
+def test_a_limit_of_nothing_tells_that_there_is_something(filled, path):
+    answer = search(filled, path)
+    assert answer.json() == []
+    assert "additional results" in answer.headers["warning"]
+    assert "warning" not in search(filled, f"{path}&PatientID=P9").headers
+
+
+def test_a_character_set_is_refused_whoever_answers(filled):
+    for path in ("/studies?PatientID=P1", "/studies?PatientName=M*", f"/studies/{STUDY}/metadata"):
+        search(filled, path, 406, **{"Accept-Charset": "iso-8859-1"})
+        search(filled, path, **{"Accept-Charset": "iso-8859-1, utf-8"})
+
+
+@pytest.mark.parametrize(
     ("path", "status"),
     [
         ("/studies?NoSuchKeyword=1", 400),
+        ("/studies?TimezoneOffsetFromUTC=CET", 400),
         ("/studies?00081031=1", 400),
         ("/studies?00020010=1.2", 400),
         ("/studies?StudyDate=yesterday", 400),

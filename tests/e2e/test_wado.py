@@ -310,14 +310,18 @@ def test_a_study_is_parts_or_a_zip_archive_and_pixel_data_is_parts_too(stored):
     studies = {}
     for path, data in stored.files.items():
         studies.setdefault(path.partition("/series/")[0], []).append(data)
-    study, files = max(studies.items(), key=lambda each: len(each[1]))
-    assert len(files) > 5
+    pictures = {
+        study: [data for data in files if "PixelData" in read(data)]
+        for study, files in studies.items()
+    }
+    study, with_pixels = max(pictures.items(), key=lambda each: len(each[1]))
+    files = studies[study]
+    assert len(with_pixels) > 5
     parts = parts_of(get(stored, study, STORED_PARTS))
     assert sorted(part.body for part in parts) == sorted(files)
     archive = zipfile.ZipFile(io.BytesIO(get(stored, study, "application/zip").content))
     assert sorted(archive.read(name) for name in archive.namelist()) == sorted(files)
     pixels = parts_of(get(stored, f"{study}/pixeldata", STORED_FRAMES))
-    with_pixels = [read(data) for data in files if "PixelData" in read(data)]
     assert len(pixels) >= len(with_pixels)
 
 
@@ -335,6 +339,33 @@ def test_what_cannot_be_given_is_refused_with_its_status(stored):
     get(stored, f"{path}/bulkdata/00091234", None, 404)
     get(stored, "/dicom-web/studies/1.2.3/metadata", None, 404)
     get(stored, "/dicom-web/studies/x/metadata", None, 400)
+
+
+def test_a_frame_that_is_not_there_is_named_as_it_was_asked_for(stored):
+    counts = ((path, str(found.get("NumberOfFrames"))) for path, _, found in images(stored))
+    path, count = next(
+        (path, int(text)) for path, text in counts if text.isdecimal() and text > "1"
+    )
+    details = get(stored, f"{path}/frames/2,{count + 1}", STORED_FRAMES, 404).json()["Details"]
+    assert details == f"there is no frame {count + 1}; the image has {count}"
+
+
+def test_where_there_is_no_bulk_data_nothing_is_found(stored):
+    # A multipart body has one part at least (RFC 2046 §5.1.1).
+    path = next(path for path, data in stored.files.items() if "PixelData" not in read(data))
+    answer = get(stored, f"{path}/pixeldata", None, 404)
+    assert answer.json()["Details"] == "there is no pixel data in it"
+    plain = (
+        path for path in stored.files if "BulkDataURI" not in get(stored, f"{path}/metadata").text
+    )
+    assert get(stored, f"{next(plain)}/bulkdata", None, 404).json()["Code"] == "dicomweb.not_found"
+
+
+def test_what_no_codec_takes_is_not_acceptable(stored):
+    # 415 would say that the request brought it.
+    path = next(path for path, _, found in images(stored) if found.BitsAllocated == 32)
+    get(stored, f"{path}/frames/1", "image/jpeg", 406)
+    get(stored, path, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50", 406)
 
 
 def test_metadata_of_a_series_is_never_stale(stored):

@@ -9,6 +9,7 @@ import httpx
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 from support import Server, ct_small, make_instance
 from support_orthanc import Orthanc, dicomweb_plugin, program
 
@@ -93,6 +94,27 @@ def test_what_is_stored_goes_there_and_comes_back(ours, theirs):
     assert answer.json()["ReceivedInstancesCount"] == "4"
     for public_id, data in zip(ids, files, strict=True):
         assert ours.http.get(f"/instances/{public_id}/file").content == data
+
+
+def test_their_client_stores_searches_and_retrieves_here(ours, theirs):
+    """The boundary of its Store requests is longer than RFC 2046 allows."""
+    theirs.http.put("/dicom-web/servers/ours", json={"Url": f"{ours.url}/dicom-web/"})
+    file = make_instance(study := generate_uid())
+    public_id = theirs.http.post("/instances", content=file).json()["ID"]
+    asked = {"Resources": [public_id], "Synchronous": True}
+    answer = theirs.http.post("/dicom-web/servers/ours/stow", json=asked)
+    assert answer.status_code == 200, answer.text
+    assert ours.file(public_id) == file
+    theirs.http.delete(f"/instances/{public_id}")
+    found = theirs.http.post(
+        "/dicom-web/servers/ours/qido",
+        json={"Uri": "/studies", "Arguments": {"StudyInstanceUID": study}},
+    )
+    assert [one["0020000D"]["Value"] for one in found.json()] == [study]
+    asked = {"Resources": [{"Study": study}], "Synchronous": True}
+    answer = theirs.http.post("/dicom-web/servers/ours/retrieve", json=asked)
+    assert answer.status_code == 200, answer.text
+    assert theirs.http.get(f"/instances/{public_id}/file").content == file
 
 
 def test_searches_and_requests_are_passed_on(ours, theirs):
