@@ -63,11 +63,11 @@ def until(server, job_id, *states):
     return found
 
 
-def is_kept(server):
-    """Whether the secret is anywhere in the files of the archive."""
+def is_kept(server, secret=SECRET):
+    """Whether a secret is anywhere in the files of the archive."""
     files = [path for path in server.root.rglob("*") if path.is_file()]
     assert any(path.parent.name == "control" for path in files)
-    return any(SECRET.encode() in path.read_bytes() for path in files)
+    return any(secret.encode() in path.read_bytes() for path in files)
 
 
 def is_told(server, job_id):
@@ -137,3 +137,13 @@ def test_who_waits_for_the_end_leaves_none_either(server, remote):
     assert SECRET not in json.dumps(answer.json())
     assert remote.seen == [HEADERS]
     assert not is_kept(server)
+
+
+def test_a_server_that_is_changed_or_forgotten_leaves_no_password_behind(server):
+    there = "/dicom-web/servers/other"
+    for password, method in ((SECRET, "PUT"), (f"{SECRET}-2", "PUT"), (None, "DELETE")):
+        body = {"Url": "http://127.0.0.1:1/", "Username": "u", "Password": password}
+        answer = server.http.request(method, there, json=body if password else None)
+        assert answer.status_code == 200, answer.text
+        assert is_kept(server, f'"{SECRET}"') == (password == SECRET)
+        assert is_kept(server, f'"{SECRET}-2"') == (password == f"{SECRET}-2")

@@ -20,6 +20,7 @@ from support_hostile import Watch, assert_whole, pss_bytes
 from support_store import BOUNDARY, JSON_TYPE, Module
 
 logger = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # else figures drown in its requests
 
 MIB = 1 << 20
 WEB = "/dicom-web"

@@ -316,6 +316,16 @@ def unpacked(server, path):
     return found, directory
 
 
+def of_the_web(server, file):
+    """Return the headers with which DICOMweb answers for an instance as it is kept."""
+    found = pydicom.dcmread(io.BytesIO(file))
+    path = f"/dicom-web/studies/{found.StudyInstanceUID}/series/{found.SeriesInstanceUID}"
+    accept = {"accept": "application/dicom; transfer-syntax=*"}
+    answer = server.http.get(f"{path}/instances/{found.SOPInstanceUID}", headers=accept)
+    assert answer.status_code == 200, answer.text
+    return answer.headers
+
+
 def test_archives_and_media_have_what_is_in_the_place_of_originals_that_were_given_up(start_server):
     server = start_server("--set=storage.large_object_bytes=65536")
     plain = [*images(2, rows=200), *images(1, rows=1600)]
@@ -325,9 +335,16 @@ def test_archives_and_media_have_what_is_in_the_place_of_originals_that_were_giv
         data_set = pydicom.dcmread(io.BytesIO(file))
         pixels[data_set.SOPInstanceUID] = bytes(data_set.PixelData)
     stored = [server.upload(file) for file in originals]
+    before = [of_the_web(server, file) for file in originals]
     assert recompress(server.root, "--to", "htj2k")["Recompressed"] == 1, "the one that is plain"
     done = recompress(server.root, "--to", "htj2k", "--give-up-originals")
     assert done["Recompressed"] == 2
+    for file, was in zip(originals, before, strict=True):
+        # Other bytes have another tag, and nothing tells since when they are there.
+        headers = of_the_web(server, file)
+        is_other = file is not plain[1]
+        assert (headers["etag"] != was["etag"]) == is_other
+        assert not (is_other and "last-modified" in headers)
     studies = {one["ParentStudy"] for one in stored}
     syntaxes = []
     for study in studies:

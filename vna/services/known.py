@@ -91,6 +91,7 @@ class Known(Generic[T]):
         if self._control is None:
             raise RuntimeError("the remote nodes have not been started")
         await self._control.run(work)
+        await self._control.overwrite()  # of a password that is not used any more nothing stays
 
     def _kept(self, connection: sqlite3.Connection) -> list[T]:
         kept = []

@@ -50,8 +50,8 @@ pub use types::{
     DeletedInstance, DeletedMark, Deletion, DeletionOf, Derivation, Due, DuplicatePolicy, Encoded,
     Entry, Erasure, Event, ExtraTag, FreedBlob, Ids, Located, Lsn, Maintenance, Member, NewFile,
     Note, NoteContent, NoteId, Noting, OldPatient, Origin, Outcome, OwnerState, Page, Picked,
-    PickedInstance, PickedSeries, RecordedNote, Relocation, Statistics, Subject, UidPath, Unfilled,
-    Unnoting, Usage,
+    PickedFile, PickedInstance, PickedSeries, RecordedNote, Relocation, Statistics, Subject,
+    UidPath, Unfilled, Unnoting, Usage,
 };
 pub use values::{InstanceUids, ValueRow, Values};
 

@@ -667,6 +667,8 @@ pub struct Picked {
     pub series: Vec<PickedSeries>,
     /// Transfer syntaxes of its instances, by number.
     pub syntaxes: Vec<(i64, String)>,
+    /// Of the instance that is named, if it is one.
+    pub file: Option<PickedFile>,
 }
 
 /// An instance, by numbers: as long as none of them is another one, it is the same.
@@ -682,8 +684,15 @@ pub struct PickedInstance {
     pub syntax: i64,
     /// Bytes of its file.
     pub file_size: u64,
+}
+
+/// What more is said of an instance that is named itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PickedFile {
     /// When it arrived, in microseconds since 1970.
     pub received_us: i64,
+    /// How the stored bytes make its file; see [`BlobRow::encoding`].
+    pub encoding: i64,
 }
 
 /// A series of what UIDs name.

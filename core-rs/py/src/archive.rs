@@ -304,7 +304,8 @@ impl CoreFile {
 
     /// The time of Last-Modified; `None` while there is none.
     fn modified_s(&self) -> Option<i64> {
-        vna_node::web::modified_s(self.located.received_us, now_us())
+        let located = &self.located;
+        vna_node::web::modified_s(located.received_us, located.blob.encoding, now_us())
     }
 
     #[pyo3(signature = (transfer_syntax_uid, options_json = None))]

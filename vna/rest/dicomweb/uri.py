@@ -75,7 +75,9 @@ async def retrieve(call: Call) -> Response:
     if wrong := [name for name in sorted(only) if query.get(name)]:
         raise BadRequest(f"{', '.join(wrong)} and {media_type} do not go together")
     if media_type == DICOM:
-        return await dicom_response(call, public_id, file)
+        answer = await dicom_response(call, public_id, file)
+        answer.headers["Vary"] = "Accept"
+        return answer
     if media_type in own_types:
         return await stored_response(call, target, file, media_type)
     asked = await picture_of(call, public_id, media_type)

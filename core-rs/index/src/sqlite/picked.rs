@@ -6,8 +6,8 @@ use super::read::Snapshot;
 use super::source::table;
 use crate::bits::Unsigned;
 use crate::error::Doing;
-use crate::{IndexError, Picked, PickedInstance, PickedSeries, UidPath};
-use rusqlite::params;
+use crate::{IndexError, Picked, PickedFile, PickedInstance, PickedSeries, UidPath};
+use rusqlite::{OptionalExtension, Row, params};
 use vna_dicom::Level;
 
 const DOING: &str = "finding what UIDs name";
@@ -39,14 +39,13 @@ pub(crate) fn pick(
                 blob: row.get(2).doing(DOING)?,
                 syntax: row.get(3).doing(DOING)?,
                 file_size: row.get::<_, i64>(4).doing(DOING)?.unsigned(),
-                received_us: row.get(5).doing(DOING)?,
             };
             let is_new = |last: &PickedSeries| last.series != instance.series;
             if picked.series.last().is_none_or(is_new) {
                 picked.series.push(PickedSeries {
                     series: instance.series,
-                    study_instance_uid: row.get(6).doing(DOING)?,
-                    series_instance_uid: row.get(7).doing(DOING)?,
+                    study_instance_uid: row.get(5).doing(DOING)?,
+                    series_instance_uid: row.get(6).doing(DOING)?,
                 });
             }
             picked.instances.push(instance);
@@ -63,7 +62,24 @@ pub(crate) fn pick(
             .doing(DOING)?;
         picked.syntaxes.push((instance.syntax, text));
     }
+    if let (Level::Instance, [one]) = (level, picked.instances.as_slice()) {
+        picked.file = snapshot
+            .connection
+            .prepare_cached(
+                "SELECT instance.received_us, blob.encoding FROM instance JOIN blob ON blob.id = instance.blob
+                 WHERE instance.id = ?1",
+            )
+            .and_then(|mut statement| statement.query_row([one.instance], file).optional())
+            .doing(DOING)?;
+    }
     Ok(picked)
+}
+
+fn file(row: &Row<'_>) -> Result<PickedFile, rusqlite::Error> {
+    Ok(PickedFile {
+        received_us: row.get(0)?,
+        encoding: row.get(1)?,
+    })
 }
 
 /// Whether a path names something that was deleted, itself or with what it was in, and that can still be brought back.
@@ -148,7 +164,7 @@ fn from(level: Level) -> String {
 fn statement(level: Level) -> String {
     let mut sql =
         "SELECT instance.id, series.id, instance.blob, instance.syntax, instance.file_size,
-                instance.received_us, study.study_uid, series.series_uid"
+                study.study_uid, series.series_uid"
             .to_owned();
     sql.push_str(&from(level));
     let below = Level::ALL.into_iter().filter(|at| *at > level);

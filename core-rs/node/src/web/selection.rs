@@ -9,6 +9,7 @@ use vna_store::Digest;
 use crate::archive::Archive;
 use crate::archives::MakingProblem;
 use crate::error::ArchiveError;
+use crate::recompress::FIRST_INSTEAD;
 use crate::stored_file::StoredFile;
 
 /// The instances that UIDs name, and the archive that has them.
@@ -68,14 +69,12 @@ impl Selection {
         version(&self.picked.instances)
     }
 
-    /// When the one instance that it is became what it is, as [`modified_s`] has it. Of several there is no such time:
-    /// one of them may go without another coming.
+    /// When the instance that was named became what it is, as [`modified_s`] has it. Of several there is no such time: one
+    /// of them may go without another coming.
     #[must_use]
     pub fn modified_s(&self, now_us: i64) -> Option<i64> {
-        match self.picked.instances.as_slice() {
-            [one] => modified_s(one.received_us, now_us),
-            _ => None,
-        }
+        let file = self.picked.file?;
+        modified_s(file.received_us, file.encoding, now_us)
     }
 
     /// How many instances are stored in each transfer syntax.
@@ -151,14 +150,17 @@ impl Selection {
     }
 }
 
-/// The time of Last-Modified of what was received at `received_us`, in seconds since 1970; `None` before that second is
-/// over. Another version may come within it, and who has the first must not hold it for the second: told so late, the
-/// time is a strong validator (RFC 9110 §8.8.2.2).
+/// The time of Last-Modified of what was received at `received_us` and is kept in `encoding`, in seconds since 1970.
+///
+/// It is a strong validator (RFC 9110 §8.8.2.2), so there is none before that second is over: another version may come
+/// within it, and who has the first must not hold it for the second. Nor is there one of a file that took the place of
+/// what was received, since nothing tells when.
 #[must_use]
-pub fn modified_s(received_us: i64, now_us: i64) -> Option<i64> {
+pub fn modified_s(received_us: i64, encoding: i64, now_us: i64) -> Option<i64> {
     const SECOND_US: i64 = 1_000_000;
     let received_s = received_us.div_euclid(SECOND_US);
-    (received_s < now_us.div_euclid(SECOND_US)).then_some(received_s)
+    let is_received = encoding < i64::from(FIRST_INSTEAD.0);
+    (is_received && received_s < now_us.div_euclid(SECOND_US)).then_some(received_s)
 }
 
 /// Changes when one of these instances is another, or is kept in another form.
@@ -186,13 +188,15 @@ mod tests {
     use super::modified_s;
 
     #[test]
-    fn a_time_of_modification_is_told_when_its_second_is_over() {
-        for (received_us, now_us, told) in [
-            (5_300_000, 5_999_999, None),
-            (5_300_000, 6_000_000, Some(5)),
-            (5_300_000, 4_000_000, None), // the clock was put back
+    fn a_time_of_modification_is_told_when_its_second_is_over_and_only_of_what_was_received() {
+        for (received_us, encoding, now_us, told) in [
+            (5_300_000, 0, 5_999_999, None),
+            (5_300_000, 0, 6_000_000, Some(5)),
+            (5_300_000, 1, 6_000_000, Some(5)), // recompressed: the same bytes
+            (5_300_000, 0, 4_000_000, None),    // the clock was put back
+            (5_300_000, 9, 6_000_000, None),    // the original was given up
         ] {
-            assert_eq!(modified_s(received_us, now_us), told);
+            assert_eq!(modified_s(received_us, encoding, now_us), told);
         }
     }
 }

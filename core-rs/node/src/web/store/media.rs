@@ -113,7 +113,7 @@ pub(super) fn transfer_syntax(
         "image/jxl" => Ok(Some("1.2.840.10008.1.2.4.110")),
         "image/dicom-rle" | "image/x-dicom-rle" => Ok(Some("1.2.840.10008.1.2.5")),
         "video/mpeg" | "video/mpeg2" => Ok(Some("1.2.840.10008.1.2.4.100")),
-        "video/mp4" | "video/H264" => Ok(Some("1.2.840.10008.1.2.4.102")),
+        "video/mp4" | "video/h264" => Ok(Some("1.2.840.10008.1.2.4.102")),
         "video/h265" => Ok(Some("1.2.840.10008.1.2.4.107")),
         other => Err(unsupported(&format!("pixel data as {other}"))),
     }
@@ -256,6 +256,13 @@ mod tests {
             syntax(parameter, &jpeg(0xC0, 0)),
             Some("1.2.840.10008.1.2.4.51")
         );
+        for (media_type, uid) in [
+            ("video/mpeg", "1.2.840.10008.1.2.4.100"),
+            ("video/H264", "1.2.840.10008.1.2.4.102"),
+            ("video/H265", "1.2.840.10008.1.2.4.107"),
+        ] {
+            assert_eq!(syntax(media_type, b""), Some(uid));
+        }
         assert_eq!(syntax("application/octet-stream", b""), None);
         assert_eq!(syntax("", b""), None);
         let near = [0xFF, 0xD8, 0xFF, 0xDA, 0, 8, 1, 1, 0, 2, 0, 0];
