@@ -9,14 +9,14 @@ target shows the images that it refers to.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from vna.errors import NotAcceptable, NotFound, UnsupportedImage
+from vna.errors import BadParameter, NotAcceptable, NotFound, UnsupportedImage
 from vna.rest.describe import JPEG, PNG
 from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.answers import warning
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 SINGLE = (Offer(JPEG), Offer(PNG))
 PARTS = (Offer(JPEG, multipart=True), Offer(PNG, multipart=True))
 LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
+# What the core says of what no picture can be, as a region outside of the image, and of pictures
+# that memory has no room for.
+IMPOSSIBLE = "image.request"
+TOO_LARGE = ("image.limit", "picture.too_large")
 # Softcopy presentation states that are applied: grayscale, color, pseudo-color.
 PRESENTATION_STATES = {f"1.2.840.10008.5.1.4.1.1.11.{kind}" for kind in (1, 2, 3)}
 
@@ -118,7 +122,7 @@ class Answering:
         headers |= last_modified(modified_s)
         if is_known(self.call, tag, modified_s):
             return Response(None, 304, headers=headers)
-        with not_shown():
+        with not_shown(self.asked):
             made = await self.make(shown, file)
         headers["Content-Length"] = str(made.size)
         if made.whole:
@@ -164,11 +168,17 @@ class Answering:
 
 
 @contextmanager
-def not_shown() -> Iterator[None]:
-    """Raise NotAcceptable where there is no picture (PS3.18 §8.7.4)."""
+def not_shown(asked: PictureRequest | None = None) -> Iterator[None]:
+    """Raise NotAcceptable where there is no picture (PS3.18 §8.7.4).
+
+    Raises BadParameter where there is none such as is `asked` for (PS3.18 §8.3.5.1.3).
+    """
     try:
         yield
     except UnsupportedImage as error:
+        is_sized = asked is not None and (asked.width or asked.height)
+        if error.code == IMPOSSIBLE or (is_sized and error.code in TOO_LARGE):
+            raise BadParameter(str(error), error.code) from None
         raise NotAcceptable(str(error), error.code) from None
 
 
@@ -182,8 +192,12 @@ async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
 async def all_shown(call: Call, target: Target, ids: list[str]) -> list[Shown]:
     """Return all pictures of a target, in the order of series, instances and frames."""
     if not target.instance:
-        instances = await in_order(call, target)
-        return [shown for one in instances for shown in await of_instance(call, one, None)]
+        found = []
+        for one in await in_order(call, target):
+            # A presentation state whose images are not here, or what was just deleted.
+            with suppress(NotFound):
+                found += await of_instance(call, one, None)
+        return found
     named = call.request.path_params.get("frames")
     frames = None if named is None else frame_numbers(str(named))
     return await of_instance(call, ids[0], frames)
@@ -285,8 +299,9 @@ async def thumbnail(call: Call) -> Response:
     asked = rendering.rendered(call.request.query_params, form)
     shown = await one_shown(call, target, ids)
     side = max(asked.width, asked.height) or DEFAULT_THUMBNAIL
-    kept = asked == PictureRequest(form=form, width=asked.width, height=asked.width)
-    kept = kept and shown.frame == 0 and shown.state is None and side in THUMBNAIL_SIZES
+    plain = rendering.rendered({}, form)
+    square = msgspec.structs.replace(plain, width=asked.width, height=asked.width)
+    kept = asked == square and shown.frame == 0 and shown.state is None and side in THUMBNAIL_SIZES
     if not kept:
         sized = msgspec.structs.replace(
             asked, width=asked.width or side, height=asked.height or side

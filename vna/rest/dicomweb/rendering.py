@@ -53,28 +53,43 @@ def viewport(text: str | None) -> dict[str, Any]:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) not in (2, 3, 4, 5, 6):
         raise refused("viewport", text, "a width and a height, and up to four numbers of a region")
-    width, height = (number("viewport", text, part, 1) for part in parts[:2])
+    width, height = (side("viewport", text, part) for part in parts[:2])
     wanted: dict[str, Any] = {"width": width, "height": height}
     if any(parts[2:]):
-        place = [number("viewport", text, part or "0", 0) for part in parts[2:4]]
-        size = [number("viewport", text, part or "0", -MAX_SIDE) for part in parts[4:6]]
-        x, y = (*place, 0, 0)[:2]
-        columns, rows = (*size, 0, 0)[:2]
-        wanted["region"] = (x, y, columns, rows)
+        wanted["region"] = source_region(text, *(*parts[2:], "", "", "", "")[:4])
     return wanted
 
 
-def number(name: str, whole: str, text: str, least: int) -> int:
+def source_region(text: str, x: str, y: str, columns: str, rows: str) -> tuple[int, int, int, int]:
+    """Return the part of the image that is shown; 0 columns or rows are all up to its edge.
+
+    Of the corner absolute values count; negative columns or rows turn the image over.
+    """
+    left, top = (abs(pixels("viewport", text, part or "0")) for part in (x, y))
+    width, height = (pixels("viewport", text, part or "0") for part in (columns, rows))
+    if (columns and not width) or (rows and not height):
+        raise refused("viewport", text, "a region of one pixel at least")
+    return left, top, width, height
+
+
+def side(name: str, whole: str, text: str) -> int:
+    """Return how many pixels a picture has at most from left to right, or down."""
+    if not re.fullmatch(r"[0-9]{1,10}", text) or not 1 <= int(text) < MAX_SIDE:
+        raise refused(name, whole, "whole numbers from 1 on")
+    return int(text)
+
+
+def pixels(name: str, whole: str, text: str) -> int:
     """Return a number of pixels; of a fraction the nearest."""
     found = finite(name, whole, text)
-    if not least <= found < MAX_SIDE:
-        raise refused(name, whole, f"numbers from {least} on")
+    if not abs(found) < MAX_SIDE:
+        raise refused(name, whole, "numbers of pixels")
     return round(found)
 
 
 def finite(name: str, whole: str, text: str) -> float:
     """Return a decimal number of a parameter; raises BadParameter if it is none."""
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text):
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
         raise refused(name, whole, "numbers")
     found = float(text)
     if not math.isfinite(found):
@@ -123,12 +138,12 @@ def positive(name: str, whole: str, text: str) -> float:
     return found
 
 
-def quality(text: str | None) -> dict[str, Any]:
-    """Return what `quality` asks for (PS3.18 §8.3.5.1.2)."""
+def quality(text: str | None, name: str = "quality") -> dict[str, Any]:
+    """Return what `quality` asks for, which WADO-URI calls otherwise (PS3.18 §8.3.5.1.2)."""
     if text is None:
         return {}
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:4]) <= 100):
-        raise refused("quality", text, "1 to 100")
+        raise refused(name, text, "1 to 100")
     return {"quality": int(text)}
 
 
@@ -205,4 +220,5 @@ def rendered(query: Mapping[str, str], form: Form) -> PictureRequest:
     """Return which picture the parameters of a rendered resource ask for, but for its frame."""
     wanted = viewport(query.get("viewport")) | window(query.get("window"))
     wanted |= quality(query.get("quality"))
-    return PictureRequest(form=form, **wanted)
+    # A window that neither the header nor the client names would be a guess, black for most of CT.
+    return PictureRequest(form=form, own_values=True, **wanted)

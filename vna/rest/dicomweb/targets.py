@@ -53,10 +53,10 @@ def of_path(call: Call) -> Target:
 
 
 def uid(text: str, name: str) -> str:
-    """Return a UID of a path, or nothing where the path has none."""
+    """Return a UID of a path or parameter, or nothing where there is none."""
     if text and (len(text) > MAX_UID or not UID.fullmatch(text)):
         raise BadRequest(
-            f"the {name} of the path is {text[:64]!r}, no UID: up to 64 digits and periods",
+            f"{name} is {text[:64]!r}, no UID: up to 64 digits and periods",
             "dicomweb.bad_uid",
         )
     return text

@@ -18,6 +18,7 @@ from vna.rest.dicomweb.negotiation import (
     accepted,
     check_charset,
     choose,
+    is_text,
     read_range,
 )
 from vna.rest.dicomweb.rendered import Answering, of_instance
@@ -67,10 +68,11 @@ async def retrieve(call: Call) -> Response:
         raise BadRequest("parameter requestType is not WADO", "dicomweb.request_type")
     target = target_of(call)
     (public_id, *_) = await public_ids(call, target)
-    check_charset(call.request)
     file = call.archive.open_file(public_id, call.caller)
     own_types = await stored_types(call, file)
     media_type = form_of(call, file, own_types).offer.media_type
+    if is_text(media_type):
+        check_charset(call.request)
     only = OF_PICTURES if media_type == DICOM else OF_FILES
     if wrong := [name for name in sorted(only) if query.get(name)]:
         raise BadRequest(f"{', '.join(wrong)} and {media_type} do not go together")
@@ -183,10 +185,10 @@ def together(query: Mapping[str, str], *names: str) -> tuple[str, ...]:
 async def picture_of(call: Call, public_id: str, media_type: str) -> PictureRequest:
     """Return which picture the parameters ask for, but for its frame (PS3.18 §9.5.1)."""
     query = call.request.query_params
-    wanted: dict[str, Any] = rendering.quality(query.get("imageQuality"))
+    wanted: dict[str, Any] = rendering.quality(query.get("imageQuality"), "imageQuality")
     for name, field in (("columns", "width"), ("rows", "height")):
         if query.get(name):
-            wanted[field] = rendering.number(name, query[name], query[name], 1)
+            wanted[field] = rendering.side(name, query[name], query[name])
     center, width = together(query, "windowCenter", "windowWidth")
     state, _ = together(query, "presentationUID", "presentationSeriesUID")
     if state and center:
@@ -197,4 +199,4 @@ async def picture_of(call: Call, public_id: str, media_type: str) -> PictureRequ
     if query.get("region"):
         size = await rendering.size_of(call, public_id)
         wanted["region"] = rendering.relative_region(query["region"], *size)
-    return PictureRequest(form=FORMS[media_type], **wanted)
+    return PictureRequest(form=FORMS[media_type], own_values=True, **wanted)
