@@ -768,7 +768,20 @@ class Archive:
         Takes `{"frame", "mode", "window_center", "window_width", "window_function", "region",
         "annotation", "width", "height", "smooth", "overlays", "own_values", "form", "quality"}`, of
         which each has a default; modes are preview, rendered, uint8, uint16 and int16, functions
-        linear, linear-exact and sigmoid, forms png, jpeg and pam.
+        linear, linear-exact and sigmoid, forms png, jpeg, jp2, gif and pam. With `"colours"` (own,
+        srgb, adobergb, rommrgb) it has a colour profile, where its form can hold one.
+        """
+
+    def animation(
+        self,
+        file: File,
+        request_json: bytes,
+        frames: Sequence[int] | None = None,
+        presentation_state: File | None = None,
+    ) -> Stream:
+        """Return frames, counted from 0, or all of them as an animated GIF, to be made.
+
+        Takes what `picture` takes; the frames come one after the other, over and over.
         """
 
     def read_image(self, file: bytes, /, *, encapsulated: bool = False) -> int:

@@ -23,6 +23,7 @@ ZIP = "application/zip"
 PNG = "image/png"
 JPEG = "image/jpeg"
 JP2 = "image/jp2"
+GIF = "image/gif"
 PAM = "image/x-portable-arbitrarymap"
 PDF = "application/pdf"
 MULTIPART = ("multipart/form-data", "multipart/mixed", "multipart/related")

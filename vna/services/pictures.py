@@ -18,7 +18,8 @@ render_file = _core.render_file
 count_frames = _core.count_frames
 
 Mode = Literal["preview", "rendered", "uint8", "uint16", "int16"]
-Form = Literal["png", "jpeg", "pam"]
+Form = Literal["png", "jpeg", "jp2", "gif", "pam"]
+Colours = Literal["own", "srgb", "adobergb", "rommrgb"]
 
 
 class PictureRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,9 +52,12 @@ class PictureRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         Whether black and white are the lowest and the highest value of the frame where its header
         says nothing; if not, they are the lowest and the highest that there could be.
     form : str
-        png, jpeg or pam.
+        png, jpeg, jp2 (without loss), gif or pam.
     quality : int
         Of JPEG, 1 to 100.
+    colours : str, optional
+        The colours that it is in, and has a profile of where its form can hold one: own, which are
+        those of the image, srgb, adobergb or rommrgb. If not said there is no profile.
     """
 
     frame: int = 0
@@ -70,6 +74,7 @@ class PictureRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     own_values: bool = False
     form: Form = "png"
     quality: int = 90
+    colours: Colours | None = None
 
     def to_json(self) -> bytes:
         """Return the request as the core reads it."""
@@ -148,6 +153,22 @@ class MadeFile:
 async def _opened(archive: Archive, stream: _core.Stream) -> MadeFile:
     found = json.loads(cast(bytes, await archive.result(stream.open())))
     return MadeFile(archive, stream, found["length"])
+
+
+async def animation(
+    archive: Archive,
+    file: StoredFile,
+    request: PictureRequest,
+    frames: list[int] | None = None,
+    state: StoredFile | None = None,
+) -> MadeFile:
+    """Return frames of an instance, counted from 0, or all of them, as an animated GIF.
+
+    Raises as `picture`; UnsupportedImage also if there are more frames or pixels than one may have.
+    """
+    state_file = None if state is None else state.core
+    stream = archive.core.animation(file.core, request.to_json(), frames, state_file)
+    return await _opened(archive, stream)
 
 
 async def array(archive: Archive, file: StoredFile, request: ArrayRequest) -> MadeFile:

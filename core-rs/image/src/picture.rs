@@ -90,17 +90,20 @@ pub(crate) fn bytes_of<T: Copy, const N: usize>(
 }
 
 impl Picture {
-    /// A PNG file of 8 or 16 bits. Values with sign stand in it as the words that they are in memory, for PNG knows none.
+    /// A PNG file of 8 or 16 bits, with a colour profile if there is one. Values with sign stand in it as the words that they
+    /// are in memory, for PNG knows none.
     ///
     /// # Errors
     ///
     /// [`ImageError::Encode`] if it has no pixels or too many for the format.
-    pub fn to_png(&self) -> Result<Vec<u8>, ImageError> {
+    pub fn to_png(&self, icc_profile: Option<&[u8]>) -> Result<Vec<u8>, ImageError> {
         let failed = |error: png::EncodingError| ImageError::Encode {
             problem: error.to_string(),
         };
         let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
+        let mut info = png::Info::with_size(self.width, self.height);
+        info.icc_profile = icc_profile.map(Cow::Borrowed);
+        let mut encoder = png::Encoder::with_info(&mut file, info).map_err(failed)?;
         encoder.set_color(match self.pixels.samples() {
             1 => png::ColorType::Grayscale,
             _ => png::ColorType::Rgb,
@@ -121,15 +124,29 @@ impl Picture {
         Ok(file)
     }
 
-    /// A JPEG file of 8 bits, `quality` from 1 to 100.
+    /// A JPEG file of 8 bits, `quality` from 1 to 100, with a colour profile if there is one.
     ///
     /// # Errors
     ///
-    /// [`ImageError::Encode`] if it has samples of 16 bits, or more rows or columns than JPEG allows.
-    pub fn to_jpeg(&self, quality: u8) -> Result<Vec<u8>, ImageError> {
+    /// [`ImageError::Encode`] if it has samples of 16 bits, or more than the format holds.
+    pub fn to_jpeg(&self, quality: u8, icc_profile: Option<&[u8]>) -> Result<Vec<u8>, ImageError> {
+        let file = self.to_codestream(JPEG_BASELINE, "JPEG", quality)?;
+        match icc_profile {
+            Some(profile) => with_profile(&file, profile),
+            None => Ok(file),
+        }
+    }
+
+    /// The codestream of a transfer syntax; of 8 bits, as all of `form` are.
+    pub(crate) fn to_codestream(
+        &self,
+        transfer_syntax_uid: &str,
+        form: &str,
+        quality: u8,
+    ) -> Result<Vec<u8>, ImageError> {
         let (Pixels::Gray8(samples) | Pixels::Rgb8(samples)) = &self.pixels else {
             return Err(ImageError::Encode {
-                problem: "JPEG has 8 bits, the picture has 16".into(),
+                problem: format!("{form} has 8 bits, the picture has 16"),
             });
         };
         let format = FrameFormat {
@@ -149,9 +166,9 @@ impl Picture {
             quality: quality.clamp(1, 100),
             ..EncodeOptions::default()
         };
-        let Some(codec) = codec(JPEG_BASELINE) else {
+        let Some(codec) = codec(transfer_syntax_uid) else {
             return Err(ImageError::Encode {
-                problem: "there is no JPEG encoder".into(),
+                problem: format!("there is no encoder of {form}"),
             });
         };
         let room = usize::try_from(codec.max_encoded_bytes(&format)).unwrap_or(usize::MAX);
@@ -181,3 +198,35 @@ impl Picture {
 }
 
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+
+/// What a profile begins with in an application segment of JPEG (ICC.1 §B.4), before the number of the segment and how
+/// many there are.
+const ICC_MARK: &[u8] = b"ICC_PROFILE\0";
+
+/// A JPEG file with a profile behind its start and its segment of JFIF.
+fn with_profile(file: &[u8], profile: &[u8]) -> Result<Vec<u8>, ImageError> {
+    // A segment has at most 65,535 bytes, of which 2 are its length.
+    let parts: Vec<&[u8]> = profile.chunks(0xFFFF - 4 - ICC_MARK.len()).collect();
+    let count = u8::try_from(parts.len()).map_err(|_| ImageError::Encode {
+        problem: "the colour profile is too long for JPEG".to_owned(),
+    })?;
+    let start = match file {
+        [0xFF, 0xD8, 0xFF, 0xE0, high, low, ..] => {
+            4 + usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        _ => 2,
+    };
+    let (before, behind) = file.split_at(start.min(file.len()));
+    let mut out = Vec::with_capacity(file.len() + profile.len() + 18 * parts.len());
+    out.extend(before);
+    for (number, part) in (1..=count).zip(parts) {
+        let length = u16::try_from(part.len() + 4 + ICC_MARK.len()).unwrap_or(u16::MAX);
+        out.extend([0xFF, 0xE2]);
+        out.extend(length.to_be_bytes());
+        out.extend(ICC_MARK);
+        out.extend([number, count]);
+        out.extend(part);
+    }
+    out.extend(behind);
+    Ok(out)
+}

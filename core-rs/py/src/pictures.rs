@@ -73,6 +73,20 @@ impl CoreArchive {
         Ok(handle)
     }
 
+    /// Frames of an instance, counted from 0, or all of them, as an animated picture, to be made.
+    #[pyo3(signature = (file, request_json, frames = None, presentation_state = None))]
+    fn animation(
+        &self,
+        file: &CoreFile,
+        request_json: PyBackedBytes,
+        frames: Option<Vec<u64>>,
+        presentation_state: Option<&CoreFile>,
+    ) -> PyResult<CoreStream> {
+        let request: PictureRequest = parse(&request_json, "request_json")?;
+        let source = source(file, presentation_state);
+        self.stream(Origin::Animation(source, Box::new(request), frames))
+    }
+
     /// Frames of an instance as an array, to be made.
     fn array(&self, file: &CoreFile, request_json: PyBackedBytes) -> PyResult<CoreStream> {
         let request: ArrayRequest = parse(&request_json, "request_json")?;
@@ -190,6 +204,7 @@ impl CorePicture {
 /// What a stream is made from.
 enum Origin {
     Instance(PictureSource, ArrayRequest),
+    Animation(PictureSource, Box<PictureRequest>, Option<Vec<u64>>),
     Series(std::sync::Weak<Archive>, i64, PublicId, ArrayRequest),
     Gzip(StoredFrame),
 }
@@ -198,6 +213,9 @@ impl Origin {
     async fn open(self, pictures: &Arc<Pictures>) -> Result<MadeStream, ArchiveError> {
         match self {
             Origin::Instance(source, request) => pictures.instance_array(source, request).await,
+            Origin::Animation(source, request, frames) => {
+                pictures.animation(source, *request, frames).await
+            }
             Origin::Series(archive, tenant, series, request) => {
                 let archive = archive.upgrade().ok_or(ArchiveError::Stopped)?;
                 pictures

@@ -2,8 +2,9 @@
 
 One picture is answered alone or as the one part of a multipart body, as Accept asks; all pictures
 of a study, series, instance or list of frames are the parts of one. Who asks for a single picture
-of more gets the one that stands for it: of a series its middle slice. A presentation state as the
-target shows the images that it refers to.
+of more gets the one that stands for it: of a series its middle slice; as GIF all frames of an
+instance, one after the other. A presentation state as the target shows the images that it refers
+to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from vna.errors import BadParameter, NotAcceptable, NotFound, UnsupportedImage
-from vna.rest.describe import JPEG, PNG
+from vna.rest.describe import GIF, JP2, JPEG, PNG
 from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.answers import warning
 from vna.rest.dicomweb.as_stored import shown_as_stored
@@ -27,10 +28,10 @@ from vna.rest.dicomweb.urls import service_root
 from vna.rest.files import is_known, last_modified
 from vna.rest.pictures import (
     DEFAULT_THUMBNAIL,
-    FORMS,
     THUMBNAIL_FORMS,
     THUMBNAIL_SIZES,
     etag,
+    made_response,
     pieces,
 )
 from vna.services import pictures, query
@@ -40,10 +41,11 @@ from vna.services.pictures import PictureRequest
 if TYPE_CHECKING:
     from vna.rest.requests import Call
     from vna.services.archive import StoredFile
-    from vna.services.pictures import Picture
+    from vna.services.pictures import Form, Picture
 
-SINGLE = (Offer(JPEG), Offer(PNG))
-PARTS = (Offer(JPEG, multipart=True), Offer(PNG, multipart=True))
+FORMS: dict[str, Form] = {JPEG: "jpeg", PNG: "png", GIF: "gif", JP2: "jp2"}
+SINGLE = tuple(Offer(media_type) for media_type in FORMS)
+PARTS = tuple(Offer(media_type, multipart=True) for media_type in FORMS)
 LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 # What the core says of what no picture can be, as a region outside of the image, and of pictures
 # that memory has no room for.
@@ -72,7 +74,6 @@ async def rendered(call: Call) -> Response:
     """Return the picture or pictures of what the path names."""
     target = of_path(call)
     ids = await public_ids(call, target)
-    profile = rendering.check_icc_profile(call.request.query_params.get("iccprofile"))
     if target.instance and "frames" not in call.request.path_params:
         shown = await shown_as_stored(call, target, ids[0])
         if shown is not None:
@@ -81,8 +82,10 @@ async def rendered(call: Call) -> Response:
     asked = rendering.rendered(call.request.query_params, FORMS[choice.offer.media_type])
     answer = Answering(call, choice.offer.media_type, asked)
     if choice.offer.multipart:
-        return await answer.parts(await all_shown(call, target, ids), profile)
-    return await answer.single(await one_shown(call, target, ids), profile)
+        return await answer.parts(await all_shown(call, target, ids))
+    if target.instance and choice.offer.media_type == GIF:
+        return await answer.animated(await all_shown(call, target, ids))
+    return await answer.single(await one_shown(call, target, ids))
 
 
 class Answering:
@@ -103,23 +106,26 @@ class Answering:
         request = msgspec.structs.replace(self.asked, frame=shown.frame, annotation=lines)
         return await pictures.picture(self.call.archive, file, request, shown.state)
 
-    def headers(self, profile: bool) -> dict[str, str]:
-        """Return what all answers say; `profile`: whether a colour profile is asked for."""
+    def headers(self) -> dict[str, str]:
+        """Return what all answers say."""
         headers = {"Vary": "Accept"}
-        if profile:
-            told = "pictures have no colour profile"
+        if self.asked.form == "gif" and self.asked.colours is not None:
+            told = "a GIF file has no colour profile"
             headers["Warning"] = warning(service_root(self.call), told)
         return headers
 
-    async def single(self, shown: Shown, profile: bool) -> Response:
-        """Return the answer with one picture."""
-        file = self.call.archive.open_file(shown.public_id, self.call.caller)
-        headers = self.headers(profile)
+    def tag(self, file: StoredFile, shown: Shown, *more: str) -> str:
+        """Return the tag of what is made of an instance."""
         state = shown.state.digest if shown.state is not None else ""
         asked = self.asked.to_json(), ",".join(self.annotations), str(shown.frame)
-        headers["ETag"] = tag = etag(file.digest, state, self.media_type, *asked)
+        return etag(file.digest, state, self.media_type, *asked, *more)
+
+    async def single(self, shown: Shown) -> Response:
+        """Return the answer with one picture."""
+        file = self.call.archive.open_file(shown.public_id, self.call.caller)
         modified_s = shown.modified_s(file)
-        headers |= last_modified(modified_s)
+        tag = self.tag(file, shown)
+        headers = {**self.headers(), "ETag": tag, **last_modified(modified_s)}
         if is_known(self.call, tag, modified_s):
             return Response(None, 304, headers=headers)
         with not_shown(self.asked):
@@ -129,7 +135,31 @@ class Answering:
             return Response(made.whole, headers=headers, media_type=self.media_type)
         return StreamingResponse(pieces(made), headers=headers, media_type=self.media_type)
 
-    async def parts(self, all_of_them: list[Shown], profile: bool) -> Response:
+    async def animated(self, all_of_them: list[Shown]) -> Response:
+        """Return the answer with frames one after the other; with one picture if it is one.
+
+        Raises NotAcceptable if they are of several instances, which a presentation state may show.
+        """
+        first = all_of_them[0]
+        if len(all_of_them) == 1:
+            return await self.single(first)
+        if any(each.public_id != first.public_id for each in all_of_them):
+            raise NotAcceptable(f"images of several instances are given as {MULTIPART} alone")
+        file = self.call.archive.open_file(first.public_id, self.call.caller)
+        frames = [each.frame for each in all_of_them]
+        modified_s = first.modified_s(file)
+        tag = self.tag(file, first, "animation", *map(str, frames))
+        headers = {**self.headers(), "ETag": tag, **last_modified(modified_s)}
+        if is_known(self.call, tag, modified_s):
+            return Response(None, 304, headers=headers)
+        lines = await rendering.annotation(self.call, first.public_id, self.annotations)
+        request = msgspec.structs.replace(self.asked, annotation=lines)
+        archive = self.call.archive
+        with not_shown(request):
+            made = await pictures.animation(archive, file, request, frames, first.state)
+            return await made_response(self.call, made, self.media_type, headers)
+
+    async def parts(self, all_of_them: list[Shown]) -> Response:
         """Return the answer with all pictures, each of which is made when the last was taken.
 
         What is no image is left out; raises NotAcceptable if nothing is one.
@@ -142,7 +172,7 @@ class Answering:
             raise NotAcceptable("nothing of it can be shown as a picture")
         media_type = f'{MULTIPART}; type="{self.media_type}"; boundary={boundary}'
         return StreamingResponse(
-            chained(first, body), headers=self.headers(profile), media_type=media_type
+            chained(first, body), headers=self.headers(), media_type=media_type
         )
 
     async def body(self, all_of_them: Iterable[Shown], boundary: str) -> AsyncIterator[bytes]:
@@ -302,11 +332,12 @@ async def thumbnail(call: Call) -> Response:
     plain = rendering.rendered({}, form)
     square = msgspec.structs.replace(plain, width=asked.width, height=asked.width)
     kept = asked == square and shown.frame == 0 and shown.state is None and side in THUMBNAIL_SIZES
-    if not kept:
+    small = THUMBNAIL_FORMS.get(choice.offer.media_type)
+    if not kept or small is None:
         sized = msgspec.structs.replace(
             asked, width=asked.width or side, height=asked.height or side
         )
-        return await Answering(call, choice.offer.media_type, sized).single(shown, False)
+        return await Answering(call, choice.offer.media_type, sized).single(shown)
     file = call.archive.open_file(shown.public_id, call.caller)
     tag = etag(file.digest, f"thumbnail {side} {choice.offer.media_type}")
     modified_s = shown.modified_s(file)
@@ -314,6 +345,5 @@ async def thumbnail(call: Call) -> Response:
     if is_known(call, tag, modified_s):
         return Response(None, 304, headers=headers)
     with not_shown():
-        small = THUMBNAIL_FORMS[choice.offer.media_type]
         body = await pictures.thumbnail(call.archive, file, side, small)
     return Response(body, headers=headers, media_type=choice.offer.media_type)

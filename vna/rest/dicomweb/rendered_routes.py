@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vna.rest.describe import DICOM, JPEG, PDF, PNG, Answer, Entry, Parameter
+from vna.rest.describe import DICOM, GIF, JP2, JPEG, PDF, PNG, Answer, Entry, Parameter
 from vna.rest.workflow_routes import imported_on_use
 
 ACCEPT = Parameter("accept", "text", "media types, as in the header Accept, before which it goes")
@@ -21,7 +21,11 @@ RENDERING = (
     QUALITY,
     VIEWPORT,
     Parameter("window", "text", "`center,width,function`: linear, linear-exact or sigmoid"),
-    Parameter("iccprofile", "text", "no; other profiles are not given"),
+    Parameter(
+        "iccprofile",
+        "text",
+        "no (if not said), yes: the image's own or sRGB, srgb, adobergb, rommrgb; not in GIF",
+    ),
     Parameter("presentationSeriesUID", "text", "of the series of a presentation state to apply"),
     Parameter("presentationUID", "text", "of a presentation state to apply"),
 )
@@ -31,11 +35,13 @@ DOCUMENTS = (PDF, "text/xml", "model/stl", "model/obj", "model/mtl")
 AS_STORED = (*DOCUMENTS, "video/mp4", "video/mpeg", "video/mp2t", "video/H265")
 UNCHANGED = Answer(304, "It is the one that If-None-Match names", {})
 MULTIPART = "multipart/related"
+FORMS = (JPEG, PNG, GIF, JP2)
 PICTURES = (
     Answer(
         200,
-        "A picture, or all pictures as parts; a document or a video as it is",
-        dict.fromkeys((JPEG, PNG, MULTIPART, *AS_STORED), "Bytes"),
+        "A picture, or all pictures as parts; of several frames an animation as GIF; a document or "
+        "a video as it is",
+        dict.fromkeys((*FORMS, MULTIPART, *AS_STORED), "Bytes"),
     ),
     Answer(
         206,
@@ -44,7 +50,7 @@ PICTURES = (
     ),
     UNCHANGED,
 )
-THUMBNAIL = (Answer(200, "The picture", dict.fromkeys((JPEG, PNG), "Bytes")), UNCHANGED)
+THUMBNAIL = (Answer(200, "The picture", dict.fromkeys(FORMS, "Bytes")), UNCHANGED)
 TARGETS = {
     "/studies/{study}": "a study",
     "/studies/{study}/series/{series}": "a series",
@@ -91,7 +97,7 @@ WADO_URI: list[Entry] = [
         imported_on_use("dicomweb.uri.retrieve"),
         "An instance as a file or as a picture (WADO-URI)",
         (
-            Answer(200, "As asked", dict.fromkeys((DICOM, JPEG, PNG, *AS_STORED), "Bytes")),
+            Answer(200, "As asked", dict.fromkeys((DICOM, *FORMS, *AS_STORED), "Bytes")),
             Answer(206, "The range asked for", dict.fromkeys((DICOM, *AS_STORED), "Bytes")),
             UNCHANGED,
         ),

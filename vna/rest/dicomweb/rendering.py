@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vna.rest.requests import Call
-    from vna.services.pictures import Form
+    from vna.services.pictures import Colours, Form
 
 FUNCTIONS = ("linear", "linear-exact", "sigmoid")
 ANNOTATIONS = ("patient", "technique")
+ICC_PROFILES: dict[str, Colours | None] = {
+    "no": None,
+    "yes": "own",
+    "srgb": "srgb",
+    "adobergb": "adobergb",
+    "rommrgb": "rommrgb",
+}
+# Colours that a file which says nothing of them is taken to have.
+USUAL_COLOURS = (None, "own", "srgb")
 # Without one of its own, a picture shows what is wanted of these.
-ICC_PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 # What is said of how an image was taken, with units.
 TECHNIQUE = (
@@ -157,11 +165,21 @@ def asked_annotations(text: str | None) -> list[str]:
     return asked
 
 
-def check_icc_profile(text: str | None) -> bool:
-    """Whether a colour profile is asked for, which no picture has; raises BadParameter if none."""
-    if text is not None and text.lower() not in ICC_PROFILES:
+def icc_profile(text: str | None, form: Form) -> dict[str, Any]:
+    """Return what `iccprofile` asks for (PS3.18 §8.3.5.1.5).
+
+    Raises BadParameter for what is none of its values, and for colours that a GIF file cannot name:
+    it would be seen with others.
+    """
+    if text is None:
+        return {}
+    name = text.lower()
+    if name not in ICC_PROFILES:
         raise refused("iccprofile", text, ", ".join(ICC_PROFILES))
-    return text is not None and text.lower() != "no"
+    colours = ICC_PROFILES[name]
+    if form == "gif" and colours not in USUAL_COLOURS:
+        raise BadParameter(f"a GIF file has no colour profile, so none of {text[:16]!r}")
+    return {} if colours is None else {"colours": colours}
 
 
 async def size_of(call: Call, public_id: str) -> tuple[int, int]:
@@ -220,5 +238,6 @@ def rendered(query: Mapping[str, str], form: Form) -> PictureRequest:
     """Return which picture the parameters of a rendered resource ask for, but for its frame."""
     wanted = viewport(query.get("viewport")) | window(query.get("window"))
     wanted |= quality(query.get("quality"))
+    wanted |= icc_profile(query.get("iccprofile"), form)
     # A window that neither the header nor the client names would be a guess, black for most of CT.
     return PictureRequest(form=form, own_values=True, **wanted)

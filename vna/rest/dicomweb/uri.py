@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from vna.errors import BadParameter, BadRequest, NotAcceptable, UnsupportedMediaType
-from vna.rest.describe import DICOM, JPEG, PNG
+from vna.rest.describe import DICOM, GIF
 from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.as_stored import is_video, stored_response, stored_types
 from vna.rest.dicomweb.negotiation import (
@@ -21,11 +21,10 @@ from vna.rest.dicomweb.negotiation import (
     is_text,
     read_range,
 )
-from vna.rest.dicomweb.rendered import Answering, of_instance
+from vna.rest.dicomweb.rendered import FORMS, SINGLE, Answering, of_instance
 from vna.rest.dicomweb.targets import Target, public_ids, uid
 from vna.rest.files import file_response, transcoded_response, written
 from vna.rest.forms import DEFAULT_LOSSY_QUALITY
-from vna.rest.pictures import FORMS
 from vna.services import changes, modifying, rewriting
 from vna.services.pictures import PictureRequest
 from vna.services.web import can_transcode
@@ -85,8 +84,9 @@ async def retrieve(call: Call) -> Response:
     asked = await picture_of(call, public_id, media_type)
     number = query.get("frameNumber")
     frames = None if number is None else [frame_number(number, file.frames)]
-    shown = (await of_instance(call, public_id, frames))[0]
-    return await Answering(call, media_type, asked).single(shown, False)
+    shown = await of_instance(call, public_id, frames)
+    answer = Answering(call, media_type, asked)
+    return await (answer.animated(shown) if media_type == GIF else answer.single(shown[0]))
 
 
 def target_of(call: Call) -> Target:
@@ -103,7 +103,7 @@ def form_of(call: Call, file: StoredFile, own_types: Iterable[str]) -> Choice:
     Images of one frame are pictures and documents are themselves, all else is a file (PS3.18
     §9.1.2.2.1). `own_types` are those of what is shown by being given as it is.
     """
-    offers = tuple(map(Offer, own_types)) or (Offer(JPEG), Offer(PNG))
+    offers = tuple(map(Offer, own_types)) or SINGLE
     is_shown = file.frames == 1 and not is_video(file.transfer_syntax_uid)
     offers = (*offers, Offer(DICOM)) if is_shown else (Offer(DICOM), *offers)
     found = choose(content_types(call) or accepted(call.request), offers)

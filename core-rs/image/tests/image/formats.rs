@@ -6,7 +6,7 @@ use vna_image::{ClippedTo, ElementType, Mode, Picture, Pixels, RenderOptions};
 use crate::common::*;
 
 fn png(picture: &Picture) -> (png::OutputInfo, Vec<u8>) {
-    let file = picture.to_png().expect("a file");
+    let file = picture.to_png(None).expect("a file");
     let decoder = png::Decoder::new(std::io::Cursor::new(file));
     let mut reader = decoder.read_info().expect("a PNG file");
     let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
@@ -74,7 +74,7 @@ fn jpeg_is_a_jpeg_file_of_8_bits_only() {
         height: 8,
         pixels: Pixels::Gray8(vec![100; 128]),
     };
-    let file = gray.to_jpeg(90).expect("a file");
+    let file = gray.to_jpeg(90, None).expect("a file");
     assert!(file.starts_with(&[0xFF, 0xD8]) && file.ends_with(&[0xFF, 0xD9]));
     let colour = Picture {
         width: 16,
@@ -83,7 +83,7 @@ fn jpeg_is_a_jpeg_file_of_8_bits_only() {
     };
     assert!(
         colour
-            .to_jpeg(0)
+            .to_jpeg(0, None)
             .expect("a file")
             .starts_with(&[0xFF, 0xD8])
     );
@@ -93,7 +93,7 @@ fn jpeg_is_a_jpeg_file_of_8_bits_only() {
         pixels: Pixels::Gray16(vec![1]),
     };
     assert_eq!(
-        deep.to_jpeg(90).expect_err("16 bits").code(),
+        deep.to_jpeg(90, None).expect_err("16 bits").code(),
         "image.encode"
     );
 }

@@ -205,7 +205,7 @@ proptest! {
         let frame = decoded(&samples, description.format);
         if let Ok(picture) = description.render(0, &frame, &options) {
             prop_assert!(u64::from(picture.width) * u64::from(picture.height) <= 100_000);
-            prop_assert!(!picture.to_png().expect("a file").is_empty());
+            prop_assert!(!picture.to_png(None).expect("a file").is_empty());
         }
         let mut array = Vec::new();
         let _ = description.array(0, &frame, true, &mut array);

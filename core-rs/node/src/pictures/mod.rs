@@ -5,6 +5,7 @@
 //! 2. A picture is of the blob that its reader holds open, whatever happens to the instance meanwhile.
 //! 3. Decoding and rendering are on threads that may wait; beside them others can still read the disk.
 
+mod animation;
 mod arrays;
 mod cache;
 pub(crate) mod headers;
@@ -15,6 +16,7 @@ mod problem;
 mod raw;
 mod render;
 mod representative;
+mod request;
 mod room;
 mod slices;
 mod stream;
@@ -38,11 +40,9 @@ pub(crate) use opened::{absence, refuse_frames_elsewhere};
 pub use problem::PictureProblem;
 pub use raw::{StoredFrame, promised_frames};
 pub(crate) use raw::{is_video, stored_bytes, video};
-pub use render::{
-    PictureFile, PictureForm, PictureMode, PictureRequest, PictureSource, count_frames,
-    render_object,
-};
+pub use render::{PictureFile, PictureSource, count_frames, render_object};
 pub use representative::representative;
+pub use request::{PictureColours, PictureForm, PictureMode, PictureRequest};
 pub use slices::{OrderedSlices, Slice, ordered_slices};
 pub use stream::MadeStream;
 pub use thumbnails::ThumbnailRequest;

@@ -3,164 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde::Deserialize;
 use vna_codec::{Codecs, Colour};
 use vna_dicom::ReadAt;
-use vna_image::{
-    ClippedTo, Fallback, Mode, Picture, PresentationState, Region, RenderOptions, VoiFunction,
-    Window,
-};
+use vna_image::{Fallback, Picture, PresentationState, RenderOptions, Window, icc_profile};
 use vna_index::Located;
 
 use super::headers::{Headers, cost, form_of};
 use super::opened::{Opened, presentation_state};
 use super::problem::PictureProblem;
+use super::request::{PictureForm, PictureMode, PictureRegion, PictureRequest, WindowFunction};
 use super::room::Lent;
 use super::{Pictures, blocking};
 use crate::error::ArchiveError;
 use crate::reencode::StoredBlob;
 use crate::stored_file::StoredFile;
-
-/// Which values a picture shows; see [`Mode`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names of Mode")]
-pub enum PictureMode {
-    Preview,
-    #[default]
-    Rendered,
-    UInt8,
-    UInt16,
-    Int16,
-}
-
-impl PictureMode {
-    /// Its name, as requests have it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            PictureMode::Preview => "preview",
-            PictureMode::Rendered => "rendered",
-            PictureMode::UInt8 => "uint8",
-            PictureMode::UInt16 => "uint16",
-            PictureMode::Int16 => "int16",
-        }
-    }
-
-    fn to_mode(self) -> Mode {
-        match self {
-            PictureMode::Preview => Mode::Preview,
-            PictureMode::Rendered => Mode::Rendered,
-            PictureMode::UInt8 => Mode::Clipped(ClippedTo::UInt8),
-            PictureMode::UInt16 => Mode::Clipped(ClippedTo::UInt16),
-            PictureMode::Int16 => Mode::Clipped(ClippedTo::Int16),
-        }
-    }
-}
-
-/// The file format of a picture.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "their names")]
-pub enum PictureForm {
-    #[default]
-    Png,
-    Jpeg,
-    Pam,
-}
-
-/// How a window maps values; see [`VoiFunction`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names of VoiFunction")]
-pub enum WindowFunction {
-    Linear,
-    LinearExact,
-    Sigmoid,
-}
-
-impl WindowFunction {
-    fn to_function(self) -> VoiFunction {
-        match self {
-            WindowFunction::Linear => VoiFunction::Linear,
-            WindowFunction::LinearExact => VoiFunction::LinearExact,
-            WindowFunction::Sigmoid => VoiFunction::Sigmoid,
-        }
-    }
-}
-
-/// A part of a picture: column and row of its first pixel, columns and rows; negative ones show it mirrored or upside
-/// down, 0 is up to the edge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-pub struct PictureRegion(u32, u32, i32, i32);
-
-impl PictureRegion {
-    fn to_region(self) -> Region {
-        let PictureRegion(x, y, width, height) = self;
-        Region {
-            x,
-            y,
-            width: width.unsigned_abs(),
-            height: height.unsigned_abs(),
-            mirrored: width < 0,
-            upside_down: height < 0,
-        }
-    }
-}
-
-/// Which picture of an instance is wanted.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PictureRequest {
-    /// The frame, counted from 0.
-    pub frame: u64,
-    /// Which values.
-    pub mode: PictureMode,
-    /// Window Center; the header's if not said.
-    pub window_center: Option<f64>,
-    /// Window Width; the header's if not said.
-    pub window_width: Option<f64>,
-    /// What is between black and white of the window; the header's if not said.
-    pub window_function: Option<WindowFunction>,
-    /// The part to show, which gets the size asked for.
-    pub region: Option<PictureRegion>,
-    /// Lines of text to write into a corner of it.
-    pub annotation: Vec<String>,
-    /// Most columns; 0 is as if not said.
-    pub width: u32,
-    /// Most rows; 0 is as if not said.
-    pub height: u32,
-    /// Whether another size is interpolated.
-    pub smooth: bool,
-    /// Whether overlays are shown.
-    pub overlays: bool,
-    /// Whether black and white are the lowest and highest values of the frame where nothing says so.
-    pub own_values: bool,
-    /// The file format.
-    pub form: PictureForm,
-    /// Of a JPEG file, 1 to 100.
-    pub quality: u8,
-}
-
-impl Default for PictureRequest {
-    fn default() -> Self {
-        PictureRequest {
-            frame: 0,
-            mode: PictureMode::default(),
-            window_center: None,
-            window_width: None,
-            window_function: None,
-            region: None,
-            annotation: Vec::new(),
-            width: 0,
-            height: 0,
-            smooth: true,
-            overlays: false,
-            own_values: false,
-            form: PictureForm::default(),
-            quality: 90,
-        }
-    }
-}
 
 /// An instance that is held open, and the presentation state that is to be applied to it.
 #[derive(Clone)]
@@ -235,7 +91,7 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
     }
 
     /// Bytes that rendering and encoding take at most, beside what the codec has.
-    fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         let samples = u64::from(self.opened.image.format.samples_per_pixel).max(1);
         let source = self.opened.pixels().saturating_mul(samples);
         let (columns, rows) = self.size();
@@ -247,15 +103,24 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
             PictureMode::UInt16 | PictureMode::Int16 => 2,
             _ => 1,
         };
+        let encoder = match self.request.form {
+            // OpenJPEG has two numbers of 32 bits of each sample; GIF pixels of 32 bits and indexes.
+            PictureForm::Jp2 => picture.saturating_mul(8).saturating_add(24 << 20),
+            PictureForm::Gif => picture.saturating_mul(2),
+            PictureForm::Png | PictureForm::Jpeg | PictureForm::Pam => 0,
+        };
+        let converted = self.request.colours.map_or(0, |_| picture);
         // The values of the frame, the picture, and its file.
         source
             .saturating_mul(4)
             .saturating_add(picture.saturating_mul(2 * sample_bytes))
+            .saturating_add(encoder)
+            .saturating_add(converted)
             .saturating_add(64 << 10)
     }
 
     /// Columns and rows of the picture at most.
-    fn size(&self) -> (u64, u64) {
+    pub fn size(&self) -> (u64, u64) {
         let format = &self.opened.image.format;
         let part = self.request.region.map(PictureRegion::to_region);
         let side = |all: u32, part: Option<u32>| match part.filter(|asked| *asked > 0) {
@@ -270,6 +135,15 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
             (0, height) => ((height * columns).div_ceil(rows.max(1)), height),
             size => size,
         }
+    }
+
+    /// The picture in the colours asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pictures::picture`].
+    pub fn picture(&self, codecs: &Codecs) -> Result<Picture, ArchiveError> {
+        Ok(self.coloured(self.render(codecs)?)?.0)
     }
 
     fn render(&self, codecs: &Codecs) -> Result<Picture, ArchiveError> {
@@ -311,13 +185,27 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
     }
 
     fn make(&self, codecs: &Codecs) -> Result<Vec<u8>, ArchiveError> {
-        let picture = self.render(codecs)?;
+        let (picture, profile) = self.coloured(self.render(codecs)?)?;
+        let profile = profile.as_deref();
         let file = match self.request.form {
-            PictureForm::Png => picture.to_png(),
-            PictureForm::Jpeg => picture.to_jpeg(self.request.quality),
+            PictureForm::Png => picture.to_png(profile),
+            PictureForm::Jpeg => picture.to_jpeg(self.request.quality, profile),
+            PictureForm::Jp2 => picture.to_jp2(profile),
+            PictureForm::Gif => picture.to_gif(),
             PictureForm::Pam => Ok(picture.to_pam()),
         };
         Ok(file.map_err(PictureProblem::from)?)
+    }
+
+    /// The picture in the colours asked for, with their profile.
+    fn coloured(&self, picture: Picture) -> Result<(Picture, Option<Vec<u8>>), ArchiveError> {
+        let Some(colours) = self.request.colours else {
+            return Ok((picture, None));
+        };
+        let own = icc_profile(&self.opened.image.data_set).map_err(PictureProblem::from)?;
+        let done = picture.into_colour_space(colours.to_space(), own);
+        let (picture, profile) = done.map_err(PictureProblem::from)?;
+        Ok((picture, Some(profile)))
     }
 }
 

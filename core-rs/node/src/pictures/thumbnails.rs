@@ -7,7 +7,8 @@ use vna_dicom::Tag;
 use vna_store::{BlobKey, Digest};
 
 use super::cache::ThumbnailKey;
-use super::render::{Frame, PictureForm, PictureRequest, PictureSource};
+use super::render::{Frame, PictureSource};
+use super::request::{PictureForm, PictureRequest};
 use super::{Pictures, blocking};
 use crate::error::ArchiveError;
 use crate::reencode::StoredBlob;
