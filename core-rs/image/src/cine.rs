@@ -1,5 +1,7 @@
 //! How long frames are seen when they are shown one after the other (PS3.3 §C.7.6.5).
 
+use std::ops::RangeInclusive;
+
 use vna_dicom::{DataSet, Tag};
 
 use crate::attributes::Attributes;
@@ -12,8 +14,8 @@ const FRAME_TIME_VECTOR: Tag = Tag(0x0018, 0x1065);
 /// Of frames of which nothing is said.
 const USUAL_MS: f64 = 100.0;
 
-/// Longer than anyone looks at a frame of a film; what is claimed beyond it is wrong.
-const LONGEST_MS: f64 = 60_000.0;
+/// Shorter than what any camera takes, longer than anyone looks at a frame of a film; what is claimed beyond is wrong.
+const SENSIBLE_MS: RangeInclusive<f64> = 0.1..=60_000.0;
 
 /// How long the frames of an image are seen.
 #[derive(Clone, PartialEq, Debug)]
@@ -28,7 +30,7 @@ impl FrameTimes {
     /// Reads them: the rate at which an image is to be displayed, else that at which it was taken.
     #[must_use]
     pub fn read(data_set: &DataSet) -> Self {
-        let sensible = |ms: &f64| *ms > 0.0 && *ms <= LONGEST_MS;
+        let sensible = |ms: &f64| SENSIBLE_MS.contains(ms);
         let rate = |tag| {
             let rate = data_set.decimal(tag).filter(|rate| *rate > 0.0);
             rate.map(|rate| 1000.0 / rate).filter(sensible)
@@ -49,7 +51,7 @@ impl FrameTimes {
     #[must_use]
     pub fn milliseconds(&self, frame: usize) -> f64 {
         let step = self.steps.get(frame.saturating_add(1)).copied();
-        let step = step.filter(|ms| *ms > 0.0 && *ms <= LONGEST_MS);
+        let step = step.filter(|ms| SENSIBLE_MS.contains(ms));
         step.unwrap_or(self.usual)
     }
 }

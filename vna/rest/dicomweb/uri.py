@@ -85,8 +85,8 @@ async def retrieve(call: Call) -> Response:
     number = query.get("frameNumber")
     frames = None if number is None else [frame_number(number, file.frames)]
     shown = await of_instance(call, public_id, frames)
-    answer = Answering(call, media_type, asked)
-    return await (answer.animated(shown) if media_type == GIF else answer.single(shown[0]))
+    pictures = Answering(call, media_type, asked)
+    return await (pictures.animated(shown) if media_type == GIF else pictures.single(shown[0]))
 
 
 def target_of(call: Call) -> Target:

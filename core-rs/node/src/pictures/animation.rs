@@ -127,6 +127,11 @@ impl Pictures {
             Some(lent) => lent,
             None => self.room.lend(bytes).await?,
         };
+        // Black and white of each frame would flicker; of 8 bits those that there may be are what is looked at everywhere.
+        let request = PictureRequest {
+            own_values: request.own_values && frame.opened().image.format.bits_stored > 8,
+            ..request
+        };
         let times = FrameTimes::read(&frame.opened().image.data_set);
         Ok(MadeStream::new(Animation {
             pictures: Arc::clone(self),

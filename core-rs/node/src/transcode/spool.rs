@@ -160,6 +160,12 @@ impl Spool {
         }
     }
 
+    /// An empty one that shares memory and folder with this one.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Spool::new(&self.settings)
+    }
+
     /// Adds bytes at the end.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use vna_dicom::{
 use super::bulk::{BulkByUri, BulkData, BulkPart};
 use super::media::{file_syntax, media_type};
 use super::part::check_study;
+use super::pictures::Room;
 use super::pixels::{Pixels, pixel_data};
 use crate::error::ArchiveError;
 use crate::ingest::UploadError;
@@ -199,15 +200,22 @@ impl<'a> Joiner<'a> {
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.check(bytes)?;
+        self.made = self.made.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Refuses to make so many bytes more than the bounds of uploads allow.
+    fn check(&self, bytes: u64) -> Result<(), ArchiveError> {
         let bounds = self.ingest.bounds();
         if bytes > bounds.max_object_bytes {
             let limit = bounds.max_object_bytes;
             return Err(UploadError::ObjectBytes { limit }.into());
         }
-        self.made = self.made.saturating_add(bytes);
+        let made = self.made.saturating_add(bytes);
         let sent = self.bulk.spool.size();
         let allowed = sent.saturating_mul(bounds.max_ratio);
-        match self.made > allowed.saturating_add(FREE_BYTES) {
+        match made > allowed.saturating_add(FREE_BYTES) {
             true => Err(UploadError::Ratio {
                 packed: sent,
                 limit: bounds.max_ratio,
@@ -229,7 +237,11 @@ impl<'a> Joiner<'a> {
         let uri = uri.clone();
         let told = text(meta, tags::TRANSFER_SYNTAX_UID);
         let told = (!told.is_empty()).then_some(told.as_str());
-        pixel_data(&self.bulk, &uri, data_set, told)
+        let room = Room {
+            codecs: self.ingest.archive.codecs(),
+            check: &|bytes| self.check(bytes),
+        };
+        pixel_data(&self.bulk, &uri, data_set, told, &room)
     }
 
     /// What is to be said of a document that a part has, where the metadata does not (PS3.3 §C.24.2): its media type, and

@@ -9,6 +9,7 @@ mod bulk;
 mod join;
 mod media;
 mod part;
+mod pictures;
 mod pixels;
 mod response;
 

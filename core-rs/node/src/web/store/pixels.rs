@@ -9,6 +9,7 @@ use vna_dicom::{DataElement, DataSet, ReadAt, StoredValue, Tag, Value, Vr, tags}
 use super::bulk::{BulkByUri, BulkPart};
 use super::join::{missing, text, unjoined};
 use super::media::{is_video, segments, transfer_syntax};
+use super::pictures::{PictureKind, Room, picture_data};
 use crate::error::ArchiveError;
 use crate::transcode::Spool;
 
@@ -18,9 +19,9 @@ const BEGINNING_BYTES: u64 = 256 << 10;
 /// The header of an item: tag and length.
 const ITEM_HEADER_BYTES: u64 = 8;
 
-const PLANAR_CONFIGURATION: Tag = Tag(0x0028, 0x0006);
-const BITS_STORED: Tag = Tag(0x0028, 0x0101);
-const HIGH_BIT: Tag = Tag(0x0028, 0x0102);
+pub(super) const PLANAR_CONFIGURATION: Tag = Tag(0x0028, 0x0006);
+pub(super) const BITS_STORED: Tag = Tag(0x0028, 0x0101);
+pub(super) const HIGH_BIT: Tag = Tag(0x0028, 0x0102);
 
 /// How the pixel data of a file is encoded.
 #[derive(Default)]
@@ -37,11 +38,16 @@ pub(super) fn pixel_data(
     uri: &str,
     data_set: &mut DataSet,
     told: Option<&str>,
+    room: &Room<'_>,
 ) -> Result<Pixels, ArchiveError> {
     let frames = number_of_frames(data_set);
     let parts = parts(bulk, uri, frames)?;
+    check_media_types(&parts)?;
+    if let Some(kind) = PictureKind::of(&parts[0].content_type) {
+        return picture_data(bulk, &parts, kind, data_set, room);
+    }
     let beginning = bulk.beginning(parts[0], BEGINNING_BYTES)?;
-    let syntax = syntax_of(&parts, &beginning, told)?;
+    let syntax = transfer_syntax(&parts[0].content_type, &beginning, told)?;
     let extents: Vec<(u64, u64)> = parts.iter().map(|part| part.extent()).collect();
     let Some(uid) = syntax else {
         return Ok(native(bulk, data_set, &extents));
@@ -63,7 +69,9 @@ pub(super) fn pixel_data(
         );
         return Err(unjoined("pixel_data.frames", problem));
     }
-    describe(data_set, uid, &beginning);
+    if let Some(format) = format_of(uid, &beginning) {
+        describe(data_set, &format);
+    }
     let made = MadeFile::encapsulated(Arc::clone(&bulk.spool), &extents);
     let value = StoredValue {
         offset: bulk.spool.size(),
@@ -97,18 +105,14 @@ fn parts<'a>(
     }
 }
 
-/// The transfer syntax of all parts, which is one.
-fn syntax_of(
-    parts: &[&BulkPart],
-    beginning: &[u8],
-    told: Option<&str>,
-) -> Result<Option<&'static str>, ArchiveError> {
+/// All parts are of one media type.
+fn check_media_types(parts: &[&BulkPart]) -> Result<(), ArchiveError> {
     let first = &parts[0].content_type;
     if parts.iter().any(|part| part.content_type != *first) {
         let problem = "frames of one image come in several media types".to_owned();
         return Err(unjoined("pixel_data.media_types", problem));
     }
-    Ok(transfer_syntax(first, beginning, told)?)
+    Ok(())
 }
 
 fn number_of_frames(data_set: &DataSet) -> u32 {
@@ -138,7 +142,7 @@ fn native(bulk: &BulkByUri, data_set: &mut DataSet, extents: &[(u64, u64)]) -> P
     }
 }
 
-fn set(data_set: &mut DataSet, vr: Vr, value: Value) {
+pub(super) fn set(data_set: &mut DataSet, vr: Vr, value: Value) {
     let tag = tags::PIXEL_DATA;
     data_set.insert(DataElement { tag, vr, value });
 }
@@ -183,12 +187,9 @@ fn encapsulated(bulk: &BulkByUri, part: &BulkPart) -> Result<Option<StoredValue>
     }
 }
 
-/// Says of the samples what the metadata does not and the codestream does: the Image Pixel Description Macro may be left
-/// out (PS3.18 §10.5.1.4), so that this is no coercion.
-fn describe(data_set: &mut DataSet, transfer_syntax_uid: &str, beginning: &[u8]) {
-    let Some(format) = format_of(transfer_syntax_uid, beginning) else {
-        return;
-    };
+/// Says of the samples what the metadata does not and they do: the Image Pixel Description Macro may be left out (PS3.18
+/// §10.5.1.4), so that this is no coercion.
+pub(super) fn describe(data_set: &mut DataSet, format: &FrameFormat) {
     let number = |tag: Tag, number: u32| {
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         DataElement::new(tag, Vr::US, number.to_le_bytes())
@@ -206,7 +207,7 @@ fn describe(data_set: &mut DataSet, transfer_syntax_uid: &str, beginning: &[u8])
         number(tags::PIXEL_REPRESENTATION, signed),
     ];
     if format.samples_per_pixel > 1 {
-        found.push(number(PLANAR_CONFIGURATION, 0));
+        found.push(number(PLANAR_CONFIGURATION, format.planar.into()));
     }
     for element in found {
         if data_set
