@@ -212,6 +212,24 @@ def check_document(server, file, named, media_type, content):
     )
 
 
+def test_a_study_with_a_video_is_given_whole_to_who_names_no_transfer_syntax(server):
+    film = pydicom.dcmread(io.BytesIO(video(H264, mp4())))
+    slices = [make_instance(film.StudyInstanceUID, number=number) for number in range(2)]
+    buffer = io.BytesIO()
+    film.save_as(buffer, enforce_file_format=True)
+    for file in (*slices, buffer.getvalue()):
+        _, path, _ = store(server, file)
+    study = path.partition("/series/")[0]
+    for accept in ("*/*", 'multipart/related; type="application/dicom"'):
+        answer = get(server, study, accept=accept)
+        assert "warning" not in answer.headers
+        syntaxes = sorted(part.transfer_syntax for part in parts_of(answer))
+        assert syntaxes == ["1.2.840.10008.1.2.1"] * 2 + [H264]
+    # Who names one gets what can be had in it, and is told of the rest.
+    named = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1'
+    assert "1 of 3 instances" in get(server, study, 206, accept=named).headers["warning"]
+
+
 def number_of(file):
     return int(pydicom.dcmread(io.BytesIO(file)).SOPClassUID.rpartition(".")[2])
 

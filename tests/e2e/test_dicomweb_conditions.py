@@ -194,7 +194,7 @@ def saved(data_set):
 
 @pytest.fixture(scope="module")
 def web(start_server):
-    server = start_server()
+    server = start_server("--set=storage.duplicates=always")
     ct = pydicom.dcmread(io.BytesIO(ct_small()))
     ct.StudyInstanceUID = generate_uid()
     server.files = {"ct": saved(ct)}
@@ -350,22 +350,19 @@ def test_texts_are_compressed_where_that_is_asked_for_and_the_tag_tells_them_apa
         assert json.loads(answer.content) == plain.json()
 
 
-def test_what_replaces_an_instance_has_another_tag_and_the_old_one_is_no_condition_any_more(
-    start_server,
-):
-    server = start_server("--set=storage.duplicates=always")
+def test_what_replaces_an_instance_has_another_tag_and_the_old_one_is_no_condition_any_more(web):
     uids = [generate_uid() for _ in range(3)]
     path = "/dicom-web/studies/{}/series/{}/instances/{}".format(*uids)
 
     def put(comment):
         file = make_instance(*uids[:2], SOPInstanceUID=uids[2], size=128, ImageComments=comment)
-        server.upload(file)
+        web.upload(file)
         return file
 
     def get(**headers):
         accept = f"application/dicom; {STORED}"
         asked = {name.replace("_", "-"): each for name, each in headers.items()}
-        return server.http.get(path, headers={"accept": accept} | asked)
+        return web.http.get(path, headers={"accept": accept} | asked)
 
     first = put("first")
     before = get()
