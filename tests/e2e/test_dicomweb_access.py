@@ -431,7 +431,9 @@ def test_a_server_that_stops_lets_go_and_one_that_only_reads_stores_nothing(star
             + body[: MIB // 2]
         )
         # This request, and the one that asks.
-        while "orthanc_rest_api_active_requests 2" not in server.http.get("/metrics").text:
+        end, both = time.monotonic() + 30, "\northanc_rest_api_active_requests 2 "
+        while both not in (told := server.http.get("/tools/metrics-prometheus").text):
+            assert time.monotonic() < end, told
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
         answer = b""
