@@ -51,6 +51,7 @@ LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 # that memory has no room for.
 IMPOSSIBLE = "image.request"
 TOO_LARGE = ("image.limit", "picture.too_large")
+NO_STATE = "dicomweb.presentation_state"
 # Softcopy presentation states that are applied: grayscale, color, pseudo-color.
 PRESENTATION_STATES = {f"1.2.840.10008.5.1.4.1.1.11.{kind}" for kind in (1, 2, 3)}
 
@@ -79,8 +80,9 @@ async def rendered(call: Call) -> Response:
         if shown is not None:
             return shown
     choice = require(call.request, (*SINGLE, *PARTS))
-    asked = rendering.rendered(call.request.query_params, FORMS[choice.offer.media_type])
-    answer = Answering(call, choice.offer.media_type, asked)
+    query = call.request.query_params
+    asked = rendering.rendered(query, FORMS[choice.offer.media_type])
+    answer = Answering(call, choice.offer.media_type, asked, query.get("annotation"))
     if choice.offer.multipart:
         return await answer.parts(await all_shown(call, target, ids))
     if target.instance and choice.offer.media_type == GIF:
@@ -91,14 +93,13 @@ async def rendered(call: Call) -> Response:
 class Answering:
     """A request for pictures, with what it says of how they are to be made."""
 
-    def __init__(self, call: Call, media_type: str, asked: PictureRequest):
+    def __init__(
+        self, call: Call, media_type: str, asked: PictureRequest, annotation: str | None = None
+    ):
         self.call = call
         self.media_type = media_type
         self.asked = asked
-        query = call.request.query_params
-        # WADO-URI has it under either name (PS3.18 §9.4.1.2.2, Table 9.5.1-1).
-        named = query.get("annotation", query.get("imageAnnotation"))
-        self.annotations = rendering.asked_annotations(named)
+        self.annotations, self.unknown = rendering.asked_annotations(annotation)
 
     async def make(self, shown: Shown, file: StoredFile) -> Picture:
         """Return one picture; raises as `pictures.picture`."""
@@ -108,10 +109,16 @@ class Answering:
 
     def headers(self) -> dict[str, str]:
         """Return what all answers say."""
-        headers = {"Vary": "Accept"}
+        told = []
+        if self.unknown:
+            names = ", ".join(self.unknown)
+            told.append(f"The following annotation values are not supported: {names}")
         if self.asked.form == "gif" and self.asked.colours is not None:
-            told = "a GIF file has no colour profile"
-            headers["Warning"] = warning(service_root(self.call), told)
+            told.append("a GIF file has no colour profile")
+        headers = {"Vary": "Accept"}
+        if told:
+            root = service_root(self.call)
+            headers["Warning"] = ", ".join(warning(root, text) for text in told)
         return headers
 
     def tag(self, file: StoredFile, shown: Shown, *more: str) -> str:
@@ -289,7 +296,7 @@ async def state_of(call: Call) -> StoredFile | None:
     found = await query.find(call.archive, {"Level": "Instance", "Query": keys}, call.caller)
     ids: list[str] = msgspec.json.decode(found)
     if not ids:
-        raise NotFound(f"there is no presentation state {uid[:64]} here", "dicomweb.not_found")
+        raise NotFound(f"there is no presentation state {uid[:64]} here", NO_STATE)
     return call.archive.open_file(ids[0], call.caller)
 
 
@@ -337,6 +344,7 @@ async def thumbnail(call: Call) -> Response:
         sized = msgspec.structs.replace(
             asked, width=asked.width or side, height=asked.height or side
         )
+        # Whoever the patient is, a thumbnail does not say it (PS3.18 §10.4.1.1.4).
         return await Answering(call, choice.offer.media_type, sized).single(shown)
     file = call.archive.open_file(shown.public_id, call.caller)
     tag = etag(file.digest, f"thumbnail {side} {choice.offer.media_type}")

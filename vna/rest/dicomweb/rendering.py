@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("linear", "linear-exact", "sigmoid")
 ANNOTATIONS = ("patient", "technique")
+KEYWORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 ICC_PROFILES: dict[str, Colours | None] = {
     "no": None,
     "yes": "own",
@@ -155,14 +156,18 @@ def quality(text: str | None, name: str = "quality") -> dict[str, Any]:
     return {"quality": int(text)}
 
 
-def asked_annotations(text: str | None) -> list[str]:
-    """Return which annotations are asked for; unknown ones are errors (PS3.18 §8.3.5.1.1)."""
+def asked_annotations(text: str | None) -> tuple[list[str], list[str]]:
+    """Return which annotations are asked for, and those of them that there are not.
+
+    Raises BadParameter for what is no keyword (PS3.18 §8.3.5.1.1).
+    """
     if text is None:
-        return []
-    asked = [part.strip().lower() for part in text.split(",")]
-    if set(asked) - set(ANNOTATIONS):
+        return [], []
+    asked = dict.fromkeys(part.strip().lower() for part in text.split(","))
+    if not all(map(KEYWORD.fullmatch, asked)):
         raise refused("annotation", text, ", ".join(ANNOTATIONS))
-    return asked
+    known = [name for name in asked if name in ANNOTATIONS]
+    return known, [name for name in asked if name not in ANNOTATIONS]
 
 
 def icc_profile(text: str | None, form: Form) -> dict[str, Any]:

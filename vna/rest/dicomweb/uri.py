@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from vna.errors import BadParameter, BadRequest, NotAcceptable, UnsupportedMediaType
+from vna.errors import BadParameter, BadRequest, NotAcceptable, NotFound, UnsupportedMediaType
 from vna.rest.describe import DICOM, GIF
 from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.as_stored import is_video, stored_response, stored_types
@@ -21,7 +21,14 @@ from vna.rest.dicomweb.negotiation import (
     is_text,
     read_range,
 )
-from vna.rest.dicomweb.rendered import FORMS, SINGLE, Answering, of_instance
+from vna.rest.dicomweb.rendered import (
+    FORMS,
+    NO_STATE,
+    PRESENTATION_STATES,
+    SINGLE,
+    Answering,
+    of_instance,
+)
 from vna.rest.dicomweb.targets import Target, public_ids, uid
 from vna.rest.files import file_response, transcoded_response, written
 from vna.rest.forms import DEFAULT_LOSSY_QUALITY
@@ -54,6 +61,8 @@ OF_PICTURES = frozenset(
         "windowWidth",
     }
 )
+# Pixel Data, Float Pixel Data, Double Float Pixel Data.
+PIXEL_DATA = ("7fe00010", "7fe00008", "7fe00009")
 OF_FILES = frozenset({"anonymize", "transferSyntax"})
 
 
@@ -69,7 +78,7 @@ async def retrieve(call: Call) -> Response:
     (public_id, *_) = await public_ids(call, target)
     file = call.archive.open_file(public_id, call.caller)
     own_types = await stored_types(call, file)
-    media_type = form_of(call, file, own_types).offer.media_type
+    media_type = (await form_of(call, file, own_types)).offer.media_type
     if is_text(media_type):
         check_charset(call.request)
     only = OF_PICTURES if media_type == DICOM else OF_FILES
@@ -84,8 +93,15 @@ async def retrieve(call: Call) -> Response:
     asked = await picture_of(call, public_id, media_type)
     number = query.get("frameNumber")
     frames = None if number is None else [frame_number(number, file.frames)]
-    shown = await of_instance(call, public_id, frames)
-    pictures = Answering(call, media_type, asked)
+    try:
+        shown = await of_instance(call, public_id, frames)
+    except NotFound as error:
+        if error.code != NO_STATE:
+            raise
+        raise BadParameter(str(error), error.code) from None  # PS3.18 §9.5.2.3
+    # Tables 9.4.1-1 and 9.5.1-1 of PS3.18 have it under different names.
+    annotation = query.get("annotation", query.get("imageAnnotation"))
+    pictures = Answering(call, media_type, asked, annotation)
     return await (pictures.animated(shown) if media_type == GIF else pictures.single(shown[0]))
 
 
@@ -97,14 +113,16 @@ def target_of(call: Call) -> Target:
     return Target(*uids)
 
 
-def form_of(call: Call, file: StoredFile, own_types: Iterable[str]) -> Choice:
+async def form_of(call: Call, file: StoredFile, own_types: Iterable[str]) -> Choice:
     """Return the form that `contentType` or Accept asks for, else that of the kind of instance.
 
-    Images of one frame are pictures and documents are themselves, all else is a file (PS3.18
-    §9.1.2.2.1). `own_types` are those of what is shown by being given as it is.
+    Images are pictures (PS3.18 §9.3) and documents are themselves, all else is a file. `own_types`
+    are those of what is shown by being given as it is.
     """
     offers = tuple(map(Offer, own_types)) or SINGLE
-    is_shown = file.frames == 1 and not is_video(file.transfer_syntax_uid)
+    is_shown = (
+        await has_picture(file) if offers is SINGLE else not is_video(file.transfer_syntax_uid)
+    )
     offers = (*offers, Offer(DICOM)) if is_shown else (Offer(DICOM), *offers)
     found = choose(content_types(call) or accepted(call.request), offers)
     if found is not None:
@@ -113,10 +131,20 @@ def form_of(call: Call, file: StoredFile, own_types: Iterable[str]) -> Choice:
     raise NotAcceptable(f"none of what the request accepts can be given; there is {there_are}")
 
 
+async def has_picture(file: StoredFile) -> bool:
+    """Whether there is something to be shown of an instance as a picture."""
+    if file.sop_class_uid in PRESENTATION_STATES:
+        return True
+    for tag in PIXEL_DATA:
+        if await file.locate(tag) is not None:
+            return True
+    return False
+
+
 def content_types(call: Call) -> list[list[MediaRange]]:
     """Return what `contentType` names, best first.
 
-    Raises BadRequest if it has parameters of its own (PS3.18 §9.1.2.2.1).
+    Raises BadRequest if it has parameters of its own, or files beside pictures (PS3.18 §9.1.2.2.1).
     """
     named = call.request.query_params.get("contentType", "")
     ranges = [read_range(part) for part in named.split(",") if part.strip()]
@@ -125,6 +153,8 @@ def content_types(call: Call) -> list[list[MediaRange]]:
         raise BadRequest(
             "contentType takes no transfer syntax and no charset; there are parameters"
         )
+    if len({each.media_type == DICOM for each in known}) > 1:
+        raise BadRequest(f"contentType is {DICOM} or names types of pictures")
     return [known] if known else []
 
 
