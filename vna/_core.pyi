@@ -549,7 +549,9 @@ class Archive:
     def authenticate_http(self, required: bool) -> None:
         """Set whether requests must say whose they are; forgets whom `remember_http` told."""
 
-    def remember_http(self, authorization: bytes, tenant: int, time_s: float) -> None:
+    def remember_http(
+        self, authorization: bytes, tenant: int, user: str, may_store: bool, time_s: float
+    ) -> None:
         """Answer plain requests that have this Authorization header, for a time."""
 
     def stop_http(self) -> None: ...

@@ -126,8 +126,8 @@ class FakeArchive:
     def authenticate_http(self, required):
         self.asks_who = required
 
-    def remember_http(self, authorization, tenant, time_s):
-        self.remembered.append((authorization, tenant))
+    def remember_http(self, authorization, user, time_s):
+        self.remembered.append((authorization, user.tenant))
 
     def metrics(self):
         return b"vna_instances 0\n"

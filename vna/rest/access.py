@@ -60,7 +60,7 @@ async def identify(users: Users, archive: Archive, authorization: str | None, ad
     user = await users.require(name, password, address)
     if revision == users.revision:
         # From now on the core answers plain requests without asking.
-        archive.remember_http(authorization, user.tenant, REMEMBER_S)
+        archive.remember_http(authorization, user, REMEMBER_S)
     return user
 
 

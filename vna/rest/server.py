@@ -131,6 +131,7 @@ class CoreServer:
             "policy": {
                 "known_hosts": None if known is None else sorted(known),
                 "cors_origins": sorted(self._application.cors.origins),
+                "body_timeout_s": http.body_timeout_s,
                 "dicomweb": self._dicomweb(),
             },
         }

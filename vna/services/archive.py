@@ -13,7 +13,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +21,9 @@ from vna import _core
 from vna.errors import NotFound
 from vna.services.caller import Caller
 from vna.settings import Settings
+
+if TYPE_CHECKING:
+    from vna.services.users import User
 
 logger = logging.getLogger(__name__)
 
@@ -194,9 +197,10 @@ class Archive:
         """Set whether requests over HTTP must say whose they are; forgets who was remembered."""
         self.core.authenticate_http(required)
 
-    def remember_http(self, authorization: str, tenant: int, time_s: float) -> None:
+    def remember_http(self, authorization: str, user: User, time_s: float) -> None:
         """Let the core answer plain requests with this Authorization header for a time."""
-        self.core.remember_http(authorization.encode("latin-1"), tenant, time_s)
+        said, may_store = authorization.encode("latin-1"), user.role != "read"
+        self.core.remember_http(said, user.tenant, user.name, may_store, time_s)
 
     def stop_http(self) -> None:
         """Accept no more connections and requests; what runs is answered."""

@@ -326,7 +326,12 @@ class Limits(Section, frozen=True, kw_only=True):
     """Bounds of what is held in memory, in bytes."""
 
     spool_bytes: Annotated[
-        int, Meta(ge=MIB, description="Data sets that arrive over DICOM, all associations together")
+        int,
+        Meta(
+            ge=MIB,
+            description="Data sets that arrive over DICOM, all associations together; half of it "
+            "also for short Store requests of DICOMweb",
+        ),
     ] = 64 * MIB
     index_cache_bytes: Annotated[
         int, Meta(ge=MIB, description="Pages of the index, all its connections together")

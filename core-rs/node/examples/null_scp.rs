@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vna_dicom::{FileMetaFields, write_file_meta};
 use vna_node::dimse::{
     InstanceSink, InstanceStream, NoServices, Policy, ReceivedDataSet, ReceivedHeader, Server,
-    ServerSettings, Spool, status,
+    ServerSettings, Spool, SpoolPool, status,
 };
 
 /// Answers success to everything.
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = builder.enable_all().build()?;
     let settings = ServerSettings {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        spool_budget_bytes: number(1, 64) << 20,
+        pool: SpoolPool::new(number(1, 64) << 20),
         stream_from_bytes: 8 << 20,
         tls: None,
     };

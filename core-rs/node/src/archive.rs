@@ -22,6 +22,7 @@ use crate::arrival::{ArrivalHeader, DeletionHeader, Duplicates, now_us};
 use crate::arriving::check_ingest_transcoding;
 use crate::attachments::Md5s;
 use crate::committer::{Answer, CommitCounters, Committer, Deed, File, Reply, Work};
+use crate::dimse::SpoolPool;
 use crate::entries::blob_ref;
 use crate::error::ArchiveError;
 use crate::events::Teller;
@@ -63,6 +64,7 @@ pub struct Archive {
     web: Web,
     files: Arc<StoredFiles>,
     spool: SpoolSettings,
+    spools: SpoolPool,
     pub(crate) committer: Arc<Committer>,
     pub(crate) keeper: Arc<Keeper>,
     housekeeping: Mutex<Option<Housekeeping>>,
@@ -126,6 +128,8 @@ impl Archive {
         let pictures = Arc::new(Pictures::new(codecs, thumbnails, memory_bytes));
         let archives = Arc::new(Archives::new(&settings.archives));
         let web = Web::new(&settings);
+        let spool_bytes = settings.limits.spool_bytes;
+        let spools = SpoolPool::new(usize::try_from(spool_bytes).unwrap_or(usize::MAX));
         Ok(Self {
             disk,
             settings,
@@ -136,6 +140,7 @@ impl Archive {
             web,
             files,
             spool,
+            spools,
             committer,
             keeper,
             housekeeping,
@@ -474,6 +479,11 @@ impl Archive {
     /// What makes ZIP archives of it.
     pub fn archives(&self) -> &Arc<Archives> {
         &self.archives
+    }
+
+    /// Where what arrives waits in memory, whichever way it comes.
+    pub(crate) fn spools(&self) -> &SpoolPool {
+        &self.spools
     }
 
     /// What DICOMweb sends of it.

@@ -85,11 +85,10 @@ pub fn listen(
     services: Arc<dyn Services>,
 ) -> Result<Server, ArchiveError> {
     let table = read(policy_json)?;
-    let limits = &archive.settings().limits;
     let large = archive.settings().storage.large_object_bytes;
     let settings = ServerSettings {
         address: table.address()?,
-        spool_budget_bytes: usize::try_from(limits.spool_bytes).unwrap_or(usize::MAX),
+        pool: archive.spools().clone(),
         stream_from_bytes: usize::try_from(large).unwrap_or(usize::MAX),
         tls: table.tls(archive)?,
     };

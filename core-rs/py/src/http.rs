@@ -15,8 +15,8 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use serde::Deserialize;
 use vna_node::http::{
-    Application, BodyWriter, Exchange, HotPolicy, HttpServer, HttpSettings, RequestBody, Responder,
-    header_map,
+    Application, BodyWriter, Client, Exchange, HotPolicy, HttpServer, HttpSettings, RequestBody,
+    Responder, header_map,
 };
 use vna_node::tls::{self, ClientCertificates, TlsSettings};
 use vna_node::{Archive, ArchiveError};
@@ -114,11 +114,23 @@ impl CoreArchive {
         self.credentials.require(required);
     }
 
-    /// Lets plain requests with this Authorization header be answered for a tenant, for `time_s` seconds.
-    fn remember_http(&self, authorization: &[u8], tenant: i64, time_s: f64) -> PyResult<()> {
+    /// Lets plain requests with this Authorization header be answered for a user of a tenant, for `time_s` seconds.
+    fn remember_http(
+        &self,
+        authorization: &[u8],
+        tenant: i64,
+        user: &str,
+        may_store: bool,
+        time_s: f64,
+    ) -> PyResult<()> {
         let time = Duration::try_from_secs_f64(time_s)
             .map_err(|error| BoundaryError::Argument(format!("time_s: {error}")))?;
-        self.credentials.remember(authorization, tenant, time);
+        let client = Client {
+            tenant,
+            user: Some(user.into()),
+            may_store,
+        };
+        self.credentials.remember(authorization, client, time);
         Ok(())
     }
 

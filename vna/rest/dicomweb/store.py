@@ -1,13 +1,13 @@
 """STOW-RS: POST /studies and /studies/S (PS3.18 §10.5).
 
 The body goes from the socket to the log without Python: what is here is who may, in which form the
-answer is wanted, and under which address what was stored is found.
+answer is wanted, and under which address what was stored is found. Files in a body that is short
+and says how long it is are not seen here at all (`core-rs/node/src/http/store.rs`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,6 @@ from vna.rest.uploading import receive
 if TYPE_CHECKING:
     from vna.rest.requests import Call
     from vna.services.archive import Upload
-
-logger = logging.getLogger(__name__)
 
 # Clients of older editions ask for XML as every other one, in parts.
 OFFERS = (Offer(DICOM_JSON), Offer(DICOM_XML), Offer(JSON), Offer(DICOM_XML, multipart=True))
@@ -55,24 +53,15 @@ async def store(call: Call) -> Response:
     except OutOfStorage as error:
         # PS3.18 Table 8.5-1 knows 503 for this, and its clients ask again later.
         raise Busy(str(error), error.code) from error
-    return await answer(call, arriving, first, offer, root)
+    return await answer(arriving, first, offer, root)
 
 
-async def answer(call: Call, arriving: Upload, first: bytes, offer: Offer, root: str) -> Response:
+async def answer(arriving: Upload, first: bytes, offer: Offer, root: str) -> Response:
     """Return the Store Instances Response Module; a long one part by part."""
     status, problem = arriving.outcome
     headers = {}
     if problem:
-        headers["Warning"] = answers.warning(root, problem[:1000])
-        logger.warning(
-            "a Store request was not stored whole",
-            extra={
-                "instances": arriving.not_stored,
-                "status": status,
-                "reason": problem[:1000],
-                "address": call.caller.address,
-            },
-        )
+        headers["Warning"] = answers.warning(root, problem)
     media_type = offer.media_type
     if offer.multipart:
         while arriving.has_more:

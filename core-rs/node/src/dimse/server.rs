@@ -33,8 +33,8 @@ const END_GRACE: Duration = Duration::from_secs(1);
 pub struct ServerSettings {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Bytes of received data sets that may be held in memory, all associations together.
-    pub spool_budget_bytes: usize,
+    /// Where received data sets wait, those of all associations.
+    pub pool: SpoolPool,
     /// Objects above this many bytes are handed to the sink in parts as they arrive. Rounded down to a power of two,
     /// and to a quarter of the budget, but never below the smallest spool: what is handed on whole is not larger.
     pub stream_from_bytes: usize,
@@ -92,16 +92,15 @@ impl Server {
             let _entered = handle.enter();
             TcpListener::from_std(listener)?
         };
-        let budget = settings.spool_budget_bytes;
         let most = settings
             .stream_from_bytes
-            .min(budget / 4)
+            .min(settings.pool.budget_bytes() / 4)
             .clamp(SMALLEST_SPOOL_BYTES, LARGEST_SPOOL_BYTES);
         let common = Arc::new(Common {
             policy: RwLock::new(Arc::new(policy)),
             counters: Arc::default(),
             associations: AtomicU64::new(0),
-            pool: SpoolPool::new(budget),
+            pool: settings.pool.clone(),
             spool_most_bytes: 1 << most.ilog2(),
             tls: settings.tls.clone(),
         });
@@ -131,10 +130,10 @@ impl Server {
         self.local_addr
     }
 
-    /// Where what arrives waits, and how many bytes of one object may; for associations that we request.
+    /// How many bytes of one object may wait; for associations that we request.
     #[must_use]
-    pub fn spool(&self) -> (SpoolPool, usize) {
-        (self.common.pool.clone(), self.common.spool_most_bytes)
+    pub fn spool_most_bytes(&self) -> usize {
+        self.common.spool_most_bytes
     }
 
     /// Swaps the policy table. Connections that are open keep the one they began with.

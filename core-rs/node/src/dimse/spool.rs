@@ -1,4 +1,4 @@
-//! Where a data set waits until the sink has it: one buffer, drawn from a byte budget that all associations share.
+//! Where what arrives waits until the archive has it: one buffer, drawn from a byte budget that all share.
 //!
 //! 1. The buffers that are out never have more bytes together than the budget; those kept for reuse never more than a
 //!    quarter of it.
@@ -97,6 +97,19 @@ impl SpoolPool {
         *self.shared.idle.lock() = Idle::default();
     }
 
+    /// A spool with room for `bytes`, if then half of the budget is still free: who can do without one leaves that much to
+    /// those who cannot.
+    #[must_use]
+    pub fn try_take(&self, bytes: usize) -> Option<Spool> {
+        let length = length_for(bytes);
+        if length < bytes || self.used_bytes() + length > self.shared.budget_bytes / 2 {
+            return None;
+        }
+        let permits = Arc::clone(&self.shared.permits);
+        let permit = permits.try_acquire_many_owned(units(length)).ok()?;
+        Some(self.spool(length, Some(permit)))
+    }
+
     /// A spool with room for `bytes` or more, or for as much as the budget has at all. Waits until it is there; the
     /// caller must not hold another spool meanwhile (3).
     pub async fn take(&self, bytes: usize) -> Spool {
@@ -114,6 +127,10 @@ impl SpoolPool {
                 permits.acquire_many_owned(units).await.ok()
             }
         };
+        self.spool(length, permit)
+    }
+
+    fn spool(&self, length: usize, permit: Option<OwnedSemaphorePermit>) -> Spool {
         Spool {
             buffer: self.shared.buffer(length),
             filled: 0,
@@ -227,7 +244,7 @@ impl Spool {
     }
 
     /// Appends as much of `bytes` as there is room for, and returns how much that was.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
         let room = self.room();
         let count = room.len().min(bytes.len());
         room[..count].copy_from_slice(&bytes[..count]);
@@ -279,6 +296,13 @@ impl AsRef<[u8]> for Spool {
     }
 }
 
+impl std::fmt::Debug for SpoolPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (used, budget) = (self.used_bytes(), self.budget_bytes());
+        write!(f, "SpoolPool({used} of {budget} bytes)")
+    }
+}
+
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Spool({} bytes)", self.filled)
@@ -322,6 +346,18 @@ mod tests {
         assert_eq!(pool.idle_bytes(), 16 << 10, "a quarter is kept");
         pool.trim();
         assert_eq!(pool.idle_bytes(), 0);
+    }
+
+    #[test]
+    fn who_does_not_wait_leaves_half_of_the_budget_to_those_who_do() {
+        let pool = SpoolPool::new(64 << 10);
+        let spool = pool.try_take(20 << 10).unwrap();
+        assert_eq!(spool.buffer.len(), 32 << 10);
+        assert!(pool.try_take(1).is_none());
+        assert!(take_now(&pool, 32 << 10).is_some());
+        drop(spool);
+        assert!(pool.try_take(LARGEST_SPOOL_BYTES + 1).is_none());
+        assert_eq!((pool.used_bytes(), pool.waits()), (0, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
@@ -29,10 +30,21 @@ struct State {
     known: HashMap<u128, Known>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Known {
-    tenant: i64,
+    client: Client,
     until: Instant,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Whose part of the archive it is.
+    pub tenant: i64,
+    /// His name, if he must be known.
+    pub user: Option<Arc<str>>,
+    /// Whether he may store.
+    pub may_store: bool,
 }
 
 impl Default for Credentials {
@@ -55,8 +67,8 @@ impl Credentials {
         state.known.clear();
     }
 
-    /// Lets who sends this Authorization header read what a tenant has, for a time.
-    pub fn remember(&self, authorization: &[u8], tenant: i64, time: Duration) {
+    /// Lets who sends this Authorization header do as he may, for a time.
+    pub fn remember(&self, authorization: &[u8], client: Client, time: Duration) {
         let now = Instant::now();
         let Some(until) = now.checked_add(time) else {
             return;
@@ -70,12 +82,15 @@ impl Credentials {
         }
         state
             .known
-            .insert(self.keyed(authorization), Known { tenant, until });
+            .insert(self.keyed(authorization), Known { client, until });
     }
 
-    /// Whose part of the archive a request may read: `anybodys` if nobody must be known, `None` if the application has to
-    /// find out.
-    pub(super) fn tenant(&self, authorization: Option<&HeaderValue>, anybodys: i64) -> Option<i64> {
+    /// Whose request it is: anybody's, of this tenant, if nobody must be known; `None` if the application has to find out.
+    pub(super) fn client(
+        &self,
+        authorization: Option<&HeaderValue>,
+        anybodys: i64,
+    ) -> Option<Client> {
         let state = self.state.read();
         if !state.required {
             // The owner of the folder may act for any tenant, which the application has to look at.
@@ -83,10 +98,14 @@ impl Credentials {
                 let words = header.as_bytes().split(|byte| *byte == b' ');
                 header.as_bytes().starts_with(LOCAL_SCHEME) && words.count() > 2
             });
-            return (!names_a_tenant).then_some(anybodys);
+            return (!names_a_tenant).then_some(Client {
+                tenant: anybodys,
+                user: None,
+                may_store: true,
+            });
         }
         let known = state.known.get(&self.keyed(authorization?.as_bytes()))?;
-        (known.until > Instant::now()).then_some(known.tenant)
+        (known.until > Instant::now()).then(|| known.client.clone())
     }
 
     fn keyed(&self, text: &[u8]) -> u128 {
@@ -105,44 +124,59 @@ mod tests {
         HeaderValue::from_static(text)
     }
 
+    fn client(tenant: i64) -> Client {
+        Client {
+            tenant,
+            user: Some(Arc::from("ann")),
+            may_store: false,
+        }
+    }
+
+    fn tenant(credentials: &Credentials, text: &'static str) -> Option<i64> {
+        let found = credentials.client(Some(&header(text)), 1);
+        found.map(|found| found.tenant)
+    }
+
     #[test]
     fn until_told_otherwise_everybody_is_the_applications() {
         let credentials = Credentials::default();
-        assert_eq!(credentials.tenant(None, 1), None);
+        assert_eq!(credentials.client(None, 1), None);
         credentials.require(false);
-        assert_eq!(credentials.tenant(None, 1), Some(1));
+        let anybody = credentials.client(None, 1).unwrap();
+        assert!(anybody.tenant == 1 && anybody.user.is_none() && anybody.may_store);
         for (text, read) in [
             ("VNA-Local x", Some(1)),
             ("VNA-Local x 2", None),
             ("Basic YTpi", Some(1)),
         ] {
-            assert_eq!(credentials.tenant(Some(&header(text)), 1), read, "{text}");
+            assert_eq!(tenant(&credentials, text), read, "{text}");
         }
     }
 
     #[test]
     fn who_was_remembered_reads_what_his_tenant_has_until_his_time_is_over() {
         let credentials = Credentials::default();
-        credentials.remember(b"Basic YTpi", 7, MINUTE);
-        credentials.remember(b"Basic old", 7, Duration::ZERO);
-        assert_eq!(credentials.tenant(Some(&header("Basic YTpi")), 1), Some(7));
+        credentials.remember(b"Basic YTpi", client(7), MINUTE);
+        credentials.remember(b"Basic old", client(7), Duration::ZERO);
+        let known = credentials.client(Some(&header("Basic YTpi")), 1);
+        assert_eq!(known, Some(client(7)));
         for other in ["Basic YTpj", "Basic old", ""] {
-            assert_eq!(credentials.tenant(Some(&header(other)), 1), None, "{other}");
+            assert_eq!(tenant(&credentials, other), None, "{other}");
         }
-        assert_eq!(credentials.tenant(None, 1), None);
+        assert_eq!(credentials.client(None, 1), None);
         credentials.require(true);
-        assert_eq!(credentials.tenant(Some(&header("Basic YTpi")), 1), None);
+        assert_eq!(tenant(&credentials, "Basic YTpi"), None);
     }
 
     #[test]
     fn no_more_are_remembered_than_there_is_room_for() {
         let credentials = Credentials::default();
         for number in 0..3 * MOST_KNOWN {
-            credentials.remember(number.to_string().as_bytes(), 1, MINUTE);
+            credentials.remember(number.to_string().as_bytes(), client(1), MINUTE);
             assert!(credentials.state.read().known.len() <= MOST_KNOWN);
         }
         let last = (3 * MOST_KNOWN - 1).to_string();
         let last = HeaderValue::try_from(last).unwrap();
-        assert_eq!(credentials.tenant(Some(&last), 1), Some(1));
+        assert!(credentials.client(Some(&last), 1).is_some());
     }
 }

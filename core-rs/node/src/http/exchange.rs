@@ -45,8 +45,14 @@ pub struct RequestBody {
 
 struct Shared {
     /// `None` once closed.
-    incoming: Mutex<Option<Incoming>>,
+    incoming: Mutex<Option<Arriving>>,
     closed: Notify,
+}
+
+struct Arriving {
+    /// What was read, and is to be read again.
+    again: Option<Bytes>,
+    rest: Incoming,
 }
 
 impl RequestBody {
@@ -54,7 +60,10 @@ impl RequestBody {
         Self {
             is_empty: incoming.is_end_stream(),
             shared: Arc::new(Shared {
-                incoming: Mutex::new(Some(incoming)),
+                incoming: Mutex::new(Some(Arriving {
+                    again: None,
+                    rest: incoming,
+                })),
                 closed: Notify::new(),
             }),
         }
@@ -75,8 +84,11 @@ impl RequestBody {
         let mut incoming = self.shared.incoming.lock().await;
         loop {
             let body = incoming.as_mut().ok_or(ClientGone)?;
+            if let Some(again) = body.again.take() {
+                return Ok(Some(again));
+            }
             let frame = tokio::select! {
-                frame = next_frame(body) => frame,
+                frame = next_frame(&mut body.rest) => frame,
                 () = self.shared.closed.notified() => {
                     *incoming = None;
                     return Err(ClientGone);
@@ -129,7 +141,15 @@ impl RequestBody {
 
     async fn has_ended(&self) -> bool {
         let incoming = self.shared.incoming.lock().await;
-        incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        let has_ended = |body: &Arriving| body.again.is_none() && body.rest.is_end_stream();
+        incoming.as_ref().is_none_or(has_ended)
+    }
+
+    /// Puts back all that was read: who asks next reads it again.
+    pub(super) async fn put_back(&self, bytes: Bytes) {
+        if let Some(body) = self.shared.incoming.lock().await.as_mut() {
+            body.again = (!bytes.is_empty()).then_some(bytes);
+        }
     }
 
     /// Gives the rest up: the connection would wait for it even behind the answer.

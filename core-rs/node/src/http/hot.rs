@@ -4,7 +4,7 @@
 //! the application costs. A parameter, a condition, a range, a name that is not ours, something that is not there: all
 //! of that is the application's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,17 +19,18 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
-use vna_index::{Located, Shape};
+use vna_index::{Located, Origin, Shape};
 
 use super::body::{Buffers, Content, StoredContent};
 use super::cors::share;
-use super::credentials::Credentials;
-use super::exchange::{BodyWriter, response};
+use super::credentials::{Client, Credentials};
+use super::exchange::{BodyWriter, RequestBody, response};
 use super::lists::List;
 use super::retrieve::RetrieveAsked;
+use super::store::StoreAsked;
 use super::web::WebPolicy;
 use crate::archive::Archive;
-use crate::arrival::{default_tenant, now_us};
+use crate::arrival::{Caller, default_tenant, now_us};
 use crate::error::ArchiveError;
 use crate::forms::{cached_tags_json, stored_tags_json};
 use crate::pictures::{PictureForm, PictureMode, PictureRequest, PictureSource};
@@ -63,12 +64,20 @@ pub struct HotPolicy {
     /// Whose archive it is that requests ask.
     #[serde(default = "default_tenant")]
     pub tenant: i64,
+    /// How long the body of a Store request may take before it is the application's.
+    #[serde(default = "body_timeout_s")]
+    pub body_timeout_s: f64,
     /// Where DICOMweb is; without, it is the application's.
     #[serde(default)]
     pub dicomweb: Option<WebPolicy>,
     /// Who need not be asked for, because he was known a moment ago.
     #[serde(skip)]
     pub credentials: Arc<Credentials>,
+}
+
+/// As `vna/settings` has it.
+fn body_timeout_s() -> f64 {
+    60.0
 }
 
 /// Answers plain requests.
@@ -114,10 +123,7 @@ impl Hot {
         if !self.is_known(head.headers.get(HOST)) {
             return None;
         }
-        let tenant = self
-            .policy
-            .credentials
-            .tenant(head.headers.get(AUTHORIZATION), self.policy.tenant)?;
+        let tenant = self.client(head)?.tenant;
         match asked {
             Asked::Resource(level, id) => self.resource(tenant, level, id),
             Asked::Tags(id, form) => self.tags(tenant, id, form).await,
@@ -129,6 +135,43 @@ impl Hot {
                 self.picture(tenant, id, frame, mode, &head.headers).await
             }
         }
+    }
+
+    /// The answer to a Store request, or `None` if the application is to answer.
+    pub async fn store(
+        &self,
+        head: &Parts,
+        body: &RequestBody,
+        remote: SocketAddr,
+    ) -> Option<Response<Content>> {
+        let asked = StoreAsked::read(self.policy.dicomweb.as_ref()?, head)?;
+        if !self.is_known(head.headers.get(HOST)) {
+            return None;
+        }
+        let client = self.client(head).filter(|client| client.may_store)?;
+        let caller = Caller {
+            tenant: client.tenant,
+            origin: Origin {
+                way_in: "dicomweb".into(),
+                address: remote.ip().to_string(),
+                user: client.user.as_deref().unwrap_or_default().to_owned(),
+                ..Origin::default()
+            },
+        };
+        let patience = Duration::try_from_secs_f64(self.policy.body_timeout_s).ok()?;
+        asked.answer(&self.archive, caller, body, patience).await
+    }
+
+    /// Whose request it is, if that is known without the application.
+    fn client(&self, head: &Parts) -> Option<Client> {
+        let authorization = head.headers.get(AUTHORIZATION);
+        let credentials = &self.policy.credentials;
+        credentials.client(authorization, self.policy.tenant)
+    }
+
+    /// Nobody is connected.
+    pub fn rest(&self) {
+        self.archive.spools().trim();
     }
 
     /// Lets pages of other origins read an answer, as far as they may.
@@ -417,9 +460,15 @@ fn json(bytes: Vec<u8>) -> Response<Content> {
     answer(headers, Content::whole(Bytes::from(bytes)))
 }
 
-pub(super) fn answer(mut headers: HeaderMap, content: Content) -> Response<Content> {
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response(StatusCode::OK, headers, content)
+pub(super) fn answer(headers: HeaderMap, content: Content) -> Response<Content> {
+    nosniff(response(StatusCode::OK, headers, content))
+}
+
+/// With the header that every answer has.
+pub(super) fn nosniff(mut answer: Response<Content>) -> Response<Content> {
+    let nosniff = HeaderValue::from_static("nosniff");
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    answer
 }
 
 fn text(value: String) -> Option<HeaderValue> {

@@ -15,9 +15,10 @@ mod hot;
 mod lists;
 mod retrieve;
 mod server;
+mod store;
 mod web;
 
-pub use credentials::Credentials;
+pub use credentials::{Client, Credentials};
 pub use exchange::{
     Application, BodyWriter, ClientGone, Exchange, RequestBody, Responder, header_map,
 };

@@ -270,7 +270,7 @@ impl Accept {
 }
 
 /// The value of a header that is there once, or not at all.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
+pub(super) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next().map(HeaderValue::to_str);
     match (first, values.next()) {

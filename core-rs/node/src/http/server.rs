@@ -136,7 +136,9 @@ async fn run<A: Application>(
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = connections.join_next() => if connections.is_empty() {
+                serving.hot.rest();
+            },
             // The sender gone means that the server was dropped.
             _ = stopped.changed() => break,
         }
@@ -197,11 +199,16 @@ impl<A: Application> Serving<A> {
             self.hot.answered(started.elapsed());
             return Ok(answer);
         }
+        let body = RequestBody::new(body);
+        if let Some(mut answer) = self.hot.store(&head, &body, remote_address).await {
+            self.hot.share(&head, &mut answer);
+            return Ok(answer);
+        }
         let (sender, answer) = oneshot::channel();
         self.application.take(Exchange {
             head,
             remote_address,
-            body: RequestBody::new(body),
+            body,
             responder: Responder { answer: sender },
         });
         answer.await.map_err(|_| NoAnswer)

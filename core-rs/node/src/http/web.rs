@@ -14,6 +14,7 @@ use vna_dicom::Level;
 
 use super::body::Content;
 use super::hot::answer;
+use super::retrieve::one;
 use crate::archive::Archive;
 use crate::web::{SearchOptions, SearchTarget, WebSearch, search};
 
@@ -99,8 +100,7 @@ impl WebPolicy {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         for text in found.warnings {
-            let warning = format!("299 {} \"{text}\"", options.root);
-            headers.append(WARNING, HeaderValue::try_from(warning).ok()?);
+            headers.append(WARNING, warning(&options.root, &text)?);
         }
         Some(answer(headers, Content::whole(Bytes::from(found.body))))
     }
@@ -126,12 +126,26 @@ pub(super) fn is_plain(headers: &HeaderMap) -> bool {
     !UNDECIDED.iter().any(|name| headers.contains_key(name))
 }
 
-fn media_type(headers: &HeaderMap) -> Option<&'static str> {
-    match headers.get(ACCEPT).map(HeaderValue::as_bytes) {
-        None | Some(b"*/*" | b"application/dicom+json") => Some("application/dicom+json"),
-        Some(b"application/json") => Some("application/json"),
+/// The one form of JSON that a request accepts.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&'static str> {
+    match one(headers, &ACCEPT)? {
+        None | Some("*/*" | "application/dicom+json") => Some("application/dicom+json"),
+        Some("application/json") => Some("application/json"),
         Some(_) => None,
     }
+}
+
+/// The value of a `Warning` header (PS3.18 §8.3.4.4): 299 is for what has no number. Its text is for people, and quoted.
+pub(super) fn warning(root: &str, text: &str) -> Option<HeaderValue> {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '"' => plain.extend(['\\', character]),
+            ' '..='~' => plain.push(character),
+            _ => plain.push('?'),
+        }
+    }
+    HeaderValue::try_from(format!("299 {root} \"{plain}\"")).ok()
 }
 
 /// What a path behind the root searches.
@@ -236,6 +250,12 @@ mod tests {
             assert!(!asked(path, &[header]), "{header:?}");
         }
         assert!(!policy().has("/dicom-webstudies"));
+    }
+
+    #[test]
+    fn a_warning_is_quoted_and_plain() {
+        let value = warning("http://a", "a \"b\" \\ c\u{e9}\r\n");
+        assert_eq!(value.unwrap(), r#"299 http://a "a \"b\" \\ c???""#);
     }
 
     #[test]

@@ -19,6 +19,8 @@ const MAX_BOUNDARY: usize = 256;
 /// Blanks behind a boundary, which mail gateways may add.
 const MAX_PADDING: usize = 70;
 
+const LINE_BREAK: &[u8] = b"\r\n";
+
 /// What comes out of a body.
 pub(crate) enum Event<'a> {
     /// A part begins; its header, without the empty line.
@@ -107,9 +109,14 @@ impl Splitter {
             is_form,
             state: State::Preamble,
             // The first delimiter may stand at the very beginning, without a line before it.
-            held: b"\r\n".to_vec(),
+            held: LINE_BREAK.to_vec(),
             passed: 0,
         }
+    }
+
+    /// Where delimiters may be in a piece of the body.
+    pub(crate) fn delimiters(&self, piece: &[u8]) -> impl Iterator<Item = usize> {
+        self.delimiter.find_iter(piece)
     }
 
     /// Takes the next piece of the body and gives what it brings to `each`.
@@ -119,7 +126,14 @@ impl Splitter {
         mut each: impl FnMut(Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut held = std::mem::take(&mut self.held);
-        // Mostly nothing is held, and the piece is read where it is.
+        let mut at = 0;
+        // Mostly the first delimiter stands at the very beginning, and nothing is held: the piece is read where it is.
+        let first = &self.delimiter.needle()[LINE_BREAK.len()..];
+        if self.state == State::Preamble && held == LINE_BREAK && piece.starts_with(first) {
+            held.clear();
+            at = first.len();
+            self.state = State::Delimited;
+        }
         let bytes: &[u8] = match held.is_empty() {
             true => piece,
             false => {
@@ -127,7 +141,6 @@ impl Splitter {
                 &held
             }
         };
-        let mut at = 0;
         while let Step::Pass(count, state) = self.step(&bytes[at..], &mut each)? {
             at += count;
             self.state = state;

@@ -51,6 +51,11 @@ impl Ingest {
         })
     }
 
+    /// The address of whoever sends them.
+    pub(crate) fn address(&self) -> &str {
+        &self.origin.address
+    }
+
     pub(crate) fn bounds(&self) -> &UploadSettings {
         &self.archive.settings().uploads
     }
@@ -122,6 +127,8 @@ pub(crate) struct Object {
 
 enum Bytes {
     Held(Vec<u8>),
+    /// Held by whoever received them, until the archive has them.
+    Shared(bytes::Bytes),
     Streamed(Box<Streamed>),
 }
 
@@ -143,13 +150,11 @@ impl Object {
 
     /// Takes the next part. After an error the object is of no use.
     pub(crate) fn push(&mut self, part: Cow<'_, [u8]>) -> Result<(), ArchiveError> {
-        self.size += part.len() as u64;
-        let limit = self.ingest.bounds().max_object_bytes;
-        if self.size > limit {
-            return Err(UploadError::ObjectBytes { limit }.into());
+        self.count(part.len())?;
+        let large = self.large_bytes();
+        if let Bytes::Shared(shared) = &self.bytes {
+            self.bytes = Bytes::Held(shared.to_vec());
         }
-        self.ingest.count_bytes(part.len() as u64)?;
-        let large = self.ingest.archive.settings().storage.large_object_bytes;
         match &mut self.bytes {
             Bytes::Held(held) if self.size <= large && held.is_empty() => *held = part.into_owned(),
             Bytes::Held(held) if self.size <= large => held.extend_from_slice(&part),
@@ -158,8 +163,32 @@ impl Object {
                 self.bytes = Bytes::Streamed(Box::new(self.stream(held, &part)?));
             }
             Bytes::Streamed(streamed) => streamed.push(&part)?,
+            Bytes::Shared(_) => unreachable!("it is held now"),
         }
         Ok(())
+    }
+
+    /// The same for a part that need not be copied, which the whole file mostly is.
+    pub(crate) fn push_shared(&mut self, part: bytes::Bytes) -> Result<(), ArchiveError> {
+        if self.size > 0 || part.len() as u64 > self.large_bytes() {
+            return self.push(Cow::Borrowed(&part));
+        }
+        self.count(part.len())?;
+        self.bytes = Bytes::Shared(part);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), ArchiveError> {
+        self.size += bytes as u64;
+        let limit = self.ingest.bounds().max_object_bytes;
+        if self.size > limit {
+            return Err(UploadError::ObjectBytes { limit }.into());
+        }
+        Ok(self.ingest.count_bytes(bytes as u64)?)
+    }
+
+    fn large_bytes(&self) -> u64 {
+        self.ingest.archive.settings().storage.large_object_bytes
     }
 
     /// Begins a file of its own with what was held and what comes now.
@@ -190,6 +219,10 @@ impl Object {
                 let instance = read_instance(bytes).map_err(|error| known(error.into(), bytes))?;
                 Ok((instance, ArrivedBytes::held(std::mem::take(bytes))))
             }
+            Bytes::Shared(bytes) => {
+                let instance = read_instance(bytes).map_err(|error| known(error.into(), bytes))?;
+                Ok((instance, ArrivedBytes::held(std::mem::take(bytes))))
+            }
             Bytes::Streamed(_) => {
                 let Bytes::Streamed(streamed) =
                     std::mem::replace(&mut self.bytes, Bytes::Held(Vec::new()))
@@ -210,8 +243,10 @@ impl Object {
 
     /// The SOP class and instance that the File Meta Information of what came so far names, if it is still held.
     pub(crate) fn media_storage_uids(&self) -> Option<(String, String)> {
-        let Bytes::Held(held) = &self.bytes else {
-            return None;
+        let held: &[u8] = match &self.bytes {
+            Bytes::Held(held) => held,
+            Bytes::Shared(shared) => shared,
+            Bytes::Streamed(_) => return None,
         };
         let meta = read_file_meta(held).ok()??;
         let uids = (

@@ -187,7 +187,7 @@ impl Bench {
         let sink = TestSink::default();
         let settings = ServerSettings {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            spool_budget_bytes,
+            pool: SpoolPool::new(spool_budget_bytes),
             stream_from_bytes,
             tls: None,
         };

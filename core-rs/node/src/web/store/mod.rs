@@ -16,6 +16,9 @@ mod response;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use self::media::PartKind;
 use self::part::Receiver;
 pub use self::response::{StoreAnswer, StoreTelling};
 use crate::archive::Archive;
@@ -105,6 +108,26 @@ impl Store {
         }
     }
 
+    /// Whether a body of this Content-Type brings files, as far as its parts do not say otherwise.
+    pub(crate) fn is_of_files(content_type: &str) -> bool {
+        media::parts_of(content_type) == Ok(Some(PartKind::File))
+    }
+
+    /// Whether a body has no more parts than are stored in no time.
+    pub(crate) fn has_few_parts(&self, body: &[u8]) -> bool {
+        const FEW: usize = 8;
+        let splitter = self.body.splitter.as_ref();
+        splitter.is_none_or(|splitter| splitter.delimiters(body).nth(FEW + 1).is_none())
+    }
+
+    /// Takes a body without Content-Encoding that came whole, and copies no file of it that may be held.
+    pub(crate) fn push_whole(&mut self, body: &Bytes) {
+        self.received += body.len() as u64;
+        if let Err(error) = self.body.push_shared(body) {
+            self.fail(error.into());
+        }
+    }
+
     /// Whether nothing more is wanted: something has ended it all, which [`finish`](Self::finish) tells.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -128,10 +151,15 @@ impl Store {
                 self.fail(error);
             }
         }
+        let address = self.ingest.address().to_owned();
         // Nothing that is called from here on has the archive: its last owner must not be the committer.
         drop(self);
         pending.end(Box::new(move |outcomes| {
-            told(StoreAnswer::of(outcomes, telling));
+            let answer = StoreAnswer::of(outcomes, telling);
+            if let Ok(answer) = &answer {
+                answer.log_problem(&address);
+            }
+            told(answer);
         }));
     }
 
@@ -173,6 +201,22 @@ impl Body {
             None => receiver.bytes(piece),
             Some(splitter) => splitter.push(&piece, |event| match event {
                 Event::Begin(header) => receiver.begin(header),
+                Event::Bytes(bytes) => receiver.bytes(Cow::Borrowed(bytes)),
+                Event::End => receiver.end(),
+            }),
+        }
+    }
+
+    fn push_shared(&mut self, body: &Bytes) -> Result<(), ArchiveError> {
+        let receiver = &mut self.receiver;
+        let lies_in_body = |bytes: &[u8]| body.as_ptr_range().contains(&bytes.as_ptr());
+        match &mut self.splitter {
+            None => receiver.shared(body.clone()),
+            Some(splitter) => splitter.push(body, |event| match event {
+                Event::Begin(header) => receiver.begin(header),
+                Event::Bytes(bytes) if lies_in_body(bytes) => {
+                    receiver.shared(body.slice_ref(bytes))
+                }
                 Event::Bytes(bytes) => receiver.bytes(Cow::Borrowed(bytes)),
                 Event::End => receiver.end(),
             }),

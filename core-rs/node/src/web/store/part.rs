@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use vna_dicom::{Identity, Model};
 
 use super::bulk::{BulkData, BulkPart};
@@ -119,6 +120,22 @@ impl Receiver {
             }
             Some(Open::Refused) | None => Ok(()),
         };
+        self.go_on(taken)
+    }
+
+    /// The same of bytes that need not be copied.
+    pub fn shared(&mut self, bytes: Bytes) -> Result<(), ArchiveError> {
+        match &mut self.open {
+            Some(Open::File(object, _)) => {
+                let taken = object.push_shared(bytes);
+                self.go_on(taken)
+            }
+            _ => self.bytes(Cow::Borrowed(&bytes)),
+        }
+    }
+
+    /// Refuses the part whose bytes could not be taken.
+    fn go_on(&mut self, taken: Result<(), ArchiveError>) -> Result<(), ArchiveError> {
         let Err(error) = taken else {
             return Ok(());
         };

@@ -121,7 +121,7 @@ impl StoreAnswer {
             telling,
             status,
             not_stored,
-            problem: reasons.first().map(ToString::to_string),
+            problem: reasons.first().map(|why| shortened(&why.to_string())),
             lines,
             at: (0, 0),
         })
@@ -143,6 +143,19 @@ impl StoreAnswer {
     #[must_use]
     pub fn problem(&self) -> &str {
         self.problem.as_deref().unwrap_or_default()
+    }
+
+    /// Tells the log if something went wrong.
+    pub(super) fn log_problem(&self, address: &str) {
+        if let Some(problem) = &self.problem {
+            tracing::warn!(
+                instances = self.not_stored,
+                status = self.status,
+                reason = problem,
+                address,
+                "a Store request was not stored whole"
+            );
+        }
     }
 
     /// Whether it is written in no time.
@@ -192,6 +205,11 @@ impl StoreAnswer {
         }
         out.out
     }
+}
+
+/// As much of a text as a header or a line of the log has room for.
+fn shortened(text: &str) -> String {
+    text.chars().take(1000).collect()
 }
 
 /// The retrieve URL, three sequences, and the end of all.
