@@ -1,5 +1,6 @@
 """Users of a running server: made beside it, asked for by it, known to its commands."""
 
+import io
 import json
 import socket
 import subprocess
@@ -7,9 +8,11 @@ import time
 from types import SimpleNamespace
 
 import httpx
+import pydicom
 import pytest
 from support import VNA, ct_small, make_instance
 from support_sending import certify
+from support_store import bodies
 
 import vna
 from vna.errors import NotAllowed, Unauthenticated
@@ -98,6 +101,30 @@ def test_roles_are_kept_to(server):
             assert time.monotonic() < end
             time.sleep(0.02)
         assert ann.post("/tools/compact", json={}).status_code == 403
+
+
+def test_who_stores_over_dicomweb_is_known_and_may(server):
+    add(server, "ann", "--role=read")
+    add(server, "bob", "--role=write")
+    until(server, 401)
+
+    def store(auth):
+        body, content_type = bodies(file := make_instance())
+        headers = {"Content-Type": content_type}
+        url = f"{server.url}/dicom-web/studies"
+        return file, httpx.post(url, content=body, headers=headers, auth=auth).status_code
+
+    ann, bob = ("ann", PASSWORD), ("bob", PASSWORD)
+    for _ in range(3):  # by Python the first time, by the core afterwards
+        assert store(None)[1] == 401
+        assert server.http.get(f"/instances/{server.instance}", auth=ann).status_code == 200
+        assert store(ann)[1] == 403
+        file, status = store(bob)
+        assert status == 200
+        uid = pydicom.dcmread(io.BytesIO(file)).SOPInstanceUID
+        (found,) = server.http.post("/tools/lookup", content=uid, auth=bob).json()
+        user_of = f"/instances/{found['ID']}/metadata/HttpUsername"
+        assert server.http.get(user_of, auth=bob).text == "bob"
 
 
 def test_a_large_upload_without_a_password_is_refused_before_it_is_sent(server):

@@ -72,6 +72,62 @@ def test_what_is_sent_piece_by_piece_and_without_a_length_is_stored(server):
     assert set(files) <= set(stored_files(server))
 
 
+def body_of(file, content_type=None):
+    return related(part(file, **({"content_type": content_type} if content_type else {})))[0]
+
+
+def test_what_the_core_answers_alone_is_answered_as_by_the_application(server):
+    """Chunks are the application's; so is what is wrong with a body that the core has read."""
+    file, other, study = make_instance(), make_instance(), "1.2.3"
+    damaged = file[:140] + b"\xff" * 40 + file[180:]
+    content_type = related()[1]
+    for path, body, kind in [
+        (STUDIES, bodies(file)[0], content_type),
+        (STUDIES, b"for nobody\r\n" + bodies(file)[0], content_type),
+        (STUDIES, bodies(file, other)[0], content_type),
+        (STUDIES, bodies(*[file] * 12)[0], content_type),
+        (STUDIES, file, "application/dicom"),
+        (f"{STUDIES}/{read(file).StudyInstanceUID}", bodies(file)[0], content_type),
+        (f"{STUDIES}/{study}", bodies(file)[0], content_type),
+        (STUDIES, bodies(damaged)[0], content_type),
+        (STUDIES, bodies(file, damaged, b"")[0], content_type),
+        (STUDIES, bodies(file)[0][:-10], content_type),
+        (STUDIES, bodies()[0], content_type),
+        (STUDIES, b"nothing of the kind", content_type),
+        (STUDIES, body_of(file, "application/dicom+json"), content_type),
+    ]:
+        answers = [
+            httpx.post(
+                f"{server.url}{path}",
+                content=sent,
+                headers={"Content-Type": kind, "Accept": accepted},
+            )
+            for accepted in ("*/*", "application/dicom+json", "application/json")
+            # Piece by piece it has no length.
+            for sent in (body, (body[at : at + 50_000] for at in range(0, len(body), 50_000)))
+        ]
+        plain, chunked = answers[::2], answers[1::2]
+        for one, two in zip(plain, chunked, strict=True):
+            hop = {"connection", "date"}
+            heads = [{k: v for k, v in each.headers.items() if k not in hop} for each in (one, two)]
+            assert (one.status_code, heads[0], one.text) == (two.status_code, heads[1], two.text)
+    assert file in stored_files(server)
+
+
+def test_a_body_that_takes_its_time_is_taken_all_the_same(start_server):
+    server = start_server("--set=http.body_timeout_s=2")
+    file = make_instance(size=MIB)
+    body, content_type = bodies(file)
+    sender = Sender(server, content_type, Content_Length=str(len(body))).send(body[: MIB // 2])
+    time.sleep(2.5)  # longer than the core waits before the application does
+    answer = sender.send(body[MIB // 2 :]).connection.getresponse()
+    assert answer.status == 200, answer.read()
+    assert stored_files(server) == [file]
+    # What was given up is not held for anybody.
+    Sender(server, content_type, Content_Length=str(len(body))).send(body[:-1000]).close()
+    wait_for(lambda: "vna_spool_used_bytes 0\n" in server.http.get("/metrics").text)
+
+
 class Sender:
     """Sends a part of a body, as bytes, and whatever head it wants."""
 
