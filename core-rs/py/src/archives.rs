@@ -3,25 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::sync::watch;
 use vna_node::{
     Archive, ArchiveError, ArchiveRequest, Making, MakingProblem, Progress, TranscodeOptions,
     Transcoding,
 };
 
 use crate::archive::{CoreArchive, level_of, parse};
-use crate::completions::Completions;
 use crate::errors::BoundaryError;
 use crate::http::CoreExchange;
-
-/// How long a client may take nothing before his archive is broken off: it holds memory that others wait for.
-const STALLED: Duration = Duration::from_secs(300);
+use crate::leaving::{Leaving, next};
 
 /// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -74,12 +69,9 @@ impl CoreArchive {
         let archive = self.archive()?;
         let request = asked.request(&archive)?;
         Ok(CoreMaking {
-            begin: parking_lot::Mutex::new(Some((archive, tenant, request))),
-            making: Arc::default(),
+            begin: Mutex::new(Some((archive, tenant, request))),
+            making: Leaving::new(&self.completions, &self.handle),
             progress: Arc::default(),
-            stop: watch::channel(false).0,
-            completions: Arc::clone(&self.completions),
-            handle: self.handle.clone(),
         })
     }
 }
@@ -87,13 +79,9 @@ impl CoreArchive {
 /// Its calls are made one after the other; `close` and what it tells of itself come at any time.
 #[pyclass(frozen, name = "Making", module = "vna._core")]
 pub(crate) struct CoreMaking {
-    begin: parking_lot::Mutex<Option<(Arc<Archive>, i64, ArchiveRequest)>>,
-    /// `None` before it is opened, and once it is over.
-    making: Arc<Mutex<Option<Making>>>,
+    begin: Mutex<Option<(Arc<Archive>, i64, ArchiveRequest)>>,
+    making: Leaving<Making>,
     progress: Arc<Progress>,
-    stop: watch::Sender<bool>,
-    completions: Arc<Completions>,
-    handle: tokio::runtime::Handle,
 }
 
 #[pymethods]
@@ -104,8 +92,8 @@ impl CoreMaking {
         let (archive, tenant, request) =
             begin.ok_or_else(|| BoundaryError::Argument("open comes once".to_owned()))?;
         let progress = Arc::clone(&self.progress);
-        let making = Arc::clone(&self.making);
-        Ok(self.run(async move {
+        let making = self.making.place();
+        Ok(self.making.run(async move {
             let begun = Making::begin(archive, tenant, request, progress).await?;
             *making.lock().await = Some(begun);
             Ok(Vec::new())
@@ -114,40 +102,23 @@ impl CoreMaking {
 
     /// The next bytes; nothing at the end.
     fn read(&self) -> u64 {
-        let making = Arc::clone(&self.making);
-        self.run(async move {
-            let mut making = making.lock().await;
-            Ok(next(&mut making).await?.map_or(Vec::new(), Into::into))
-        })
+        self.making.read()
     }
 
-    /// Answers an HTTP request with it; completes at its end. The client gone is a ConnectionError; after any error the
-    /// connection is broken off, so that nobody takes what was sent for the whole.
+    /// Answers an HTTP request with it; completes at its end.
     fn respond(
         &self,
         exchange: &CoreExchange,
         status: u16,
         headers: Vec<(PyBackedBytes, PyBackedBytes)>,
     ) -> PyResult<u64> {
-        let writer = exchange.begin(status, headers)?;
-        let making = Arc::clone(&self.making);
-        Ok(self.run(async move {
-            let mut making = making.lock().await;
-            while let Some(piece) = next(&mut making).await? {
-                let written = tokio::time::timeout(STALLED, writer.write(piece)).await;
-                if !matches!(written, Ok(Ok(()))) {
-                    return Err(BoundaryError::ClientGone);
-                }
-            }
-            writer.finish().await;
-            Ok(Vec::new())
-        }))
+        Ok(self.making.respond(exchange, status, headers)?)
     }
 
     /// Writes it to a new file, of `most` bytes at most.
     fn write(&self, path: PathBuf, most: u64) -> u64 {
-        let making = Arc::clone(&self.making);
-        self.run(async move {
+        let making = self.making.place();
+        self.making.run(async move {
             let mut making = making.lock().await;
             let failed = |source| ArchiveError::Io {
                 doing: "writing an archive",
@@ -173,13 +144,7 @@ impl CoreMaking {
 
     /// Ends it, whatever it is at.
     fn close(&self) {
-        if self.stop.send_replace(true) {
-            return; // it was closed before
-        }
-        // A call that runs lets go of it first; without one nobody else would.
-        let making = Arc::clone(&self.making);
-        self.handle
-            .spawn(async move { *making.lock().await = None });
+        self.making.close();
     }
 
     /// Instances and bytes of their files that it will hold; instances in it, bytes of it, and how many instances there was
@@ -197,49 +162,6 @@ impl CoreMaking {
             [instances, bytes, done, given, left].map(|number| number.load(Ordering::Relaxed));
         (instances, bytes, done, given, left)
     }
-}
-
-impl CoreMaking {
-    /// Runs work until it is done or the archive is closed.
-    fn run(
-        &self,
-        work: impl Future<Output = Result<Vec<u8>, BoundaryError>> + Send + 'static,
-    ) -> u64 {
-        let (handle, promise) = self.completions.promise();
-        let mut stopped = self.stop.subscribe();
-        let making = Arc::clone(&self.making);
-        self.handle.spawn(async move {
-            let done = tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => Err(BoundaryError::Stopped),
-                done = work => done,
-            };
-            if done.is_err() {
-                *making.lock().await = None; // with it goes what is worked on
-            }
-            promise.keep(done);
-        });
-        handle
-    }
-}
-
-impl Drop for CoreMaking {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-async fn next(making: &mut Option<Making>) -> Result<Option<bytes::Bytes>, BoundaryError> {
-    let Some(open) = making else {
-        return Err(BoundaryError::Argument(
-            "the archive was not opened, or is over".to_owned(),
-        ));
-    };
-    let piece = open.next().await?;
-    if piece.is_none() {
-        *making = None;
-    }
-    Ok(piece)
 }
 
 async fn blocking<T: Send + 'static>(

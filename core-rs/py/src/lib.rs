@@ -18,6 +18,7 @@ mod http;
 mod index_tags;
 mod keep;
 mod labels;
+mod leaving;
 mod log;
 mod model;
 mod notes;

@@ -1,12 +1,10 @@
 //! `vna._core.Selection` and `vna._core.Answer`: what UIDs name, and what DICOMweb sends of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use tokio::sync::watch;
 use vna_index::UidPath;
 use vna_node::web::{Answer, Outline, Selection, Wanted};
 use vna_node::{Archive, ArchiveError, now_us};
@@ -15,9 +13,7 @@ use crate::archive::{CoreArchive, parse};
 use crate::completions::Completions;
 use crate::errors::BoundaryError;
 use crate::http::CoreExchange;
-
-/// How long a client may take nothing before his answer is broken off.
-const STALLED: Duration = Duration::from_secs(300);
+use crate::leaving::Leaving;
 
 /// Adds the classes to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -108,10 +104,7 @@ impl CoreSelection {
         let wanted: Wanted = parse(&wanted_json, "wanted_json")?;
         Ok(CoreAnswer {
             begin: Mutex::new(Some((self.found()?, wanted))),
-            answer: Arc::default(),
-            stop: watch::channel(false).0,
-            completions: Arc::clone(&self.completions),
-            handle: self.handle.clone(),
+            answer: Leaving::new(&self.completions, &self.handle),
         })
     }
 }
@@ -151,11 +144,7 @@ fn facts(selection: &Selection, was_deleted: bool) -> Vec<u8> {
 #[pyclass(frozen, name = "Answer", module = "vna._core")]
 pub(crate) struct CoreAnswer {
     begin: Mutex<Option<(Selection, Wanted)>>,
-    /// `None` before it is prepared, and once it is over.
-    answer: Arc<tokio::sync::Mutex<Option<Answer>>>,
-    stop: watch::Sender<bool>,
-    completions: Arc<Completions>,
-    handle: tokio::runtime::Handle,
+    answer: Leaving<Answer>,
 }
 
 #[pymethods]
@@ -166,8 +155,8 @@ impl CoreAnswer {
         let begin = self.begin.lock().take();
         let (selection, wanted) =
             begin.ok_or_else(|| BoundaryError::Argument("prepare comes once".to_owned()))?;
-        let answer = Arc::clone(&self.answer);
-        Ok(self.run(async move {
+        let answer = self.answer.place();
+        Ok(self.answer.run(async move {
             let prepared = Answer::prepare(&selection, wanted).await?;
             let facts = serde_json::json!({
                 "length": prepared.length(),
@@ -180,8 +169,8 @@ impl CoreAnswer {
 
     /// Gives only bytes `first` to `end` of it.
     fn restrict(&self, first: u64, end: u64) -> u64 {
-        let answer = Arc::clone(&self.answer);
-        self.run(async move {
+        let answer = self.answer.place();
+        self.answer.run(async move {
             if let Some(answer) = &mut *answer.lock().await {
                 answer.restrict(first, end);
             }
@@ -191,87 +180,21 @@ impl CoreAnswer {
 
     /// The next bytes; nothing at the end.
     fn read(&self) -> u64 {
-        let answer = Arc::clone(&self.answer);
-        self.run(async move {
-            let mut answer = answer.lock().await;
-            Ok(next(&mut answer).await?.map_or(Vec::new(), Into::into))
-        })
+        self.answer.read()
     }
 
-    /// Answers an HTTP request with it; completes at its end. The client gone is a ConnectionError; after any error the
-    /// connection is broken off, so that nobody takes what was sent for the whole.
+    /// Answers an HTTP request with it; completes at its end.
     fn respond(
         &self,
         exchange: &CoreExchange,
         status: u16,
         headers: Vec<(PyBackedBytes, PyBackedBytes)>,
     ) -> PyResult<u64> {
-        let writer = exchange.begin(status, headers)?;
-        let answer = Arc::clone(&self.answer);
-        Ok(self.run(async move {
-            let mut answer = answer.lock().await;
-            while let Some(piece) = next(&mut answer).await? {
-                let written = tokio::time::timeout(STALLED, writer.write(piece)).await;
-                if !matches!(written, Ok(Ok(()))) {
-                    return Err(BoundaryError::ClientGone);
-                }
-            }
-            writer.finish().await;
-            Ok(Vec::new())
-        }))
+        Ok(self.answer.respond(exchange, status, headers)?)
     }
 
     /// Ends it, whatever it is at.
     fn close(&self) {
-        if self.stop.send_replace(true) {
-            return; // it was closed before
-        }
-        // A call that runs lets go of it first; without one nobody else would.
-        let answer = Arc::clone(&self.answer);
-        self.handle
-            .spawn(async move { *answer.lock().await = None });
+        self.answer.close();
     }
-}
-
-impl CoreAnswer {
-    /// Runs work until it is done or the answer is closed.
-    fn run(
-        &self,
-        work: impl Future<Output = Result<Vec<u8>, BoundaryError>> + Send + 'static,
-    ) -> u64 {
-        let (handle, promise) = self.completions.promise();
-        let mut stopped = self.stop.subscribe();
-        let answer = Arc::clone(&self.answer);
-        self.handle.spawn(async move {
-            let done = tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => Err(BoundaryError::Stopped),
-                done = work => done,
-            };
-            if done.is_err() {
-                *answer.lock().await = None; // with it goes what is worked on
-            }
-            promise.keep(done);
-        });
-        handle
-    }
-}
-
-impl Drop for CoreAnswer {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-async fn next(answer: &mut Option<Answer>) -> Result<Option<bytes::Bytes>, BoundaryError> {
-    let Some(open) = answer else {
-        let problem = "the answer was not prepared, or is over".to_owned();
-        return Err(BoundaryError::Argument(problem));
-    };
-    let piece: Result<_, ArchiveError> = open.next().await;
-    let piece = piece?;
-    if piece.is_none() {
-        *answer = None;
-    }
-    Ok(piece)
 }
