@@ -774,6 +774,13 @@ class Archive:
         srgb, adobergb, rommrgb) it has a colour profile, where its form can hold one.
         """
 
+    def report(self, file: File, request_json: bytes) -> int:
+        """Give the document of a structured report in UTF-8; takes `{"form", "root_url"}`.
+
+        Forms are html, xml (the same as XHTML) and text; below the root go links to images. Raises
+        UnsupportedImage if the instance is no report, or longer than those that are shown.
+        """
+
     def animation(
         self,
         file: File,

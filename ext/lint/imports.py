@@ -47,7 +47,10 @@ PYTHON_LAYERS: dict[str, frozenset[str]] = {
 
 # What the data plane is built on.
 NODE = frozenset(
-    {"vna-io", "vna-dicom", "vna-ul", "vna-store", "vna-index", "vna-codec", "vna-image"}
+    {
+        *("vna-io", "vna-dicom", "vna-ul", "vna-store", "vna-index", "vna-codec", "vna-image"),
+        "vna-report",
+    }
 )
 
 RUST_LAYERS: dict[str, frozenset[str]] = {
@@ -58,6 +61,7 @@ RUST_LAYERS: dict[str, frozenset[str]] = {
     "vna-index": frozenset({"vna-io", "vna-dicom"}),
     "vna-codec": frozenset(),
     "vna-image": frozenset({"vna-dicom", "vna-codec"}),
+    "vna-report": frozenset({"vna-dicom"}),
     "vna-node": NODE,
     "vna-py": NODE | {"vna-node"},
 }

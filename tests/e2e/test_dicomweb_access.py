@@ -344,7 +344,7 @@ HOSTILE_PATHS = {
     f"{PATH}/bulkdata/../../../../etc/passwd": 400,
     f"{PATH}/bulkdata/zzzz": 400,
     f"{PATH}/bulkdata/{'00081140/0/' * 400}00080018": 400,
-    f"{PATH}/rendered?viewport=99999999,99999999": 406,  # no picture is so large
+    f"{PATH}/rendered?viewport=99999999,99999999": 400,  # no picture is so large
     f"{PATH}/rendered?window=nan,1,linear": 400,
     f"{PATH}/rendered?quality=1e9": 400,
     f"{WEB}/studies?0010%00=x": 400,

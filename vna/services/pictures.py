@@ -19,6 +19,7 @@ count_frames = _core.count_frames
 
 Mode = Literal["preview", "rendered", "uint8", "uint16", "int16"]
 Form = Literal["png", "jpeg", "jp2", "gif", "pam"]
+DocumentForm = Literal["html", "text", "xml"]
 Colours = Literal["own", "srgb", "adobergb", "rommrgb"]
 
 
@@ -153,6 +154,15 @@ class MadeFile:
 async def _opened(archive: Archive, stream: _core.Stream) -> MadeFile:
     found = json.loads(cast(bytes, await archive.result(stream.open())))
     return MadeFile(archive, stream, found["length"])
+
+
+async def report(archive: Archive, file: StoredFile, form: DocumentForm, root_url: str) -> bytes:
+    """Return a structured report as a document; links to images go below `root_url`.
+
+    Raises UnsupportedImage if it is none, or longer than those that are shown.
+    """
+    request = msgspec.json.encode({"form": form, "root_url": root_url})
+    return cast(bytes, await archive.result(archive.core.report(file.core, request)))
 
 
 async def animation(

@@ -78,8 +78,8 @@ pub use offline::{
 pub use pictures::{
     ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureColours, PictureCounters,
     PictureFile, PictureForm, PictureMode, PictureProblem, PictureRequest, PictureSource, Pictures,
-    Slice, StoredFrame, ThumbnailRequest, count_frames, ordered_slices, promised_frames,
-    render_object, representative,
+    ReportRequest, Slice, StoredFrame, ThumbnailRequest, count_frames, ordered_slices,
+    promised_frames, render_object, representative,
 };
 pub use policy::{listen, parse_policy};
 pub use recompress::Method;

@@ -229,6 +229,7 @@ fn archive_error(error: &ArchiveError) -> PyErr {
             | PictureProblem::Video { .. }
             | PictureProblem::Elsewhere { .. }
             | PictureProblem::Image(_)
+            | PictureProblem::Report(_)
             | PictureProblem::Unlike { .. }
             | PictureProblem::TooLarge { .. } => UnsupportedImage::new_err((message, code)),
         },

@@ -11,7 +11,7 @@ use vna_codec::Codecs;
 use vna_dicom::{Level, PublicId};
 use vna_node::{
     Archive, ArchiveError, ArrayRequest, LocalFile, MadeStream, PictureFile, PictureRequest,
-    PictureSource, Pictures, StoredFrame, ThumbnailRequest,
+    PictureSource, Pictures, ReportRequest, StoredFrame, ThumbnailRequest,
 };
 
 use crate::archive::{CoreArchive, CoreFile, id_of, level_of, parse};
@@ -68,6 +68,19 @@ impl CoreArchive {
         let (handle, promise) = self.completions.promise();
         self.handle.spawn(async move {
             let made = pictures.thumbnail(source, request).await;
+            promise.keep(made.map_err(Into::into));
+        });
+        Ok(handle)
+    }
+
+    /// The document of a report, whole.
+    fn report(&self, file: &CoreFile, request_json: PyBackedBytes) -> PyResult<u64> {
+        let request: ReportRequest = parse(&request_json, "request_json")?;
+        let pictures = Arc::clone(self.archive()?.pictures());
+        let reader = Arc::clone(&file.reader);
+        let (handle, promise) = self.completions.promise();
+        self.handle.spawn(async move {
+            let made = pictures.report(reader, request).await;
             promise.keep(made.map_err(Into::into));
         });
         Ok(handle)

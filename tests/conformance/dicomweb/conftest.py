@@ -15,7 +15,6 @@ from support import Server
 from support_data import Made
 from support_target import Target
 
-EXPECTED = Path(__file__).with_name("not_yet.txt")
 RESULTS = pytest.StashKey[dict]()
 
 
@@ -70,18 +69,6 @@ def sentence(item):
     return f"{text}: {row.removesuffix(']')}" if row else text
 
 
-def pytest_collection_modifyitems(items):
-    """Let what we are known not to fulfil yet fail; each line is the name of a case."""
-    here = Path(__file__).parent
-    mine = [item for item in items if here in item.path.parents]
-    if of_environment() is not None or not EXPECTED.exists():
-        return
-    known = set(EXPECTED.read_text().splitlines())
-    for item in mine:
-        if item.name in known:
-            item.add_marker(pytest.mark.xfail(reason="not yet", strict=True))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
@@ -90,7 +77,7 @@ def pytest_runtest_makereport(item, call):
         return report
     results = item.config.stash[RESULTS]
     if call.when == "call" or report.outcome != "passed":
-        failed = hasattr(report, "wasxfail") or report.outcome == "failed"
+        failed = report.outcome == "failed"
         results[item.nodeid] = {
             "id": item.nodeid,
             "clause": mark.args[0],

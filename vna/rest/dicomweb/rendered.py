@@ -52,6 +52,8 @@ LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 IMPOSSIBLE = "image.request"
 TOO_LARGE = ("image.limit", "picture.too_large")
 NO_STATE = "dicomweb.presentation_state"
+# Storage SOP classes of structured reports, key object selections among them (PS3.4 §B.5).
+REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 # Softcopy presentation states that are applied: grayscale, color, pseudo-color.
 PRESENTATION_STATES = {f"1.2.840.10008.5.1.4.1.1.11.{kind}" for kind in (1, 2, 3)}
 
@@ -79,6 +81,11 @@ async def rendered(call: Call) -> Response:
         shown = await shown_as_stored(call, target, ids[0])
         if shown is not None:
             return shown
+        file = call.archive.open_file(ids[0], call.caller)
+        if file.sop_class_uid.startswith(REPORTS):
+            from vna.rest.dicomweb.reports import rendered_report
+
+            return await rendered_report(call, file)
     choice = require(call.request, (*SINGLE, *PARTS))
     query = call.request.query_params
     asked = rendering.rendered(query, FORMS[choice.offer.media_type])

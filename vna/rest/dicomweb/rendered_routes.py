@@ -35,13 +35,14 @@ DOCUMENTS = (PDF, "text/xml", "model/stl", "model/obj", "model/mtl")
 AS_STORED = (*DOCUMENTS, "video/mp4", "video/mpeg", "video/mp2t", "video/H265")
 UNCHANGED = Answer(304, "It is the one that If-None-Match names", {})
 MULTIPART = "multipart/related"
+REPORT = ("text/html", "text/plain", "text/xml")
 FORMS = (JPEG, PNG, GIF, JP2)
 PICTURES = (
     Answer(
         200,
-        "A picture, or all pictures as parts; of several frames an animation as GIF; a document or "
-        "a video as it is",
-        dict.fromkeys((*FORMS, MULTIPART, *AS_STORED), "Bytes"),
+        "A picture, or all pictures as parts; of several frames an animation as GIF; a structured "
+        "report as a text; a document or a video as it is",
+        dict.fromkeys((*FORMS, MULTIPART, *REPORT, *AS_STORED), "Bytes"),
     ),
     Answer(
         206,
@@ -97,7 +98,7 @@ WADO_URI: list[Entry] = [
         imported_on_use("dicomweb.uri.retrieve"),
         "An instance as a file or as a picture (WADO-URI)",
         (
-            Answer(200, "As asked", dict.fromkeys((DICOM, *FORMS, *AS_STORED), "Bytes")),
+            Answer(200, "As asked", dict.fromkeys((DICOM, *FORMS, *REPORT, *AS_STORED), "Bytes")),
             Answer(206, "The range asked for", dict.fromkeys((DICOM, *AS_STORED), "Bytes")),
             UNCHANGED,
         ),

@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from vna.errors import BadParameter, BadRequest, NotAcceptable, NotFound, UnsupportedMediaType
 from vna.rest.describe import DICOM, GIF
-from vna.rest.dicomweb import rendering
+from vna.rest.dicomweb import rendering, reports
 from vna.rest.dicomweb.as_stored import is_video, stored_response, stored_types
 from vna.rest.dicomweb.negotiation import (
     ANY_SYNTAX,
@@ -25,6 +25,7 @@ from vna.rest.dicomweb.rendered import (
     FORMS,
     NO_STATE,
     PRESENTATION_STATES,
+    REPORTS,
     SINGLE,
     Answering,
     of_instance,
@@ -77,7 +78,8 @@ async def retrieve(call: Call) -> Response:
     target = target_of(call)
     (public_id, *_) = await public_ids(call, target)
     file = call.archive.open_file(public_id, call.caller)
-    own_types = await stored_types(call, file)
+    is_report = file.sop_class_uid.startswith(REPORTS)
+    own_types = tuple(reports.FORMS) if is_report else await stored_types(call, file)
     media_type = (await form_of(call, file, own_types)).offer.media_type
     if is_text(media_type):
         check_charset(call.request)
@@ -88,6 +90,8 @@ async def retrieve(call: Call) -> Response:
         answer = await dicom_response(call, public_id, file)
         answer.headers["Vary"] = "Accept"
         return answer
+    if media_type in own_types and is_report:
+        return await reports.report_response(call, file, media_type)
     if media_type in own_types:
         return await stored_response(call, target, file, media_type)
     asked = await picture_of(call, public_id, media_type)

@@ -103,21 +103,29 @@ const MAX_STATE_BYTES: u64 = 32 << 20;
 pub(crate) fn presentation_state<S: ReadAt<Error = ArchiveError>>(
     source: &S,
 ) -> Result<PresentationState, ArchiveError> {
+    let file = whole(source, MAX_STATE_BYTES)?;
+    Ok(PresentationState::read(&file.data_set).map_err(PictureProblem::from)?)
+}
+
+/// Reads a file into memory that has at most `most` bytes.
+///
+/// # Errors
+///
+/// [`PictureProblem::TooLarge`]; what the source and the scanner say.
+pub(super) fn whole<S: ReadAt<Error = ArchiveError>>(
+    source: &S,
+    most: u64,
+) -> Result<DicomFile, ArchiveError> {
     let bytes = source.size();
-    let length = usize::try_from(bytes)
-        .ok()
-        .filter(|_| bytes <= MAX_STATE_BYTES);
-    let mut file = vec![
-        0;
-        length.ok_or(PictureProblem::TooLarge {
-            needed: bytes,
-            total: MAX_STATE_BYTES,
-        })?
-    ];
+    let length = usize::try_from(bytes).ok().filter(|_| bytes <= most);
+    let too_large = PictureProblem::TooLarge {
+        needed: bytes,
+        total: most,
+    };
+    let mut file = vec![0; length.ok_or(too_large)?];
     let read = source.read_at(&mut file, 0)?;
     file.truncate(read);
-    let file = DicomFile::read(&file)?;
-    Ok(PresentationState::read(&file.data_set).map_err(PictureProblem::from)?)
+    Ok(DicomFile::read(&file)?)
 }
 
 /// Bytes that are read at once of a head.

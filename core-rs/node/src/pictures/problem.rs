@@ -3,6 +3,7 @@
 use std::fmt;
 
 use vna_image::ImageError;
+use vna_report::ReportError;
 
 /// Why there is no picture. Nothing in it comes from the data set but numbers, UIDs and code strings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub enum PictureProblem {
     },
     /// The frame does not become a picture, or not such a one.
     Image(ImageError),
+    /// The report does not become a document.
+    Report(ReportError),
     /// Frames that are to be one array differ.
     Unlike {
         /// In what.
@@ -68,6 +71,7 @@ impl PictureProblem {
                 "picture.frame"
             }
             PictureProblem::Image(error) => error.code(),
+            PictureProblem::Report(error) => error.code(),
             PictureProblem::Unlike { .. } => "picture.unlike",
             PictureProblem::TooLarge { .. } => "picture.too_large",
             PictureProblem::Busy => "busy",
@@ -106,6 +110,7 @@ impl fmt::Display for PictureProblem {
                 write!(f, "there is no frame {number}; the image has {frames}")
             }
             PictureProblem::Image(error) => error.fmt(f),
+            PictureProblem::Report(error) => error.fmt(f),
             PictureProblem::Unlike { what } => {
                 write!(
                     f,
@@ -126,6 +131,12 @@ impl fmt::Display for PictureProblem {
 }
 
 impl std::error::Error for PictureProblem {}
+
+impl From<ReportError> for PictureProblem {
+    fn from(error: ReportError) -> Self {
+        PictureProblem::Report(error)
+    }
+}
 
 impl From<ImageError> for PictureProblem {
     fn from(error: ImageError) -> Self {
