@@ -45,6 +45,8 @@ def test_the_conformance_statement_says_what_is_in_force(start_server, tmp_path)
         "--set=dicom.aet=ELSEWHERE",
         "--set=dicom.accepted_sop_classes=1.2.840.10008.5.1.4.1.1.2",
         "--set=dicomweb.root=/web",
+        "--set=dicomweb.max_results=77",
+        "--set=dicomweb.default_transfer_syntax=stored",
     )
     page = server.http.get("/conformance-statement")
     assert page.headers["content-type"].startswith("text/html")
@@ -64,6 +66,12 @@ def test_the_conformance_statement_says_what_is_in_force(start_server, tmp_path)
     assert {path for _, path in web if path.startswith("/web")} == wanted
     for section in document["Sections"]:
         assert section["Title"] in page.text
+    behaviour = {row["Property"]: row["Value"] for row in tables["DICOMweb behaviour"]}
+    assert behaviour["Most results of a search"] == "77"
+    assert behaviour["Without a transfer syntax"] == "as stored"
+    assert "1.2.840.10008.1.2.4.201" in behaviour["Transfer syntaxes that can be asked for"]
+    assert "A901" in {row["Reason"] for row in tables["DICOMweb failure and warning reasons"]}
+    assert ":path" not in str(tables["DICOMweb parameters"])
     assert server.http.get("/conformance-statement?format=pdf").status_code == 406
     text = server.http.get("/conformance-statement", headers={"Accept": "text/plain"}).text
     assert "CT Image Storage" in text

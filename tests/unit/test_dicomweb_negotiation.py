@@ -148,6 +148,10 @@ def test_absurd_headers_are_bounded():
         ({"host": "[::1]:8042"}, "http://[::1]:8042"),
         ({"host": "in", "forwarded": 'for=1;proto=https;host="out:444"'}, "https://out:444"),
         ({"host": "in", "forwarded": "host=a;proto=https, host=b;proto=http"}, "https://a"),
+        ({"host": "in", "forwarded": 'by="_x,y;host=b";Host=a ; proto=https'}, "https://a"),
+        ({"host": "in", "forwarded": "nonsense"}, "http://in"),
+        ({"host": "in", "x_forwarded_port": "8443"}, "http://in:8443"),
+        ({"host": "in:1", "x_forwarded_port": "8443"}, "http://in:1"),
         (
             {
                 "host": "in",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.responses import Response
@@ -14,9 +15,28 @@ from vna.rest.accept import preferred
 from vna.rest.describe import JSON, TEXT, Entry
 from vna.rest.requests import Call
 from vna.services.conformance import Section, as_text, heading, sections
+from vna.services.web import EXPLICIT_VR_LITTLE_ENDIAN, can_transcode, transfer_syntaxes
+
+if TYPE_CHECKING:
+    from vna.settings import Dicomweb
 
 HTML = "text/html"
 FORMS = {"html": HTML, "json": JSON, "text": TEXT}
+DEFAULTS = {
+    "standard": "Explicit VR Little Endian; as stored what cannot be decoded",
+    "stored": "as stored",
+}
+REASONS = (
+    ("0110", "processing failure"),
+    ("0124", "the archive is read-only"),
+    ("A700", "out of resources, or too large"),
+    ("A900", "the data set does not match its SOP class, or its pixel data"),
+    ("A901", "the instance is of another study than it was sent to"),
+    ("B000", "stored beside another instance of the same UID"),
+    ("C000", "what came cannot be understood"),
+    ("C001", "bulk data that the metadata refers to is missing"),
+    ("C122", "no transfer syntax has such pixel data"),
+)
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em;text-align:left;"
@@ -57,22 +77,55 @@ def web_sections(call: Call) -> Iterator[Section]:
         columns=("Resource", "Parameter", "Meaning"),
         rows=tuple(parameters(entries)),
     )
-    yield Section("DICOMweb character sets", "Texts in JSON and XML are in UTF-8.")
+    yield Section(
+        "DICOMweb behaviour", columns=("Property", "Value"), rows=tuple(behaviour(settings))
+    )
+    yield Section(
+        "DICOMweb failure and warning reasons",
+        "Of instances that are not stored, or not as they were sent (PS3.18 Annex I).",
+        ("Reason", "Meaning"),
+        REASONS,
+    )
+    yield Section(
+        "DICOMweb character sets",
+        "Texts are in UTF-8; files keep the character set that they have.",
+    )
+
+
+def behaviour(settings: Dicomweb) -> Iterator[tuple[str, str]]:
+    """Yield what PS3.18 leaves to a server (its clauses 8.7.3, 10.4.5, 10.5.5 and 10.6.5)."""
+    syntaxes = [uid for uid in transfer_syntaxes() if can_transcode(EXPLICIT_VR_LITTLE_ENDIAN, uid)]
+    yield "Roles", "origin server; user agent for the servers of /servers"
+    yield "Search", "native; relational; combined date and time; time zone of the request"
+    yield "Most results of a search", str(settings.max_results)
+    yield "Fuzzy matching", "names that contain the words, begin with them or sound like them"
+    yield "Empty and multiple value matching", "yes"
+    yield "Without a transfer syntax", DEFAULTS[settings.default_transfer_syntax]
+    yield "Transfer syntaxes that can be asked for", ", ".join(syntaxes)
+    yield "Annotations", "patient, technique; others are left out with a warning"
+    yield "Quality", "of JPEG, 1 to 100; 90 if not said"
+    yield "Thumbnails", "of a series its middle image; 1 to 2^31 pixels a side as memory allows"
+    yield "Without Accept", "the default media type of the resource"
+    yield "Deletion", "yes, an extension" if settings.delete else "no"
 
 
 def resource(entry: Entry) -> tuple[str, ...]:
     """Return the row of an operation."""
     taken = sorted(entry.body.content) if entry.body is not None else []
     given = dict.fromkeys(form for answer in entry.answers for form in answer.content)
-    path = re.sub(r"\{(\w+):\w+\}", r"{\1}", entry.path)
-    return (entry.method, path, entry.summary, ", ".join(taken), ", ".join(given))
+    return (entry.method, template(entry), entry.summary, ", ".join(taken), ", ".join(given))
 
 
 def parameters(entries: Iterable[Entry]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each parameter of the query of each operation."""
     for entry in entries:
         for parameter in entry.query:
-            yield (f"{entry.method} {entry.path}", parameter.name, parameter.text)
+            yield (f"{entry.method} {template(entry)}", parameter.name, parameter.text)
+
+
+def template(entry: Entry) -> str:
+    """Return the path of an operation as a URI template."""
+    return re.sub(r"\{(\w+):\w+\}", r"{\1}", entry.path)
 
 
 def as_json(parts: Iterable[Section]) -> bytes:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vna.errors import BadRequest
+from vna.rest.dicomweb.negotiation import unquoted
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # A name or address, and a port: nothing that would end it early in a header, in JSON or in XML.
 AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%-]+)*/?")
+# One pair of an element of Forwarded, and what is behind it (RFC 7239 §4).
+PAIR = re.compile(r'\s*([^\s=;,"]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)\s*(;|,|$)')
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -59,10 +62,10 @@ def forwarded(request: Request) -> dict[str, str]:
     """Return what the nearest client's proxy says: `proto`, `host`, `prefix`, as far as it does."""
     headers = request.headers
     told: dict[str, str] = {}
-    # The first element is of the proxy that the client itself called.
-    for pair in headers.get("forwarded", "").partition(",")[0].split(";"):
-        name, _, value = pair.partition("=")
-        told[name.strip().lower()] = value.strip().strip('"')
+    for name, value, end in PAIR.findall(headers.get("forwarded", "")):
+        told[name.lower()] = unquoted(value)
+        if end == ",":
+            break  # the first element is of the proxy that the client itself called
     found = {name: told[name] for name in ("proto", "host") if told.get(name)}
 
     def first(name: str) -> str:
@@ -74,8 +77,9 @@ def forwarded(request: Request) -> dict[str, str]:
     found["proto"] = found.get("proto", request.url.scheme).lower()
     port = first("port")
     is_usual = port == DEFAULT_PORTS.get(found["proto"])
-    if port and not is_usual and "host" in found and not re.search(r":[0-9]+$", found["host"]):
-        found["host"] += f":{port}"
+    host = found.get("host", headers.get("host", ""))
+    if port and not is_usual and host and not re.search(r":[0-9]+$", host):
+        found["host"] = f"{host}:{port}"
     return found
 
 
