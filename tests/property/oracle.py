@@ -4,9 +4,13 @@ Values are those that pydicom reads.
 """
 
 import re
+import struct
 import unicodedata
+from decimal import Decimal
 
 import pydicom
+
+NUMBERS = {"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"}
 
 
 def is_universal(key):
@@ -48,16 +52,23 @@ def one_matches(vr, part, value, folded):
         return part == value
     if vr in {"DA", "TM"}:
         return is_in_range(span_of_day if vr == "DA" else span_of_time, part, value)
-    if vr in {"IS", "DS", "US"} and not set("*?") & set(part):
+    if vr in NUMBERS and not set("*?") & set(part):
         try:
-            return float(part) == float(value)
-        except ValueError:
+            return number(vr, part) == number(vr, value)
+        except (ArithmeticError, ValueError):
             return part == value
     if vr == "PN":
         return name_matches(part, value)
     if folded:
         part, value = fold(part), fold(value)
     return is_like(part, value)
+
+
+def number(vr, text):
+    """Return a number as the VR can hold it."""
+    if vr == "FL":
+        return struct.unpack("<f", struct.pack("<f", float(text)))
+    return float(text) if vr in {"DS", "FD"} else Decimal(text)
 
 
 def is_like(pattern, value):
@@ -101,7 +112,8 @@ def span_of_day(text):
 
 
 def span_of_time(text):
-    """Return the first and the last second that a TM of whole seconds may mean."""
-    if not re.fullmatch(r"\d\d(\d\d(\d\d)?)?", text):
+    """Return the first and the last microsecond that a TM may mean."""
+    if not re.fullmatch(r"\d\d(\d\d(\d\d(\.\d{1,6})?)?)?", text):
         return None
-    return int(text.ljust(6, "0")), int(text.ljust(6, "9"))
+    digits = text.replace(".", "")
+    return int(digits.ljust(12, "0")), int(digits.ljust(12, "9"))

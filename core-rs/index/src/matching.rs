@@ -271,6 +271,13 @@ impl Matcher {
             Vr::IS | Vr::DS if !value.contains(['*', '?']) => {
                 Matcher::Number(parts().map(str::to_owned).collect())
             }
+            // The stored one has become a text of many digits: 0.1 of an FL is 0.10000000149011612.
+            Vr::FL => Matcher::Number(parts().map(as_single).collect()),
+            Vr::FD => Matcher::Number(parts().map(str::to_owned).collect()),
+            // Those of 64 bits have more digits than a double.
+            vr if vr.is_number() && vr != Vr::AT => {
+                Matcher::OneOf(parts().map(as_integer).collect())
+            }
             Vr::LT | Vr::ST | Vr::UT | Vr::UR => {
                 Matcher::WholeText(Texts::new(std::iter::once(value), case == Case::Ignored))
             }
@@ -364,6 +371,22 @@ fn within(spans: &[(i64, i64)], value: i64) -> bool {
     spans
         .iter()
         .any(|(first, last)| (*first..=*last).contains(&value))
+}
+
+/// A number as a value of the VR FL can hold it.
+fn as_single(text: &str) -> String {
+    match text.parse::<f32>() {
+        Ok(number) => format!("{:e}", f64::from(number)),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// An integer as a stored one is written.
+fn as_integer(text: &str) -> String {
+    match text.parse::<i128>() {
+        Ok(number) => number.to_string(),
+        Err(_) => text.to_owned(),
+    }
 }
 
 fn same_number(a: &str, b: &str) -> bool {
@@ -687,6 +710,30 @@ mod tests {
         assert!(yes(t::INSTANCE_NUMBER, "5\\7", "7"));
         assert!(!yes(t::INSTANCE_NUMBER, "7", "70"));
         assert!(yes(t::INSTANCE_NUMBER, "7*", "70"));
+    }
+
+    #[test]
+    fn binary_numbers_are_compared_as_what_they_can_hold() {
+        let matches = |vr, key, value| {
+            let key = Matcher::with_vr(NO_TAG, vr, key, Case::Standard);
+            key.matches(Some(value))
+        };
+        assert!(matches(Vr::FL, "0.1", "0.10000000149011612"));
+        assert!(!matches(Vr::FL, "0.1", "0.10000000894069672"));
+        assert!(matches(
+            Vr::FL,
+            "2.063777097632973e+16",
+            "20637770976329728"
+        ));
+        assert!(matches(Vr::FD, "0.3", "0.29999999999999999"));
+        assert!(matches(
+            Vr::FD,
+            "-6.6970733811873864e+16",
+            "-66970733811873864"
+        ));
+        assert!(matches(Vr::US, "0064", "64"));
+        assert!(matches(Vr::US, "1\\64", "512\\64"));
+        assert!(!matches(Vr::UV, "9007199254740993", "9007199254740992"));
     }
 
     #[test]

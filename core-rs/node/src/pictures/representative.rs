@@ -1,13 +1,16 @@
 //! The instance that stands for a resource above it.
 
+use std::sync::Arc;
+
 use vna_codec::{Compression, pixel_syntax};
-use vna_dicom::{Level, PublicId, tags};
-use vna_index::{Index, Query};
+use vna_dicom::{Level, PublicId, TransferSyntax, tags};
+use vna_index::Query;
 
 use super::problem::PictureProblem;
 use super::slices::ordered_slices;
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::stored_image::StoredImage;
 
 /// Modalities of series that are no images of the patient but say something of those (PS3.3 §C.7.3.1.1.1): the last to
 /// stand for a study.
@@ -71,20 +74,25 @@ fn of_series(
     let mut behind = behind.iter();
     let outwards = std::iter::from_fn(|| behind.next().or_else(|| before.next()));
     for slice in outwards.take(MAX_TRIED) {
-        if is_image(archive.index(), tenant, &slice.instance)? {
+        if is_image(archive, tenant, &slice.instance)? {
             return Ok(Some(slice.instance));
         }
     }
     Ok(None)
 }
 
-fn is_image(index: &dyn Index, tenant: i64, instance: &PublicId) -> Result<bool, ArchiveError> {
-    let Some(located) = index.locate(tenant, instance)? else {
+fn is_image(archive: &Archive, tenant: i64, instance: &PublicId) -> Result<bool, ArchiveError> {
+    let Some(located) = archive.index().locate(tenant, instance)? else {
         return Ok(false);
     };
     let syntax = pixel_syntax(&located.transfer_syntax_uid);
     let has_frames = syntax.is_some_and(|syntax| syntax.compression != Compression::Video);
-    Ok(has_frames && located.pixel_data_offset.is_some())
+    if !has_frames || !TransferSyntax::from_uid(&located.transfer_syntax_uid).deflated {
+        return Ok(has_frames && located.pixel_data_offset.is_some());
+    }
+    // What is deflated has its pixel data at no place that the index could know.
+    let opened = archive.open_file(tenant, instance)?;
+    Ok(opened.is_some_and(|(_, file)| StoredImage::open(Arc::new(file)).is_ok()))
 }
 
 /// The series below a resource: images before what is about images, then by their numbers.

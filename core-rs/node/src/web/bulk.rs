@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use vna_codec::OCTET_STREAM;
 use vna_dicom::{
-    Content, DataSet, ElementPath, Model, ModelOptions, Value, ValuePlace, read_model, tags,
+    Content, DataSet, ElementPath, Model, ModelOptions, TransferSyntax, Value, ValuePlace,
+    read_model, tags,
 };
 use vna_index::{Located, PickedInstance};
 
@@ -16,7 +17,7 @@ use super::parts::{Body, Part};
 use super::selection::{Selection, location};
 use crate::error::ArchiveError;
 use crate::forms::{stored_content, stored_model};
-use crate::pictures::{StoredFrame, blocking};
+use crate::pictures::{PictureProblem, StoredFrame, blocking};
 use crate::stored_file::StoredFile;
 
 /// See the module.
@@ -120,6 +121,12 @@ impl BulkParts {
         let archive = Arc::clone(self.selection.archive());
         let opened = frames::open(&archive, Arc::clone(&located), file).await;
         let frames: Frames = match opened {
+            // Whether what is deflated has pixel data is known when it was read.
+            Err(ArchiveError::Picture(PictureProblem::NoImage { .. }))
+                if located.pixel_data_offset.is_none() =>
+            {
+                return Ok(None);
+            }
             // One of many whose frames nothing tells apart.
             Err(error) if error.is_of_one_file() && self.selection.len() > 1 => {
                 let instance = located.instance.to_string();
@@ -158,11 +165,16 @@ impl BulkParts {
             let location = format!("{location}/bulkdata{path}");
             self.values.push_back((location, place, Arc::clone(&file)));
         }
-        if located.pixel_data_offset.is_some() {
+        if may_have_pixels(&located) {
             self.pixels = Some(Pixels::Waiting(located, file, location));
         }
         Ok(true)
     }
+}
+
+fn may_have_pixels(located: &Located) -> bool {
+    located.pixel_data_offset.is_some()
+        || TransferSyntax::from_uid(&located.transfer_syntax_uid).deflated
 }
 
 struct Found {
