@@ -199,6 +199,27 @@ def test_a_report_is_a_page_unless_another_form_is_asked_for(web):
     assert answer.status_code == 406
 
 
+def test_the_reports_of_a_study_or_series_are_parts_or_the_first_of_them(web):
+    second = make_report(web.image, item("TEXT", "Finding", TextValue="the second"))
+    second.StudyInstanceUID = web.own.StudyInstanceUID
+    second.SeriesInstanceUID = web.own.SeriesInstanceUID
+    second.PatientID, second.InstanceNumber = web.own.PatientID, 99
+    web.upload(as_bytes(second))
+    study = f"/dicom-web/studies/{web.own.StudyInstanceUID}"
+    for path in (study, f"{study}/series/{web.own.SeriesInstanceUID}"):
+        accept = {"Accept": 'multipart/related; type="text/plain"'}
+        every = web.http.get(f"{path}/rendered", headers=accept)
+        assert every.headers["content-type"].startswith('multipart/related; type="text/plain"')
+        found = [part for part in every.text.split("--") if "text/plain" in part]
+        assert len(found) == 2
+        assert "the second" in found[1]
+        first = web.http.get(f"{path}/rendered", headers={"Accept": "text/html"})
+        assert first.text == rendered(web, web.own, "text/html").text
+    images = f"/dicom-web/studies/{web.image.StudyInstanceUID}/rendered"
+    for accept in ("text/html", 'multipart/related; type="text/html"'):
+        assert web.http.get(images, headers={"Accept": accept}).status_code == 406
+
+
 def test_a_report_that_is_too_much_to_be_shown_says_so(web):
     deep = item("TEXT", "end", TextValue="end")
     for _ in range(70):

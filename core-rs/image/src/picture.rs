@@ -230,3 +230,39 @@ fn with_profile(file: &[u8], profile: &[u8]) -> Result<Vec<u8>, ImageError> {
     out.extend(behind);
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_profile_goes_into_several_segments_behind_that_of_jfif() {
+        let profile: Vec<u8> = (0..150_000u32).map(|at| at.to_le_bytes()[1]).collect();
+        let picture = Picture {
+            width: 2,
+            height: 2,
+            pixels: Pixels::Rgb8(vec![90; 12]),
+        };
+        let plain = picture.to_jpeg(90, None).unwrap();
+        let file = picture.to_jpeg(90, Some(&profile)).unwrap();
+        let mut rest = &file[2..];
+        let (mut found, mut numbers, mut others) = (Vec::new(), Vec::new(), file[..2].to_vec());
+        while let [0xFF, marker, high, low, ..] = *rest {
+            let end = 2 + usize::from(u16::from_be_bytes([high, low]));
+            match rest[4..end].strip_prefix(ICC_MARK) {
+                Some([number, count, part @ ..]) if marker == 0xE2 => {
+                    numbers.push((*number, *count));
+                    found.extend(part);
+                }
+                _ if marker == 0xDA => break,
+                _ => others.extend(&rest[..end]),
+            }
+            rest = &rest[end..];
+        }
+        others.extend(rest);
+        assert_eq!(numbers, [(1, 3), (2, 3), (3, 3)]);
+        assert_eq!((found, others), (profile, plain));
+        let too_long = vec![0; 256 * 65_536];
+        assert!(picture.to_jpeg(90, Some(&too_long)).is_err());
+    }
+}

@@ -43,9 +43,12 @@ if TYPE_CHECKING:
     from vna.services.archive import StoredFile
     from vna.services.pictures import Form, Picture
 
+TEXT_KINDS = ("html", "plain", "xml")
 FORMS: dict[str, Form] = {JPEG: "jpeg", PNG: "png", GIF: "gif", JP2: "jp2"}
 SINGLE = tuple(Offer(media_type) for media_type in FORMS)
 PARTS = tuple(Offer(media_type, multipart=True) for media_type in FORMS)
+# Of studies and series that have structured reports.
+TEXTS = tuple(Offer(f"text/{kind}", each) for each in (False, True) for kind in TEXT_KINDS)
 LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 # What the core says of what no picture can be, as a region outside of the image, and of pictures
 # that memory has no room for.
@@ -86,7 +89,11 @@ async def rendered(call: Call) -> Response:
             from vna.rest.dicomweb.reports import rendered_report
 
             return await rendered_report(call, file)
-    choice = require(call.request, (*SINGLE, *PARTS))
+    choice = require(call.request, (*SINGLE, *PARTS, *(() if target.instance else TEXTS)))
+    if choice.offer in TEXTS:
+        from vna.rest.dicomweb.reports import reports_response
+
+        return await reports_response(call, await in_order(call, target), choice.offer)
     query = call.request.query_params
     asked = rendering.rendered(query, FORMS[choice.offer.media_type])
     answer = Answering(call, choice.offer.media_type, asked, query.get("annotation"))

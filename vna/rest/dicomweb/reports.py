@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from vna.errors import NotAcceptable, NotFound, UnsupportedImage
 from vna.rest.dicomweb.bulkdata import SANDBOX
-from vna.rest.dicomweb.negotiation import Offer, require
-from vna.rest.dicomweb.rendered import not_shown
+from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
+from vna.rest.dicomweb.rendered import REPORTS, chained, not_shown
 from vna.rest.dicomweb.urls import service_root
 from vna.rest.files import is_known, last_modified
 from vna.rest.pictures import etag
 from vna.services import pictures
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
     from vna.rest.requests import Call
     from vna.services.archive import StoredFile
     from vna.services.pictures import DocumentForm
@@ -43,3 +47,54 @@ async def rendered_report(call: Call, file: StoredFile) -> Response:
     """Return the answer with a report in the form that Accept asks for."""
     choice = require(call.request, [Offer(media_type) for media_type in FORMS])
     return await report_response(call, file, choice.offer.media_type)
+
+
+async def reports_response(call: Call, instances: list[str], offer: Offer) -> Response:
+    """Return the answer with the reports among instances: all as parts, or the first alone.
+
+    Raises NotAcceptable if none is one.
+    """
+    if not offer.multipart:
+        file = next(reports(call, instances), None)
+        if file is None:
+            raise NotAcceptable("nothing of it is a structured report")
+        return await report_response(call, file, offer.media_type)
+    boundary = token_hex(16)
+    body = parts(call, instances, offer.media_type, boundary)
+    first = await anext(body, None)
+    if first is None:
+        raise NotAcceptable("nothing of it is a structured report that can be shown")
+    media_type = f'{MULTIPART}; type="{offer.media_type}"; boundary={boundary}'
+    return StreamingResponse(
+        chained(first, body), headers={"Vary": "Accept"}, media_type=media_type
+    )
+
+
+def reports(call: Call, instances: Iterable[str]) -> Iterator[StoredFile]:
+    """Yield the structured reports among instances."""
+    for one in instances:
+        try:
+            file = call.archive.open_file(one, call.caller)
+        except NotFound:
+            continue  # just deleted
+        if file.sop_class_uid.startswith(REPORTS):
+            yield file
+
+
+async def parts(
+    call: Call, instances: list[str], media_type: str, boundary: str
+) -> AsyncIterator[bytes]:
+    """Yield the parts of a multipart body; nothing if no report can be shown."""
+    begun = False
+    for file in reports(call, instances):
+        try:
+            document = await pictures.report(
+                call.archive, file, FORMS[media_type], service_root(call)
+            )
+        except UnsupportedImage:
+            continue
+        begun = True
+        head = f"--{boundary}\r\nContent-Type: {media_type}; charset=utf-8\r\n"
+        yield f"{head}Content-Length: {len(document)}\r\n\r\n".encode() + document + b"\r\n"
+    if begun:
+        yield f"--{boundary}--\r\n".encode()
