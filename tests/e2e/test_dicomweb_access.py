@@ -430,10 +430,11 @@ def test_a_server_that_stops_lets_go_and_one_that_only_reads_stores_nothing(star
             f"\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body[: MIB // 2]
         )
-        # This request, and the one that asks.
-        end, both = time.monotonic() + 30, "\northanc_rest_api_active_requests 2 "
-        while both not in (told := server.http.get("/tools/metrics-prometheus").text):
-            assert time.monotonic() < end, told
+        # Until it is being read, by the core or by the application.
+        end = time.monotonic() + 30
+        resting = ("\nvna_spool_used_bytes 0\n", "\nvna_http_body_bytes 0\n")
+        while all(line in server.http.get("/metrics").text for line in resting):
+            assert time.monotonic() < end
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
         answer = b""

@@ -18,6 +18,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
+use tokio::sync::watch;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{Located, Origin, Shape};
 
@@ -143,6 +144,7 @@ impl Hot {
         head: &Parts,
         body: &RequestBody,
         remote: SocketAddr,
+        stopped: watch::Receiver<bool>,
     ) -> Option<Response<Content>> {
         let asked = StoreAsked::read(self.policy.dicomweb.as_ref()?, head)?;
         if !self.is_known(head.headers.get(HOST)) {
@@ -159,7 +161,8 @@ impl Hot {
             },
         };
         let patience = Duration::try_from_secs_f64(self.policy.body_timeout_s).ok()?;
-        asked.answer(&self.archive, caller, body, patience).await
+        let archive = &self.archive;
+        asked.answer(archive, caller, body, patience, stopped).await
     }
 
     /// Whose request it is, if that is known without the application.

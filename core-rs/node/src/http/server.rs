@@ -71,6 +71,7 @@ impl HttpServer {
         let serving = Arc::new(Serving {
             hot: Hot::new(archive, policy),
             application,
+            stopped: stopped.clone(),
         });
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let mut running = JoinSet::new();
@@ -96,6 +97,8 @@ impl HttpServer {
 struct Serving<A> {
     hot: Hot,
     application: A,
+    /// Whether no more requests are accepted.
+    stopped: watch::Receiver<bool>,
 }
 
 async fn run<A: Application>(
@@ -200,7 +203,9 @@ impl<A: Application> Serving<A> {
             return Ok(answer);
         }
         let body = RequestBody::new(body);
-        if let Some(mut answer) = self.hot.store(&head, &body, remote_address).await {
+        let stopped = self.stopped.clone();
+        let stored = self.hot.store(&head, &body, remote_address, stopped).await;
+        if let Some(mut answer) = stored {
             self.hot.share(&head, &mut answer);
             return Ok(answer);
         }

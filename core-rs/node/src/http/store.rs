@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use vna_dicom::Model;
 
 use super::body::Content;
@@ -82,6 +82,7 @@ impl StoreAsked {
         caller: Caller,
         body: &RequestBody,
         patience: Duration,
+        mut stopped: watch::Receiver<bool>,
     ) -> Option<Response<Content>> {
         let storage = &archive.settings().storage;
         let is_held = (1..=storage.large_object_bytes).contains(&(self.length as u64));
@@ -89,8 +90,12 @@ impl StoreAsked {
             return None;
         }
         let mut spool = archive.spools().try_take(self.length)?;
-        let reading = tokio::time::timeout(patience, read(body, self.length, &mut spool));
-        let is_whole = reading.await.unwrap_or(false);
+        let is_whole = tokio::select! {
+            is_whole = read(body, self.length, &mut spool) => is_whole,
+            () = tokio::time::sleep(patience) => false,
+            // What is late when the server stops is told so by the application.
+            _ = stopped.wait_for(|stop| *stop) => false,
+        };
         let held = Bytes::from_owner(spool);
         if is_whole {
             if let Some(answer) = self.store(archive, caller, &held).await {
