@@ -83,30 +83,41 @@ class Page(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def opened(folder, query, work, profile, *flags, timeout=300):
-    """Open the page of `folder`, and return what it posted by name when it says that it is done."""
-    results, done = [], threading.Event()
-    handler = partial(Page, directory=folder, work=work, results=results, done=done)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+class Site:
+    """The server of a page, whose origin is known before there is something to do."""
+
+    def __init__(self, folder):
+        self.work, self.results, self.done = [], [], threading.Event()
+        told = {"work": self.work, "results": self.results, "done": self.done}
+        handler = partial(Page, directory=folder, **told)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def opened(site, profile, *flags, timeout=300):
+    """Open the page of a site, and return what it posted by name when it says that it is done."""
+    results = site.results
     log = profile / "browser.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
                 *(browser(), *FLAGS, *flags, f"--user-data-dir={profile}"),
-                f"http://127.0.0.1:{server.server_port}/index.html?{query}",
+                f"{site.origin}/index.html",
             ],
             stdout=output,
             stderr=output,
             start_new_session=True,  # Debian's program is a script that waits for the browser
         )
     try:
-        finished = done.wait(timeout)
+        finished = site.done.wait(timeout)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
-        server.shutdown()
-        server.server_close()
     assert finished, f"{[each['name'] for each in results]} {log.read_text(errors='replace')}"
     found = {each["name"]: each for each in results}
     assert "error" not in found.pop(None), results[-1]

@@ -1,24 +1,50 @@
-"""Cornerstone in a browser loads stacks and volumes, in each transfer syntax that it decodes."""
+"""Cornerstone in a browser loads stacks and volumes, in each transfer syntax that it decodes.
 
+Its page is of another origin than the archive and shows who asks by a header, so that the browser
+asks first whether it may (Fetch §3.2): nothing in it is turned off.
+"""
+
+import base64
+import io
 import os
+import subprocess
+import time
+import zlib
 
 import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, HTJ2KLossless, RLELossless
-from support import Server
-from support_browser import NoBrowser, browser, cornerstone_page, opened
+from support import VNA, Server
+from support_browser import NoBrowser, Site, browser, cornerstone_page, opened
 from support_data import attributes, encoded, set_pixels, uid
 
 SLICES, ROWS, COLUMNS = 4, 16, 24
+USER, PASSWORD = "viewer", "correct horse"
+# Bytes of the first range, of an image that is longer.
+RANGE = 3000
+PROGRESSIVE = ("1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 
 
 def jpeg_2000(picture, *, lossy=False):
     options = {"level": 90} if lossy else {"level": 0, "reversible": True}
     return imagecodecs.jpeg2k_encode(picture, codecformat="j2k", **options)
+
+
+def progressive(picture):
+    """Encode in several scans; one decoder reads all of them, whatever their selection is."""
+    target = io.BytesIO()
+    Image.fromarray(picture).save(target, "JPEG", quality=98, progressive=True)
+    return target.getvalue()
+
+
+def deflated(picture):
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(picture.tobytes()) + compressor.flush()
 
 
 def htj2k(picture, **options):
@@ -31,6 +57,7 @@ SYNTAXES = {
     "1.2.840.10008.1.2.1": (None, 12, 0),
     "1.2.840.10008.1.2.2": (None, 12, 0),
     "1.2.840.10008.1.2.1.99": (None, 12, 0),
+    "1.2.840.10008.1.2.1.98": (lambda each: each.tobytes(), 12, 0),
     "1.2.840.10008.1.2.5": (None, 12, 0),
     "1.2.840.10008.1.2.4.50": (lambda each: imagecodecs.jpeg8_encode(each, level=98), 8, 6),
     "1.2.840.10008.1.2.4.51": (
@@ -38,6 +65,8 @@ SYNTAXES = {
         12,
         40,
     ),
+    "1.2.840.10008.1.2.4.53": (progressive, 8, 6),
+    "1.2.840.10008.1.2.4.55": (progressive, 8, 6),
     "1.2.840.10008.1.2.4.57": (imagecodecs.ljpeg_encode, 12, 0),
     "1.2.840.10008.1.2.4.70": (imagecodecs.ljpeg_encode, 12, 0),
     "1.2.840.10008.1.2.4.80": (imagecodecs.jpegls_encode, 12, 0),
@@ -48,6 +77,17 @@ SYNTAXES = {
     "1.2.840.10008.1.2.4.202": (lambda each: htj2k(each, reversible=True, tlm=True), 12, 0),
     "1.2.840.10008.1.2.4.203": (lambda each: htj2k(each, reversible=True), 12, 0),
     "1.2.840.10008.1.2.4.110": (lambda each: imagecodecs.jpegxl_encode(each, lossless=True), 12, 0),
+    "1.2.840.10008.1.2.4.111": (
+        lambda each: imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg8_encode(each, level=98)),
+        8,
+        6,
+    ),
+    "1.2.840.10008.1.2.4.112": (
+        lambda each: imagecodecs.jpegxl_encode(each, distance=0.1),
+        8,
+        6,
+    ),
+    "1.2.840.10008.1.2.8.1": (deflated, 12, 0),
 }
 
 
@@ -96,11 +136,12 @@ def series_in(syntax):
 
 
 def stored(dataset, syntax):
-    """Return the instance in a transfer syntax; of JPEG XL pydicom writes none yet."""
-    if not syntax.startswith("1.2.840.10008.1.2.4.11"):
+    """Return the instance in a transfer syntax; of the newest ones pydicom writes none yet."""
+    if not syntax.startswith(("1.2.840.10008.1.2.4.11", "1.2.840.10008.1.2.8.1")):
         return encoded(dataset, pydicom.uid.UID(syntax))
     instance = encoded(dataset, HTJ2KLossless)
-    named = instance.file.replace(HTJ2KLossless.encode(), syntax.encode(), 1)
+    padded = syntax.ljust(len(HTJ2KLossless), "\0")
+    named = instance.file.replace(HTJ2KLossless.encode(), padded.encode(), 1)
     return instance._replace(file=named)
 
 
@@ -114,27 +155,72 @@ def loaded(tmp_path_factory):
         if os.environ.get("CI") == "true":
             pytest.fail(str(reason))
         pytest.skip(f"{reason}; nothing was loaded")
-    server = Server(tmp_path_factory.mktemp("cornerstone") / "data").start()
+    site = Site(page)
+    allowed = f"--set=http.cors_origins={site.origin}"
+    servers = [Server(tmp_path_factory.mktemp(name) / "data", allowed) for name in ("asks", "open")]
     try:
-        work = []
-        for syntax in SYNTAXES:
-            made = series_in(syntax)
-            for each in made:
-                server.upload(each.file)
-            work.append(
-                {
-                    "name": syntax,
-                    "study": made[0].dataset.StudyInstanceUID,
-                    "series": made[0].dataset.SeriesInstanceUID,
-                    "volume": True,
-                    "shown": syntax == ExplicitVRLittleEndian,
-                }
-            )
-        profile = tmp_path_factory.mktemp("browser")
-        query = f"root={server.url}/dicom-web"
-        return opened(page, query, work, profile, "--disable-web-security")
+        for server in servers:
+            server.start()
+        site.work += [loading(servers[0], syntax) for syntax in SYNTAXES]
+        # The loader shows nobody when it asks for ranges.
+        site.work += [refining(servers[1], syntax) for syntax in PROGRESSIVE]
+        ask_who_it_is(servers[0])
+        return opened(site, tmp_path_factory.mktemp("browser"))
     finally:
-        server.stop()
+        site.close()
+        for server in servers:
+            if server.process is not None and server.process.poll() is None:
+                server.stop()
+
+
+def loading(server, syntax):
+    """Store a series; return what is to be done with it."""
+    made = series_in(syntax)
+    for each in made:
+        server.upload(each.file)
+    shown = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    return {
+        "name": syntax,
+        "root": f"{server.url}/dicom-web",
+        "study": made[0].dataset.StudyInstanceUID,
+        "series": made[0].dataset.SeriesInstanceUID,
+        "authorization": f"Basic {shown}",
+        "volume": True,
+        "shown": syntax == ExplicitVRLittleEndian,
+    }
+
+
+def refining(server, syntax):
+    """Store an image that is longer than the first range; return what is to be done with it."""
+    dataset = attributes(CTImageStorage, StudyInstanceUID=uid(), SeriesInstanceUID=uid())
+    dataset.PatientID, dataset.Modality, dataset.InstanceNumber = "REFINED", "CT", 1
+    set_pixels(dataset, large())
+    dataset.PixelData = encapsulate([SYNTAXES[syntax][0](large())])
+    server.upload(stored(dataset, syntax).file)
+    return {
+        "name": f"refined {syntax}",
+        "root": f"{server.url}/dicom-web",
+        "study": dataset.StudyInstanceUID,
+        "series": dataset.SeriesInstanceUID,
+        "range": RANGE,
+    }
+
+
+def large():
+    """Return a picture that is smooth, with noise that makes it long."""
+    rows, columns = np.mgrid[:128, :128]
+    noise = np.random.default_rng(7).integers(0, 40, (128, 128))
+    return (rows * 8 + columns * 12 + noise).astype(np.uint16)
+
+
+def ask_who_it_is(server):
+    """Make a user, so that nobody gets anything who does not show who he is."""
+    command = [VNA, "user", "add", USER, "--password-stdin", f"--root={server.root}"]
+    subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, capture_output=True)
+    end = time.monotonic() + 30
+    while server.http.get("/dicom-web/studies").status_code != 401:
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def difference(values, expected):
@@ -168,3 +254,19 @@ def test_a_volume_is_loaded(loaded, syntax):
 def test_a_stack_is_shown(loaded):
     # A ramp has many greys; an empty canvas has one.
     assert result(loaded, ExplicitVRLittleEndian)["shown"] > 50
+
+
+@pytest.mark.parametrize("syntax", PROGRESSIVE)
+def test_an_image_is_refined_by_ranges_of_bytes(loaded, syntax):
+    found = result(loaded, f"refined {syntax}")["refined"]
+    coarse, whole = found["images"]
+    assert coarse["loaded"] == RANGE < coarse["total"]
+    assert whole["loaded"] == whole["total"] == coarse["total"]
+    assert coarse["quality"] < found["whole"] == whole["quality"]
+    assert (whole["rows"], whole["columns"]) == (128, 128)
+    assert difference(whole["values"], large()) == 0
+    # Of few bytes there is a smaller picture, or a blurred one.
+    step = 128 // coarse["rows"]
+    assert len(coarse["values"]) == coarse["rows"] * coarse["columns"]
+    average = large().reshape(coarse["rows"], step, coarse["columns"], step).mean((1, 3))
+    assert np.abs(np.array(coarse["values"]) - average.ravel()).mean() < 60

@@ -1,7 +1,8 @@
 // Loads series by WADO-RS as a viewer does, as a stack and as a volume, and posts what it has got.
 //
-// The page is opened as index.html?root=URL of the DICOM web services; GET /work says which series
-// there are, POST /result takes what came of one, POST /done ends the page.
+// The page is opened as index.html, which is of another origin than the archive; GET /work says which
+// series there are, where, and how to show who asks; POST /result takes what came of one, POST /done
+// ends the page.
 import {
   Enums,
   RenderingEngine,
@@ -13,16 +14,19 @@ import {
 } from "@cornerstonejs/core";
 import { init as initLoader, wadors } from "@cornerstonejs/dicom-image-loader";
 
-const root = new URLSearchParams(location.search).get("root");
-
 async function post(path, body) {
   await fetch(path, { method: "POST", body: JSON.stringify(body) });
 }
 
+function shownBy(authorization) {
+  return authorization ? { Authorization: authorization } : {};
+}
+
 // Returns the image ids of a series in the order of its slices, or of the frames of its instance.
-async function imageIdsOf({ study, series }) {
+async function imageIdsOf({ root, study, series, authorization }) {
   const path = `${root}/studies/${study}/series/${series}`;
-  const answer = await fetch(`${path}/metadata`, { headers: { Accept: "application/dicom+json" } });
+  const headers = { Accept: "application/dicom+json", ...shownBy(authorization) };
+  const answer = await fetch(`${path}/metadata`, { headers });
   const instances = await answer.json();
   instances.sort((a, b) => a["00200013"].Value[0] - b["00200013"].Value[0]);
   return instances.flatMap((instance) => {
@@ -63,6 +67,21 @@ async function volumeOf(imageIds, name) {
   };
 }
 
+// Loads an image by ranges of bytes, as far as the first one goes and then to its end.
+async function refinedOf(imageId, bytes) {
+  const options = { retrieveOptions: { rangeIndex: 0, initialChunkSize: bytes, chunkSize: bytes } };
+  const images = [];
+  for (const rangeIndex of [0, -1]) {
+    options.retrieveOptions.rangeIndex = rangeIndex;
+    const image = await wadors.loadImage(imageId, options).promise;
+    const values = Array.from(image.voxelManager?.getScalarData() ?? image.getPixelData());
+    const { rows, columns, imageQualityStatus: quality } = image;
+    const { encodedData, totalBytes } = options.streamingData;
+    images.push({ rows, columns, quality, values, loaded: encodedData.length, total: totalBytes });
+  }
+  return { images, whole: Enums.ImageQualityStatus.FULL_RESOLUTION };
+}
+
 // Shows the stack on a canvas, by WebGL or without; returns how many grey values there are to see.
 async function shownOf(imageIds) {
   const element = document.createElement("div");
@@ -84,11 +103,14 @@ async function shownOf(imageIds) {
 
 async function main() {
   initCore();
-  initLoader({ maxWebWorkers: 1 });
+  let authorization;
+  initLoader({ maxWebWorkers: 1, beforeSend: async () => shownBy(authorization) });
   for (const series of await (await fetch("/work")).json()) {
     const result = { name: series.name };
+    authorization = series.authorization;
     try {
       const imageIds = await imageIdsOf(series);
+      if (series.range) result.refined = await refinedOf(imageIds[0], series.range);
       result.stack = await stackOf(imageIds);
       if (series.shown) result.shown = await shownOf(imageIds);
       if (series.volume) result.volume = await volumeOf(imageIds, series.name);
