@@ -47,6 +47,15 @@ pub trait ReadAt {
     ///
     /// What keeps the bytes from being read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Self::Error>;
+
+    /// The same if it need not wait; `None` if it would have to, or if nobody can tell.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](ReadAt::read_at).
+    fn read_cached_at(&self, _: &mut [u8], _: u64) -> Result<Option<usize>, Self::Error> {
+        Ok(None)
+    }
 }
 
 impl<S: ReadAt + ?Sized> ReadAt for &S {
@@ -59,6 +68,10 @@ impl<S: ReadAt + ?Sized> ReadAt for &S {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, S::Error> {
         S::read_at(self, buffer, offset)
     }
+
+    fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> Result<Option<usize>, S::Error> {
+        S::read_cached_at(self, buffer, at)
+    }
 }
 
 impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
@@ -70,6 +83,10 @@ impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, S::Error> {
         S::read_at(self, buffer, offset)
+    }
+
+    fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> Result<Option<usize>, S::Error> {
+        S::read_cached_at(self, buffer, at)
     }
 }
 

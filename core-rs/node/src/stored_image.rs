@@ -278,6 +278,13 @@ impl<S: ReadAt<Error = ArchiveError>> ReadAt for StoredImage<S> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ArchiveError> {
         self.source.read_at(buffer, offset)
     }
+
+    fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> Result<Option<usize>, ArchiveError> {
+        match &self.source {
+            Source::File(source) => source.read_cached_at(buffer, at),
+            Source::Inflated(_) => Ok(None),
+        }
+    }
 }
 
 impl<S: ReadAt<Error = ArchiveError>> Source<S> {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::ArchiveError;
 use crate::stored_file::StoredFile;
+use crate::web::Answer;
 
 /// One read of a stored file. Several fit the second-level cache, so that a piece is still there when it is written to
 /// the socket.
@@ -34,6 +35,8 @@ pub(crate) enum Content {
     Whole(Option<Bytes>),
     /// In the store.
     Stored(StoredContent),
+    /// An answer of DICOMweb, made as the client takes it.
+    Made(Made),
     /// Written by the application.
     Written(mpsc::Receiver<Written>),
 }
@@ -55,6 +58,7 @@ impl Body for Content {
         match self.get_mut() {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Stored(stored) => stored.poll_frame(context),
+            Content::Made(made) => made.poll_frame(context),
             Content::Written(written) => Poll::Ready(match ready!(written.poll_recv(context)) {
                 Some(Written::Piece(piece)) => Some(Ok(Frame::data(piece))),
                 Some(Written::End) => None,
@@ -67,7 +71,7 @@ impl Body for Content {
         match self {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Stored(stored) => stored.at == stored.end,
-            Content::Written(_) => false,
+            Content::Made(_) | Content::Written(_) => false,
         }
     }
 
@@ -77,9 +81,54 @@ impl Body for Content {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
             Content::Stored(stored) => SizeHint::with_exact(stored.end - stored.at),
-            Content::Written(_) => SizeHint::default(),
+            Content::Made(_) | Content::Written(_) => SizeHint::default(),
         }
     }
+}
+
+type MadeNext = (Answer, Result<Option<Bytes>, ArchiveError>);
+
+/// An answer of which nothing but a piece is held, so that a client who takes nothing holds nothing up.
+pub(crate) struct Made {
+    /// `None` once it is over.
+    next: Option<Pin<Box<dyn Future<Output = MadeNext> + Send>>>,
+}
+
+impl Made {
+    pub(super) fn new(answer: Answer) -> Self {
+        Self {
+            next: Some(next_of(answer)),
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Some(next) = &mut self.next else {
+            return Poll::Ready(None);
+        };
+        let (answer, piece) = ready!(next.as_mut().poll(context));
+        self.next = None;
+        Poll::Ready(match piece {
+            Ok(Some(piece)) => {
+                self.next = Some(next_of(answer));
+                Some(Ok(Frame::data(piece)))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(error = %error, "an answer of DICOMweb was broken off");
+                Some(Err(io::Error::other(error)))
+            }
+        })
+    }
+}
+
+fn next_of(mut answer: Answer) -> Pin<Box<dyn Future<Output = MadeNext> + Send>> {
+    Box::pin(async move {
+        let piece = answer.next().await;
+        (answer, piece)
+    })
 }
 
 type Read = (Buffer, Result<(), ArchiveError>);

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use vna_dicom::{Level, PublicId, TagsForm, TagsOptions};
 use vna_index::{Located, Origin, Shape};
 
-use super::body::{Buffers, Content, StoredContent};
+use super::body::{Buffers, Content, Made, StoredContent};
 use super::cors::share;
 use super::credentials::{Client, Credentials};
 use super::exchange::{BodyWriter, RequestBody, response};
@@ -340,6 +340,9 @@ impl Hot {
         if is_long || length.is_none_or(|length| length > AT_ONCE_BYTES) {
             if let Some(length) = length {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            if sent.is_one_stored() {
+                return Some(answer(headers, Content::Made(Made::new(sent))));
             }
             let (writer, content) = BodyWriter::new();
             tokio::spawn(write_answer(sent, writer));

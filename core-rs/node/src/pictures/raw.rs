@@ -113,6 +113,30 @@ impl StoredFrame {
         Ok(wanted)
     }
 
+    /// The same if it need not wait; `None` if it would have to.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub(crate) fn read_cached_into(
+        &self,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, ArchiveError> {
+        // What is in pieces, or is to be turned, is for who has time.
+        let Bytes::Stored(ranges) = &self.bytes else {
+            return Ok(None);
+        };
+        let ([range], 1) = (ranges.as_slice(), self.swap_unit) else {
+            return Ok(None);
+        };
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = out.len().min(left);
+        let out = &mut out[..wanted];
+        let read = self.source.read_cached_at(out, range.start + offset)?;
+        Ok(read.filter(|read| *read == wanted))
+    }
+
     /// Fills `out` with what is there.
     fn read_stored(&self, offset: u64, out: &mut [u8]) -> Result<(), ArchiveError> {
         let mut rest = out;

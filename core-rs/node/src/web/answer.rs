@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bulk::BulkParts;
 use super::documents::{Form as TextForm, Style};
-use super::frames::{self, FrameParts};
+use super::frames::{self, FrameParts, Frames};
 use super::instances::InstanceParts;
 use super::metadata::MetadataStream;
 use super::multipart::Boundary;
@@ -15,7 +15,6 @@ use super::selection::{Selection, location};
 use super::{Outline, Wanted, What};
 use crate::archives::MakingProblem;
 use crate::error::ArchiveError;
-use crate::pictures::blocking;
 use crate::transcode::{Abandoned, TranscodeOptions};
 
 /// See the module.
@@ -97,6 +96,12 @@ impl Answer {
         }
     }
 
+    /// Whether it is one part that is stored: all that is held of it is a piece.
+    #[must_use]
+    pub(crate) fn is_one_stored(&self) -> bool {
+        matches!(&self.0, Stream::Parts(stream) if stream.is_one_stored())
+    }
+
     /// Gives only bytes `first` to `end` of it. Metadata is given whole.
     pub fn restrict(&mut self, first: u64, end: u64) {
         if let Stream::Parts(stream) = &mut self.0 {
@@ -128,17 +133,15 @@ async fn frame_parts(
     let form = forms.get(selection.transfer_syntax(&instance));
     let form = form.cloned().ok_or_else(gone)?;
     let place = selection.series(&instance).cloned().ok_or_else(gone)?;
-    let of = selection.clone();
-    let opened = move || {
-        let located = of.locate(&[instance])?.remove(&instance.instance);
-        let located = located.ok_or_else(gone)?;
-        let reader = Arc::new(of.open(instance.instance, &located)?);
-        let tables = &of.archive().web().tables;
-        let frames = frames::Frames::open(&located, reader, tables)?;
-        Ok((frames, located.sop_instance_uid))
-    };
-    let (frames, sop_instance_uid) = blocking(opened).await?;
+    let located = selection.locate(&[instance])?.remove(&instance.instance);
+    let located = located.ok_or_else(gone)?;
+    let reader = Arc::new(selection.open(instance.instance, &located)?);
     let archive = Arc::clone(selection.archive());
+    let sop_instance_uid = located.sop_instance_uid.clone();
+    let frames = match Frames::at_hand(&located, &reader, &archive.web().tables) {
+        Some(frames) => frames,
+        None => frames::open(&archive, Arc::new(located), reader).await?,
+    };
     let location = location(&root, &place, &sop_instance_uid);
     FrameParts::new(archive, frames, numbers, location, form)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use vna_codec::EncodeOptions;
-use vna_dicom::{FrameTable, is_uncompressed};
+use vna_dicom::{DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, FrameTable, is_uncompressed};
 use vna_index::Located;
 
 use super::Form;
@@ -18,7 +18,7 @@ use crate::pictures::{
     Lent, PictureProblem, Pictures, StoredFrame, absence, blocking, is_video,
     refuse_frames_elsewhere, stored_bytes, video,
 };
-use crate::reencode::StoredBlob;
+use crate::reencode::{HeadAtHand, StoredBlob};
 use crate::stored_file::StoredFile;
 use crate::stored_image::{ImageHeader, StoredImage};
 use crate::transcode::{colour_of, encode_frame};
@@ -64,6 +64,30 @@ impl Frames {
             tables.keep(form, Arc::clone(header), cost(header));
         }
         Ok(Frames::Image(Arc::new(image)))
+    }
+
+    /// The same if it need not wait, and takes no time; `None` if it would have to, or fails.
+    pub fn at_hand(
+        located: &Located,
+        reader: &Arc<StoredFile>,
+        tables: &FrameTables,
+    ) -> Option<Frames> {
+        let syntax = located.transfer_syntax_uid.as_str();
+        if is_video(located) || syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+            return None;
+        }
+        refuse_frames_elsewhere(syntax).ok()?;
+        let source = StoredBlob::new(Arc::clone(reader));
+        let header = match tables.get(&form_of(reader.blob())) {
+            Some(kept) => kept,
+            None if located.number_of_frames > 1 => return None,
+            None => {
+                let image = StoredImage::read(HeadAtHand::new(source.clone())).ok()?;
+                Arc::clone(image.header()?)
+            }
+        };
+        let image = StoredImage::with_header(source, header);
+        Some(Frames::Image(Arc::new(image)))
     }
 
     /// How many there are.

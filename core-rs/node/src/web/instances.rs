@@ -70,8 +70,13 @@ impl InstanceParts {
             });
             let (selection, options) = (self.selection.clone(), self.options.clone());
             let may_stay = !self.is_one();
+            let is_at_hand = !may_stay && form.transfer_syntax.is_none();
             let part = move || part(&selection, number, &located, form, &options, may_stay);
-            let mut part = blocking(part).await?;
+            // To open one file takes no thread that may wait.
+            let mut part = match is_at_hand {
+                true => part()?,
+                false => blocking(part).await?,
+            };
             part.location = location;
             return Ok(Some(part));
         }
@@ -81,6 +86,10 @@ impl InstanceParts {
     async fn locate(&mut self) -> Result<(), ArchiveError> {
         let selection = self.selection.clone();
         let first = self.next - 1;
+        if self.is_one() {
+            self.located = selection.locate(selection.instances())?;
+            return Ok(());
+        }
         self.located = blocking(move || {
             let instances = selection.instances();
             let page = if first == 0 { FIRST_PAGE } else { PAGE };

@@ -165,6 +165,12 @@ impl PartsStream {
         }
     }
 
+    /// Whether it is one part that is stored, of which nothing but a piece is ever held.
+    pub fn is_one_stored(&self) -> bool {
+        let is_stored = matches!(self.open, Some(Open::File { .. } | Open::Stored { .. }));
+        is_stored && self.turns.is_empty() && (self.boundary.is_none() || self.is_only())
+    }
+
     /// How long the whole is, if that is known; it is once it was prepared.
     pub fn length(&self) -> Option<u64> {
         self.length
@@ -253,9 +259,14 @@ impl PartsStream {
                         return Ok(Some(piece));
                     }
                 }
-                Some(open) => {
+                Some(mut open) => {
                     let lead = std::mem::take(&mut self.pending);
-                    let buffer = self.buffers.take(PIECE_BYTES);
+                    let mut buffer = self.buffers.take(PIECE_BYTES);
+                    // A thread that may wait costs more than what it does, if there is nothing to wait for.
+                    if let Some(is_over) = read_cached(&mut open, &lead, &mut buffer)? {
+                        self.open = (!is_over).then_some(open);
+                        return Ok(Some(Bytes::from_owner(buffer)));
+                    }
                     let (piece, open) = blocking(move || read(open, &lead, buffer)).await?;
                     self.open = open;
                     if let Some(piece) = piece {
@@ -325,6 +336,37 @@ fn outlined(boundary: &Boundary, parts: &[(String, String, u64)]) -> u64 {
         head.len() as u64 + length + PART_END.len() as u64
     };
     parts.iter().map(part).sum::<u64>() + boundary.end().len() as u64
+}
+
+/// Reads the next piece, `lead` at its beginning, if it need not wait; tells whether it is the last one.
+fn read_cached(
+    open: &mut Open,
+    lead: &[u8],
+    buffer: &mut Buffer,
+) -> Result<Option<bool>, ArchiveError> {
+    let bytes = buffer.bytes_mut();
+    let Some((before, room)) = bytes.split_at_mut_checked(lead.len()) else {
+        return Ok(None);
+    };
+    let (read, at, end) = match open {
+        Open::File { file, at } => {
+            let end = file.size();
+            (file.read_cached_at(room, *at)?, at, end)
+        }
+        Open::Stored { frame, at } => {
+            let end = frame.length();
+            (frame.read_cached_into(*at, room)?, at, end)
+        }
+        Open::Transcoded(_) | Open::Held(_) => return Ok(None),
+    };
+    let Some(read) = read.filter(|read| *read > 0) else {
+        return Ok(None);
+    };
+    before.copy_from_slice(lead);
+    *at += read as u64;
+    let is_over = *at >= end;
+    buffer.truncate(lead.len() + read);
+    Ok(Some(is_over))
 }
 
 /// The next piece, `lead` at its beginning, and what is left. Nothing at the end.
