@@ -20,7 +20,6 @@ import base64
 import http.client
 import io
 import json
-import statistics
 import subprocess
 import time
 import zipfile
@@ -28,8 +27,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from bench_pictures import ct, line
+from bench_pictures import ct
 from servers import MemorySampler, Orthanc, Server, Vna, machine
+from tables import Run, by, median, megabytes, ratio, table
 
 IMAGES = 200
 ASKED = "3"
@@ -135,32 +135,21 @@ def timed(server: Server, path: str) -> dict[str, Any]:
     }
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def summary(runs: list[Run]) -> str:
     figures = ("s", "first ms", "MB", "CPU s", "PSS MB", "x", "asked")
-    lines = [line("200 CT", "server", *figures), "|---|---|---:|---:|---:|---:|---:|---:|---:|"]
-    for load in dict.fromkeys(run["load"] for run in runs):
-        of_load = [run for run in runs if run["load"] == load]
-
-        def median(name: str, figure: str, of_load: list[dict[str, Any]] = of_load) -> float:
-            return statistics.median(run[figure] for run in of_load if run["server"] == name)
-
-        for name in dict.fromkeys(run["server"] for run in of_load):
-            seconds = median(name, "seconds")
-            has_peer = name != "orthanc" and any(run["server"] == "orthanc" for run in of_load)
-            lines.append(
-                line(
-                    load,
-                    name,
-                    f"{seconds:.2f}",
-                    f"{median(name, 'first_ms'):.1f}",
-                    f"{median(name, 'bytes') / 1e6:.1f}",
-                    f"{median(name, 'cpu_seconds'):.2f}",
-                    f"{median(name, 'max_pss_bytes') / 1e6:.0f}",
-                    f"{median('orthanc', 'seconds') / seconds:.1f}" if has_peer else "",
-                    ASKED if has_peer else "",
-                )
-            )
-    return "\n".join(lines)
+    rows = []
+    for (load,), of_load in by(runs, "load"):
+        peers = [run for run in of_load if run["server"] == "orthanc"]
+        for (name,), mine in by(of_load, "server"):
+            has_peer = bool(peers) and name != "orthanc"
+            cells = [
+                load, name, f"{median(mine, 'seconds'):.2f}", f"{median(mine, 'first_ms'):.1f}",
+                f"{median(mine, 'bytes') / 1e6:.1f}", f"{median(mine, 'cpu_seconds'):.2f}",
+                megabytes(mine), ratio(peers, mine, "seconds") if has_peer else "",
+                ASKED if has_peer else "",
+            ]  # fmt: skip
+            rows.append(cells)
+    return table(("200 CT", "server"), figures, rows)
 
 
 def main() -> None:
@@ -197,7 +186,7 @@ def main() -> None:
             server.remove()
     facts = machine()
     print(", ".join(f"{name}: {value}" for name, value in (versions | facts).items()))
-    print(f"\n{table(runs)}")
+    print(f"\n{summary(runs)}")
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": facts, "runs": runs}, indent=1))
 

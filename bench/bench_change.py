@@ -23,15 +23,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 from bench_archive import AUTHORIZATION, OrthancOfUsers, VnaOfUsers, connect, fill, get
-from bench_pictures import ct, line
+from bench_pictures import ct
 from bench_rest import measure
 from servers import MemorySampler, Server, loadgen_program, machine
+from tables import Run, by, by_server, median, megabytes, ratio, table
 
 IMAGES = 200
 ASKED = "5"
@@ -101,64 +101,34 @@ def listed(server: Server, path: str) -> list[dict[str, str]]:
     return [{"path": path, "authorization": AUTHORIZATION}]
 
 
-def medians(runs: list[dict[str, Any]], load: str, name: str, figure: str) -> float:
-    return statistics.median(
-        run[figure] for run in runs if (run["load"], run["server"]) == (load, name)
-    )
+def change_table(runs: list[Run]) -> str:
+    rows = [
+        [
+            load, name, f"{median(mine, 'seconds'):.2f}",
+            f"{IMAGES / median(mine, 'seconds'):.0f}", f"{median(mine, 'cpu_seconds'):.2f}",
+            megabytes(mine), ratio(peers, mine, "seconds") if peers else "",
+            ASKED if peers else "",
+        ]
+        for (load,), of_load in by(runs, "load")
+        for name, mine, peers in by_server(of_load)
+    ]  # fmt: skip
+    return table(("200 CT", "server"), ("s", "CT/s", "CPU s", "PSS MB", "x", "asked"), rows)
 
 
-def change_table(runs: list[dict[str, Any]]) -> str:
-    figures = ("s", "CT/s", "CPU s", "PSS MB", "x", "asked")
-    lines = [line("200 CT", "server", *figures), "|---|---|---:|---:|---:|---:|---:|---:|"]
-    names = dict.fromkeys(run["server"] for run in runs)
-    for load in CHANGES:
-        for name in names:
-            seconds = medians(runs, load, name, "seconds")
-            has_peer = name == "vna" and "orthanc" in names
-            times = medians(runs, load, "orthanc", "seconds") / seconds if has_peer else 0
-            lines.append(
-                line(
-                    load,
-                    name,
-                    f"{seconds:.2f}",
-                    f"{IMAGES / seconds:.0f}",
-                    f"{medians(runs, load, name, 'cpu_seconds'):.2f}",
-                    f"{medians(runs, load, name, 'max_pss_bytes') / 1e6:.0f}",
-                    f"{times:.1f}" if has_peer else "",
-                    ASKED if has_peer else "",
-                )
-            )
-    return "\n".join(lines)
-
-
-def list_table(runs: list[dict[str, Any]]) -> str:
+def list_table(runs: list[Run]) -> str:
     figures = ("per s", "p50 us", "CPU us", "PSS MB", "x", "CPU x", "asked")
-    lines = [
-        line("list, clients", "server", *figures),
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    names = dict.fromkeys(run["server"] for run in runs)
-    for load in dict.fromkeys(run["load"] for run in runs):
-        for name in names:
-            rate = medians(runs, load, name, "per_second")
-            has_peer = name == "vna" and "orthanc" in names
-            cpu = medians(runs, load, name, "cpu_seconds_per_1000")
-            times = rate / medians(runs, load, "orthanc", "per_second") if has_peer else 0
-            peers_cpu = medians(runs, load, "orthanc", "cpu_seconds_per_1000") if has_peer else 0
-            lines.append(
-                line(
-                    load,
-                    name,
-                    f"{rate:,.0f}",
-                    f"{medians(runs, load, name, 'p50_ms') * 1e3:.0f}",
-                    f"{cpu * 1e3:.0f}",
-                    f"{medians(runs, load, name, 'max_pss_bytes') / 1e6:.0f}",
-                    f"{times:.1f}" if has_peer else "",
-                    f"{peers_cpu / cpu:.1f}" if has_peer else "",
-                    ASKED if has_peer else "",
-                )
-            )
-    return "\n".join(lines)
+    rows = [
+        [
+            load, name, f"{median(mine, 'per_second'):,.0f}",
+            f"{median(mine, 'p50_ms') * 1e3:.0f}",
+            f"{median(mine, 'cpu_seconds_per_1000') * 1e3:.0f}", megabytes(mine),
+            ratio(mine, peers, "per_second"),
+            ratio(peers, mine, "cpu_seconds_per_1000") if peers else "", ASKED if peers else "",
+        ]
+        for (load,), of_load in by(runs, "load")
+        for name, mine, peers in by_server(of_load)
+    ]  # fmt: skip
+    return table(("list, clients", "server"), figures, rows)
 
 
 def main() -> None:

@@ -25,23 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from bench_rest import CT, SMALL, STUDIES, Request, fill, get, identities, measure, summary
-from servers import Orthanc, Server, Vna, loadgen_program, machine
+from servers import OrthancWeb, Server, Vna, loadgen_program, machine
 
 ROOT = "/dicom-web"
 PAGE = 100
 VIEWER = "includefield=00081030%2C00080060&fuzzymatching=false"
-PLUGIN = "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 Result = dict[str, Any]
-
-
-class OrthancWeb(Orthanc):
-    """The peer with its DICOMweb plugin, which lies beside it."""
-
-    def settings(self) -> dict[str, Any]:
-        plugin = Path(self.executable).resolve().parent / PLUGIN
-        web = {"Enable": True, "Root": f"{ROOT}/"}
-        return super().settings() | {"Plugins": [str(plugin)], "DicomWeb": web}
 
 
 def value(result: Result, tag: str) -> Any:

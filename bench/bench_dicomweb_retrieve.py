@@ -28,13 +28,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pydicom
 from bench_rest import identities, measure, summary
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
-from servers import MemorySampler, Orthanc, Server, Vna, loadgen, loadgen_program, machine, send
+from servers import MemorySampler, OrthancWeb, Server, Vna, loadgen, loadgen_program, machine, send
 
 SLICES = 1_000
 CT = {"kind": "ct", "seed": 7, "per_series": SLICES, "per_study": 1, "count": SLICES}
@@ -47,14 +47,10 @@ VIEWERS, FRAMES_OF_VIEWER = 50, 20
 Request = dict[str, str]
 
 
-class OrthancDicomweb(Orthanc):
+class OrthancDicomweb(OrthancWeb):
     """The peer with its plugin, whose cache of metadata is on."""
 
-    def settings(self) -> dict[str, Any]:
-        plugin = Path(self.executable).parent / "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
-        assert plugin.exists(), f"{plugin} is missing"
-        web = {"Enable": True, "Root": "/dicom-web/", "EnableMetadataCache": True}
-        return super().settings() | {"Plugins": [str(plugin)], "DicomWeb": web}
+    more: ClassVar = {"EnableMetadataCache": True}
 
 
 def of_series(identity: dict[str, str]) -> str:

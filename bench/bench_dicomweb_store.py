@@ -30,8 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from servers import MemorySampler, Orthanc, Server, Vna, loadgen, loadgen_command, machine
+from servers import MemorySampler, OrthancWeb, Server, Vna, loadgen, loadgen_command, machine
 from servers import loadgen_program as generator
+from tables import Run, by, by_server, median, megabytes, ratio, table
 
 CT = {"kind": "ct", "seed": 7, "per_series": 1, "per_study": 1, "count": 1}
 PATH = "/dicom-web/studies"
@@ -40,17 +41,6 @@ CONTENT_TYPE = f'multipart/related; type="application/dicom"; boundary={BOUNDARY
 HEAD = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
 DIGITS = 9
 ASKED = "3"
-
-
-class OrthancWeb(Orthanc):
-    """The peer with its DICOMweb plugin."""
-
-    def settings(self) -> dict[str, Any]:
-        folder = Path(self.executable).parent / "usr/share/orthanc/plugins"
-        return super().settings() | {
-            "Plugins": [str(folder / "libOrthancDicomWeb.so")],
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        }
 
 
 @dataclass
@@ -176,32 +166,20 @@ def check(server: Server, images: Images) -> None:
     assert file == images.numbered(0), f"{server.name} has other bytes"
 
 
-def median(runs: list[dict[str, Any]], key: str) -> float:
-    return statistics.median(float(run[key]) for run in runs)
-
-
-def summary(runs: list[dict[str, Any]]) -> str:
+def summary(runs: list[Run]) -> str:
     """Return the Markdown table over all loads and servers."""
-    lines = [
-        "| images a request | clients | server | per s | MB/s | p50 ms | p99 ms | CPU/1000 s "
-        "| PSS MB | x | asked |",
-        "|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for load in dict.fromkeys((run["per_request"], run["clients"]) for run in runs):
-        of_load = [run for run in runs if (run["per_request"], run["clients"]) == load]
-        for name in dict.fromkeys(run["server"] for run in of_load):
-            mine = [run for run in of_load if run["server"] == name]
-            peers = [run for run in of_load if run["server"] != name and name == "vna"]
-            ratio = median(mine, "per_second") / median(peers, "per_second") if peers else None
-            cells = [
-                str(load[0]), str(load[1]), name, f"{median(mine, 'per_second'):,.0f}",
-                f"{median(mine, 'megabytes_per_second'):,.0f}", f"{median(mine, 'p50_ms'):.1f}",
-                f"{median(mine, 'p99_ms'):.1f}", f"{median(mine, 'cpu_seconds_per_1000'):.2f}",
-                f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
-                f"{ratio:.1f}" if ratio else "", ASKED if name == "vna" else "",
-            ]  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    figures = ("per s", "MB/s", "p50 ms", "p99 ms", "CPU/1000 s", "PSS MB", "x", "asked")
+    rows = [
+        [
+            per_request, clients, name, f"{median(mine, 'per_second'):,.0f}",
+            f"{median(mine, 'megabytes_per_second'):,.0f}", f"{median(mine, 'p50_ms'):.1f}",
+            f"{median(mine, 'p99_ms'):.1f}", f"{median(mine, 'cpu_seconds_per_1000'):.2f}",
+            megabytes(mine), ratio(mine, peers, "per_second"), ASKED if name == "vna" else "",
+        ]
+        for (per_request, clients), of_load in by(runs, "per_request", "clients")
+        for name, mine, peers in by_server(of_load)
+    ]  # fmt: skip
+    return table(("images a request", "clients", "server"), figures, rows)
 
 
 def main() -> None:

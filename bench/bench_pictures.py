@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from bench_rest import measure, median
+from bench_rest import measure
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -47,6 +47,7 @@ from pydicom.uid import (
     generate_uid,
 )
 from servers import Orthanc, Server, Vna, loadgen_program, machine
+from tables import Run, by, by_server, median, megabytes, ratio, table
 
 from vna import _core
 
@@ -220,41 +221,28 @@ def cold_ms(server: Server, paths: list[str]) -> float:
     return statistics.median(times)
 
 
-def line(*cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def warm_table(runs: list[dict[str, Any]]) -> str:
+def warm_table(runs: list[Run]) -> str:
     figures = ("per s", "p50 ms", "CPU/1000 s", "PSS MB", "x", "asked")
-    lines = [
-        line("picture", "clients", "server", *figures),
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+    rows = [
+        [
+            load, clients, name, f"{median(mine, 'per_second'):,.0f}",
+            f"{median([run['latency_ms'] for run in mine], 'p50'):.2f}",
+            f"{median(mine, 'cpu_seconds_per_1000'):.2f}", megabytes(mine),
+            ratio(mine, peers, "per_second"), ASKED if peers else "",
+        ]
+        for (load, clients), of_load in by(runs, "load", "clients")
+        for name, mine, peers in by_server(of_load)
+    ]  # fmt: skip
+    return table(("picture", "clients", "server"), figures, rows)
+
+
+def cold_table(cold: list[Run]) -> str:
+    rows = [
+        [load, name, f"{median(mine, 'ms'):.2f}", ratio(peers, mine, "ms") if peers else ""]
+        for (load,), of_load in by(cold, "load")
+        for name, mine, peers in by_server(of_load)
     ]
-    for load, clients in dict.fromkeys((run["load"], run["clients"]) for run in runs):
-        of_load = [run for run in runs if (run["load"], run["clients"]) == (load, clients)]
-        for name in dict.fromkeys(run["server"] for run in of_load):
-            mine = [run for run in of_load if run["server"] == name]
-            peers = [run for run in of_load if run["server"] != name and name == "vna"]
-            rate = median(mine, "per_second")
-            cells = [
-                f"{rate:,.0f}",
-                f"{median([run['latency_ms'] for run in mine], 'p50'):.2f}",
-                f"{median(mine, 'cpu_seconds_per_1000'):.2f}",
-                f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
-                f"{rate / median(peers, 'per_second'):.1f}" if peers else "",
-                ASKED if peers else "",
-            ]
-            lines.append(line(load, clients, name, *cells))
-    return "\n".join(lines)
-
-
-def cold_table(cold: list[dict[str, Any]]) -> str:
-    lines = [line("cold picture", "server", "ms", "x"), "|---|---|---:|---:|"]
-    for run in cold:
-        peers = [p for p in cold if p["load"] == run["load"] and p["server"] != run["server"]]
-        x = f"{peers[0]['ms'] / run['ms']:.1f}" if peers and run["server"] == "vna" else ""
-        lines.append(line(run["load"], run["server"], f"{run['ms']:.2f}", x))
-    return "\n".join(lines)
+    return table(("cold picture", "server"), ("ms", "x"), rows)
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -40,6 +39,7 @@ from servers import (
     public_id,
     send,
 )
+from tables import Run, by, by_server, median, megabytes, ratio, table
 
 STUDIES = 1_000
 SMALL = {"kind": "small", "seed": 1, "per_series": 2, "per_study": 1, "count": 2 * (STUDIES - 1)}
@@ -191,38 +191,23 @@ def measure(
     return report | {"server": server.name, "max_pss_bytes": memory.max_bytes}
 
 
-def median(runs: list[dict[str, Any]], key: str) -> float:
-    return statistics.median(float(run[key]) for run in runs)
-
-
-def ratio(runs: list[dict[str, Any]], peers: list[dict[str, Any]], key: str) -> str:
-    return f"{median(runs, key) / median(peers, key):.2f}" if peers else ""
-
-
-def summary(runs: list[dict[str, Any]]) -> str:
+def summary(runs: list[Run]) -> str:
     """Return the Markdown table over all loads and servers."""
-    lines = [
-        "| load | clients | server | per s | MB/s | p50 ms | p99 ms | CPU/1000 s | PSS MB "
-        "| x | CPU x | asked |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for load, clients in dict.fromkeys((run["load"], run["clients"]) for run in runs):
-        of_load = [run for run in runs if (run["load"], run["clients"]) == (load, clients)]
-        for name in dict.fromkeys(run["server"] for run in of_load):
-            mine = [run for run in of_load if run["server"] == name]
-            peers = [run for run in of_load if run["server"] != name and name == "vna"]
+    figures = ("per s", "MB/s", "p50 ms", "p99 ms", "CPU/1000 s", "PSS MB", "x", "CPU x", "asked")
+    rows = []
+    for (load, clients), of_load in by(runs, "load", "clients"):
+        for name, mine, peers in by_server(of_load):
             latency = [run["latency_ms"] for run in mine]
             cells = [
-                load, str(clients), name, f"{median(mine, 'per_second'):,.0f}",
+                load, clients, name, f"{median(mine, 'per_second'):,.0f}",
                 f"{median(mine, 'megabytes_per_second'):,.0f}",
                 f"{median(latency, 'p50'):.2f}", f"{median(latency, 'p99'):.2f}",
-                f"{median(mine, 'cpu_seconds_per_1000'):.3f}",
-                f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
-                ratio(mine, peers, "per_second"), ratio(mine, peers, "cpu_seconds_per_1000"),
+                f"{median(mine, 'cpu_seconds_per_1000'):.3f}", megabytes(mine),
+                ratio(mine, peers, "per_second", 2), ratio(mine, peers, "cpu_seconds_per_1000", 2),
                 of_load[0]["asked"] if name == "vna" else "",
             ]  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append(cells)
+    return table(("load", "clients", "server"), figures, rows)
 
 
 def main() -> None:

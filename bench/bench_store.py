@@ -45,6 +45,7 @@ from servers import (
     send,
     storage_parent,
 )
+from tables import Run, by, by_server, median, megabytes, ratio, table
 
 DISK_THREADS = 4
 # Patient, study and series of an image that has all of them to itself.
@@ -167,17 +168,16 @@ def stability(program: Path, rounds: int, scale: float) -> str:
         for told, mine in runs.items():
             mine.append(run_of_studies(program, told, int(12_000 * scale), number))
             print(f"studies that are {told}: {mine[-1]}", flush=True)
-    lines = [
-        "| studies of one image | per s | CPU/1000 s | x | CPU x |",
-        "|---|---:|---:|---:|---:|",
-    ]
     base = runs["not told"]
-    for told, mine in runs.items():
-        rate, cpu = median(mine, "per_second"), median(mine, "cpu_seconds_per_1000")
-        x = rate / median(base, "per_second")
-        cpu_x = cpu / median(base, "cpu_seconds_per_1000")
-        lines.append(f"| {told} | {rate:,.0f} | {cpu:.2f} | {x:.2f} | {cpu_x:.2f} |")
-    return "\n".join(lines)
+    rows = [
+        [
+            told, f"{median(mine, 'per_second'):,.0f}",
+            f"{median(mine, 'cpu_seconds_per_1000'):.2f}", ratio(mine, base, "per_second", 2),
+            ratio(mine, base, "cpu_seconds_per_1000", 2),
+        ]
+        for told, mine in runs.items()
+    ]  # fmt: skip
+    return table(("studies of one image",), ("per s", "CPU/1000 s", "x", "CPU x"), rows)
 
 
 def disk_rate(program: Path, load: Load, seed: int) -> float:
@@ -198,41 +198,27 @@ def disk_rate(program: Path, load: Load, seed: int) -> float:
     return float(report["per_second"])
 
 
-def median(runs: list[dict[str, Any]], key: str) -> float:
-    return statistics.median(float(run[key]) for run in runs)
-
-
-def summary(runs: list[dict[str, Any]], disk: dict[str, float]) -> str:
+def summary(runs: list[Run], disk: dict[str, float]) -> str:
     """Return the Markdown table over all loads and servers."""
-    lines = [
-        "| load | server | per s | MB/s | p50 ms | p99 ms | CPU/1000 s | PSS MB | idle PSS MB "
-        "| x | CPU x | disk |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for load in dict.fromkeys(run["load"] for run in runs):
-        of_load = [run for run in runs if run["load"] == load]
-        peers = [run for run in of_load if run["server"] == "orthanc"]
-        for name in dict.fromkeys(run["server"] for run in of_load):
-            mine = [run for run in of_load if run["server"] == name]
+    figures = (
+        "per s", "MB/s", "p50 ms", "p99 ms", "CPU/1000 s", "PSS MB", "idle PSS MB", "x", "CPU x",
+        "disk",
+    )  # fmt: skip
+    rows = []
+    for (load,), of_load in by(runs, "load"):
+        for name, mine, peers in by_server(of_load):
             rate = median(mine, "settled_per_second")
-            cpu = median(mine, "cpu_seconds_per_1000")
             latency = [run["latency_ms"] for run in mine]
-            megabytes = rate * mine[0]["data_set_bytes"] / mine[0]["stored"] / 1e6
-            ratios = ["", ""]
-            if peers and name != "orthanc":
-                ratios = [
-                    f"{rate / median(peers, 'settled_per_second'):.2f}",
-                    f"{cpu / median(peers, 'cpu_seconds_per_1000'):.2f}",
-                ]
+            megabytes_sent = rate * mine[0]["data_set_bytes"] / mine[0]["stored"] / 1e6
             cells = [
-                load, name, f"{rate:,.0f}", f"{megabytes:,.0f}",
-                f"{median(latency, 'p50'):.2f}", f"{median(latency, 'p99'):.2f}", f"{cpu:.2f}",
-                f"{median(mine, 'max_pss_bytes') / 1e6:.0f}",
-                f"{median(mine, 'idle_pss_bytes') / 1e6:.0f}", *ratios,
-                f"{rate / disk[load]:.2f}",
+                load, name, f"{rate:,.0f}", f"{megabytes_sent:,.0f}",
+                f"{median(latency, 'p50'):.2f}", f"{median(latency, 'p99'):.2f}",
+                f"{median(mine, 'cpu_seconds_per_1000'):.2f}", megabytes(mine),
+                megabytes(mine, "idle_pss_bytes"), ratio(mine, peers, "settled_per_second", 2),
+                ratio(mine, peers, "cpu_seconds_per_1000", 2), f"{rate / disk[load]:.2f}",
             ]  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append(cells)
+    return table(("load", "server"), figures, rows)
 
 
 def main() -> None:

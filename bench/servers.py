@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -38,6 +38,7 @@ STOP_TIMEOUT_S = 60.0
 IDLE_SHARE = 0.03
 QUIET_S = 1.0
 SETTLE_TIMEOUT_S = 120.0
+PLUGIN = "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 def storage_parent() -> Path:
@@ -357,6 +358,18 @@ def go_on_without_peer(reason: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.argv, "--servers", "vna"])
 
 
+class OrthancWeb(Orthanc):
+    """The peer with its DICOMweb plugin, which lies beside it."""
+
+    more: ClassVar[dict[str, Any]] = {}
+
+    def settings(self) -> dict[str, Any]:
+        plugin = Path(self.executable).resolve().parent / PLUGIN
+        assert plugin.exists(), f"{plugin} is missing"
+        web = {"Enable": True, "Root": "/dicom-web/", **self.more}
+        return super().settings() | {"Plugins": [str(plugin)], "DicomWeb": web}
+
+
 class MemorySampler:
     """Samples the PSS of a server while it works; the maximum is what counts."""
 
@@ -368,7 +381,10 @@ class MemorySampler:
 
     def _run(self) -> None:
         while not self._end.wait(self.interval_s):
-            self.max_bytes = max(self.max_bytes, self.server.pss_bytes())
+            self._sample()
+
+    def _sample(self) -> None:
+        self.max_bytes = max(self.max_bytes, self.server.pss_bytes())
 
     def __enter__(self) -> MemorySampler:
         self._thread.start()
@@ -377,6 +393,7 @@ class MemorySampler:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
+        self._sample()  # what ends before the first one has a figure too
 
 
 class LoadError(Exception):
