@@ -11,11 +11,12 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.encaps import get_frame
 from pydicom.uid import ExplicitVRLittleEndian
 from support import Server
 from support_data import CODESTREAMS, PDF, Made
-from support_target import parts, related
+from support_target import parts
 
 JSON = {"Accept": "application/dicom+json"}
 STUDY_FIELDS = "00081030,00080060,00080090,00100030"
@@ -228,6 +229,67 @@ def test_a_picture_for_the_list_of_series_is_answered(client, made, kind):
     assert answer.content.startswith(b"\xff\xd8\xff")
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+OCTETS = 'multipart/related; type="application/octet-stream"'
+
+
+@pytest.mark.parametrize("kind", ["rendered", "thumbnail"])
+@pytest.mark.parametrize("level", ["study", "series", "path"])
+def test_a_picture_of_each_level_is_answered_as_the_list_of_series_asks(client, made, level, kind):
+    url = f"/dicom-web{getattr(made.ct[0], level)}/{kind}"
+    # By fetch, with URLSearchParams; or as if it were bulk data, with a header that says so.
+    ways = [("viewport=256%2C256", {"Accept": "image/jpeg"}), ("accept=image%2Fjpeg", OCTETS)]
+    for params, headers in ways:
+        headers = headers if isinstance(headers, dict) else {"Accept": headers}
+        answer = client.get(f"{url}?{params}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "image/jpeg"
+        size = Image.open(io.BytesIO(answer.content)).size
+        assert max(size) <= 256
+
+
+def test_a_series_tells_one_instance_for_its_picture(client, made):
+    params = {"limit": 1, "includefield": "00080018"}
+    (found,) = asked(client, f"{made.ct[0].series}/instances", params).json()
+    assert text(found, "00080018") in {each.uid for each in made.ct}
+
+
+def test_one_series_of_a_study_is_listed(client, made):
+    wanted = made.ct[0].dataset.SeriesInstanceUID
+    params = {"includefield": "00080021,00080031,0008103E,00200011", "SeriesInstanceUID": wanted}
+    (found,) = asked(client, f"{made.ct[0].study}/series", params).json()
+    assert text(found, "0020000E") == wanted
+
+
+def test_names_are_found_fuzzily(client, made):
+    # fuzzymatching is true where the configuration says that the server can do it.
+    assert patients(made, studies(client, PatientName="*conform*", fuzzymatching="true")) == ["1"]
+
+
+@pytest.mark.parametrize("level", ["study", "series"])
+def test_metadata_is_json_whatever_else_the_header_names(client, made, level):
+    # What is asked of frames stays among the header fields, and a browser joins the two.
+    headers = {"Accept": f"application/dicom+json, {FRAMES}"}
+    answer = asked(client, f"{getattr(made.ct[0], level)}/metadata", headers=headers)
+    assert answer.headers["content-type"] == "application/dicom+json"
+    assert {text(one, "0020000D") for one in answer.json()} == {made.ct[0].dataset.StudyInstanceUID}
+
+
+@pytest.mark.parametrize("accept", [BROWSER, "*/*"])
+def test_a_document_is_shown_by_its_address_alone(client, made, accept):
+    answer = asked(client, f"{made.document.path}/rendered", headers={"Accept": accept})
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.content.rstrip(b"\0") == PDF
+
+
+def test_a_document_is_answered_by_the_uri_of_its_metadata_and_a_type(client, made):
+    (instance,) = asked(client, f"{made.document.path}/metadata").json()
+    uri = instance["00420011"]["BulkDataURI"]
+    answer = client.get(f"{uri}?accept=application/pdf", headers={"Accept": BROWSER})
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.content.rstrip(b"\0") == PDF
+
+
 @pytest.mark.parametrize("frame", [None, 2])
 def test_a_file_is_answered_by_the_uri_service_as_it_is_stored(client, made, frame):
     stored = list(made.by_syntax.values())[-1]
@@ -247,8 +309,11 @@ def test_a_file_is_answered_by_the_uri_service_as_it_is_stored(client, made, fra
 def test_what_the_viewer_makes_is_stored(client, made):
     instance = made.new_ct()
     boundary = "0f2ba4b1-85a1-4a4f-9e9c-3a2c6f6a2d51"
-    headers, body = related("application/dicom", [instance.file], boundary=boundary)
-    headers["Content-Type"] = headers["Content-Type"].replace(boundary, f'"{boundary}"')
+    kind = f"multipart/related; type=application/dicom; boundary={boundary}"
+    headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+    # With an empty line before it, and none behind.
+    head = f"\r\n--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = head + instance.file + f"\r\n--{boundary}--".encode()
     answer = client.post("/dicom-web/studies", content=body, headers=headers)
     assert answer.status_code == 200, answer.text
     assert len(asked(client, f"{instance.series}/metadata").json()) == 1
