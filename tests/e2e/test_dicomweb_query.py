@@ -270,3 +270,15 @@ def test_other_methods_are_told_which_there_are(filled):
     answer = filled.http.post(f"{ROOT}/studies/{STUDY}/series")
     assert answer.status_code == 405
     assert "GET" in answer.headers["allow"]
+
+
+def test_pages_of_other_sites_may_read_the_same_whoever_answers(start_server):
+    server = start_server("--set=http.cors_origins=https://viewer.example")
+    allowed = []
+    for path in ("/studies?limit=1", "/studies?limit=1&charset=utf-8"):
+        answer = search(server, path, Origin="https://viewer.example")
+        found = headers_of(answer)
+        allowed.append({name: found[name] for name in found if name.startswith("access-control")})
+    by_core, by_application = allowed
+    assert by_core == by_application
+    assert "Warning" in by_core["access-control-expose-headers"]
