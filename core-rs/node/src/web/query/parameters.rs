@@ -109,11 +109,6 @@ impl WebSearch {
         Ok(search)
     }
 
-    /// Whether something of it needs to be told.
-    pub(crate) fn has_warnings(&self) -> bool {
-        !self.warnings.is_empty()
-    }
-
     /// Whether the index answers it alone, and at once: by keys that it looks up, and a page of bounded length.
     pub(crate) fn is_plain(&self) -> bool {
         let is_exact = |key: &RequestedKey| match &key.asks {
