@@ -309,7 +309,7 @@ def test_a_file_is_answered_by_the_uri_service_as_it_is_stored(client, made, fra
 def test_what_the_viewer_makes_is_stored(client, made):
     instance = made.new_ct()
     boundary = "0f2ba4b1-85a1-4a4f-9e9c-3a2c6f6a2d51"
-    kind = f"multipart/related; type=application/dicom; boundary={boundary}"
+    kind = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     # With an empty line before it, and none behind.
     head = f"\r\n--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()

@@ -57,6 +57,9 @@ def web_searches(draw):
         uid = asked.keys.get(name)
         if uid and "\\" not in uid and len(within) == UNIQUE.index(name) - 1:
             within[name] = uid  # the path says it
+    shown = [name for name, level in LEVEL_OF.items() if LEVELS.index(level) <= depth]
+    shown = sorted(set(shown) - {PRIVATE})
+    free = sorted(set(shown) - set(UNIQUE) - set(asked.keys))
     return SimpleNamespace(
         level=asked.level,
         keys=asked.keys,
@@ -64,6 +67,8 @@ def web_searches(draw):
         within=within,
         by_tag=draw(st.booleans()),
         with_commas=draw(st.booleans()),
+        fields=draw(st.lists(st.sampled_from([*shown, "all"]), max_size=3, unique=True)),
+        empties=draw(st.sets(st.sampled_from(free), max_size=1) if free else st.just(set())),
         offset=draw(st.integers(0, 3)),
         limit=draw(st.none() | st.integers(0, 4)),
     )
@@ -90,6 +95,12 @@ def parameters(search):
             if name in UNIQUE[1:] and search.with_commas:
                 key = key.replace("\\", ",")
             found.append((attribute(name), key))
+    fields = [name if name == "all" else attribute(name) for name in search.fields]
+    joined = [",".join(fields)] if search.with_commas else fields
+    found += [("includefield", each) for each in joined if each]
+    if search.empties:
+        found += [("emptyvaluematching", "true")]
+        found += [(attribute(name), '""') for name in sorted(search.empties)]
     return found
 
 
@@ -107,7 +118,7 @@ async def compare(files, asked):
     async with Web(files) as opened:
         oracle = Oracle(files)
         for search in asked:
-            expected = oracle.answers(search)
+            expected = answers_with(oracle, search)
             found = await opened.search(search)
             answers = [Dataset.from_json(one) for one in json.loads(found.body)]
             paths = [web_path(answer) for answer in answers]
@@ -119,6 +130,28 @@ async def compare(files, asked):
                 compare_answer(oracle, search, answer, firsts[web_path(answer)])
             await compare_page(opened, search, answers)
             await compare_xml(opened, search, answers)
+            await compare_fuzzy(opened, search, paths)
+
+
+def answers_with(oracle, search):
+    """Return what the oracle finds, without what has a value where none is asked for."""
+    return {
+        one: (first, lower)
+        for one, (first, lower) in oracle.answers(search).items()
+        if not any(first.get(name) for name in search.empties)
+    }
+
+
+async def compare_fuzzy(opened, search, paths):
+    """Assert that what matches is similar too, and that only names are similar."""
+    found = await opened.search(search, [("fuzzymatching", "true")])
+    similar = {web_path(Dataset.from_json(one)) for one in json.loads(found.body)}
+    key = search.keys.get("PatientName", "")
+    # A pattern is one of letters, and no word that could sound like another.
+    if not set("*?=") & set(key):
+        assert similar >= set(paths), search
+    if not key.strip("*"):
+        assert similar == set(paths), search
 
 
 def web_path(answer):
@@ -133,6 +166,7 @@ def compare_answer(oracle, search, answer, first):
     if search.level != "STUDY" and "StudyInstanceUID" not in search.within:
         required |= set(REQUIRED["STUDY"].split())
     told = {element.keyword for element in answer}
+    required |= (set(search.fields) | search.empties) - {"all"}
     assert required <= told, (required - told, search)
     for name in sorted((told | set(search.keys)) & (set(LEVEL_OF) | set(COMPUTED))):
         of = COMPUTED[name][0] if name in COMPUTED else LEVEL_OF[name]

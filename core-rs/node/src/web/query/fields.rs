@@ -76,7 +76,8 @@ impl Fields {
         let compared = search.compared_in_headers().map(|tag| (tag, None));
         found.from_headers.extend(compared);
         for tag in &asked.empties {
-            if is_indexed(asked.level, *tag) {
+            // Of a sequence the index has no text, whatever is in it.
+            if is_indexed(asked.level, *tag) && dictionary_vr(*tag) != Vr::SQ {
                 found.at(*tag);
             } else {
                 found.from_headers.push((*tag, None));

@@ -15,7 +15,7 @@ pub use parameters::{SearchTarget, WebSearch};
 use std::time::Instant;
 
 use serde::Deserialize;
-use vna_dicom::{Level, Model, RowValue, Tag, Vr, tags as t, write_row};
+use vna_dicom::{Level, Model, RowValue, Tag, Value, Vr, tags as t, write_row};
 use vna_index::{Case, ValueRow};
 
 use crate::archive::Archive;
@@ -222,9 +222,12 @@ impl Finding {
         }
         let own = headers.own.as_ref();
         let found = own.and_then(|own| Some((own.data_set.get(tag)?, &own.charset)));
-        found.is_none_or(|(element, charset)| {
-            element.value.is_empty()
-                || element_text(element, charset).is_some_and(|(_, text)| text.trim().is_empty())
+        found.is_none_or(|(element, charset)| match &element.value {
+            Value::Items(items) => items.is_empty(), // the text of a sequence is always empty
+            value => {
+                let text = element_text(element, charset);
+                value.is_empty() || text.is_some_and(|(_, text)| text.trim().is_empty())
+            }
         })
     }
 
