@@ -272,6 +272,7 @@ impl Matcher {
                 Matcher::Number(parts().map(str::to_owned).collect())
             }
             // The stored one has become a text of many digits: 0.1 of an FL is 0.10000000149011612.
+            _ if vr.is_number() && value.contains(['*', '?']) => Matcher::Text(texts()),
             Vr::FL => Matcher::Number(parts().map(as_single).collect()),
             Vr::FD => Matcher::Number(parts().map(str::to_owned).collect()),
             // Those of 64 bits have more digits than a double.
@@ -732,6 +733,7 @@ mod tests {
             "-66970733811873864"
         ));
         assert!(matches(Vr::US, "0064", "64"));
+        assert!(matches(Vr::US, "*6?", "64"));
         assert!(matches(Vr::US, "1\\64", "512\\64"));
         assert!(!matches(Vr::UV, "9007199254740993", "9007199254740992"));
     }
