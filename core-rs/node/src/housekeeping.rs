@@ -3,6 +3,7 @@
 //! Invariant (2) of ARCHITECTURE.md is kept here: bytes go only after the end of their rows is durable in
 //! the index. What a crash leaves undone is found at the next start, since what is live is counted anew.
 
+mod memory;
 mod recompressing;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,8 @@ use crate::recompress::is_instead;
 use crate::replay::read_head_of;
 use crate::stored_file::StoredFiles;
 use crate::transcode::SpoolSettings;
+
+use memory::FreeMemory;
 
 pub use recompressing::{GivenUp, RecompressStep, ToRecompress};
 pub(crate) use recompressing::{RecompressPolicy, given_up};
@@ -174,6 +177,7 @@ impl Keeper {
         let mut looked_at = HashMap::new();
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
+        let mut free_memory = FreeMemory::new();
         loop {
             report(self.tidy(now_us()));
             if Instant::now() >= expiry_due {
@@ -188,6 +192,7 @@ impl Keeper {
                 report(self.recompress_aged(policy, &mut looked_at, now_us()));
             }
             self.files.codecs().give_back_idle();
+            free_memory.give_back();
             match stopped.recv_timeout(PERIOD) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,

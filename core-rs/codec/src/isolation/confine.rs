@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 use super::message::Greeting;
+use crate::memory::{MemoryInUse, give_back_free_memory, memory_in_use};
 
 /// Files that a helper may have open: its socket, the shared memory, three standard ones and a few to spare.
 const OPEN_FILES: u64 = 8;
@@ -23,7 +24,11 @@ impl Confined {
     pub(super) fn new(greeting: &Greeting, files: [&OwnedFd; 2]) -> io::Result<Self> {
         // If the machine runs out of memory, a helper goes rather than the archive. Not every system lets us say so.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-        let (all_bytes, base_bytes) = memory_in_use()?;
+        let MemoryInUse {
+            address_space_bytes: all_bytes,
+            data_bytes: base_bytes,
+            ..
+        } = memory_in_use()?;
         // Who ends us does so by closing the socket, in his own time: signals to a whole process group or control
         // group are for him. SIGKILL still is for us, and comes if he dies.
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
@@ -69,32 +74,12 @@ impl Confined {
     }
 }
 
-/// Lets the allocator return what it holds and nobody uses.
-pub(super) fn give_back_free_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it only releases memory that no allocation is in.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 fn limit(resource: Resource, value: u64) -> io::Result<()> {
     let limits = Rlimit {
         current: Some(value),
         maximum: Some(value),
     };
     Ok(rustix::process::setrlimit(resource, limits)?)
-}
-
-/// Bytes of address space, and of private writable memory in it (proc(5), statm).
-fn memory_in_use() -> io::Result<(u64, u64)> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: Vec<u64> = statm.split(' ').flat_map(|n| n.trim().parse()).collect();
-    let page = rustix::param::page_size() as u64;
-    match pages[..] {
-        [all, _, _, _, _, data, ..] => Ok((all * page, data * page)),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
 }
 
 /// Closes what was inherited by chance; messages of C libraries go nowhere.

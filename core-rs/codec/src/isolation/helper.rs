@@ -10,9 +10,10 @@ use rustix::net::{
 };
 
 use super::arena::Arena;
-use super::confine::{Confined, give_back_free_memory};
+use super::confine::Confined;
 use super::message::{Greeting, REQUEST_BYTES, Request, answer_to_bytes};
 use super::wait_readable;
+use crate::memory::give_back_free_memory;
 use crate::syntax::codec_at;
 use crate::task::{Done, Task};
 use crate::{CodecError, FrameCodec, FrameFormat, Photometric, Sample};

@@ -1,0 +1,42 @@
+//! What memory this process holds.
+
+use std::io;
+
+/// Sizes of a process (proc(5), statm).
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryInUse {
+    /// Of its address space.
+    pub address_space_bytes: u64,
+    /// Of what it may write there that is its own.
+    pub data_bytes: u64,
+    /// Of what is in memory, without what belongs to files and is shared.
+    pub resident_bytes: u64,
+}
+
+/// What this process holds now.
+///
+/// # Errors
+///
+/// If the system does not say it.
+pub fn memory_in_use() -> io::Result<MemoryInUse> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: Vec<u64> = statm.split(' ').flat_map(|n| n.trim().parse()).collect();
+    let page = rustix::param::page_size() as u64;
+    match pages[..] {
+        [all, resident, shared, _, _, data, ..] => Ok(MemoryInUse {
+            address_space_bytes: all * page,
+            data_bytes: data * page,
+            resident_bytes: resident.saturating_sub(shared) * page,
+        }),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Lets the allocator return what it holds and nobody uses.
+pub fn give_back_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it only releases memory that no allocation is in.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
