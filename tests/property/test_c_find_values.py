@@ -16,6 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 SPECIFIC_CHARACTER_SET, SOP_INSTANCE_UID = 0x0008_0005, 0x0008_0018
 QUERY_RETRIEVE_LEVEL = 0x0008_0052
+# What the archive says of itself and counts, whatever a header says (PS3.4 §C.3.4, §C.4.1.1.3.2).
+COMPUTED = {0x0008_0054, 0x0008_0056, 0x0008_0061, 0x0008_0062} | {
+    0x0020_0000 | element for element in (0x1200, 0x1202, 0x1204, 0x1206, 0x1208, 0x1209)
+}
 # Bulk data, and what nobody describes.
 NOT_ASKED = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 
@@ -23,7 +27,7 @@ NOT_ASKED = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 def is_asked(element):
     group = element.tag >> 16
     if (
-        element.tag in {SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, 0x0008_0201}
+        element.tag in {SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, 0x0008_0201} | COMPUTED
         or group % 2
         or not element.tag & 0xFFFF
     ):
