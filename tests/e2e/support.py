@@ -128,13 +128,20 @@ def make_instance(study=None, series=None, patient="P1", number=1, size=64, **at
     return buffer.getvalue()
 
 
-def send(association, data_set):
-    """C-STORE `data_set` over pynetdicom and return the answer's status set."""
-    # pynetdicom's reactor, still waking up from the call before, would take the answer of a fast
-    # server for itself ("Received unexpected C-STORE service message"): wait until it runs.
+def awake(association):
+    """Return the association when pynetdicom's reactor runs again after the call before.
+
+    Still waking up, it would take the answer of a fast server for itself ("Received unexpected
+    C-STORE service message").
+    """
     while association._is_paused and association.is_established:
         time.sleep(0.0005)
-    return association.send_c_store(data_set)
+    return association
+
+
+def send(association, data_set):
+    """C-STORE `data_set` over pynetdicom and return the answer's status set."""
+    return awake(association).send_c_store(data_set)
 
 
 def data_set_bytes(file):

@@ -15,7 +15,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
-from support import data_set_bytes, make_instance, send
+from support import awake, data_set_bytes, make_instance, send
 from support_cli import vna
 
 TENANTS = (1, 2, 3)
@@ -244,7 +244,7 @@ class Archives:
                     one.SeriesInstanceUID = f"{ROOT}.{patient}.{study}.1"
                     identifiers.append(one)
             for each in identifiers:
-                answers = list(association.send_c_find(each, model))
+                answers = list(awake(association).send_c_find(each, model))
                 assert answers[-1][0].Status == 0
                 found |= {str(answer[names[level]].value) for _, answer in answers[:-1]}
         return found
@@ -265,7 +265,7 @@ class Archives:
         handlers = [(evt.EVT_C_STORE, keep)]
         contexts = [model, CTImageStorage]
         with self.associated(title, contexts, roles, handlers) as association:
-            for _ in association.send_c_get(identifier, model):
+            for _ in awake(association).send_c_get(identifier, model):
                 pass
         return brought
 

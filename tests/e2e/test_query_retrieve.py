@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
-from support import make_instance
+from support import awake, make_instance
 
 FIND, GET, MOVE = (
     StudyRootQueryRetrieveInformationModelFind,
@@ -87,7 +87,7 @@ def identifier(level="STUDY", **keys):
 
 def find(server, data_set, sop_class=FIND):
     association = associate(server, sop_class)
-    *pending, (last, _) = association.send_c_find(data_set, sop_class)
+    *pending, (last, _) = awake(association).send_c_find(data_set, sop_class)
     association.release()
     return [answer for _, answer in pending], last.Status
 
@@ -347,12 +347,12 @@ def test_a_study_is_got_on_the_association_itself(pacs):
         evt_handlers=[(evt.EVT_C_STORE, keep)],
     )
     asked = identifier(StudyInstanceUID=pacs.study)
-    *_, (last, _) = association.send_c_get(asked, GET)
+    *_, (last, _) = awake(association).send_c_get(asked, GET)
     assert (last.Status, last.NumberOfCompletedSuboperations) == (0, INSTANCES)
     assert sorted(got) == sorted(pacs.sent)
-    *_, (last, _) = association.send_c_get(identifier(StudyInstanceUID="1.2.3"), GET)
+    *_, (last, _) = awake(association).send_c_get(identifier(StudyInstanceUID="1.2.3"), GET)
     assert last.Status == 0
-    *_, (last, _) = association.send_c_get(identifier("SERIES"), GET)
+    *_, (last, _) = awake(association).send_c_get(identifier("SERIES"), GET)
     assert last.Status == 0xA900
     association.release()
 
@@ -378,7 +378,7 @@ def test_a_cancelled_get_ends_with_what_is_left(pacs):
         evt_handlers=[(evt.EVT_C_STORE, slowly)],
     )
     asked = identifier(StudyInstanceUID=pacs.study)
-    *_, (last, _) = association.send_c_get(asked, GET, msg_id=9)
+    *_, (last, _) = awake(association).send_c_get(asked, GET, msg_id=9)
     association.release()
     assert last.Status == 0xFE00
     assert last.NumberOfRemainingSuboperations == INSTANCES - len(got)
@@ -387,7 +387,7 @@ def test_a_cancelled_get_ends_with_what_is_left(pacs):
 
 def test_what_the_peer_cannot_take_fails_and_is_named(pacs):
     association = associate(pacs, GET)
-    *_, (last, failed) = association.send_c_get(identifier(StudyInstanceUID=pacs.study), GET)
+    *_, (last, failed) = awake(association).send_c_get(identifier(StudyInstanceUID=pacs.study), GET)
     association.release()
     assert (last.Status, last.NumberOfFailedSuboperations) == (0xA702, INSTANCES)
     assert set(failed.FailedSOPInstanceUIDList) == set(pacs.sent)

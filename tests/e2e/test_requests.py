@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
-from support import make_instance
+from support import awake, make_instance
 
 from vna.dimse import serving
 from vna.dimse.serving import C_FIND, C_GET, C_MOVE, CANCEL, N_CREATE, PENDING, Serving
@@ -162,11 +162,11 @@ def identifier(level="IMAGE", **keys):
 def test_a_query_is_answered_from_the_index(node):
     association = associate(node, FIND)
     query = identifier(SeriesInstanceUID="1.2.3.4", SOPInstanceUID="", InstanceNumber="")
-    answers = list(association.send_c_find(query, FIND))
+    answers = list(awake(association).send_c_find(query, FIND))
     assert [status.Status for status, _ in answers] == [PENDING] * 20 + [0]
     assert {answer.SOPInstanceUID for _, answer in answers[:-1]} == set(node.files)
     assert {answer.RetrieveAETitle for _, answer in answers[:-1]} == {"HERE"}
-    wrong = list(association.send_c_find(identifier(level="NONSENSE"), FIND))
+    wrong = list(awake(association).send_c_find(identifier(level="NONSENSE"), FIND))
     assert [status.Status for status, _ in wrong] == [0xA900]
     assert "NONSENSE" in wrong[0][0].ErrorComment
     association.release()
@@ -186,7 +186,7 @@ def retrieve(node, roles, cancel_after=None, storage=(EXPLICIT,)):
     association = associate(
         node, GET, roles=roles, handlers=[(evt.EVT_C_STORE, keep)], storage=storage
     )
-    last, data_set = list(association.send_c_get(identifier("STUDY"), GET))[-1]
+    last, data_set = list(awake(association).send_c_get(identifier("STUDY"), GET))[-1]
     association.release()
     return came, last, data_set
 
@@ -260,7 +260,7 @@ def test_who_goes_away_in_the_middle_leaves_the_server_well(node):
         next(responses)
         association.abort()
     association = associate(node, FIND)
-    answers = list(association.send_c_find(identifier("STUDY"), FIND))
+    answers = list(awake(association).send_c_find(identifier("STUDY"), FIND))
     assert [status.Status for status, _ in answers] == [PENDING, 0]
     association.release()
 

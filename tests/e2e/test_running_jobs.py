@@ -118,6 +118,7 @@ def queued(root, count):
                 created_us=1_700_000_000_000_000 + number,
                 run_after_us=4_000_000_000_000_000,
                 retries_left=0,
+                secret=None,
             )
             queue.insert(connection, job)
 
