@@ -19,7 +19,7 @@ from support import Server
 from support_store import Module
 from support_target import DICOM, JSON, OCTETS, XML, Target, multipart, parts, related
 from web_files import long, noisy, own, pictures, read
-from web_models import differences, dumped, of_json, of_xml, said, to_json, to_xml
+from web_models import differences, dumped, of_json, of_xml, said, to_json, to_xml, uris
 
 from vna.testing.model import EXPLICIT_VR_LITTLE_ENDIAN, PIXEL_DATA, UNCOMPRESSED, DataSet
 from vna.testing.pydicoms import from_pydicom, to_pydicom
@@ -205,16 +205,6 @@ def check_plain(web, made, stored):
     if made.decoded:
         pixels = b"".join(made.decoded)
         assert plain.PixelData == pixels + b"\0" * (len(pixels) % 2)
-
-
-def uris(found):
-    """Return all BulkDataURIs of metadata."""
-    if isinstance(found, list):
-        return [uri for one in found for uri in uris(one)]
-    if not isinstance(found, dict):
-        return []
-    here = [found["BulkDataURI"]] if "BulkDataURI" in found else []
-    return here + [uri for one in found.values() for uri in uris(one)]
 
 
 def check_bulk_data(web, made):

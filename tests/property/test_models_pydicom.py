@@ -16,6 +16,7 @@ import pydicom
 import pytest
 import test_scan_pydicom
 from test_scan_pydicom import PACKAGED, SHARED, cases, dicom_files
+from web_models import uris
 
 from vna import _core
 from vna.errors import EncodingError
@@ -154,15 +155,6 @@ def round_trip(data: bytes) -> list[str]:
     )
     first = ours(through_json)
     return compare(ours(data), first) + compare(first, ours(through_xml))
-
-
-def uris(found: Any) -> list[str]:
-    if isinstance(found, list):
-        return [uri for one in found for uri in uris(one)]
-    if not isinstance(found, dict):
-        return []
-    here = [found["BulkDataURI"]] if "BulkDataURI" in found else []
-    return here + [uri for one in found.values() for uri in uris(one)]
 
 
 # Files that pydicom reads otherwise than we do, and why.

@@ -257,3 +257,13 @@ def differences(found, expected, path=""):
         else:
             different.append(f"{where} is {one!r:.300}, not {other!r:.300}")
     return different
+
+
+def uris(found):
+    """Return all BulkDataURIs of metadata."""
+    if isinstance(found, list):
+        return [uri for one in found for uri in uris(one)]
+    if not isinstance(found, dict):
+        return []
+    here = [found["BulkDataURI"]] if "BulkDataURI" in found else []
+    return here + [uri for one in found.values() for uri in uris(one)]
