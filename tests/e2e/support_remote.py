@@ -10,14 +10,9 @@ import time
 from pathlib import Path
 
 from pynetdicom import AE
+from support_ports import free_port
 
 START_S = 30
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def reachable(port):

@@ -1,7 +1,6 @@
 """Storage commitment: peers that ask us, on one association and on two, and after a crash."""
 
 import contextlib
-import socket
 import threading
 import time
 
@@ -13,15 +12,10 @@ from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from support import make_instance
+from support_ports import free_port
 
 PUSH, INSTANCE = StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 WAIT_S = 20
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

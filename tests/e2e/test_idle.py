@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import START_S, VNA
+from support_ports import free_port
 
 # Every package that an idle server may have loaded: another one is a decision about each server's
 # memory. What a sitecustomize or the installer's hooks bring is not ours.
@@ -78,11 +79,8 @@ def test_the_first_answer_comes_within_a_second(tmp_path):
 def time_to_answer(root):
     """Return seconds from the start of the process to its first HTTP answer."""
     import http.client
-    import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started = time.monotonic()
     flags = [f"--root={root}", f"--http-port={port}", "--dicom-host=127.0.0.1", "--dicom-port=0"]
     process = subprocess.Popen([VNA, "serve", *flags], stderr=subprocess.DEVNULL)

@@ -12,7 +12,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from support import make_instance, send
 from support_cli import vna
-from test_commitment_asked import Reports, ask, free_port, references
+from support_ports import free_port
+from test_commitment_asked import Reports, ask, references
 
 QUICK = "--set=storage.stable_age_s=1"
 KNOWN_SENDERS = "--set=dicom.unknown_callers=echo"

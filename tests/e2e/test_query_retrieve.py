@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 from support import awake, make_instance
+from support_ports import free_port
 
 FIND, GET, MOVE = (
     StudyRootQueryRetrieveInformationModelFind,
@@ -26,12 +27,6 @@ FIND, GET, MOVE = (
     StudyRootQueryRetrieveInformationModelMove,
 )
 INSTANCES = 12
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

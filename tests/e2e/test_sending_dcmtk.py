@@ -13,6 +13,7 @@ from pydicom.data import get_testdata_file
 from pydicom.filebase import DicomBytesIO
 from support import data_set_bytes, make_instance
 from support_pixels import pixels_of
+from support_ports import free_port
 from support_sending import certify, encode, open_archive, sent, spec, store_all
 
 # Each in another transfer syntax: uncompressed ones and those of PS3.5 §A.4.
@@ -29,12 +30,6 @@ SAMPLES = [
     "MR_small_jpeg_ls_lossless.dcm",
     "rtplan.dcm",
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

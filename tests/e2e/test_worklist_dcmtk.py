@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from support_ports import free_port
 
 NAMES = ["Doe^John", "Doe^Jane", "DOE^JOHN", "Roe^Ann", "Smith^O'Neil"]
 # Name, id, date and modality of a query; what is asked for, an empty key, is always answered.
@@ -69,9 +70,7 @@ def both(start_server, tmp_path_factory):
         encoding="utf-8",
     )
     server = start_server(f"--config={root / 'vna.toml'}", root=root / "data")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = shutil.which("wlmscpfs")
     assert path, "wlmscpfs is missing: install dcmtk, as make test does"
     command = [path, "-q", "-dfp", str(root / "files"), str(port)]

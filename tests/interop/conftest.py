@@ -13,7 +13,8 @@ from support_comparison import Comparison
 from support_matrix import shown, table
 from support_network import Ours, Study
 from support_orthanc import STABLE_AGE_S, Orthanc, peer_program, private_dictionary, program
-from support_peers import Pynetdicom, dcmqrscp, free_port, storescp
+from support_peers import Pynetdicom, dcmqrscp, storescp
+from support_ports import free_port
 
 # What the end of a run says of the comparison; `.ci/run` looks for it.
 SAID = pytest.StashKey[str]()

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from support_ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 60
@@ -47,12 +47,6 @@ def peer_program():
         if os.environ.get("CI") == "true":
             pytest.fail(str(reason))
         pytest.skip(f"{reason}; nothing was compared")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Dictionary(NamedTuple):

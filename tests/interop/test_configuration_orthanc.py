@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 from support import VNA
-from support_orthanc import free_port, peer_program
+from support_orthanc import peer_program
+from support_ports import free_port
 
 from vna.settings import build
 from vna.settings.orthanc import files, read

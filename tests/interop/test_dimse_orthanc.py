@@ -7,7 +7,8 @@ import pydicom
 import pytest
 from pydicom.filebase import DicomBytesIO
 from support import Server, make_instance
-from support_orthanc import Dictionary, NoPeer, Orthanc, free_port, program
+from support_orthanc import Dictionary, NoPeer, Orthanc, program
+from support_ports import free_port
 
 pytestmark = pytest.mark.peer
 

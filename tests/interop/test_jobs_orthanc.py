@@ -9,7 +9,8 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage
 from support import Server, ct_small
-from support_orthanc import Dictionary, NoPeer, Orthanc, free_port, program
+from support_orthanc import Dictionary, NoPeer, Orthanc, program
+from support_ports import free_port
 
 pytestmark = pytest.mark.peer
 

@@ -8,7 +8,8 @@ from pydicom.uid import generate_uid
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 from support import Server, make_instance
 from support_network import UNCOMPRESSED, Ours, associate
-from support_peers import free_port, until
+from support_peers import until
+from support_ports import free_port
 from support_proxy import Proxy
 
 pytestmark = pytest.mark.peers

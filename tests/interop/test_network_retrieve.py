@@ -21,7 +21,8 @@ from support_network import (
     run,
     upload_to_orthanc,
 )
-from support_peers import free_port, pynetdicom_role, until
+from support_peers import pynetdicom_role, until
+from support_ports import free_port
 
 pytestmark = [pytest.mark.peer, pytest.mark.peers]
 

@@ -11,7 +11,8 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 from support import Server, data_set_bytes
 from support_network import Ours
-from support_peers import free_port, pynetdicom_role
+from support_peers import pynetdicom_role
+from support_ports import free_port
 from support_samples import collections, oracle, shared_data, transfer_syntax
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore::UserWarning")]

@@ -9,7 +9,8 @@ from support import Server
 from support_matrix import cell
 from support_network import Ours, ask_orthanc, run
 from support_orthanc import Orthanc, program
-from support_peers import Pynetdicom, free_port, storescp
+from support_peers import Pynetdicom, storescp
+from support_ports import free_port
 from support_sending import certify
 
 pytestmark = [pytest.mark.peer, pytest.mark.peers]

@@ -6,7 +6,8 @@ import json
 import pydicom
 import pytest
 from support import Server, data_set_bytes, make_instance
-from support_orthanc import Dictionary, Orthanc, free_port, peer_program
+from support_orthanc import Dictionary, Orthanc, peer_program
+from support_ports import free_port
 
 pytestmark = pytest.mark.peer
 

@@ -24,8 +24,9 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 from support import Server, data_set_bytes
 from support_dciodvfy import DCIODVFY
-from support_peers import free_port, pynetdicom_role
+from support_peers import pynetdicom_role
 from support_pixels import pixels_of
+from support_ports import free_port
 from support_samples import shared_data
 
 from vna import _core
