@@ -63,8 +63,8 @@ $(VENV)/.test-tools: ext/prerequisites.sh ext/orthanc.sh ext/cornerstone.sh $(wi
 	@touch $@
 
 test-crash: setup $(VENV)/.test-tools ## power cuts and kill -9 under load, many rounds (ROUNDS=50)
-	VNA_POWER_CUT_SEEDS=$(or $(ROUNDS),50) $(CARGO) test --release -p vna-store --test power_cut -- --ignored
-	VNA_POWER_CUT_SEEDS=3 $(CARGO) test --release -p vna-node --test power_cut
+	VNA_POWER_CUT_SEEDS=$(or $(ROUNDS),50) $(CARGO) test --release -p vna-store --test store power_cut -- --ignored
+	VNA_POWER_CUT_SEEDS=3 $(CARGO) test --release -p vna-node --test node power_cut
 	VNA_CRASH_ROUNDS=$(or $(ROUNDS),50) $(PY) -m pytest -m crash tests/e2e
 
 test-hostile: setup ## broken and lying pixel data of every codec, many cases (CASES=1000000)

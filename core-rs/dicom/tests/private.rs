@@ -2,6 +2,8 @@
 //!
 //! The dictionary is one for the process, so all that needs it stands in one test.
 
+#[path = "dicom/common.rs"]
+#[allow(dead_code, reason = "made for other tests")]
 mod common;
 
 use common::{FORMS, Form, bytes, data_set, file, identity, sequence};

@@ -1,6 +1,6 @@
 //! Tags that are wanted one after the other. There is one list of them a process, so this is one test of its own.
 
-#[path = "suite/world.rs"]
+#[path = "index/suite/world.rs"]
 #[allow(dead_code, reason = "made for the suite")]
 mod world;
 

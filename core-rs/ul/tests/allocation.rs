@@ -1,5 +1,7 @@
 //! Invariant 1 of the crate: a length from the wire never sizes an allocation.
 
+#[path = "ul/common.rs"]
+#[allow(dead_code, reason = "made for other tests")]
 mod common;
 
 use common::*;

@@ -1,0 +1,4 @@
+//! Disks: real, in memory, and with power cuts.
+
+mod cut;
+mod disk;
