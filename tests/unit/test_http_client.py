@@ -170,7 +170,7 @@ async def test_a_refusal_is_heard_before_the_whole_body_went():
     ("answer", "error", "words"),
     [
         (b"", PeerClosed, "without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", PeerProtocolError, "HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", PeerClosed, "broke off"),
         (b"220 smtp.example ESMTP\r\n\r\n", PeerProtocolError, "does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000, PeerProtocolError, "does not speak HTTP"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n", PeerHttpRefused,

@@ -165,12 +165,25 @@ class Client:
         PeerHttpRefused
             If it is one of failure, a redirection among them: who names us a peer names where.
         """
+        reply = await self.reply(method, path, body, headers)
+        if reply.status >= 300:
+            raise self.refused(method, path, reply.status, reply.content)
+        return reply.content
+
+    async def reply(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Reply:
+        """Send a request and return its answer, of whatever status; raises as `ask` without one."""
         while True:
             connection = self._idle.pop() if self._idle else await self._connect()
             was_used = connection.was_used
             try:
                 request = self._request(method, path, body, headers)
-                status, content = await connection.exchange(request, body)
+                reply = await connection.exchange(request, body)
             except PeerClosed:
                 connection.close()
                 if was_used and not connection.has_heard:
@@ -183,9 +196,7 @@ class Client:
                 self._idle.append(connection)
             else:
                 connection.close()
-            if status >= 300:
-                raise self._refused(method, path, status, content)
-            return content
+            return reply
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -196,12 +207,13 @@ class Client:
         try:
             answer = await connection.begin(self._request("GET", path, None, headers))
             if answer.status >= 300:
-                raise self._refused("GET", path, answer.status, await answer.whole())
+                raise self.refused("GET", path, answer.status, await answer.whole())
             yield answer
         finally:
             connection.close()
 
-    def _refused(self, method: str, path: str, status: int, content: bytes) -> PeerHttpRefused:
+    def refused(self, method: str, path: str, status: int, content: bytes) -> PeerHttpRefused:
+        """Return the error that an answer of failure is."""
         return PeerHttpRefused(
             f"{self.url} answered {method} {path} with {phrase(status)}{reason(content)}",
             status=status,
@@ -250,6 +262,14 @@ class Client:
         return Connection(reader, writer, self.url, self._timeout_s)
 
 
+class Reply(NamedTuple):
+    """A whole answer: its status, the media type that it names, in lower case, and its body."""
+
+    status: int
+    media_type: str
+    content: bytes
+
+
 class Answer(NamedTuple):
     """The head of an answer, and the connection that its body comes on.
 
@@ -266,6 +286,11 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     pieces: Callable[[], AsyncIterator[bytes]]
+
+    @property
+    def media_type(self) -> str:
+        """The media type that it names, in lower case."""
+        return media_type_of(self.headers.get("content-type", ""))
 
     async def whole(self, most: int = MOST_ANSWER_BYTES) -> bytes:
         """Return the whole body; raises PeerProtocolError if it is over `most` bytes."""
@@ -313,8 +338,8 @@ class Connection:
         self.was_used = True
         return True
 
-    async def exchange(self, request: h11.Request, body: Body | None) -> tuple[int, bytes]:
-        """Send a request and return status and body of its answer; raises PeerFailed."""
+    async def exchange(self, request: h11.Request, body: Body | None) -> Reply:
+        """Send a request and return its answer; raises PeerFailed."""
         self.has_heard = False
         with told(self._url, self._timeout_s):
             async with asyncio.timeout(self._timeout_s) as self._patience:
@@ -340,8 +365,7 @@ class Connection:
                 await self._send(request, None)
                 while not isinstance(event := await self._event(), h11.Response):
                     pass
-        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
-        return Answer(event.status_code, headers, self._pieces)
+        return Answer(event.status_code, headers_of(event), self._pieces)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         """Yield the body of the answer; the peer has its time anew for each piece."""
@@ -380,20 +404,43 @@ class Connection:
             self.has_heard = self.has_heard or bool(data)
             self._http.receive_data(data)
             self._go_on()
+            if not data:
+                return self._last_event()
         return event
 
-    async def _receive(self) -> tuple[int, bytes]:
-        status, content = 0, bytearray()
+    def _last_event(self) -> Any:
+        """Return the end of an answer that the end of the connection is.
+
+        Raises PeerClosed where it is none: a peer that was stopped is no peer that speaks no HTTP.
+        """
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise PeerClosed(f"{self._url} broke off its answer: {error}") from None
+
+    async def _receive(self) -> Reply:
+        status, media_type, content = 0, "", bytearray()
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
                 status = event.status_code
+                media_type = media_type_of(headers_of(event).get("content-type", ""))
             elif isinstance(event, h11.Data):
                 content += event.data
                 if len(content) > MOST_ANSWER_BYTES:
                     raise PeerProtocolError(f"{self._url} answered over {MOST_ANSWER_BYTES} bytes")
             elif isinstance(event, h11.EndOfMessage):
-                return status, bytes(content)
+                return Reply(status, media_type, bytes(content))
+
+
+def headers_of(response: h11.Response) -> dict[str, str]:
+    """Return the headers of an answer; of one that comes twice the last."""
+    return {name.decode("ascii"): value.decode("latin-1") for name, value in response.headers}
+
+
+def media_type_of(content_type: str) -> str:
+    """Return the media type that a Content-Type names, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vna.errors import PeerProtocolError, VnaError
+from vna.errors import (
+    BadRequest,
+    EncodingError,
+    PeerClosed,
+    PeerProtocolError,
+    UnsupportedMediaType,
+    VnaError,
+)
 from vna.jobs import Job
 from vna.services.caller import Caller
 from vna.services.web_servers import client_of, headers_of, target
@@ -25,6 +32,12 @@ TYPE = "DicomWebWadoRetrieveClient"
 MB = 1 << 20
 DICOM = "application/dicom"
 MULTIPART = f'multipart/related; type="{DICOM}"'
+# The code of a body of parts that ends before its last boundary.
+TRUNCATED = "multipart.truncated"
+# Some, but not all, of what was asked for (PS3.18 §8.7.3.5, §10.4.3.2).
+PARTIAL_CONTENT = 206
+# Of so many parts it is told why they are not stored.
+MOST_TOLD = 3
 
 
 class WebRetrieve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,12 +53,15 @@ class WebRetrieve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         Names of more headers of the requests; their values are the secret of the job.
     arguments : dict
         Parameters of the requests' query.
+    permissive : bool
+        Whether it goes on, and succeeds, if not all of a resource is given or can be stored.
     """
 
     server: str
     paths: list[str]
     headers: list[str] = []
     arguments: dict[str, str] = {}
+    permissive: bool = False
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -60,6 +76,7 @@ class State(msgspec.Struct, kw_only=True):
 def shown(state: State) -> dict[str, Any]:
     """Return what clients see of such a job."""
     return {
+        "FailedInstancesCount": state.failed,
         "NetworkUsageMB": str(state.received_bytes // MB),
         "ReceivedInstancesCount": str(state.received),
     }
@@ -102,27 +119,48 @@ async def fetch(
     state: State,
     caller: Caller,
 ) -> None:
-    """Fetch one resource; raises PeerFailed, and what the archive says of what came."""
+    """Fetch one resource.
+
+    Raises PeerFailed, and what keeps the archive from storing. What came whole is stored before: a
+    resource that was given in part only, or has what is no instance, is an error all the same, lest
+    somebody believes that all of it is here.
+    """
     async with client.stream(target(path, wanted.arguments), headers.items()) as answer:
-        stored = await store(node, job, client, answer, state, caller)
+        try:
+            stored = await store(node, job, client, answer, state, caller)
+        except (BadRequest, EncodingError, UnsupportedMediaType) as error:
+            # Of what it sent, not of what somebody asked us for. A body without an end may have one
+            # the next time.
+            kind = PeerClosed if error.code == TRUNCATED else PeerProtocolError
+            raise kind(f"{client.url} answered {path} with what is no answer: {error}") from None
     good = [one for one in stored if one.get("Status") in ("Success", "AlreadyStored")]
+    bad = [one for one in stored if one.get("Status") == "Failure"]
     state.received += len(good)
-    state.failed += len(stored) - len(good)
+    state.failed += len(bad)
+    if wanted.permissive:
+        return
+    if bad:
+        why = "; ".join(str(one.get("Details")) for one in bad[:MOST_TOLD])
+        raise PeerProtocolError(
+            f"{client.url} answered {path} with {len(bad)} parts that cannot be stored: {why}"
+        )
     if not good:
         raise PeerProtocolError(f"{client.url} answered {path} without an instance")
+    if answer.status == PARTIAL_CONTENT:
+        raise PeerProtocolError(f"{client.url} did not give all of {path}: {answer.status}")
 
 
 async def store(
     node: Node, job: Job, client: Client, answer: Answer, state: State, caller: Caller
 ) -> list[dict[str, Any]]:
     """Store what an answer brings and return what became of each instance."""
-    media_type = answer.headers.get("content-type", "")
-    if media_type.partition(";")[0].strip().lower() not in ("multipart/related", DICOM):
-        raise PeerProtocolError(f"{client.url} answered with {media_type[:64]!r}, no instances")
+    content_type = answer.headers.get("content-type", "")
+    if answer.media_type not in ("multipart/related", DICOM):
+        raise PeerProtocolError(f"{client.url} answered with {content_type[:64]!r}, no instances")
     length = answer.headers.get("content-length", "")
     upload = node.archive.upload(
         caller,
-        media_type,
+        content_type,
         answer.headers.get("content-encoding", ""),
         int(length) if length.isascii() and length.isdecimal() else None,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from vna.errors import NotFound, PeerHttpRefused, VnaError
+from vna.errors import NotFound, PeerHttpRefused, PeerProtocolError, VnaError
 from vna.jobs import Job
 from vna.services import exports
 from vna.services.archive import CHUNK_BYTES
@@ -23,13 +23,19 @@ from vna.services.web_servers import DICOM_JSON, client_of, headers_of, target
 
 if TYPE_CHECKING:
     from vna.services.archive import StoredFile
-    from vna.services.http_client import Body, Client
+    from vna.services.http_client import Body, Client, Reply
     from vna.services.node import Node
 
 TYPE = "DicomWebStowClient"
 MEDIA_TYPE = "application/dicom"
 MB = 1 << 20
-# Failed SOP Sequence, Referenced SOP Instance UID and Failure Reason (PS3.18 §I.2.2).
+OK, ACCEPTED, CONFLICT = 200, 202, 409
+# What some answer though JSON was asked for; it is not read.
+XML = ("application/dicom+xml", "application/xml", "text/xml")
+MOST_UID = 64
+# Referenced and Failed SOP Sequence, and of their items Referenced SOP Instance UID and Failure
+# Reason (PS3.18 §I.2.2).
+REFERENCED_SOP_SEQUENCE = "00081199"
 FAILED_SOP_SEQUENCE = "00081198"
 REFERENCED_SOP_INSTANCE_UID = "00081155"
 FAILURE_REASON = "00081197"
@@ -149,13 +155,27 @@ async def send_files(
     client: Client, headers: dict[str, str], store: WebStore, files: list[StoredFile]
 ) -> list[str]:
     """Send files in one request and return what the server says of those that it did not store."""
-    answer = await client.ask(
-        "POST",
-        target("/studies", store.arguments),
-        body_of(files),
-        [("Accept", DICOM_JSON), *headers.items()],
-    )
-    return list(refusals(answer))
+    path = target("/studies", store.arguments)
+    more = [("Accept", DICOM_JSON), *headers.items()]
+    reply = await client.reply("POST", path, body_of(files), more)
+    # A conflict says of each instance why it is not stored, as an accepted request does.
+    if reply.status >= 300 and reply.status != CONFLICT:
+        raise client.refused("POST", path, reply.status, reply.content)
+    module = response_module(reply)
+    if module is None:
+        if reply.status == CONFLICT:
+            raise client.refused("POST", path, reply.status, reply.content)
+        if reply.status == ACCEPTED or (reply.content and reply.media_type not in XML):
+            what = f"{reply.status}, {reply.media_type or 'no media type'}"
+            raise PeerProtocolError(f"{client.url} does not say what it stored: {what}")
+        return []  # by its status it stored all (PS3.18 Table 10.5.3-1)
+    refused = list(refusals(module))
+    named = len(refused) + len(values(module, REFERENCED_SOP_SEQUENCE))
+    if named < len(files) and (named > 0 or reply.status != OK):
+        raise PeerProtocolError(
+            f"{client.url} says of {named} instances what became of them, not of {len(files)}"
+        )
+    return refused
 
 
 class Part(NamedTuple):
@@ -188,27 +208,34 @@ def body_of(files: list[StoredFile]) -> Body:
     return Body(pieces, length, f'multipart/related; type="{MEDIA_TYPE}"; boundary={boundary}')
 
 
-def refusals(answer: bytes) -> Iterator[str]:
-    """Yield what a response module says of each instance that was not stored.
-
-    A server that answers something else has stored all: its status said so.
-    """
+def response_module(reply: Reply) -> dict[str, Any] | None:
+    """Return the Store Instances Response Module (PS3.18 §I.2) of an answer, if it has one."""
     try:
-        module = msgspec.json.decode(answer)
-        module = module[0] if isinstance(module, list) else module
-        failed = module.get(FAILED_SOP_SEQUENCE, {}).get("Value") or []
-        for item in failed:
-            uid = first(item, REFERENCED_SOP_INSTANCE_UID)
-            reason = first(item, FAILURE_REASON)
-            yield f"{uid}: {why(reason)}"
-    except (msgspec.DecodeError, AttributeError, IndexError, RecursionError):
-        return
+        module = msgspec.json.decode(reply.content)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if isinstance(module, list) and len(module) == 1:
+        module = module[0]
+    return module if isinstance(module, dict) else None
 
 
-def first(item: dict[str, Any], tag: str) -> Any:
+def refusals(module: dict[str, Any]) -> Iterator[str]:
+    """Yield what a response module says of each instance that was not stored."""
+    for item in values(module, FAILED_SOP_SEQUENCE):
+        uid = first(item, REFERENCED_SOP_INSTANCE_UID)
+        yield f"{str(uid)[:MOST_UID]}: {why(first(item, FAILURE_REASON))}"
+
+
+def values(item: Any, tag: str) -> list[Any]:
+    """Return the values of an attribute in DICOM JSON, none if it is not there or no attribute."""
+    attribute = item.get(tag) if isinstance(item, dict) else None
+    found = attribute.get("Value") if isinstance(attribute, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def first(item: Any, tag: str) -> Any:
     """Return the first value of an attribute in DICOM JSON, or None."""
-    values = item.get(tag, {}).get("Value") or [None]
-    return values[0]
+    return next(iter(values(item, tag)), None)
 
 
 def why(reason: Any) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from vna.errors import BadBody, OutOfRange, PeerProtocolError, UnknownWebServer
 from vna.rest import remote_bodies as bodies
 from vna.rest.answers import json_response
+from vna.rest.dicomweb.bulkdata import SANDBOX
 from vna.rest.dicomweb.targets import MAX_UID, UID
 from vna.rest.job_bodies import JobBody, answer_job
 from vna.rest.modalities import empty, encoded
@@ -27,10 +28,23 @@ from vna.settings.peers import HeaderName, HeaderValue
 if TYPE_CHECKING:
     from vna.services.http_client import Answer
 
+# A tag as DICOM JSON has it (PS3.18 §F.2.2).
+Tag = Annotated[str, Meta(pattern="^[0-9A-Fa-f]{8}$")]
 # What is below a server, as clients of Orthanc list it.
 BELOW = ["get", "retrieve", "stow", "wado", "qido"]
 # What of a server's answer goes on to the client.
-PASSED_ON = ("content-type", "content-encoding", "content-length", "etag", "last-modified")
+PASSED_ON = (
+    "accept-ranges",
+    "content-encoding",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "last-modified",
+    "vary",
+    "warning",
+)
 LEVELS = {
     "Study": ("StudyInstanceUID",),
     "Series": ("StudyInstanceUID", "SeriesInstanceUID"),
@@ -177,7 +191,9 @@ class PassedOn(StreamingResponse):
 
     def __init__(self, answer: Answer, opened: AsyncExitStack):
         headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
-        super().__init__(answer.pieces(), headers=headers)
+        # A page of theirs is none of ours: what it would run must not run as who asks here.
+        headers["Content-Security-Policy"] = SANDBOX
+        super().__init__(answer.pieces(), answer.status, headers)
         self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,7 +219,7 @@ def readable(server: WebServer, answer: bytes) -> list[dict[str, Any]]:
     Raises PeerProtocolError if they are none.
     """
     try:
-        found = msgspec.json.decode(answer or b"[]")
+        found = msgspec.json.decode(answer or b"[]", type=list[dict[Tag, dict[str, Any]]])
         return [
             {tag: named(tag, attribute) for tag, attribute in sorted(result.items())}
             for result in found
@@ -220,20 +236,18 @@ def named(tag: str, attribute: dict[str, Any]) -> dict[str, Any]:
         "Group": number >> 16,
         "Name": elements.keyword(number) or "",
     }
-    values = attribute.get("Value") or []
-    if len(values) == 1:
-        found["Value"] = plain(values[0])
-    elif values and attribute.get("vr") != "SQ":
-        found["Value"] = "\\".join(str(plain(value)) for value in values)
+    values = [plain(value) for value in attribute.get("Value") or []]
+    if any(value != "" for value in values):
+        found["Value"] = values[0] if len(values) == 1 else "\\".join(map(str, values))
     found["vr"] = attribute.get("vr", "UN")
     return found
 
 
 def plain(value: Any) -> Any:
-    """Return a value; of a name its first form."""
-    if isinstance(value, dict) and "Alphabetic" in value:
-        return value["Alphabetic"]
-    return value
+    """Return a value; of a name its first form; of none, and of items, nothing."""
+    if isinstance(value, dict):
+        value = value.get("Alphabetic")
+    return "" if value is None else value
 
 
 async def stow(call: Call) -> Response:
@@ -283,7 +297,11 @@ async def fetch(
     name = call.path("id")
     call.node.web_servers.get(name)
     wanted = WebRetrieve(
-        server=name, paths=paths, headers=sorted(body.headers), arguments=body.arguments
+        server=name,
+        paths=paths,
+        headers=sorted(body.headers),
+        arguments=body.arguments,
+        permissive=body.permissive,
     )
     return await answer_job(
         call,
@@ -309,4 +327,4 @@ async def delete(call: Call) -> Response:
         raise BadBody("the body is an object with Level (Study, Series, Instance) and its UIDs")
     async with web_servers.client_of(call.node, server) as client:
         await client.ask("DELETE", path_of(uids))
-    return empty()
+    return encoded({})
