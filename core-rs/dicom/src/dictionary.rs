@@ -1,9 +1,8 @@
-//! The data dictionary (PS3.6) in a form for one look-up an element.
+//! The data dictionary (PS3.6) in a form for one look-up an element, by tag or by keyword.
 //!
-//! The table is made at compile time, so it costs no start-up time and no private memory.
+//! The tables are made at compile time, so they cost no start-up time, no private memory and nothing of who asks first.
 
 use crate::{Tag, Vr};
-use std::sync::OnceLock;
 
 /// What PS3.6 says of a data element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,18 +39,28 @@ pub fn keyword(tag: Tag) -> Option<&'static str> {
 /// [`keyword`] but for these, and for repeating groups, which give their first.
 #[must_use]
 pub fn tag_for_keyword(keyword: &str) -> Option<Tag> {
-    static BY_KEYWORD: OnceLock<Vec<&'static Entry>> = OnceLock::new();
-    let sorted = BY_KEYWORD.get_or_init(|| {
-        let mut entries: Vec<_> = ENTRIES.iter().collect();
-        entries.sort_by_key(|entry| (entry.keyword, entry.tag));
-        entries
-    });
-    let first = sorted.partition_point(|entry| entry.keyword < keyword);
-    sorted
-        .get(first)
-        .filter(|entry| entry.keyword == keyword)
-        .map(|entry| entry.tag)
-        .or_else(|| crate::private::private_tag_for_name(keyword))
+    standard_tag(keyword).or_else(|| crate::private::private_tag_for_name(keyword))
+}
+
+const fn standard_tag(keyword: &str) -> Option<Tag> {
+    let mut at = keyword_slot(keyword);
+    while BY_KEYWORD[at] != EMPTY {
+        let entry = &ENTRIES[BY_KEYWORD[at] as usize];
+        if is_same(entry.keyword.as_bytes(), keyword.as_bytes()) {
+            return Some(entry.tag);
+        }
+        at = (at + 1) % SLOTS;
+    }
+    None
+}
+
+/// As `==`, which is not for tables that are made at compile time.
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }
 
 /// The VR of a standard data element; `UN` for unknown ones, `LO` for private creators, `UL` for group lengths.
@@ -95,10 +104,22 @@ fn exact(tag: Tag) -> Option<&'static Entry> {
 const SLOTS: usize = 1 << 14;
 const EMPTY: u16 = u16::MAX;
 static BY_TAG: [u16; SLOTS] = by_tag();
+static BY_KEYWORD: [u16; SLOTS] = by_keyword();
 
 const fn slot(tag: Tag) -> usize {
     // Fibonacci hashing: the upper bits are the well mixed ones.
     (tag.to_u32().wrapping_mul(0x9E37_79B1) >> 18) as usize
+}
+
+/// Where the search for a keyword begins: by FNV-1a, mixed once more.
+const fn keyword_slot(keyword: &str) -> usize {
+    let keyword = keyword.as_bytes();
+    let (mut hash, mut at) = (0x811C_9DC5_u32, 0);
+    while at < keyword.len() {
+        hash = (hash ^ keyword[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash.wrapping_mul(0x9E37_79B1) >> 18) as usize
 }
 
 #[allow(
@@ -111,6 +132,24 @@ const fn by_tag() -> [u16; SLOTS] {
     let mut i = 0;
     while i < ENTRIES.len() {
         let mut at = slot(ENTRIES[i].tag);
+        while slots[at] != EMPTY {
+            at = (at + 1) % SLOTS;
+        }
+        slots[at] = i as u16;
+        i += 1;
+    }
+    slots
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the table has fewer than 65535 entries, asserted above"
+)]
+const fn by_keyword() -> [u16; SLOTS] {
+    let mut slots = [EMPTY; SLOTS];
+    let mut i = 0;
+    while i < ENTRIES.len() {
+        let mut at = keyword_slot(ENTRIES[i].keyword);
         while slots[at] != EMPTY {
             at = (at + 1) % SLOTS;
         }
@@ -170,6 +209,26 @@ mod tests {
         assert_eq!(tag_for_keyword("PatientName"), Some(Tag(0x0010, 0x0010)));
         assert_eq!(tag_for_keyword("patientname"), None);
         assert_eq!(tag_for_keyword(""), None);
+        assert_eq!(tag_for_keyword("PatientNam"), None);
+        assert_eq!(tag_for_keyword("PatientNames"), None);
+    }
+
+    #[test]
+    fn who_asks_first_for_a_keyword_waits_for_no_table() {
+        // Found when this is compiled: there is nothing that a first look-up would have to make.
+        const FOUND: Option<Tag> = standard_tag("PatientID");
+        assert_eq!(FOUND, Some(Tag(0x0010, 0x0020)));
+        // Nor is there a long way to any of them.
+        let probes = |entry: &Entry| {
+            let from = keyword_slot(entry.keyword);
+            let is_it = |at: &usize| {
+                let found = ENTRIES.get(usize::from(BY_KEYWORD[at % SLOTS]));
+                found.is_some_and(|found| found.tag == entry.tag)
+            };
+            (from..from + SLOTS).position(|at| is_it(&at))
+        };
+        let longest = ENTRIES.iter().filter_map(probes).max();
+        assert!(longest.is_some_and(|longest| longest < 32), "{longest:?}");
     }
 
     #[test]
