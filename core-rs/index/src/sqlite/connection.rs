@@ -157,15 +157,19 @@ fn migrate(connection: &Connection, mode: Mode) -> Result<(), IndexError> {
         });
     }
     super::functions::register_fold(connection).doing(DOING)?;
-    for (i, migration) in MIGRATIONS
-        .iter()
-        .enumerate()
-        .skip(usize::try_from(version).unwrap_or(0))
-    {
+    let done = usize::try_from(version).unwrap_or(0);
+    // A new file gets all of it at once, for the syncs of one transaction. One with rows goes step by step: each may be long.
+    let (missing, at_once) = match objects {
+        0 => (&MIGRATIONS[..], MIGRATIONS.len()),
+        _ => (&MIGRATIONS[done..], 1),
+    };
+    let mut version = MIGRATIONS.len() - missing.len();
+    for migrations in missing.chunks(at_once) {
+        version += migrations.len();
+        let migrations = migrations.concat();
         connection
             .execute_batch(&format!(
-                "BEGIN IMMEDIATE;\n{migration}\nPRAGMA user_version = {};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;",
-                i + 1
+                "BEGIN IMMEDIATE;\n{migrations}\nPRAGMA user_version = {version};\nPRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
             ))
             .doing(DOING)?;
     }
