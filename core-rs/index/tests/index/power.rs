@@ -2,6 +2,7 @@
 
 use crate::suite;
 use crate::suite::world::{NOW_US, arrival, json};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -235,7 +236,8 @@ fn check_after(disk: CutDisk, promised: Lsn, reference: &[(Lsn, Value)]) -> Resu
     }
 }
 
-/// Cuts at every n-th sync and sometimes between; the first thing that does not hold.
+/// Cuts at every sync and sometimes between, on all processors; gives how many disks were checked, or what does not
+/// hold.
 fn cut_everywhere(skipped: Option<SyncSite>) -> Result<usize, String> {
     let reference = reference();
     let whole = fresh_disk();
@@ -244,30 +246,57 @@ fn cut_everywhere(skipped: Option<SyncSite>) -> Result<usize, String> {
     let cuts = (1..=syncs)
         .map(Cut::AtSync)
         .chain((0..120).map(|i| Cut::AtOperation(1 + i * operations / 120)));
-    let mut checked = 0;
-    for cut in cuts {
-        let disk = fresh_disk();
-        if let Some(site) = skipped {
-            disk.skip_syncs_at(site);
+    let left = Mutex::new(cuts);
+    let work = || {
+        let mut checked = 0;
+        loop {
+            let Some(cut) = left.lock().next() else {
+                return Ok(checked);
+            };
+            match cut_once(cut, skipped, &reference) {
+                Ok(more) => checked += more,
+                Err(problem) => {
+                    left.lock().by_ref().for_each(drop);
+                    return Err(problem);
+                }
+            }
         }
-        disk.cut_at(cut);
-        let mut promised = 0;
-        // The thread that checkpoints makes the count of syncs vary: a late cut may not come.
-        if run(&disk, &mut promised).is_ok() {
-            continue;
-        }
-        for survival in [
-            Survival::Nothing,
-            Survival::Everything,
-            Survival::Seeded(1),
-            Survival::Seeded(2),
-        ] {
-            check_after(disk.survive(survival), promised, &reference)
-                .map_err(|problem| format!("{cut:?}, {survival:?}: {problem}"))?;
-            checked += 1;
-        }
+    };
+    std::thread::scope(|scope| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|ended| ended.expect("no panic")).sum()
+    })
+}
+
+/// Cuts once; gives how many of the disks that may be left were checked.
+fn cut_once(
+    cut: Cut,
+    skipped: Option<SyncSite>,
+    reference: &[(Lsn, Value)],
+) -> Result<usize, String> {
+    let disk = fresh_disk();
+    if let Some(site) = skipped {
+        disk.skip_syncs_at(site);
     }
-    Ok(checked)
+    disk.cut_at(cut);
+    let mut promised = 0;
+    // The thread that checkpoints makes the count of syncs vary: a late cut may not come.
+    if run(&disk, &mut promised).is_ok() {
+        return Ok(0);
+    }
+    let survivals = [
+        Survival::Nothing,
+        Survival::Everything,
+        Survival::Seeded(1),
+        Survival::Seeded(2),
+    ];
+    for survival in survivals {
+        check_after(disk.survive(survival), promised, reference)
+            .map_err(|problem| format!("{cut:?}, {survival:?}: {problem}"))?;
+    }
+    Ok(survivals.len())
 }
 
 #[test]
