@@ -7,14 +7,28 @@ import pytest
 # What the tests said of themselves: each process that ran some tells the one that started it.
 SUMMARY = pytest.StashKey[list[str]]()
 
+# What takes longest, in this order: begun last, it would keep one process busy and the others idle.
+LONG = (
+    "comparison",
+    "tests/e2e/test_commands.py",
+    "tests/interop/test_transcoding_table.py",
+    "tests/property/test_dataset_pydicom.py",
+    "network",
+    "tests/interop/test_codecs_corpus.py",
+    "tests/property/test_rewriting_pydicom.py",
+    "tests/property/test_reencode_pydicom.py",
+    "tests/e2e/test_hostile.py",
+    "tests/e2e/test_openapi_requests.py",
+)
+
 
 def group_of(nodeid):
-    """Return what a test stays together with: its file, all of the network, all beside Orthanc."""
+    """Return what a test stays together with: its file, all of the network, the comparison."""
     file = PurePath(nodeid.partition("::")[0])
     if file.stem.startswith("test_network_"):
         return "network"  # they fill one table
-    if file.parent.name == "interop" and "orthanc" in file.stem:
-        return "orthanc"  # they share a comparison
+    if file.stem in {"test_orthanc", "test_orthanc_generated"}:
+        return "comparison"  # they ask the same two servers
     return str(file)
 
 
@@ -22,11 +36,19 @@ def group_of(nodeid):
 def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
+    config.option.loadscopereorder = False  # in the order of the tests, not by their number
+
     class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             return group_of(nodeid)
 
     return Groups(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # one of several processes
+        rank = {group: number for number, group in enumerate(LONG)}
+        items.sort(key=lambda item: rank.get(group_of(item.nodeid), len(LONG)))
 
 
 @pytest.hookimpl(optionalhook=True)

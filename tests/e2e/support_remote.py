@@ -12,7 +12,7 @@ from pathlib import Path
 from pynetdicom import AE
 from support_ports import free_port
 
-START_S = 30
+START_S = 60
 
 
 def reachable(port):

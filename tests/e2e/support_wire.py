@@ -35,7 +35,7 @@ UNEXPECTED_PARAMETER = (2, 5)
 INVALID_PARAMETER = (2, 6)
 
 # A loaded machine answers late; who waits this long waits for nothing.
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def pdu(kind, body=b"", length=None):

@@ -252,7 +252,7 @@ def large(server, instances=24, size=1_100_000):
 def begin(server, path):
     """Ask for an archive and take its first bytes alone."""
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     connection.connect()
     connection.request("GET", path)
     answer = connection.getresponse()
@@ -277,7 +277,7 @@ def test_an_archive_breaks_off_if_the_bytes_of_an_instance_go_meanwhile(start_se
     with closing(connection):
         assert server.http.delete(f"/series/{series}").status_code == 200
         assert server.http.post("/tools/erase", json={"All": True}).status_code == 200
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while sum(path.stat().st_size for path in server.root.rglob("*")) > 10_000_000:
             assert time.monotonic() < end
             time.sleep(0.02)
@@ -292,7 +292,7 @@ def used(server):
 
 
 def until_nothing_is_held(server):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while used(server):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -313,7 +313,7 @@ def test_who_goes_away_or_cancels_ends_the_work(start_server):
 
 
 def finished(server, path):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while (job := server.get(path))["State"] not in {"Success", "Failure"}:
         assert time.monotonic() < end, job
         time.sleep(0.01)

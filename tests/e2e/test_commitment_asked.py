@@ -15,7 +15,7 @@ from support import make_instance
 from support_ports import free_port
 
 PUSH, INSTANCE = StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-WAIT_S = 20
+WAIT_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from support import make_instance
 
 PUSH, INSTANCE = StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-WAIT_S = 20
+WAIT_S = 60
 
 
 class Keeper:

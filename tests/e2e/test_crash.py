@@ -36,7 +36,7 @@ def upload_and_delete(url, ledger, stopping, seed):
     chance = random.Random(seed)
     mine = []
     study = generate_uid()
-    with httpx.Client(base_url=url, timeout=5) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         while not stopping.is_set():
             data = make_instance(study, patient="CRASH", size=chance.choice([100, 3000, 100_000]))
             try:

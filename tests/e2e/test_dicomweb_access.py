@@ -87,7 +87,7 @@ def server(start_server, tmp_path_factory):
     )
     clients = {}
     for name in (*ROLES, "stranger"):
-        clients[name] = httpx.Client(base_url=server.url, auth=(name, PASSWORD), timeout=30)
+        clients[name] = httpx.Client(base_url=server.url, auth=(name, PASSWORD), timeout=60)
     server.clients = clients
     yield server
     for client in clients.values():
@@ -360,7 +360,7 @@ HOSTILE_PATHS = {
 def raw_status(server, path):
     """Return the status of a request for a path as it stands here."""
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     connection.putrequest("GET", path, skip_accept_encoding=True)
     connection.putheader("Authorization", basic_authorization("reader", PASSWORD))
     connection.endheaders()
@@ -413,7 +413,7 @@ def test_hostile_headers_are_refused_or_passed_over(filled):
 )
 def test_what_is_no_http_is_answered_with_400_or_not_at_all(filled, head):
     address = urlsplit(filled.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
         client.sendall(head)
         answer = client.recv(4096)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer
@@ -424,14 +424,14 @@ def test_a_server_that_stops_lets_go_and_one_that_only_reads_stores_nothing(star
     assert store(server.http, instance(1)).status_code == 200
     body, content_type = bodies(instance(1, SOPInstanceUID=f"{INSTANCE}.5", size=MIB))
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
         client.sendall(
             f"POST {WEB}/studies HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: {content_type}"
             f"\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body[: MIB // 2]
         )
         # Until it is being read, by the core or by the application.
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         resting = ("\nvna_spool_used_bytes 0\n", "\nvna_http_body_bytes 0\n")
         while all(line in server.http.get("/metrics").text for line in resting):
             assert time.monotonic() < end
@@ -443,7 +443,7 @@ def test_a_server_that_stops_lets_go_and_one_that_only_reads_stores_nothing(star
     head = answer.partition(b"\r\n\r\n")[0].lower()
     assert head.startswith(b"http/1.1 503 "), answer[:500]
     assert b"\r\nretry-after: " in head
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
     server.http.close()
 
     server.flags = (*server.flags, "--set=storage.read_only=true")

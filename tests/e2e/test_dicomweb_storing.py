@@ -133,7 +133,7 @@ class Sender:
 
     def __init__(self, server, content_type, **headers):
         address = urlsplit(server.url)
-        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
         self.connection.putrequest("POST", STUDIES)
         for name, value in {"Content-Type": content_type, **headers}.items():
             self.connection.putheader(name.replace("_", "-"), value)

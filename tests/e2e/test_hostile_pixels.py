@@ -127,7 +127,7 @@ def is_running(pid):
 
 
 def await_end_of(pids):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while any(map(is_running, pids)):
         assert time.monotonic() < end, "processes are left behind"
         time.sleep(0.01)

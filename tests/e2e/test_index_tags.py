@@ -35,7 +35,7 @@ def found(server, level="Study", **keys):
 
 def complete(server):
     """Wait until all tags are."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         tags = server.get("/tools/index-tags")
         if all(tag["Filled"] >= tag["Due"] for tag in tags):

@@ -139,7 +139,7 @@ def use_dicom(server, data):
     # No DICOM at all: the words as a PDU.
     with socket.create_connection((server.dicom_host, server.dicom_port)) as raw:
         raw.sendall(" ".join(PLANTED.values()).encode())
-        raw.settimeout(5)
+        raw.settimeout(60)
         with contextlib.suppress(OSError):
             raw.recv(100)
 

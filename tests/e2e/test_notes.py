@@ -169,7 +169,7 @@ def test_of_writers_who_have_read_the_same_one_wins(start_server):
     wins = {path: [] for path in paths}
 
     def write(number):
-        with httpx.Client(base_url=server.url, timeout=30) as http:
+        with httpx.Client(base_url=server.url, timeout=60) as http:
             for turn in range(rounds):
                 for path in paths:
                     seen = http.get(path).headers["ETag"]

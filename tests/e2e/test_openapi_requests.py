@@ -54,7 +54,7 @@ def stored_again_and_again(server, files):
     over = threading.Event()
 
     def store():
-        with httpx.Client(base_url=server.url, timeout=30) as http:
+        with httpx.Client(base_url=server.url, timeout=60) as http:
             while not over.wait(0.5):
                 for file in files:
                     with contextlib.suppress(httpx.HTTPError):

@@ -414,7 +414,7 @@ def test_dcmtk_finds_gets_and_moves(pacs, ports, dcmtk, tmp_path):
 
 
 def until_listening(port):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

@@ -218,7 +218,7 @@ async def test_peers_that_never_answer_hold_nothing_and_can_be_cancelled(archive
         for one in held:
             one.cancel()
         for one in held:
-            progress = await asyncio.wait_for(sent(archive, one), 5)
+            progress = await asyncio.wait_for(sent(archive, one), 60)
             assert progress["cancelled"]
             assert progress["remaining"] == 20
     assert threading.active_count() <= threads + 3  # those of pynetdicom's server

@@ -45,7 +45,7 @@ def storescp(folder, *options):
         stderr=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             assert process.poll() is None, "storescp ended"
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -55,7 +55,7 @@ def storescp(folder, *options):
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 async def send(archive, port, ids, **more):

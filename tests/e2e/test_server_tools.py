@@ -135,7 +135,7 @@ def test_the_server_begins_anew_and_ends_by_request(start_server):
     assert again.get("/system")["DicomAet"] == "FIRST"
     assert again.file(stored) == ct_small()
     assert again.http.post("/tools/shutdown").json() == {}
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
     assert server.output().count("stopped\n") >= 2
 
 
@@ -148,7 +148,7 @@ def start_again(server):
     announced = json.loads((server.root / "server.json").read_text())
     assert announced["pid"] == server.process.pid
     server.http.close()
-    server.http = httpx.Client(base_url=announced["http"], timeout=30)
+    server.http = httpx.Client(base_url=announced["http"], timeout=60)
     return server
 
 

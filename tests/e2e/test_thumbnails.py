@@ -118,7 +118,7 @@ def test_nothing_deleted_or_replaced_is_shown(server):
     assert server.http.delete(first["Path"]).status_code == 200
     assert refusal(server, path)[0] == 404
     # Bytes that cannot come back take their thumbnail with them.
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while kept <= {file.name for file in cached(server)}:
         assert time.monotonic() < end, "the thumbnail of what is gone is still there"
         time.sleep(0.05)

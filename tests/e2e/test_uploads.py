@@ -98,7 +98,7 @@ class Sender:
 
     def __init__(self, server, length, media_type="application/dicom"):
         address = urlsplit(server.url)
-        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
         self.connection.putrequest("POST", "/instances")
         self.connection.putheader("Content-Length", str(length))
         self.connection.putheader("Content-Type", media_type)

@@ -75,7 +75,7 @@ def both(start_server, tmp_path_factory):
     assert path, "wlmscpfs is missing: install dcmtk, as make test does"
     command = [path, "-q", "-dfp", str(root / "files"), str(port)]
     peer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

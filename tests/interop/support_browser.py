@@ -117,7 +117,7 @@ def opened(site, profile, *flags, timeout=300):
         finished = site.done.wait(timeout)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
     assert finished, f"{[each['name'] for each in results]} {log.read_text(errors='replace')}"
     found = {each["name"]: each for each in results}
     assert "error" not in found.pop(None), results[-1]

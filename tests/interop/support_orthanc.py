@@ -15,7 +15,7 @@ import pytest
 from support_ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_S = 60
+START_S = 120
 # Nothing becomes stable while we compare: when it does is a matter of the clock.
 STABLE_AGE_S = 86_400
 
@@ -142,7 +142,7 @@ class Orthanc:
         self.http.close()  # before it: it waits for those that may ask again
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

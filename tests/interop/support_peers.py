@@ -35,7 +35,7 @@ from pynetdicom.sop_class import (
 )
 from support_ports import free_port
 
-START_S = 20
+START_S = 60
 
 
 def until(condition, what, seconds=START_S):
@@ -73,7 +73,7 @@ class Program:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         self.log.close()
 
 

@@ -65,7 +65,7 @@ def started(folder, text, *command):
             yield f"http://127.0.0.1:{json_of(text)['HttpPort']}", process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def orthanc(folder, text):
@@ -92,9 +92,9 @@ def answers(url, process):
         time.sleep(0.05)
     found = {"anybody": anybody.status_code}
     found["wrong"] = httpx.get(f"{url}/system", auth=("alice", "wrong"), timeout=30).status_code
-    with httpx.Client(base_url=url, auth=("bob", "p:w/ü"), timeout=30) as bob:
+    with httpx.Client(base_url=url, auth=("bob", "p:w/ü"), timeout=60) as bob:
         found["bob"] = bob.get("/statistics").status_code
-    with httpx.Client(base_url=url, auth=("alice", "short"), timeout=30) as alice:
+    with httpx.Client(base_url=url, auth=("alice", "short"), timeout=60) as alice:
         system = alice.get("/system").json()
         found |= {key: system[key] for key in ALIKE}
         for kind in ("modalities", "peers"):

@@ -217,7 +217,7 @@ def ask_who_it_is(server):
     """Make a user, so that nobody gets anything who does not show who he is."""
     command = [VNA, "user", "add", USER, "--password-stdin", f"--root={server.root}"]
     subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, capture_output=True)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while server.http.get("/dicom-web/studies").status_code != 401:
         assert time.monotonic() < end
         time.sleep(0.02)

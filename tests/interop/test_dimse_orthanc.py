@@ -13,7 +13,7 @@ from support_ports import free_port
 pytestmark = pytest.mark.peer
 
 STUDY = "1.2.840.77.1"
-WAIT_S = 30
+WAIT_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def begun(server, name, **body):
 
 
 def until(server, job_id, *states):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         job = server.http.get(f"/jobs/{job_id}").json()
         if job["State"] in states:

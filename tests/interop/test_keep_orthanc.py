@@ -14,7 +14,7 @@ from support_samples import public_id
 
 pytestmark = pytest.mark.peer
 
-END_S = 30
+END_S = 60
 ERRORS = "Errors carry a stable code, say that they are JSON, and what was found."
 READ_ONLY = "What changes an archive that is read-only is refused as that; Orthanc finds out later."
 INTENDED = [

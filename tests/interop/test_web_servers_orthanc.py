@@ -134,7 +134,7 @@ def test_a_path_is_fetched_as_a_job(ours, theirs):
     study = uids(ct_small())[0]
     theirs.http.post("/instances", content=ct_small())
     begun = post(ours, "theirs/wado", Uri=f"/studies/{study}").json()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while (job := ours.get(begun["Path"]))["State"] not in ("Success", "Failure"):
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -205,7 +205,7 @@ def test_a_job_goes_on_where_it_was_killed(ours, theirs):
         ours.upload(data)
     public_id = ours.http.post("/tools/lookup", content=study).json()[0]["ID"]
     begun = post(ours, "theirs/stow", Resources=[public_id], Synchronous=False).json()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while ours.get(begun["Path"])["Progress"] == 0:
         assert time.monotonic() < end
         time.sleep(0.01)
