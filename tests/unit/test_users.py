@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import stat
+import threading
 
 import httpx
 import pytest
@@ -258,17 +259,50 @@ async def test_the_owner_of_the_folder_needs_no_password(client, node, settings)
     assert (await client.get("/jobs", headers=header)).status_code == 200
 
 
-async def test_a_server_notices_what_another_process_changed(node, settings, monkeypatch):
+@pytest.fixture
+def looks_often(monkeypatch):
     monkeypatch.setattr(service, "LOOK_S", 0.01)
+
+
+async def noticed(node):
+    """Wait until it is known that there are users."""
+    for _ in range(6000):
+        if node.users.are_required:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody noticed")
+
+
+async def test_a_server_notices_what_another_process_changed(looks_often, node, settings):
     beside = Control(control_file(settings.storage.root))
     hashed = passwords.hashed("a long secret")
     beside.run_blocking(lambda c: users.add(c, User("eve", "read", 1), hashed))
     beside.close()
-    for _ in range(500):
-        if node.users.are_required:
-            break
-        await asyncio.sleep(0.01)
-    assert node.users.are_required
+    await noticed(node)
+
+
+async def test_a_change_that_is_seen_before_it_can_be_read_is_not_missed(
+    looks_often, node, settings, monkeypatch
+):
+    # The file looks the same from the beginning of the write on.
+    monkeypatch.setattr(service, "last_write", lambda file: (1,))
+    begun, may_end = threading.Event(), threading.Event()
+    hashed = passwords.hashed("a long secret")
+
+    def slowly(connection):
+        users.add(connection, User("eve", "read", 1), hashed)
+        begun.set()
+        may_end.wait(60)
+
+    beside = Control(control_file(settings.storage.root))
+    writing = asyncio.create_task(beside.run(slowly))
+    await asyncio.to_thread(begun.wait, 60)
+    await asyncio.sleep(0.2)  # it looks meanwhile
+    assert not node.users.are_required
+    may_end.set()
+    await writing
+    beside.close()
+    await noticed(node)
 
 
 READER, WRITER, ADMIN = (User(name, name, 1) for name in ("read", "write", "admin"))

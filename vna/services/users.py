@@ -202,6 +202,7 @@ class Users:
         return suspect
 
     async def _keep_looking(self) -> None:
+        before: tuple[int, ...] = ()
         while True:
             await asyncio.sleep(LOOK_S)
             seen = last_write(self._file)
@@ -209,7 +210,10 @@ class Users:
                 continue
             try:
                 await self._look()
-                self._seen = seen
+                # Once more: two writes within a tick of the clock look like one.
+                if seen == before:
+                    self._seen = seen
+                before = seen
             except Exception:  # a look that fails is repeated; one that ends would miss changes
                 logger.exception("users cannot be read")
 
