@@ -27,17 +27,24 @@ class Keeper:
         self.answers = []
         ae = AE(ae_title="KEEPER")
         ae.add_supported_context(PUSH)
-        handlers = [(evt.EVT_N_ACTION, self.take)]
+        self._to_report = None
+        handlers = [(evt.EVT_N_ACTION, self.take), (evt.EVT_PDU_SENT, self.answered)]
         self._server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         self.port = self._server.socket.getsockname()[1]
 
     def take(self, event):
-        """Take a request, and report on it from another thread."""
+        """Take a request, which is reported on once it is answered."""
         request = event.action_information
         self.asked.append(request)
         if not self.refuses and self.reports_on != "never":
-            threading.Thread(target=self.report, args=(event.assoc, request)).start()
+            self._to_report = event.assoc, request
         return self.refuses, None
+
+    def answered(self, event):
+        """Report from another thread."""
+        if self._to_report is not None:
+            threading.Thread(target=self.report, args=self._to_report).start()
+            self._to_report = None
 
     def report(self, association, request):
         """Report on the association of the request, or on another."""
@@ -54,9 +61,7 @@ class Keeper:
             report.ReferencedSOPSequence = kept
         if failed:
             report.FailedSOPSequence = failed
-        if self.reports_on == "same":
-            time.sleep(0.1)  # the response to the request goes first
-        else:
+        if self.reports_on != "same":
             ae = AE(ae_title="KEEPER")
             ae.add_requested_context(PUSH)
             association = ae.associate(

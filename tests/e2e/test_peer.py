@@ -350,7 +350,7 @@ async def test_a_peer_that_aborts_or_stays_silent_is_told_apart(archive):
         await asyncio.sleep(0)
         asking.core.abort()
         with pytest.raises(PeerClosed):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 60)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def test_a_result_that_is_there_before_anybody_awaits_it_is_kept(archive):
     awaited = asyncio.ensure_future(archive.result(3))
     archive.core.finish((3, True, b"early"))
     archive._drain()
-    assert await asyncio.wait_for(awaited, 5) == b"early"
+    assert await asyncio.wait_for(awaited, 60) == b"early"
 
 
 async def test_an_error_of_the_core_is_raised_where_it_was_asked(archive):

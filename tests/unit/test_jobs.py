@@ -162,17 +162,17 @@ async def test_each_retry_waits_longer(tmp_path):
     process = await Process(tmp_path, settings.Jobs(retry_delay_s=500, retries=3)).start()
     job_id = await process.jobs.submit("Fail", {"times": 99, "how": "busy"})
     waits = []
-    for _ in range(3):
+
+    def due(connection):
+        row = connection.execute("SELECT run_after_us, unixepoch() AS now FROM job").fetchone()
+        connection.execute("UPDATE job SET run_after_us = 0")
+        return row["run_after_us"] and row["run_after_us"] / 1e6 - row["now"]
+
+    while len(waits) < 3:
         await process.until(job_id, "Retry")
-
-        def due(connection):
-            row = connection.execute("SELECT run_after_us, unixepoch() AS now FROM job").fetchone()
-            connection.execute("UPDATE job SET run_after_us = 0")
-            return row["run_after_us"] / 1e6 - row["now"]
-
-        waits.append(await process.control.run(due))
-        process.jobs._engine.wake.set()
-        await asyncio.sleep(0.05)
+        if wait := await process.control.run(due):  # else it has not run again yet
+            waits.append(wait)
+            process.jobs._engine.wake.set()
     assert [round(wait, -2) for wait in waits] == [500, 2000, 3600]
     await process.stop()
 
