@@ -123,11 +123,7 @@ def find(connection: Connection, name: str) -> tuple[User, str] | None:
 
 
 def standing(connection: Connection) -> tuple[int, bool]:
-    """Return the number of the last change, and whether there are users.
-
-    A change that is being written is waited for: the file shows it before anybody can read it.
-    """
-    connection.execute("UPDATE user_revision SET revision = revision WHERE FALSE")  # takes the lock
+    """Return the number of the last change, and whether there are users."""
     found = connection.execute(
         "SELECT revision, EXISTS (SELECT 1 FROM user) FROM user_revision"
     ).fetchone()

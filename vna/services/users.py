@@ -16,7 +16,6 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from vna.control import Control, control_file, users
 from vna.control.users import User as User
@@ -39,7 +38,7 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 8.0
 FORGIVE_S = 900.0
 SUSPECTS = 4096
-# How often it is looked whether `vna user` changed something: a look is the stat of a file.
+# How often it is looked whether `vna user` changed something: a look reads two pages in memory.
 LOOK_S = 1.0
 # The log tells a name that was tried, not all of what somebody may have sent for one.
 SHOWN_NAME = 64
@@ -69,11 +68,9 @@ class Users:
             for each in settings.http.users
         }
         self._root = settings.storage.root
-        self._file = control_file(self._root)
         self._local_secret = secrets.token_hex(32)
         self._control_of: Control | None = None
         self.revision = -1
-        self._seen: tuple[int, ...] = ()
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, tuple[User, float]] = OrderedDict()
         self._suspects: OrderedDict[tuple[str, str], Suspect] = OrderedDict()
@@ -202,20 +199,18 @@ class Users:
         return suspect
 
     async def _keep_looking(self) -> None:
-        before: tuple[int, ...] = ()
+        failure = ""
         while True:
             await asyncio.sleep(LOOK_S)
-            seen = last_write(self._file)
-            if seen == self._seen:
-                continue
             try:
+                # Asked of the database itself: its files change before a commit can be seen, by as
+                # long as the disk takes to sync, and no more when it can.
                 await self._look()
-                # Once more: two writes within a tick of the clock look like one.
-                if seen == before:
-                    self._seen = seen
-                before = seen
-            except Exception:  # a look that fails is repeated; one that ends would miss changes
-                logger.exception("users cannot be read")
+                failure = ""
+            except Exception as error:  # repeated; a task that ends would miss changes
+                if repr(error) != failure:
+                    logger.exception("users cannot be read")
+                failure = repr(error)
 
     async def _look(self) -> None:
         """Forget what is remembered if any user was changed."""
@@ -256,18 +251,6 @@ class Suspect:
             return 0.0
         delay = min(FIRST_DELAY_S * 2.0 ** min(self.failures - 1, 16), LONGEST_DELAY_S)
         return max(0.0, delay - since)
-
-
-def last_write(file: Path) -> tuple[int, ...]:
-    """Return what tells one write to a database from the next, whoever wrote."""
-    found: list[int] = []
-    for path in (file, file.with_name(file.name + "-wal")):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        found += [status.st_mtime_ns, status.st_size]
-    return tuple(found)
 
 
 def require_users_beyond_loopback(settings: Settings) -> None:
