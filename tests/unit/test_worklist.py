@@ -20,6 +20,7 @@ from vna.services.archive import Archive
 from vna.services.caller import Caller
 from vna.services.named_tags import data_set_of, tags_of
 from vna.services.worklist import Worklist
+from vna.services.worklist import folder as watching
 from vna.services.worklist.encoding import EXPLICIT_VR_LITTLE_ENDIAN, decoded
 from vna.services.worklist.keys import conditions
 from vna.settings import Settings, Storage
@@ -250,6 +251,40 @@ def test_worklist_files_come_change_and_go(tmp_path):
         worklist._folder._looked = 0.0
         write_file(folder / "c.WL", item("C"), stamp=1_000_000_000)
         assert await names_found(worklist, query()) == ["C"]
+
+    run(tmp_path, work, folder=str(folder))
+
+
+def test_a_file_that_changes_again_within_a_step_of_the_clock_is_read_again(tmp_path, monkeypatch):
+    folder = tmp_path / "files"
+    write_file(folder / "a.wl", item("First"))
+
+    async def work(worklist):
+        assert await names_found(worklist, query()) == ["First"]
+        # Of the same length, in place, and at the same time as far as the file system can tell.
+        before = (folder / "a.wl").stat()
+        write_file(folder / "a.wl", item("Other"))
+        os.utime(folder / "a.wl", ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = (folder / "a.wl").stat()
+        for what in ("st_size", "st_mtime_ns", "st_ino"):
+            assert getattr(after, what) == getattr(before, what)
+        monkeypatch.setattr(watching, "SETTLED_S", 0.0)  # some time later
+        worklist._folder._looked = 0.0
+        assert await names_found(worklist, query()) == ["Other"]
+
+    run(tmp_path, work, folder=str(folder))
+
+
+def test_a_folder_that_changes_again_within_a_step_of_the_clock_is_looked_at_again(tmp_path):
+    folder = tmp_path / "files"
+    write_file(folder / "a.wl", item("A"))
+
+    async def work(worklist):
+        assert await names_found(worklist, query()) == ["A"]
+        before = folder.stat()
+        write_file(folder / "b.wl", item("B"))
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert await names_found(worklist, query()) == ["A", "B"]
 
     run(tmp_path, work, folder=str(folder))
 

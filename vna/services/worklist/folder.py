@@ -27,10 +27,15 @@ SUFFIX = ".wl"
 MAX_FILE_BYTES = 1 << 20
 # A file that is written in place changes no folder: it is seen after this time.
 LOOK_AGAIN_S = 2.0
+# File systems keep times in steps, of milliseconds up to two seconds: what changed less than this
+# before a look may change again without showing it.
+SETTLED_S = 2.0
 # Files between two transactions: queries and jobs use the same database.
 BATCH = 100
 # Worklist files belong to the tenant that an archive has without configuration.
 TENANT = 1
+# No time of a folder: it is looked at again.
+UNSETTLED = -1
 
 
 class Change(NamedTuple):
@@ -116,7 +121,8 @@ class WorklistFolder:
             folder = left.pop()
             try:
                 # Before its entries are read: what comes meanwhile is then seen by the next look.
-                self._folders[folder] = folder.stat().st_mtime_ns
+                status = folder.stat()
+                self._folders[folder] = status.st_mtime_ns if is_settled(status) else UNSETTLED
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
@@ -182,7 +188,14 @@ def stamp_of(entry: os.DirEntry[str]) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     # The inode too: a file may be replaced by one of the same time and length.
-    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+    stamp = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+    # Another one when it has settled, so that the file is read once more.
+    return stamp if is_settled(status) else f"{stamp}-new"
+
+
+def is_settled(status: os.stat_result) -> bool:
+    """Whether a change from now on gives it another time than it has."""
+    return time.time() - status.st_mtime >= SETTLED_S
 
 
 def read_worklist_file(path: Path) -> bytes:
