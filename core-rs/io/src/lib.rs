@@ -135,6 +135,11 @@ pub trait DiskFile: Send + Sync {
     fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.read_at(buffer, offset)
     }
+    /// Says that these bytes are read soon: a disk gets many in little more time than one, if it knows of them. Waits for
+    /// none of them, and is a hint only: what hinders it is told to who reads.
+    fn will_read(&self, offset: u64, bytes: u64) {
+        let _ = (offset, bytes);
+    }
     /// Writes all of `parts`, one behind the other, from `offset` on; what lies between the old
     /// end of the file and `offset` reads as zeros.
     ///

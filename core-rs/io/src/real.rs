@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Advice, FlockOperation, fadvise};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::direct::Direct;
@@ -216,6 +217,13 @@ impl DiskFile for RealFile {
                 let what = || format!("read {wanted} bytes at {offset} of");
                 Err(explain(error.into(), what, &self.path))
             }
+        }
+    }
+
+    fn will_read(&self, offset: u64, bytes: u64) {
+        let bytes = NonZeroU64::new(bytes).filter(|_| offset.checked_add(bytes).is_some());
+        if let Some(bytes) = bytes {
+            let _ = fadvise(&self.file, offset, Some(bytes), Advice::WillNeed);
         }
     }
 

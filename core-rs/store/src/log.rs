@@ -134,6 +134,11 @@ impl Log {
         BlobReader::open(&self.shared, blob)
     }
 
+    /// Says that the first bytes of a blob are read soon: see [`DiskFile::will_read`](vna_io::DiskFile::will_read).
+    pub fn will_read(&self, blob: &BlobRef, bytes: u64) {
+        read::will_read(&self.shared, blob, bytes);
+    }
+
     /// Compares the record of a blob with the reference, also that of one with a file of its own, which can be read
     /// without: an index that is built anew finds the blob by its record alone.
     ///

@@ -231,6 +231,26 @@ impl BlobReader {
     }
 }
 
+/// Says that the first bytes of a blob are read soon, with what is read to find them.
+pub(crate) fn will_read(shared: &Shared, blob: &BlobRef, bytes: u64) {
+    let bytes = bytes.min(blob.stored_size);
+    match blob.place {
+        Place::Segment { segment, offset } => {
+            let segment = shared.segments.get(segment);
+            if let Some(Ok(file)) = segment.map(|segment| shared.segment_file(&segment)) {
+                file.will_read(offset, HEADER_AHEAD_BYTES as u64 + bytes);
+            }
+        }
+        Place::File { .. } => {
+            let path = shared.paths.blob(&blob.key, blob.encoding);
+            let id = FileId::Blob(blob.key, blob.encoding);
+            if let Ok(file) = shared.handles.get(&*shared.disk, id, &path) {
+                file.will_read(0, bytes);
+            }
+        }
+    }
+}
+
 /// The record of a blob, whose key was compared, and the segment's file.
 pub(crate) fn record_of(
     shared: &Shared,

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Advice, fadvise};
 use vna_io::{CutDisk, Disk, DiskFile, MemoryDisk, Open, RealDisk, SyncSite};
 
 const SITE: SyncSite = SyncSite("test");
@@ -158,4 +159,41 @@ fn an_error_of_the_real_disk_names_operation_and_path() {
         message.starts_with("cannot open /no/such/file: "),
         "{message}"
     );
+}
+
+#[test]
+fn what_will_be_read_is_fetched_before_it_is_read() {
+    const FROM: u64 = 8 << 10;
+    let path = std::env::temp_dir().join(format!("vna-io-ahead-{}", std::process::id()));
+    let is_cached = |file: &dyn DiskFile| {
+        let mut buffer = [0; 16 << 10];
+        file.read_cached_at(&mut buffer, FROM).unwrap().is_some()
+    };
+    // A kernel that is asked whether it has something begins to fetch it, so each try is of a new file.
+    let is_fetched = |patience_ms: u64| {
+        let file = RealDisk.open(&path, Open::CreateNew).unwrap();
+        write(&*file, &[7; 64 << 10], 0);
+        file.sync_data(SITE).unwrap();
+        let can_tell = is_cached(&*file); // not every file system can
+        let system = std::fs::File::open(&path).unwrap();
+        fadvise(&system, 0, None, Advice::DontNeed).unwrap();
+        file.will_read(FROM, 16 << 10);
+        std::thread::sleep(std::time::Duration::from_millis(patience_ms));
+        let is_fetched = is_cached(&*file) || !can_tell;
+        std::fs::remove_file(&path).unwrap();
+        is_fetched
+    };
+    assert!([1, 10, 100, 1_000, 5_000].into_iter().any(is_fetched));
+}
+
+#[test]
+fn there_is_no_harm_in_telling_of_what_is_not_there() {
+    let path = std::env::temp_dir().join(format!("vna-io-hint-{}", std::process::id()));
+    let file = RealDisk.open(&path, Open::CreateNew).unwrap();
+    write(&*file, b"all", 0);
+    for (offset, bytes) in [(0, 0), (1 << 40, 512), (0, u64::MAX), (u64::MAX, u64::MAX)] {
+        file.will_read(offset, bytes);
+    }
+    assert_eq!(read(&*file, 9, 0), b"all");
+    std::fs::remove_file(path).unwrap();
 }

@@ -8,10 +8,14 @@ use vna_index::Located;
 use super::keys::{Keys, in_block_of};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
-use crate::find::headers::{check_time, select};
+use crate::find::headers::{check_time, select, will_select};
 
 /// Resources below one that are looked up at a time.
 const LOCATED_AT_ONCE: usize = 256;
+
+/// Headers that the disk is told of before the first of them is read: enough to keep it busy, and not much if it turns out
+/// that the search is at its end.
+const AHEAD: usize = 64;
 
 /// The elements of a stored instance that were asked for.
 #[derive(Clone, Debug)]
@@ -63,15 +67,31 @@ pub(crate) enum Outcome {
     Paused,
 }
 
-/// The first instances of some resources.
+/// The first instances of some resources, whose headers are read one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct FirstInstances(Vec<(i64, Located)>);
+pub(crate) struct FirstInstances {
+    /// Sorted by resource.
+    found: Vec<(i64, Located)>,
+    /// The resources in the order in which they are asked for.
+    ids: Vec<i64>,
+    asked: usize,
+}
 
 impl FirstInstances {
-    /// That of a resource; `None` if it has gone, or none was needed.
-    pub fn get(&self, id: i64) -> Option<&Located> {
-        let at = self.0.binary_search_by_key(&id, |(id, _)| *id);
-        at.ok().map(|at| &self.0[at].1)
+    /// That of a resource; `None` if it has gone, or none was needed. The disk is told of those behind it.
+    pub fn get(&mut self, reading: Reading<'_>, id: i64) -> Option<&Located> {
+        if self.asked % AHEAD == 0 {
+            let next = self.ids.iter().skip(self.asked).take(AHEAD);
+            let next = next.filter_map(|id| self.find(*id));
+            next.for_each(|located| will_select(reading.archive, located));
+        }
+        self.asked += 1;
+        self.find(id)
+    }
+
+    fn find(&self, id: i64) -> Option<&Located> {
+        let at = self.found.binary_search_by_key(&id, |(id, _)| *id);
+        at.ok().map(|at| &self.found[at].1)
     }
 }
 
@@ -116,8 +136,11 @@ impl HeaderNeeds {
             return Ok(FirstInstances::default());
         }
         let index = reading.archive.index();
-        let found = index.first_instances(reading.level, ids, reading.study_label)?;
-        Ok(FirstInstances(found))
+        Ok(FirstInstances {
+            found: index.first_instances(reading.level, ids, reading.study_label)?,
+            ids: ids.to_vec(),
+            asked: 0,
+        })
     }
 
     /// Reads what is needed of a resource, whose first instance is `first`.
@@ -191,7 +214,11 @@ fn first_below(
             limit as u64,
             reading.study_label,
         )?;
-        for (number, located) in &page {
+        for (at, (number, located)) in page.iter().enumerate() {
+            if at % AHEAD == 0 {
+                let next = page[at..].iter().take(AHEAD);
+                next.for_each(|(_, located)| will_select(reading.archive, located));
+            }
             check_time(reading.until)?;
             if after > 0 && reading.pause.is_some_and(|pause| Instant::now() >= pause) {
                 return Ok(Below::Paused { after });

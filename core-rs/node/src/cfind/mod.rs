@@ -215,7 +215,7 @@ impl CFind {
         let index = archive.index();
         let values = index.values(reading.level, &candidates, &self.tags, label)?;
         let needs = &self.search.needs;
-        let firsts = needs.first_instances(reading, &candidates)?;
+        let mut firsts = needs.first_instances(reading, &candidates)?;
         let reads_files = needs.reads_files();
         let mut page = AnswerPage::default();
         for row in values.rows() {
@@ -227,7 +227,7 @@ impl CFind {
                 match self
                     .search
                     .needs
-                    .read(reading, row.id, firsts.get(row.id))?
+                    .read(reading, row.id, firsts.get(reading, row.id))?
                 {
                     Outcome::Matches(read) => headers = read,
                     Outcome::Paused => return Ok(Some(page)),

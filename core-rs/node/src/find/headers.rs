@@ -64,9 +64,9 @@ impl<'a> Headers<'a> {
         };
         for chunk in candidates.chunks(LOCATED_AT_ONCE) {
             check_time(self.until)?;
-            let firsts = self.needs.first_instances(reading, chunk)?;
+            let mut firsts = self.needs.first_instances(reading, chunk)?;
             for id in chunk {
-                let read = self.needs.read(reading, *id, firsts.get(*id))?;
+                let read = self.needs.read(reading, *id, firsts.get(reading, *id))?;
                 if matches!(read, Outcome::Matches(_)) && !visit(*id) {
                     return Ok(());
                 }
@@ -104,6 +104,13 @@ pub(crate) fn select(
         at = stream.skip(size);
     }
     Ok(stream.finish().ok())
+}
+
+/// Says that elements of an instance are read soon: a search reads many headers, and the disk is not idle between them.
+pub(crate) fn will_select(archive: &Archive, located: &Located) {
+    if let Ok(blob) = blob_ref(&located.blob) {
+        archive.files().log().will_read(&blob, READ_BYTES as u64);
+    }
 }
 
 /// Opens the bytes of an instance, wherever a compaction moved them.

@@ -14,10 +14,9 @@ use vna_node::{
 const LEVEL: Tag = Tag(0x0008, 0x0052);
 const STUDIES: u8 = 7;
 
-/// Seven studies of one patient, the last of two instances.
-fn archive() -> Archive {
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-    let settings = Settings {
+/// An archive in memory, or on another disk that holds no more than is needed.
+pub fn settings() -> Settings {
+    Settings {
         storage: StorageSettings {
             root: PathBuf::from("/archive"),
             segment_bytes: 16 << 20,
@@ -48,8 +47,13 @@ fn archive() -> Archive {
             index_cache_bytes: 1 << 20,
             unpacked_cache_bytes: 1 << 20,
         },
-    };
-    let archive = Archive::open(disk, settings).expect("opens");
+    }
+}
+
+/// Seven studies of one patient, the last of two instances.
+fn archive() -> Archive {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let archive = Archive::open(disk, settings()).expect("opens");
     let studies = (1..=STUDIES).map(|study| Who(1, study, 1, 1));
     for who in studies.chain([Who(1, STUDIES, 1, 2)]) {
         store(&archive, file(who, 1, 8)).expect("is stored");

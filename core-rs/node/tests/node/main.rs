@@ -5,6 +5,7 @@ mod common;
 mod giving_up;
 mod images;
 mod power_cut;
+mod read_ahead;
 mod recompress;
 mod repair;
 mod streamed;

@@ -175,17 +175,17 @@ impl Finding {
             }
             check_time(until)?;
             let values = index.values(reading.level, &candidates, &self.tags, None)?;
-            let firsts = self.search.needs.first_instances(reading, &candidates)?;
+            let mut firsts = self.search.needs.first_instances(reading, &candidates)?;
             for row in values.rows() {
                 if all_match && out.results == limit {
                     return Ok(true);
                 }
                 let mut headers = Headers::default();
                 if self.search.needs.reads_files() {
-                    let read = self
-                        .search
-                        .needs
-                        .read(reading, row.id, firsts.get(row.id))?;
+                    let read =
+                        self.search
+                            .needs
+                            .read(reading, row.id, firsts.get(reading, row.id))?;
                     match read {
                         Outcome::Matches(read) => headers = read,
                         Outcome::Differs | Outcome::Paused => continue,
