@@ -7,9 +7,10 @@ attributes that OHIF asks for); the series of a study; pages of 100 of the 200 i
 series. Both servers keep running; they are asked one after the other,
 for the same time, in each round.
 
-`cold` is the first search of a kind after a start, one of each server, in milliseconds: files and
-index come from the page cache of the system, nothing from that of the server. The other figures are
-those of bench_rest. `asked` is what is wanted of `x`.
+`cold` is the first search of a kind after a start, in milliseconds, the median of a start a round:
+of a server whose files are in the page cache of the system (`started`), of one whose files had left
+it before it started (`dropped, started`), and of one that runs and whose files left it just now
+(`started, dropped`). The other figures are those of bench_rest. `asked` is what is wanted of `x`.
 
 Before anything is timed, the results are compared with what the generator knows it sent.
 """
@@ -25,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_rest import CT, SMALL, STUDIES, Request, fill, get, identities, measure, summary
-from servers import OrthancWeb, Server, Vna, loadgen_program, machine
+from servers import OrthancWeb, Server, Vna, drop_cached, loadgen_program, machine
+from tables import Run, by, by_server, median, ratio, table
 
 ROOT = "/dicom-web"
 PAGE = 100
@@ -103,13 +105,29 @@ LOADS = [
 ]
 
 
-def cold_ms(server: Server, request: Request) -> float:
+COLD = ("started", "dropped, started", "started, dropped")
+
+
+def cold_ms(server: Server, state: str, request: Request) -> float:
     """Return how long a server that has just started takes for its first search."""
     server.stop()
+    if state == "dropped, started":
+        drop_cached(server.root)
     server.start()
+    if state == "started, dropped":
+        drop_cached(server.root)
     began = time.perf_counter()
     server.get_json(request["path"])
     return 1000 * (time.perf_counter() - began)
+
+
+def cold_table(cold: list[Run]) -> str:
+    rows = [
+        [load, state, name, f"{median(mine, 'ms'):.1f}", ratio(peers, mine, "ms") if peers else ""]
+        for (load, state), of_load in by(cold, "load", "state")
+        for name, mine, peers in by_server(of_load)
+    ]
+    return table(("cold search", "state", "server"), ("ms", "x"), rows)
 
 
 def main() -> None:
@@ -126,7 +144,8 @@ def main() -> None:
     made: dict[str, Callable[[], Server]] = {"orthanc": lambda: OrthancWeb(threads=4), "vna": Vna}
     small, ct = identities(program, SMALL), identities(program, CT)
     servers = [made[name]() for name in arguments.servers.split(",")]
-    runs: list[dict[str, Any]] = []
+    runs: list[Run] = []
+    cold: list[Run] = []
     try:
         for server in servers:
             server.start()
@@ -135,9 +154,12 @@ def main() -> None:
         holders = [Asked(server, small, ct) for server in servers]
         for load in LOADS:
             requests = [load.requests(holder) for holder in holders]
-            for server, asked in zip(servers, requests, strict=True):
-                cold = cold_ms(server, asked[0])
-                print(f"{load.name}, cold: {server.name} {cold:.1f} ms", flush=True)
+            for _ in range(arguments.rounds):
+                for state in COLD:
+                    for server, asked in zip(servers, requests, strict=True):
+                        found = cold_ms(server, state, asked[0])
+                        of = {"load": load.name, "state": state, "server": server.name}
+                        cold.append(of | {"ms": found})
             for clients in map(int, arguments.clients.split(",")):
                 for _ in range(arguments.rounds):
                     for server, asked in zip(servers, requests, strict=True):
@@ -146,9 +168,10 @@ def main() -> None:
     finally:
         for server in servers:
             server.remove()
-    print("\n" + summary(runs))
+    print("\n" + summary(runs) + "\n\n" + cold_table(cold))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": facts, "runs": runs}, indent=1))
+        reports = {"machine": facts, "runs": runs, "cold": cold}
+        arguments.json.write_text(json.dumps(reports, indent=1))
 
 
 if __name__ == "__main__":

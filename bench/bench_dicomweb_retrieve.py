@@ -20,7 +20,6 @@ import argparse
 import http.client
 import io
 import json
-import os
 import random
 import tempfile
 import threading
@@ -34,7 +33,17 @@ import pydicom
 from bench_rest import identities, measure, summary
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
-from servers import MemorySampler, OrthancWeb, Server, Vna, loadgen, loadgen_program, machine, send
+from servers import (
+    MemorySampler,
+    OrthancWeb,
+    Server,
+    Vna,
+    drop_cached,
+    loadgen,
+    loadgen_program,
+    machine,
+    send,
+)
 
 SLICES = 1_000
 CT = {"kind": "ct", "seed": 7, "per_series": SLICES, "per_study": 1, "count": SLICES}
@@ -179,16 +188,6 @@ LOADS = [
 ]
 
 
-def forget_pages(folder: Path) -> None:
-    """Drop what the kernel keeps of the files below a folder."""
-    os.sync()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(descriptor)
-
-
 def cold(asked: Asked) -> None:
     server = asked.server
     for what, path, accept in (
@@ -196,7 +195,7 @@ def cold(asked: Asked) -> None:
         ("study", of_series(asked.ct[0]).partition("/series/")[0], INSTANCES),
     ):
         server.stop()
-        forget_pages(server.root)
+        drop_cached(server.root)
         server.start()
         _, first_s, all_s = fetch(server, path, accept)
         _, warm_first_s, warm_s = fetch(server, path, accept)

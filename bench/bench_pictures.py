@@ -23,7 +23,6 @@ import argparse
 import http.client
 import io
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -46,7 +45,7 @@ from pydicom.uid import (
     UltrasoundImageStorage,
     generate_uid,
 )
-from servers import Orthanc, Server, Vna, loadgen_program, machine
+from servers import Orthanc, Server, Vna, drop_cached, loadgen_program, machine
 from tables import Run, by, by_server, median, megabytes, ratio, table
 
 from vna import _core
@@ -188,18 +187,6 @@ def check(holders: Holders, kind: str, route: str) -> set[str]:
         assert np.ptp(one) > 100, f"{route} of {kind} shows nothing"
         assert np.abs(one - pictures[0]).max() <= 3, f"{route} of {kind} differs"
     return set(able)
-
-
-def drop_cached(folder: Path) -> None:
-    """Let the files of a server leave the page cache."""
-    os.sync()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            finally:
-                os.close(descriptor)
 
 
 def cold_ms(server: Server, paths: list[str]) -> float:

@@ -54,6 +54,18 @@ def free_port() -> int:
         return port
 
 
+def drop_cached(folder: Path) -> None:
+    """Let the files of a server leave the page cache; only clean pages can."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
 def read_or_empty(path: str) -> str:
     """Read a file of /proc, which may vanish with its process at any moment."""
     try:
