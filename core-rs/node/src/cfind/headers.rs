@@ -8,14 +8,10 @@ use vna_index::Located;
 use super::keys::{Keys, in_block_of};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
-use crate::find::headers::{check_time, select, will_select};
+use crate::find::headers::{AHEAD, check_time, one_by_one, select, will_select};
 
 /// Resources below one that are looked up at a time.
 const LOCATED_AT_ONCE: usize = 256;
-
-/// Headers that the disk is told of before the first of them is read: enough to keep it busy, and not much if it turns out
-/// that the search is at its end.
-const AHEAD: usize = 64;
 
 /// The elements of a stored instance that were asked for.
 #[derive(Clone, Debug)]
@@ -214,11 +210,7 @@ fn first_below(
             limit as u64,
             reading.study_label,
         )?;
-        for (at, (number, located)) in page.iter().enumerate() {
-            if at % AHEAD == 0 {
-                let next = page[at..].iter().take(AHEAD);
-                next.for_each(|(_, located)| will_select(reading.archive, located));
-            }
+        for (number, located) in one_by_one(reading.archive, &page) {
             check_time(reading.until)?;
             if after > 0 && reading.pause.is_some_and(|pause| Instant::now() >= pause) {
                 return Ok(Below::Paused { after });

@@ -18,6 +18,10 @@ const LOCATED_AT_ONCE: usize = 256;
 /// Bytes read at once. Most headers are shorter, and stepping over a long value costs no more than this.
 const READ_BYTES: usize = 16 << 10;
 
+/// Headers that the disk is told of before the first of them is read: enough to keep it busy, and not much if it turns out
+/// that the search is at its end.
+pub(crate) const AHEAD: usize = 64;
+
 /// Compares resources with keys.
 pub(super) struct Headers<'a> {
     archive: &'a Archive,
@@ -111,6 +115,20 @@ pub(crate) fn will_select(archive: &Archive, located: &Located) {
     if let Ok(blob) = blob_ref(&located.blob) {
         archive.files().log().will_read(&blob, READ_BYTES as u64);
     }
+}
+
+/// Instances whose elements are read one after the other.
+pub(crate) fn one_by_one<'a>(
+    archive: &'a Archive,
+    all: &'a [(i64, Located)],
+) -> impl Iterator<Item = &'a (i64, Located)> {
+    all.iter().enumerate().map(move |(at, one)| {
+        if at % AHEAD == 0 {
+            let next = all[at..].iter().take(AHEAD);
+            next.for_each(|(_, located)| will_select(archive, located));
+        }
+        one
+    })
 }
 
 /// Opens the bytes of an instance, wherever a compaction moved them.

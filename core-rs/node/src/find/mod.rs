@@ -299,17 +299,18 @@ fn write(
     let mut list: Vec<u8> = vec![b'['];
     for chunk in ids.chunks(WRITTEN_AT_ONCE) {
         let mut read: HashMap<i64, Vec<Requested>> = HashMap::new();
-        for (id, located) in index.first_instances(level, chunk, None)? {
+        let firsts = index.first_instances(level, chunk, None)?;
+        for (id, located) in headers::one_by_one(archive, &firsts) {
             headers::check_time(until)?;
             // What has gone meanwhile, or cannot be read, shows none of its tags.
-            let Some(selected) = headers::select(archive, tenant, &located, &unknown)? else {
+            let Some(selected) = headers::select(archive, tenant, located, &unknown)? else {
                 continue;
             };
             let values = unknown.iter().filter_map(|tag| {
                 let json = selected.json(*tag, shape.form)?;
                 Some(Requested { tag: *tag, json })
             });
-            read.insert(id, values.collect());
+            read.insert(*id, values.collect());
         }
         let part = index.write_json(level, chunk, Some(shape), &read)?;
         append(&mut list, &part)?;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use vna_dicom::{DataElement, DataSet, EXPLICIT_VR_LITTLE_ENDIAN, Level, Tag, Vr, tags};
+use vna_index::Page;
 use vna_io::{Disk, DiskFile, MemoryDisk, Open, SyncSite};
 use vna_node::web::{SearchOptions, SearchTarget, WebSearch, search};
-use vna_node::{Archive, CFind, CFindOptions, DEFAULT_TENANT};
+use vna_node::{Archive, CFind, CFindOptions, DEFAULT_TENANT, ListOptions, list_json};
 
 use crate::c_find::settings;
 use crate::common::{Who, file, store};
@@ -186,4 +187,21 @@ fn headers_below_a_resource_are_told_of_before_they_are_compared() {
     }
     // The first look is at one instance: it usually tells.
     were_told_of(&events, 1, usize::from(INSTANCES));
+}
+
+#[test]
+fn a_list_with_requested_tags_tells_of_the_headers_that_have_them() {
+    let (archive, events) = archive(false);
+    let options = ListOptions {
+        expand: true,
+        requested_tags: vec!["DerivationDescription".into()],
+        ..ListOptions::default()
+    };
+    let page = Page {
+        since: 0,
+        limit: 100,
+    };
+    let list = list_json(&archive, DEFAULT_TENANT, Level::Instance, page, &options);
+    assert!(list.expect("is listed").starts_with(b"[{"));
+    were_told_of(&events, AHEAD, 100);
 }
