@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 from support import ct_small, make_instance
+from support_multipart import parts_of
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -150,8 +151,9 @@ def test_annotations_are_written_into_the_picture(web):
     assert (plain != both).sum() > (plain != patient).sum() > 50
 
 
-def test_presentation_states_are_applied_and_can_be_the_target(web):
-    state = pydicom.dcmread(io.BytesIO(make_instance()))
+def presentation_state(referenced, **attributes):
+    """Return a presentation state of an image, which may be elsewhere."""
+    state = pydicom.dcmread(io.BytesIO(make_instance(**attributes)))
     state.SOPClassUID = "1.2.840.10008.5.1.4.1.1.11.1"
     state.file_meta.MediaStorageSOPClassUID = state.SOPClassUID
     state.Modality = "PR"
@@ -159,12 +161,17 @@ def test_presentation_states_are_applied_and_can_be_the_target(web):
         if name in state:
             delattr(state, name)
     image = pydicom.Dataset()
-    image.ReferencedSOPClassUID = web.gradient.SOPClassUID
-    image.ReferencedSOPInstanceUID = web.gradient.SOPInstanceUID
+    image.ReferencedSOPClassUID = referenced.SOPClassUID
+    image.ReferencedSOPInstanceUID = referenced.SOPInstanceUID
     series = pydicom.Dataset()
-    series.SeriesInstanceUID = web.gradient.SeriesInstanceUID
+    series.SeriesInstanceUID = referenced.SeriesInstanceUID
     series.ReferencedImageSequence = [image]
     state.ReferencedSeriesSequence = [series]
+    return state
+
+
+def test_presentation_states_are_applied_and_can_be_the_target(web):
+    state = presentation_state(web.gradient)
     state.PresentationLUTShape = "INVERSE"
     window = pydicom.Dataset()
     window.WindowCenter, window.WindowWidth = "64", "128"
@@ -187,6 +194,26 @@ def test_presentation_states_are_applied_and_can_be_the_target(web):
     assert np.array_equal(picture(applied), shown)
     uri = wado(web, web.gradient, contentType="image/png", **uids)
     assert np.array_equal(picture(uri), shown)
+
+
+def test_a_presentation_state_whose_images_are_elsewhere_hides_no_picture_of_its_study(web):
+    image = gradient(number=2)
+    web.upload(as_bytes(image))
+    every = 'multipart/related; type="image/png"'
+    before = parts_of(get(web, f"{path_of(image, 'studies')}/rendered", every))
+    elsewhere = gradient()  # never stored
+    # Before the image in the order of the study, and in a series of its own.
+    state = presentation_state(elsewhere, study=image.StudyInstanceUID, number=1)
+    web.upload(as_bytes(state))
+    for path in (path_of(image, "studies"), path_of(image, "series")):
+        after = parts_of(get(web, f"{path}/rendered", every))
+        assert [part.body for part in after] == [part.body for part in before]
+        assert len(after) == 1
+        shown = picture(get(web, f"{path}/rendered"))
+        assert np.array_equal(shown, picture(get(web, f"{path_of(image)}/rendered")))
+        assert get(web, f"{path}/thumbnail", "image/jpeg").status_code == 200
+    assert get(web, f"{path_of(state)}/rendered").status_code == 404
+    assert get(web, f"{path_of(state, 'series')}/rendered", every).status_code == 406
 
 
 def test_pictures_are_tagged_and_refused_in_forms_that_there_are_not(web):
