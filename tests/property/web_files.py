@@ -180,7 +180,8 @@ def codestream(syntax, frame):
     dataset.NumberOfFrames = 1
     dataset.PixelData = frame.tobytes() + b"\0" * (frame.nbytes % 2)
     dataset["PixelData"].VR = "OW"
-    dataset.compress(RLE_LOSSLESS, generate_instance_uid=False)
+    # Its own encoder: GDCM's, which it prefers, ends the process at some noise.
+    dataset.compress(RLE_LOSSLESS, encoding_plugin="pydicom", generate_instance_uid=False)
     return pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
 
 
