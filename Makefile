@@ -22,7 +22,7 @@ CARGO = PYO3_ENVIRONMENT_SIGNATURE=$$($(PY) -c 'import struct, sys; print("%s-%d
 RUST_SOURCES := $(shell find core-rs -name target -prune -o \( -name '*.rs' -o -name '*.sql' -o -name Cargo.toml \) -print)
 SOURCES := $(RUST_SOURCES) $(wildcard ext/*.pyx) ext/build_backend.py pyproject.toml Cargo.toml Cargo.lock
 
-.PHONY: help setup serve test test-rust test-python test-crash test-hostile test-openapi test-large conformance lint format screens bench clean
+.PHONY: help setup serve test test-rust test-python test-crash test-hostile test-openapi test-large test-web conformance lint format screens bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ conformance: setup $(VENV)/.test-tools ## the cases of PS3.18 against ours and O
 
 test-openapi: setup $(VENV)/.test-tools ## schemathesis over /openapi.json, many requests of each operation (EXAMPLES=50)
 	VNA_OPENAPI_EXAMPLES=$(or $(EXAMPLES),50) $(PY) -m pytest -n0 tests/e2e/test_openapi_requests.py
+
+test-web: setup $(VENV)/.test-tools ## DICOMweb against models, long runs of what is drawn (EXAMPLES=200 STEPS=50 SEED=1)
+	VNA_WEB_EXAMPLES=$(or $(EXAMPLES),200) VNA_WEB_STEPS=$(or $(STEPS),50) VNA_STORE_EXAMPLES=$(or $(EXAMPLES),200) \
+		$(PY) -m pytest -n0 $(if $(SEED),--hypothesis-seed=$(SEED)) tests/property/test_dicomweb_*.py tests/property/test_web_search.py
 
 $(VENV)/.lint-tools: ext/prerequisites.sh | $(VENV)/.packages
 	@bash ext/prerequisites.sh lint
