@@ -36,7 +36,7 @@ pub use format::{FrameFormat, Photometric, Sample};
 pub use isolation::run_helper;
 pub use jpeg::{JpegFile, jpeg_file};
 pub use media_type::{OCTET_STREAM, frame_media_type, media_type_syntaxes};
-pub use memory::{MemoryInUse, give_back_free_memory, memory_in_use};
+pub use memory::{MemoryInUse, give_back_free_memory, hold_little_free_memory, memory_in_use};
 pub use native::{align_bits, interleave, separate, swap_words};
 pub use syntax::{Compression, PIXEL_SYNTAXES, PixelSyntax, codec, pixel_syntax};
 

@@ -177,7 +177,7 @@ impl Keeper {
         let mut looked_at = HashMap::new();
         let mut expiry_due = Instant::now();
         let mut compaction_due = Instant::now() + COMPACTION_PERIOD;
-        let mut free_memory = FreeMemory::new();
+        let mut free_memory = FreeMemory::new(Instant::now());
         loop {
             report(self.tidy(now_us()));
             if Instant::now() >= expiry_due {
@@ -192,7 +192,7 @@ impl Keeper {
                 report(self.recompress_aged(policy, &mut looked_at, now_us()));
             }
             self.files.codecs().give_back_idle();
-            free_memory.give_back();
+            free_memory.give_back(Instant::now());
             match stopped.recv_timeout(PERIOD) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
