@@ -11,14 +11,23 @@ SUMMARY = pytest.StashKey[list[str]]()
 LONG = (
     "comparison",
     "tests/e2e/test_commands.py",
-    "tests/interop/test_transcoding_table.py",
-    "tests/property/test_dataset_pydicom.py",
-    "network",
+    "tests/e2e/test_find_and_get.py",
+    "tests/e2e/test_authentication.py",
     "tests/interop/test_codecs_corpus.py",
+    "tests/e2e/test_recompression.py",
+    "tests/property/test_dataset_pydicom.py",
+    "tests/e2e/test_logs.py",
+    "tests/e2e/test_dicomweb_storing.py",
+    "tests/interop/test_transcoding_table.py",
+    "tests/interop/test_pictures_orthanc.py",
+    "tests/interop/test_cornerstone.py",
+    "tests/e2e/test_real_data.py",
+    "network",
     "tests/property/test_rewriting_pydicom.py",
     "tests/property/test_reencode_pydicom.py",
     "tests/e2e/test_hostile.py",
     "tests/e2e/test_openapi_requests.py",
+    "tests/unit/test_wheel.py",
 )
 
 

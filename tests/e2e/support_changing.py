@@ -20,17 +20,19 @@ TAGS = {
 END_S = 60
 
 
-def store_study(server, patient, series=2, instances=3, **tags):
-    """Store a study; return its upload answers, in order."""
+def make_study(patient, series=2, instances=3, **tags):
+    """Yield the files of a study."""
     study = generate_uid()
-    answers = []
     for number in range(series):
         series_uid = generate_uid()
         for one in range(instances):
             wanted = {**TAGS, "SeriesDescription": f"series {number}", **tags}
-            file = make_instance(study, series_uid, patient, number=one + 1, **wanted)
-            answers.append(server.upload(file))
-    return answers
+            yield make_instance(study, series_uid, patient, number=one + 1, **wanted)
+
+
+def store_study(server, patient, series=2, instances=3, **tags):
+    """Store a study; return its upload answers, in order."""
+    return [server.upload(file) for file in make_study(patient, series, instances, **tags)]
 
 
 def files_of(server, level, public_id):

@@ -1,8 +1,14 @@
 """Servers that are killed, and jobs that are held, in the middle of a modification."""
 
+import functools
+import io
+import zipfile
+
+import pydicom
 import pytest
 from support_changing import (
     count,
+    make_study,
     pixels_of,
     post,
     store_study,
@@ -15,9 +21,22 @@ from support_cli import vna
 INSTANCES = 700
 
 
+@functools.cache  # made once, for each server anew
+def made():
+    """Return a study of two series as a ZIP, and what its pixels are."""
+    files = list(make_study("CRASH", 2, INSTANCES, size=4000))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, file in enumerate(files):
+            archive.writestr(f"{number}.dcm", file)
+    return packed.getvalue(), {pydicom.dcmread(io.BytesIO(file)).PixelData for file in files}
+
+
 def begin(server, what):
     """Begin to change a study of two series; return the job, the target, and what must be there."""
-    stored = store_study(server, f"CRASH-{what}", 2, INSTANCES, size=4000)
+    packed, pixels = made()
+    stored = server.upload(packed)
+    assert len(stored) == len(pixels)
     study = stored[0]["ParentStudy"]
     if what == "merge":
         [target] = store_study(server, "TARGET", 1, 1, SeriesDescription="of the target")
@@ -28,7 +47,6 @@ def begin(server, what):
         body = {"Series": [stored[0]["ParentSeries"], stored[-1]["ParentSeries"]]}
     else:
         path, body = f"/studies/{study}/{what}", {"KeepSource": False}
-    pixels = set(pixels_of(server, "studies", study))
     held = count(server)
     job = post(server, path, Asynchronous=True, **body)["ID"]
     return job, study, pixels, held
