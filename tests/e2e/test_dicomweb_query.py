@@ -1,7 +1,9 @@
 """QIDO-RS over HTTP: forms of answers, warnings, refusals, and who answers: core or application."""
 
 import json
+import socket
 from email import message_from_bytes
+from urllib.parse import urlsplit
 
 import pytest
 from support import make_instance
@@ -105,6 +107,18 @@ def test_urls_are_those_of_the_proxy_that_was_called(filled):
     headers = {"X-Forwarded-Host": "pacs.example", "X-Forwarded-Prefix": "/a"}
     (study,) = search(filled, path, **headers).json()
     assert study["00081190"]["Value"] == [f"http://pacs.example/a{ROOT}/studies/{STUDY}"]
+
+
+def test_clients_of_http_1_0_are_answered_without_a_host(filled):
+    address = urlsplit(filled.url)
+    for path in ("/studies?limit=1", "/studies?limit=1&includefield=all"):
+        with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+            connection.sendall(f"GET {ROOT}{path} HTTP/1.0\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 200 "), head
+        [found] = json.loads(body)
+        assert found["00081190"]["Value"][0].startswith(f"{filled.url}{ROOT}/studies/")
 
 
 def test_no_result_is_an_empty_list(filled):
@@ -250,8 +264,8 @@ def test_a_character_set_is_refused_whoever_answers(filled):
         ("/studies?includefield=Nonsense", 400),
         ("/studies?PatientID=%GG", 400),
         ("/studies?PatientID=%FF", 400),
-        ("/studies/x/series", 400),
-        ("/studies/1..2/series", 400),
+        ("/studies/1,2/series", 400),
+        ("/studies/%2e%2e/series", 400),
         ("/studies?accept=text/html", 406),
         ("/studies?charset=latin1", 406),
         ("/studies/1/2", 404),

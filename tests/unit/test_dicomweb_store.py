@@ -87,6 +87,18 @@ def test_files_are_stored_as_they_came_and_found_where_the_answer_says(house, qu
     assert (module.failed, module.others, module.warnings) == ({}, [], {})
 
 
+@pytest.mark.filterwarnings("ignore:.*for VR UI:UserWarning")
+@pytest.mark.parametrize("uid", ["A", f"1{'.11111111111' * 9}", "1.2_x-Y"])
+def test_what_names_itself_by_what_is_no_uid_is_found_where_the_answer_says(house, uid):
+    """What devices send as a UID is stored; PS3.5 §9.1 has 64 digits and periods."""
+    item = Module(store(house, make_instance(study=uid), "application/dicom")).stored[0]
+    url = item["00081190"][0].removeprefix("http://localhost")
+    assert url.startswith(f"{STUDIES}/{uid}/series/")
+    assert house.get(f"{url}/metadata").json()[0]["0020000D"]["Value"] == [uid]
+    results = house.get(f"{STUDIES}/{uid}/instances").json()
+    assert [one["0020000D"]["Value"] for one in results] == [[uid]]
+
+
 def test_one_file_alone_is_stored_too(house):
     file = make_instance()
     module = Module(store(house, file, "application/dicom"))
@@ -176,7 +188,7 @@ def test_an_answer_that_cannot_be_given_is_refused_before_anything_is_stored(hou
 
 
 def test_a_path_without_a_uid_is_refused(house):
-    assert store(house, *bodies(make_instance()), study="1.2.x").status_code == 400
+    assert store(house, *bodies(make_instance()), study="1.2,x").status_code == 400
 
 
 @pytest.mark.parametrize("size", [64, 300_000])
@@ -332,7 +344,7 @@ def test_deletion_is_there_only_where_it_is_switched_on(house, tmp_path):
             assert Module(store(other, file, "application/dicom")).status == 200
             assert delete(other, path).status_code == 204
             assert (delete(other, path).status_code, other.count()) == (410, 0)
-        assert delete(other, f"{STUDIES}/1.2.x").status_code == 400
+        assert delete(other, f"{STUDIES}/1.2,x").status_code == 400
     finally:
         other.close()
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from vna.rest.requests import Call
     from vna.services.web import Selection
 
-# PS3.5 §9.1. That no component begins with 0 is not asked for: such UIDs are stored and found.
-UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-MAX_UID = 64
+# More than PS3.5 §9.1 allows, 64 digits and periods: what devices send instead is stored, and what
+# is stored is found where results say that it is. No part of it means another place of a path.
+UID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
+MAX_UID = 128
 # Of an enhanced object as large as any; each number is a read.
 MAX_FRAMES = 65_536
 MAX_FRAME_DIGITS = 9
