@@ -42,7 +42,8 @@ def server_root(request: Request, settings: Settings) -> str:
     fixed = settings.dicomweb.public_url
     if fixed:
         return fixed.rstrip("/")
-    scheme, host, prefix = request.url.scheme, request.headers.get("host", ""), ""
+    # Of the connection: of a request without Host, as HTTP/1.0 has it, there is no URL.
+    scheme, host, prefix = request.scope["scheme"], request.headers.get("host", ""), ""
     if is_trusted(request.client.host if request.client else "", settings):
         told = forwarded(request)
         scheme, host = told.get("proto", scheme), told.get("host", host)
@@ -74,7 +75,8 @@ def forwarded(request: Request) -> dict[str, str]:
     for name in ("proto", "host", "prefix"):
         if name not in found and first(name):
             found[name] = first(name)
-    found["proto"] = found.get("proto", request.url.scheme).lower()
+    scheme: str = request.scope["scheme"]
+    found["proto"] = found.get("proto", scheme).lower()
     port = first("port")
     is_usual = port == DEFAULT_PORTS.get(found["proto"])
     host = found.get("host", headers.get("host", ""))
