@@ -11,7 +11,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-from support import make_instance
+from support import awake, make_instance
 from support_ports import free_port
 
 PUSH, INSTANCE = StorageCommitmentPushModel, StorageCommitmentPushModelInstance
@@ -257,6 +257,6 @@ def test_requests_that_are_none_are_refused(keeper):
         (empty, 1, INSTANCE, 0x0115),
         (nameless, 1, INSTANCE, 0x0115),
     ]:
-        status, _ = association.send_n_action(request, action, PUSH, instance)
+        status, _ = awake(association).send_n_action(request, action, PUSH, instance)
         assert status.Status == expected, (request, action, instance)
     association.release()

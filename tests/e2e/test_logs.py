@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import socket
+import time
 
 import pydicom
 import pytest
@@ -14,7 +15,7 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, Verification
-from support import make_instance, send
+from support import awake, make_instance, send
 
 # Words that no message of ours has; each stands where it tells something else of the patient.
 PLANTED = {
@@ -119,7 +120,7 @@ def use_dicom(server, data):
     query.QueryRetrieveLevel = "STUDY"
     query.PatientName = "Qwopzauber*"
     with contextlib.suppress(ValueError):  # the context may have been refused
-        list(association.send_c_find(query, PatientRootQueryRetrieveInformationModelFind))
+        list(awake(association).send_c_find(query, PatientRootQueryRetrieveInformationModelFind))
     # A data set whose UID is another than the command's, and a name.
     mismatch = pydicom.dcmread(io.BytesIO(data))
     request = C_STORE()
@@ -133,6 +134,10 @@ def use_dicom(server, data):
     )
     implicit = context.transfer_syntax[0].is_implicit_VR
     request.DataSet = io.BytesIO(encode(mismatch, implicit, True))
+    # As it does itself before it sends: else its reactor may take the answer.
+    awake(association)._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.001)
     association.dimse.send_msg(request, context.context_id)
     association.dimse.get_msg(block=True)
     association.abort()

@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import UID
 from pynetdicom import AE, build_context
 from pynetdicom.dimse_primitives import C_STORE
-from support import data_set_bytes
+from support import awake, data_set_bytes
 from support_refusals import REFUSED
 from support_samples import (
     collections,
@@ -151,7 +151,7 @@ def store(association, item):
         if (context.abstract_syntax, context.transfer_syntax[0]) == item.context
     ]
     # As pynetdicom's own calls do: else its reactor may take the answer.
-    association._reactor_checkpoint.clear()
+    awake(association)._reactor_checkpoint.clear()
     while not association._is_paused:
         time.sleep(0.0005)
     association.dimse.send_msg(request, context_id)

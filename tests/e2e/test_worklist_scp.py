@@ -8,6 +8,7 @@ from pynetdicom.sop_class import (
     ModalityPerformedProcedureStep,
     ModalityWorklistInformationFind,
 )
+from support import awake
 
 CONFIGURATION = """
 [worklist]
@@ -208,8 +209,13 @@ def ended():
 def test_a_modality_tells_what_it_does_and_the_worklist_follows(department):
     entry = schedule(department, accession="A4")
     association = associate(department, ModalityPerformedProcedureStep)
-    send_create, send_set = association.send_n_create, association.send_n_set
     mpps = ModalityPerformedProcedureStep
+
+    def send_create(*step):
+        return awake(association).send_n_create(*step)
+
+    def send_set(*change):
+        return awake(association).send_n_set(*change)
 
     incomplete = begun(entry)
     del incomplete.PerformedProcedureStepID

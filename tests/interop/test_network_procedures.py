@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, StorageCommitmentPushModel
+from support import awake
 from support_matrix import cell
 from support_network import UNCOMPRESSED, ask_orthanc, associate, by_keyword, upload_to_orthanc
 from support_peers import until
@@ -73,9 +74,9 @@ def test_pynetdicom_performs_a_step(ours):
     series.ReferencedImageSequence = []
     series.ReferencedNonImageCompositeSOPInstanceSequence = []
     change.PerformedSeriesSequence = [series]
-    status, _ = association.send_n_set(change, ModalityPerformedProcedureStep, uid)
+    status, _ = awake(association).send_n_set(change, ModalityPerformedProcedureStep, uid)
     assert status.Status == 0
-    status, _ = association.send_n_set(change, ModalityPerformedProcedureStep, uid)
+    status, _ = awake(association).send_n_set(change, ModalityPerformedProcedureStep, uid)
     assert status.Status == 0x0110  # it is completed: no more changes (PS3.4 §F.7.2.2.2)
     association.release()
     assert "COMPLETED" in json.dumps(ours.server.get("/procedure-steps?expand"))

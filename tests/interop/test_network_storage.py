@@ -3,6 +3,7 @@
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.sop_class import Verification
+from support import awake
 from support_matrix import cell
 from support_network import UNCOMPRESSED, arrived, ask_orthanc, associate, run, upload_to_orthanc
 
@@ -56,7 +57,7 @@ def test_storescu_stores(ours, study):
 def test_pynetdicom_stores(ours, study):
     association = associate(ours, (CTImageStorage, [ExplicitVRLittleEndian]))
     for data_set in study.data_sets:
-        assert association.send_c_store(data_set).Status == 0
+        assert awake(association).send_c_store(data_set).Status == 0
     association.release()
     assert ours.holds(study) == study.instances
 

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
-from support import Server, data_set_bytes
+from support import Server, awake, data_set_bytes
 from support_network import Ours
 from support_peers import pynetdicom_role
 from support_ports import free_port
@@ -103,7 +103,7 @@ def got(archive, sent):
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "STUDY"
         identifier.StudyInstanceUID = study
-        *_, (status, _) = association.send_c_get(identifier, model)
+        *_, (status, _) = awake(association).send_c_get(identifier, model)
         assert status.Status == 0, (study, status)
     association.release()
     return came

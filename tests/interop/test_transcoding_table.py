@@ -22,7 +22,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
-from support import Server, data_set_bytes
+from support import Server, awake, data_set_bytes
 from support_dciodvfy import DCIODVFY
 from support_peers import pynetdicom_role
 from support_pixels import pixels_of
@@ -212,7 +212,7 @@ def by_get(archive, stored, requested):
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "STUDY"
         identifier.StudyInstanceUID = head.StudyInstanceUID
-        *_, (status, _) = association.send_c_get(identifier, model)
+        *_, (status, _) = awake(association).send_c_get(identifier, model)
         assert status.Status == 0, (requested, status)
     association.release()
     return came
