@@ -395,6 +395,13 @@ impl Archive {
         self.committer.submit(Work::new(deed, reply));
     }
 
+    /// Says that the first bytes of a file are read soon: who reads many one after the other does not wait for each.
+    pub(crate) fn will_read(&self, located: &Located, bytes: u64) {
+        if let Ok(blob) = blob_ref(&located.blob) {
+            self.log.will_read(&blob, bytes);
+        }
+    }
+
     /// Opens the file of a live instance: what it is now is what the reader gives, whatever happens to
     /// the instance meanwhile. `None` if there is no such instance.
     pub fn open_file(

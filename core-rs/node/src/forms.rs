@@ -290,6 +290,16 @@ fn read_parts(
     feed(located, whole, stream, read).map(|_| ())
 }
 
+/// How much of a file is read at first for what stands before its pixel data, or for all.
+pub(crate) fn first_bytes(located: &Located, whole: bool) -> u64 {
+    let end = located.file_size;
+    let head = located
+        .pixel_data_offset
+        .filter(|_| !whole)
+        .map_or(end, |offset| end.min(offset + ELEMENT_HEADER_BYTES));
+    head.min(READ_BYTES)
+}
+
 /// Gives the stream what it needs of the file, and tells whether it could: `read` may give up.
 fn feed(
     located: &Located,
@@ -298,11 +308,8 @@ fn feed(
     mut read: impl FnMut(&mut [u8], u64) -> Result<Option<usize>, ArchiveError>,
 ) -> Result<bool, ArchiveError> {
     let end = located.file_size;
-    let head = located
-        .pixel_data_offset
-        .filter(|_| !whole)
-        .map_or(end, |offset| end.min(offset + ELEMENT_HEADER_BYTES));
-    let mut buffer = vec![0; usize::try_from(head.min(READ_BYTES)).unwrap_or(usize::MAX)];
+    let bytes = first_bytes(located, whole);
+    let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
     let mut at = 0;
     while at < end && !stream.is_done() {
         let Some(read) = read(&mut buffer, at)? else {

@@ -112,9 +112,7 @@ pub(crate) fn select(
 
 /// Says that elements of an instance are read soon: a search reads many headers, and the disk is not idle between them.
 pub(crate) fn will_select(archive: &Archive, located: &Located) {
-    if let Ok(blob) = blob_ref(&located.blob) {
-        archive.files().log().will_read(&blob, READ_BYTES as u64);
-    }
+    archive.will_read(located, READ_BYTES as u64);
 }
 
 /// Instances whose elements are read one after the other.

@@ -11,7 +11,7 @@ use super::multipart::{Boundary, PART_END};
 use super::selection::{Selection, location};
 use crate::archives::deflate::{deflate, store};
 use crate::error::ArchiveError;
-use crate::forms::stored_model;
+use crate::forms::{first_bytes, stored_model};
 
 /// Instances whose metadata is written at once.
 pub(super) const CHUNK: usize = 64;
@@ -83,6 +83,10 @@ impl Chunk {
     ) -> Result<Chunk, ArchiveError> {
         let wanted = &instances[..instances.len().min(CHUNK)];
         let located = selection.locate(wanted)?;
+        for located in wanted.iter().filter_map(|one| located.get(&one.instance)) {
+            let bytes = first_bytes(located, false);
+            selection.archive().will_read(located, bytes);
+        }
         let mut text = Vec::new();
         let mut done = 0;
         for instance in wanted {
