@@ -491,8 +491,8 @@ class Upload:
         """Whether no more of the body is wanted: finishing it says why."""
 
     @property
-    def outcome(self) -> tuple[int, str]:
-        """The HTTP status of a Store request, and the first thing that went wrong with it."""
+    def outcome(self) -> tuple[int, str, str | None]:
+        """The HTTP status of a Store request, the first problem, and where what it stored is."""
 
     def push(self, chunk: bytes) -> int | None:
         """Take the next chunk; a handle if the one after it must wait for its completion."""
@@ -1041,6 +1041,9 @@ def render_file(path: str, request_json: bytes, presentation_state: str | None =
 
     Raises as `Picture.make`, and EncodingError, StorageFailed.
     """
+
+def icon(request_json: bytes) -> bytes:
+    """Return a picture with a `word` on it: its `side`, `form` and `quality` are asked for."""
 
 def count_frames(path: str, /) -> int:
     """Return how many frames the image in a file has; raises as `render_file`."""

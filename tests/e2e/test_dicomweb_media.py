@@ -115,6 +115,22 @@ def test_frames_are_an_animation_that_shows_them_as_long_as_they_took(web):
     assert (again.status_code, tag == one.headers["etag"]) == (304, False)
 
 
+def test_frames_of_an_animation_are_shown_by_the_values_of_all(web):
+    """Each by its own range would flicker. A frame of padding alone says nothing of it."""
+    levels = np.array([1000, 1100, 5000, 3000, 60_000], np.uint16)
+    frames = np.broadcast_to(levels[:, None, None], (5, 4, 4)).copy()
+    frames[0, 0, 0] = 900
+    deep = image(frames, FrameTime="40")
+    deep.add_new("PixelPaddingValue", "US", 60_000)
+    web.upload(as_bytes(deep))
+    shown = frames_of(rendered(web, deep, "image/gif"))
+    expected = (np.array([1000, 1100, 5000, 3000]) - 900) * 255 / 4100
+    assert np.abs(shown[:4, 3, 3] - expected).max() <= 2
+    assert (shown[0, 0, 0], shown[4].max()) == (0, 0)
+    some = get(web, f"{path_of(deep)}/frames/1,4/rendered", "image/gif")
+    assert frames_of(Image.open(io.BytesIO(some.content)))[:, 3, 3].tolist()[1] == 255
+
+
 def test_an_animation_has_a_bound(web):
     wide = get(web, f"{path_of(web.gray)}/rendered", "image/gif", viewport="16000,16000")
     assert wide.status_code == 400
@@ -148,6 +164,35 @@ def test_a_picture_has_the_profile_of_its_image(web, accept):
     assert profile == (None if accept == "image/jp2" else web.profile)
     assert "icc_profile" not in rendered(web, web.profiled, accept).info
     assert "icc_profile" not in rendered(web, web.profiled, accept, iccprofile="no").info
+
+
+def test_a_colour_presentation_state_says_which_colours_there_are(web):
+    """PS3.4 §N.2.2.1, PS3.3 §C.11.15: its profile goes before that of the image."""
+    state = pydicom.dcmread(io.BytesIO(make_instance()))
+    state.SOPClassUID = state.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.11.2"
+    for name in (*PIXELS, "PixelData"):
+        if name in state:
+            delattr(state, name)
+    reference = pydicom.Dataset()
+    reference.ReferencedSOPClassUID = web.colour.SOPClassUID
+    reference.ReferencedSOPInstanceUID = web.colour.SOPInstanceUID
+    series = pydicom.Dataset()
+    series.SeriesInstanceUID = web.colour.SeriesInstanceUID
+    series.ReferencedImageSequence = [reference]
+    state.ReferencedSeriesSequence = [series]
+    adobe = rendered(web, web.colour, "image/png", iccprofile="adobergb").info["icc_profile"]
+    state.ICCProfile = adobe + b"\0" * (len(adobe) % 2)
+    web.upload(as_bytes(state))
+    profiled = image(colours(), ICCProfile=state.ICCProfile)
+    web.upload(as_bytes(profiled))
+    own = rendered(web, state, "image/png", iccprofile="yes")
+    assert own.info["icc_profile"] == adobe
+    assert np.array_equal(np.asarray(own), web.colour.pixel_array)
+    converted = rendered(web, state, "image/png", iccprofile="srgb")
+    # The same colours with the same profile in the image itself.
+    of_image = rendered(web, profiled, "image/png", iccprofile="srgb")
+    assert np.array_equal(np.asarray(converted), np.asarray(of_image))
+    assert not np.array_equal(np.asarray(converted), np.asarray(own))
 
 
 @pytest.mark.parametrize(("space", "name"), [("srgb", "sRGB"), ("adobergb", "Adobe")])
@@ -309,6 +354,15 @@ def test_metadata_that_the_picture_contradicts_is_a_conflict(web, keyword, value
 def test_colours_are_not_stored_as_grays(web):
     module = Module(store(web, wanted(colours()[..., 0], ()), saved(colours())))
     assert (module.status, list(module.failed.values())) == (409, [DISAGREES])
+
+
+def test_an_animated_png_is_refused_rather_than_cut_down_to_its_first_picture(web):
+    frames = [Image.fromarray(each) for each in (BYTES, BYTES[::-1].copy())]
+    file = io.BytesIO()
+    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
+    answer = store(web, wanted(BYTES), file.getvalue())
+    assert list(Module(answer).failed.values()) == [DISAGREES]
+    assert "animation of 2 pictures" in answer.headers["warning"]
 
 
 def test_hostile_pictures_are_refused(web):

@@ -15,6 +15,9 @@ from support_multipart import parts_of
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
 def as_bytes(data_set):
     file = io.BytesIO()
     data_set.save_as(file, enforce_file_format=True)
@@ -253,9 +256,48 @@ def test_what_is_no_image_has_no_picture(web):
     web.upload(as_bytes(text))
     for level in ("studies", "series", "instances"):
         assert get(web, f"{path_of(text, level)}/rendered").status_code == 406
-        assert get(web, f"{path_of(text, level)}/thumbnail").status_code == 406
         many = get(web, f"{path_of(text, level)}/rendered", "multipart/related; type=image/png")
         assert many.status_code == 406
+
+
+@pytest.mark.parametrize("accept", ["image/png", "image/jpeg", "image/gif", "image/jp2"])
+def test_what_is_no_image_has_an_icon_for_a_thumbnail(web, accept):
+    shown = []
+    for number in ("88.11", "104.1"):
+        text = pydicom.dcmread(io.BytesIO(make_instance(SOPClassUID=STORAGE + number)))
+        text.file_meta.MediaStorageSOPClassUID = text.SOPClassUID
+        for name in ("Rows", "Columns", "PixelData"):
+            delattr(text, name)
+        web.upload(as_bytes(text))
+        for level in ("studies", "series", "instances"):
+            path = f"{path_of(text, level)}/thumbnail"
+            small = get(web, path, accept, viewport="64,48")
+            assert (small.status_code, small.headers["content-type"]) == (200, accept)
+            tag = small.headers["etag"]
+            again = web.http.get(
+                path,
+                params={"viewport": "64,48"},
+                headers={"accept": accept, "if-none-match": tag},
+            )
+            assert again.status_code == 304
+            shown.append(small.content)
+        assert get(web, f"{path_of(text)}/frames/1/thumbnail", accept).status_code == 406
+    assert len(set(shown)) == 2
+    if accept == "image/png":
+        assert picture(small).shape == (48, 48)
+
+
+def test_a_thumbnail_is_of_the_image_that_is_beside_a_report(web):
+    image = gradient()
+    web.upload(as_bytes(image))
+    text = pydicom.dcmread(io.BytesIO(make_instance(image.StudyInstanceUID, Modality="SR")))
+    text.SOPClassUID = text.file_meta.MediaStorageSOPClassUID = f"{STORAGE}88.11"
+    text.SeriesNumber = "0"
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(text, name)
+    web.upload(as_bytes(text))
+    small = get(web, f"{path_of(text, 'studies')}/thumbnail")
+    assert small.content == get(web, f"{path_of(image)}/thumbnail").content
 
 
 def wado(web, data_set, **query):

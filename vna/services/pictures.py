@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -136,6 +137,12 @@ async def thumbnail(
     """Return a small picture of an instance; raises as `picture`."""
     request = msgspec.json.encode({"size": size, "form": form})
     return cast(bytes, await archive.result(archive.core.thumbnail(file.core, request)))
+
+
+async def icon(word: str, side: int, form: Form, quality: int) -> bytes:
+    """Return a small picture that stands for what is no image: a sheet with a word on it."""
+    asked = {"word": word, "side": side, "form": form, "quality": quality}
+    return await asyncio.to_thread(_core.icon, msgspec.json.encode(asked))
 
 
 class MadeFile:

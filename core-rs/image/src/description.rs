@@ -117,6 +117,25 @@ impl ImageDescription {
         !self.groups.views(frame).is_empty()
     }
 
+    /// The lowest and the highest value of a frame of grays, of which `decoded` are the samples: without padding, after the
+    /// modality LUT. `None` if it has none or colours, or if the header says what is black and what is white.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::NoSuchFrame`], [`ImageError::Samples`].
+    pub fn own_values(
+        &self,
+        frame: usize,
+        decoded: &Decoded<'_>,
+    ) -> Result<Option<(f64, f64)>, ImageError> {
+        let samples = self.samples(frame, decoded)?;
+        let has_colours = decoded.format.samples_per_pixel != 1 || self.is_palette_color();
+        let has_none = has_colours || self.has_voi(frame);
+        let range = samples.range(self.padding(&samples));
+        let displayed = |range| self.groups.modality(frame).range(range);
+        Ok(range.filter(|_| !has_none).map(displayed))
+    }
+
     /// What displayed values are made of stored ones: Rescale Slope and Rescale Intercept of frame `frame`. `None` if a
     /// table does that.
     #[must_use]

@@ -14,6 +14,7 @@ mod gif_source;
 mod grayscale;
 mod groups;
 mod icc;
+mod icon;
 mod jp2;
 mod lut;
 mod options;
@@ -36,6 +37,7 @@ pub use format::frame_format;
 pub use gif::GifFile;
 pub use gif_source::GifFrames;
 pub use icc::{ColourSpace, icc_profile};
+pub use icon::icon;
 pub use options::{
     ClippedTo, DEFAULT_MAX_PIXELS, Fallback, Mode, Region, RenderOptions, VoiFunction, Window,
 };

@@ -61,7 +61,7 @@ impl From<(f64, f64)> for Window {
 }
 
 /// What is black and what is white in [`Mode::Rendered`] where nothing says so.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Fallback {
     /// As many values as Bits Stored allows, from 0 on and after the modality LUT; the standard leaves it open, and this is what
     /// clients of other servers know. Of more than 16 bits and of floating point numbers those of the frame.
@@ -69,6 +69,8 @@ pub enum Fallback {
     BitsStored,
     /// The lowest and highest values of the frame, without padding: something is seen of any image.
     FrameValues,
+    /// These, the lower and the higher one, after the modality LUT: those of several frames, say.
+    Values(f64, f64),
 }
 
 /// A rectangle of a picture in its own pixels, and whether it is shown mirrored (PS3.18 §8.3.5.1.3).

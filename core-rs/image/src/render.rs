@@ -138,8 +138,9 @@ fn rendered(
         (Some(window), _) => Voi::Window(window),
         (None, Some(view)) => view.clone()?,
         (None, None) => match (options.fallback, description.possible_values()) {
+            (Fallback::Values(low, high), _) => Voi::Range(low, high),
             (Fallback::BitsStored, Some(window)) => Voi::Window(window),
-            _ => {
+            (Fallback::BitsStored, None) | (Fallback::FrameValues, _) => {
                 let range = samples.range(padding).unwrap_or((0.0, 0.0));
                 let (low, high) = modality.range(range);
                 Voi::Range(low, high)

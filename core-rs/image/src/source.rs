@@ -12,6 +12,8 @@ pub struct SourceImage {
     pub format: FrameFormat,
     /// The samples.
     pub samples: Vec<u8>,
+    /// How many pictures the file has: these are the samples of the first.
+    pub pictures: u32,
 }
 
 /// What the reader of PNG may take for itself beside the picture: rows in work and the pieces of a palette or a text.
@@ -36,6 +38,8 @@ pub fn read_png(bytes: &[u8], max_bytes: u64) -> Result<SourceImage, CodecError>
     decoder.set_ignore_iccp_chunk(true);
     let mut reader = decoder.read_info().map_err(corrupt)?;
     let (rows, columns) = (reader.info().height, reader.info().width);
+    let animation = reader.info().animation_control;
+    let pictures = animation.map_or(1, |animation| animation.num_frames);
     let (colour, depth) = reader.output_color_type();
     let bits: u16 = if depth == BitDepth::Sixteen { 16 } else { 8 };
     let (channels, samples_per_pixel) = match colour {
@@ -80,7 +84,11 @@ pub fn read_png(bytes: &[u8], max_bytes: u64) -> Result<SourceImage, CodecError>
             pair.swap(0, 1); // PNG is big endian
         }
     }
-    Ok(SourceImage { format, samples })
+    Ok(SourceImage {
+        format,
+        samples,
+        pictures,
+    })
 }
 
 /// Keeps the first `kept` of `pixel` bytes of each pixel.

@@ -76,10 +76,10 @@ pub use offline::{
     ReindexReport, compact, deleted, erase, given_up, recompress, reindex, undelete,
 };
 pub use pictures::{
-    ArrayForm, ArrayRequest, MadeStream, OrderedSlices, PictureColours, PictureCounters,
-    PictureFile, PictureForm, PictureMode, PictureProblem, PictureRequest, PictureSource, Pictures,
-    ReportRequest, Slice, StoredFrame, ThumbnailRequest, count_frames, ordered_slices,
-    promised_frames, render_object, representative,
+    ArrayForm, ArrayRequest, IconRequest, MadeStream, OrderedSlices, PictureColours,
+    PictureCounters, PictureFile, PictureForm, PictureMode, PictureProblem, PictureRequest,
+    PictureSource, Pictures, ReportRequest, Slice, StoredFrame, ThumbnailRequest, count_frames,
+    icon, ordered_slices, promised_frames, render_object, representative,
 };
 pub use policy::{listen, parse_policy};
 pub use recompress::Method;

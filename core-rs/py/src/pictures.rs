@@ -10,8 +10,8 @@ use pyo3::types::PyBytes;
 use vna_codec::Codecs;
 use vna_dicom::{Level, PublicId};
 use vna_node::{
-    Archive, ArchiveError, ArrayRequest, LocalFile, MadeStream, PictureFile, PictureRequest,
-    PictureSource, Pictures, ReportRequest, StoredFrame, ThumbnailRequest,
+    Archive, ArchiveError, ArrayRequest, IconRequest, LocalFile, MadeStream, PictureFile,
+    PictureRequest, PictureSource, Pictures, ReportRequest, StoredFrame, ThumbnailRequest,
 };
 
 use crate::archive::{CoreArchive, CoreFile, id_of, level_of, parse};
@@ -28,6 +28,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<CoreStream>()?;
     m.add_class::<CoreFrame>()?;
     m.add_function(wrap_pyfunction!(render_file, m)?)?;
+    m.add_function(wrap_pyfunction!(icon, m)?)?;
     m.add_function(wrap_pyfunction!(count_frames, m)?)
 }
 
@@ -367,6 +368,14 @@ fn render_file<'py>(
         vna_node::render_object(LocalFile::open(&path)?, state.as_ref(), request, &codecs)
     });
     Ok(PyBytes::new(py, &picture.map_err(BoundaryError::from)?))
+}
+
+/// A picture of what is no image.
+#[pyfunction]
+fn icon(py: Python<'_>, request_json: PyBackedBytes) -> PyResult<Bound<'_, PyBytes>> {
+    let request: IconRequest = parse(&request_json, "request_json")?;
+    let made = py.detach(|| vna_node::icon(&request));
+    Ok(PyBytes::new(py, &made.map_err(BoundaryError::from)?))
 }
 
 /// How many frames the image in a file has.

@@ -62,6 +62,7 @@ fn read_image(file: &[u8], codecs: &Codecs) -> Result<SourceImage, CodecError> {
     Ok(SourceImage {
         format: decoded.format,
         samples: decoded.samples.to_vec(),
+        pictures: 1,
     })
 }
 

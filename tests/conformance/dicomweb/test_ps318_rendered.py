@@ -304,6 +304,13 @@ def test_a_thumbnail_is_one_small_picture(target, made, level, accept):
     assert max(opened(answer.content).size) <= 512
 
 
+@clause("§10.4.1.1.4", optional=True)
+@pytest.mark.parametrize("kind", ["report", "document"])
+def test_what_is_no_image_has_a_thumbnail(target, made, kind):
+    answer = target.ok(f"{getattr(made, kind).path}/thumbnail", "image/jpeg")
+    assert opened(answer.content).format == "JPEG"
+
+
 @clause("Table 8.3.5-2", optional=True)
 @pytest.mark.parametrize("level", THUMBNAILS)
 def test_a_thumbnail_fits_its_viewport(target, made, level):

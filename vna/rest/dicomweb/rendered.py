@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from secrets import token_hex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
@@ -23,8 +24,8 @@ from vna.rest.dicomweb import rendering
 from vna.rest.dicomweb.answers import warning
 from vna.rest.dicomweb.as_stored import shown_as_stored
 from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
-from vna.rest.dicomweb.targets import Target, frame_numbers, of_path, public_ids
-from vna.rest.dicomweb.urls import service_root
+from vna.rest.dicomweb.targets import KEYS, Target, frame_numbers, of_path, public_ids
+from vna.rest.dicomweb.urls import retrieve_url, service_root
 from vna.rest.files import is_known, last_modified
 from vna.rest.pictures import (
     DEFAULT_THUMBNAIL,
@@ -39,6 +40,7 @@ from vna.services.archive import TagsRequest
 from vna.services.pictures import PictureRequest
 
 if TYPE_CHECKING:
+    from vna.rest.dicomweb.negotiation import Choice
     from vna.rest.requests import Call
     from vna.services.archive import StoredFile
     from vna.services.pictures import Form, Picture
@@ -55,6 +57,7 @@ LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 IMPOSSIBLE = "image.request"
 TOO_LARGE = ("image.limit", "picture.too_large")
 NO_STATE = "dicomweb.presentation_state"
+NO_IMAGE = "dicomweb.no_image"
 # Storage SOP classes of structured reports, key object selections among them (PS3.4 §B.5).
 REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 # Softcopy presentation states that are applied: grayscale, color, pseudo-color.
@@ -68,6 +71,7 @@ class Shown(NamedTuple):
     frame: int
     state: StoredFile | None = None
     is_chosen: bool = False  # to stand for something of which another one may stand tomorrow
+    place: str = ""  # below the root of the service; empty: not known
 
     def modified_s(self, file: StoredFile) -> int | None:
         """Return when the picture became what it is; None if it may be an older one tomorrow."""
@@ -198,7 +202,7 @@ class Answering:
 
     async def body(self, all_of_them: Iterable[Shown], boundary: str) -> AsyncIterator[bytes]:
         """Yield the pieces of the multipart body; nothing if no picture can be made."""
-        begun = False
+        begun, root = False, service_root(self.call)
         for shown in all_of_them:
             try:
                 file = self.call.archive.open_file(shown.public_id, self.call.caller)
@@ -207,6 +211,8 @@ class Answering:
                 continue
             begun = True
             head = f"--{boundary}\r\nContent-Type: {self.media_type}\r\n"
+            if shown.place:
+                head += f"Content-Location: {root}{shown.place}\r\n"
             yield f"{head}Content-Length: {made.size}\r\n\r\n".encode()
             if made.whole:
                 yield made.whole
@@ -247,11 +253,21 @@ async def all_shown(call: Call, target: Target, ids: list[str]) -> list[Shown]:
         for one in await in_order(call, target):
             # A presentation state whose images are not here, or what was just deleted.
             with suppress(NotFound):
-                found += await of_instance(call, one, None)
+                found += placed(await of_instance(call, one.public_id, None), one.target)
         return found
     named = call.request.path_params.get("frames")
     frames = None if named is None else frame_numbers(str(named))
-    return await of_instance(call, ids[0], frames)
+    return placed(await of_instance(call, ids[0], frames), target)
+
+
+def placed(all_of_them: list[Shown], target: Target) -> list[Shown]:
+    """Return pictures of an instance with where they are found; a state has its own already."""
+    return [each._replace(place=each.place or place_of(target, each)) for each in all_of_them]
+
+
+def place_of(target: Target, shown: Shown, query: str = "") -> str:
+    """Return where a picture of an instance is found below the root of the service."""
+    return f"{retrieve_url('', *target)}/frames/{shown.frame + 1}/rendered{query}"
 
 
 async def one_shown(call: Call, target: Target, ids: list[str]) -> Shown:
@@ -273,14 +289,31 @@ async def one_shown(call: Call, target: Target, ids: list[str]) -> Shown:
     return Shown(found, 0, is_chosen=True)
 
 
-async def in_order(call: Call, target: Target) -> list[str]:
+class Placed(NamedTuple):
+    """An instance of a study or series."""
+
+    public_id: str
+    target: Target
+
+
+async def in_order(call: Call, target: Target) -> list[Placed]:
     """Return the instances of a study or series by the numbers of series and instances."""
     keys = ("SeriesNumber", "InstanceNumber")
-    order = [{"Type": "DicomTag", "Key": key, "Direction": "ASC"} for key in keys]
-    wanted = {"Level": "Instance", "Query": target.uids, "OrderBy": order}
-    found = await query.find(call.archive, wanted, call.caller)
-    ids: list[str] = msgspec.json.decode(found)
-    return ids
+    wanted = {
+        "Level": "Instance",
+        "Query": target.uids,
+        "OrderBy": [{"Type": "DicomTag", "Key": key, "Direction": "ASC"} for key in keys],
+    }
+    return await called(call, wanted)
+
+
+async def called(call: Call, wanted: dict[str, Any]) -> list[Placed]:
+    """Return the instances that are searched for, with their UIDs."""
+    expanded = wanted | {"Expand": True, "ResponseContent": [], "RequestedTags": list(KEYS)}
+    found = msgspec.json.decode(await query.find(call.archive, expanded, call.caller))
+    return [
+        Placed(each["ID"], Target(*(each["RequestedTags"][key] for key in KEYS))) for each in found
+    ]
 
 
 async def of_instance(call: Call, public_id: str, frames: list[int] | None) -> list[Shown]:
@@ -321,34 +354,62 @@ async def of_state(call: Call, public_id: str, state: StoredFile) -> list[Shown]
     """
     rendering.check_state(call.request.query_params)
     request = TagsRequest(form="simplified")
-    tags = await call.archive.tags("instances", public_id, request, call.caller)
+    told = await call.archive.tags("instances", public_id, request, call.caller)
+    tags = msgspec.json.decode(told)
+    uids = {"UID": tags.get("SOPInstanceUID"), "SeriesUID": tags.get("SeriesInstanceUID")}
+    applied = "?" + urlencode({f"presentation{name}": uid for name, uid in uids.items()})
     found = []
-    for series in msgspec.json.decode(tags).get("ReferencedSeriesSequence") or ():
+    for series in tags.get("ReferencedSeriesSequence") or ():
         for image in series.get("ReferencedImageSequence") or ():
             keys = {"SOPInstanceUID": image.get("ReferencedSOPInstanceUID", "")}
-            wanted = {"Level": "Instance", "Query": keys}
-            ids = msgspec.json.decode(await query.find(call.archive, wanted, call.caller))
-            if not (keys["SOPInstanceUID"] and ids):
+            instances = await called(call, {"Level": "Instance", "Query": keys})
+            if not (keys["SOPInstanceUID"] and instances):
                 continue
+            one, *_ = instances
             named = str(image.get("ReferencedFrameNumber") or "").split("\\")
             frames = [int(text) - 1 for text in named if text.strip().isdecimal()]
-            count = max(call.archive.open_file(ids[0], call.caller).frames, 1)
+            count = max(call.archive.open_file(one.public_id, call.caller).frames, 1)
             frames = [frame for frame in frames if 0 <= frame < count] or list(range(count))
-            found += [Shown(ids[0], frame, state) for frame in frames]
+            pictures_of_it = [Shown(one.public_id, frame, state) for frame in frames]
+            found += [
+                each._replace(place=place_of(one.target, each, applied)) for each in pictures_of_it
+            ]
     if not found:
-        raise NotFound("no image that the presentation state refers to is here")
+        raise NotFound("no image that the presentation state refers to is here", NO_IMAGE)
     return found
 
 
 async def thumbnail(call: Call) -> Response:
-    """Return the small picture that stands for a target; in the size of `viewport`."""
+    """Return the small picture that stands for a target; in the size of `viewport`.
+
+    Of what has no picture it is an icon.
+    """
     target = of_path(call)
     ids = await public_ids(call, target)
     choice = require(call.request, SINGLE)
     rendering.check_size_only(call.request.query_params)
     form = FORMS[choice.offer.media_type]
     asked = rendering.rendered(call.request.query_params, form)
-    shown = await one_shown(call, target, ids)
+    try:
+        return await small_picture(call, await one_shown(call, target, ids), choice, asked)
+    except NotAcceptable:
+        if "frames" in call.request.path_params:
+            raise
+    except NotFound as error:
+        if error.code != NO_IMAGE:
+            raise
+    from vna.rest.dicomweb.icons import icon_response
+
+    one = ids[0] if target.instance else (await in_order(call, target))[0].public_id
+    file = call.archive.open_file(one, call.caller)
+    return await icon_response(call, file, asked, choice.offer.media_type)
+
+
+async def small_picture(
+    call: Call, shown: Shown, choice: Choice, asked: PictureRequest
+) -> Response:
+    """Return the answer with a small picture; raises NotAcceptable if it cannot be made."""
+    form = asked.form
     side = max(asked.width, asked.height) or DEFAULT_THUMBNAIL
     plain = rendering.rendered({}, form)
     square = msgspec.structs.replace(plain, width=asked.width, height=asked.width)

@@ -11,7 +11,7 @@ from vna.errors import NotAcceptable, NotFound, UnsupportedImage
 from vna.rest.dicomweb.bulkdata import SANDBOX
 from vna.rest.dicomweb.negotiation import MULTIPART, Offer, require
 from vna.rest.dicomweb.rendered import REPORTS, chained, not_shown
-from vna.rest.dicomweb.urls import service_root
+from vna.rest.dicomweb.urls import retrieve_url, service_root
 from vna.rest.files import is_known, last_modified
 from vna.rest.pictures import etag
 from vna.services import pictures
@@ -19,6 +19,8 @@ from vna.services import pictures
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
+    from vna.rest.dicomweb.rendered import Placed
+    from vna.rest.dicomweb.targets import Target
     from vna.rest.requests import Call
     from vna.services.archive import StoredFile
     from vna.services.pictures import DocumentForm
@@ -49,16 +51,16 @@ async def rendered_report(call: Call, file: StoredFile) -> Response:
     return await report_response(call, file, choice.offer.media_type)
 
 
-async def reports_response(call: Call, instances: list[str], offer: Offer) -> Response:
+async def reports_response(call: Call, instances: list[Placed], offer: Offer) -> Response:
     """Return the answer with the reports among instances: all as parts, or the first alone.
 
     Raises NotAcceptable if none is one.
     """
     if not offer.multipart:
-        file = next(reports(call, instances), None)
-        if file is None:
+        first_one = next(reports(call, instances), None)
+        if first_one is None:
             raise NotAcceptable("nothing of it is a structured report")
-        return await report_response(call, file, offer.media_type)
+        return await report_response(call, first_one[0], offer.media_type)
     boundary = token_hex(16)
     body = parts(call, instances, offer.media_type, boundary)
     first = await anext(body, None)
@@ -70,31 +72,30 @@ async def reports_response(call: Call, instances: list[str], offer: Offer) -> Re
     )
 
 
-def reports(call: Call, instances: Iterable[str]) -> Iterator[StoredFile]:
-    """Yield the structured reports among instances."""
+def reports(call: Call, instances: Iterable[Placed]) -> Iterator[tuple[StoredFile, Target]]:
+    """Yield the structured reports among instances, and what they are called."""
     for one in instances:
         try:
-            file = call.archive.open_file(one, call.caller)
+            file = call.archive.open_file(one.public_id, call.caller)
         except NotFound:
             continue  # just deleted
         if file.sop_class_uid.startswith(REPORTS):
-            yield file
+            yield file, one.target
 
 
 async def parts(
-    call: Call, instances: list[str], media_type: str, boundary: str
+    call: Call, instances: list[Placed], media_type: str, boundary: str
 ) -> AsyncIterator[bytes]:
     """Yield the parts of a multipart body; nothing if no report can be shown."""
-    begun = False
-    for file in reports(call, instances):
+    begun, root = False, service_root(call)
+    for file, target in reports(call, instances):
         try:
-            document = await pictures.report(
-                call.archive, file, FORMS[media_type], service_root(call)
-            )
+            document = await pictures.report(call.archive, file, FORMS[media_type], root)
         except UnsupportedImage:
             continue
         begun = True
         head = f"--{boundary}\r\nContent-Type: {media_type}; charset=utf-8\r\n"
+        head += f"Content-Location: {retrieve_url(root, *target)}/rendered\r\n"
         yield f"{head}Content-Length: {len(document)}\r\n\r\n".encode() + document + b"\r\n"
     if begun:
         yield f"--{boundary}--\r\n".encode()

@@ -175,11 +175,23 @@ impl<'a> Canvas<'a> {
         let (left, top) = (pixel(x), pixel(y));
         let lines = text.lines().map(|line| line.trim_end());
         for (line, number) in lines.zip(0i64..) {
-            for (letter, place) in line.chars().zip(0i64..) {
-                let x = left + place * scale * (font::COLUMNS + 1);
-                let y = top + number * scale * (font::ROWS + 2);
-                self.letter(letter, (x, y), scale, ink)?;
-            }
+            let y = top + number * scale * (font::ROWS + 2);
+            self.word(line, (left, y), scale, ink)?;
+        }
+        Ok(())
+    }
+
+    /// Letters in a row, each of their pixels `scale` wide.
+    pub fn word(
+        &mut self,
+        word: &str,
+        (left, top): (i64, i64),
+        scale: i64,
+        ink: Ink,
+    ) -> Result<(), ImageError> {
+        for (letter, place) in word.chars().zip(0i64..) {
+            let x = left + place * scale * (font::COLUMNS + 1);
+            self.letter(letter, (x, top), scale, ink)?;
         }
         Ok(())
     }

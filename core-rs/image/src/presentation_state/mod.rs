@@ -12,10 +12,12 @@ use vna_dicom::{DataSet, Tag, tags};
 use crate::ImageError;
 use crate::attributes::Attributes;
 use crate::grayscale::{Modality, Presentation, View, Voi};
+use crate::icc::icc_profile;
 use crate::overlay::Overlay;
 use crate::palette::Palette;
 use area::{DisplayedArea, Orientation};
-pub(crate) use draw::annotate;
+pub(crate) use draw::{Canvas, Ink, annotate};
+pub(crate) use font::{COLUMNS as LETTER_COLUMNS, ROWS as LETTER_ROWS};
 use graphics::{Annotation, Layers};
 pub(crate) use present::present;
 use shutter::Shutter;
@@ -31,6 +33,8 @@ pub struct PresentationState {
     presentation: Presentation,
     /// Of a Pseudo-Color presentation state: what grays become.
     palette: Option<Palette>,
+    /// Of a Color or Pseudo-Color presentation state: which colours its own are (PS3.3 §C.11.15).
+    icc_profile: Result<Option<Vec<u8>>, ImageError>,
     orientation: Orientation,
     areas: Vec<(References, DisplayedArea)>,
     shutter: Shutter,
@@ -79,6 +83,7 @@ impl PresentationState {
             vois: vois.collect(),
             presentation: Presentation::read(data_set)?,
             palette: Palette::read(data_set, Some(false))?,
+            icc_profile: icc_profile(data_set).map(|profile| profile.map(<[u8]>::to_vec)),
             orientation: Orientation::read(data_set),
             areas: areas.collect(),
             shutter: Shutter::read(data_set),
@@ -88,6 +93,18 @@ impl PresentationState {
             annotations,
             modality,
         })
+    }
+
+    /// Its ICC Profile (0028,2000): the colours that it makes are those of this, whatever profile an image has.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Table`] if it is too long.
+    pub fn icc_profile(&self) -> Result<Option<&[u8]>, ImageError> {
+        self.icc_profile
+            .as_ref()
+            .map(Option::as_deref)
+            .map_err(Clone::clone)
     }
 
     /// Whether it is for frame `frame`, counted from 0, of that instance.

@@ -26,6 +26,10 @@ struct Animation {
     frame: Frame<StoredBlob>,
     request: PictureRequest,
     frames: IntoIter<u64>,
+    /// Frames whose values are still to be looked at, and the lowest and highest of the others: black and white of each
+    /// by itself would flicker.
+    unmeasured: IntoIter<u64>,
+    values: Option<(f64, f64)>,
     times: FrameTimes,
     clock: Clock,
     /// From the first frame on, until its end was written.
@@ -62,6 +66,10 @@ impl Maker for Animation {
     }
 
     fn make(&mut self, out: &mut Vec<u8>) -> Result<bool, ArchiveError> {
+        if let Some(frame) = self.unmeasured.next() {
+            self.measure(frame)?;
+            return Ok(true);
+        }
         let Some(frame) = self.frames.next() else {
             let Some(file) = self.file.take() else {
                 return Ok(false);
@@ -87,6 +95,19 @@ impl Maker for Animation {
         out.extend(file.take());
         self.pictures.rendered.fetch_add(1, Ordering::Relaxed);
         Ok(true)
+    }
+}
+
+impl Animation {
+    /// Looks at the values of a frame; all frames are shown by those of all.
+    fn measure(&mut self, frame: u64) -> Result<(), ArchiveError> {
+        if let Some((low, high)) = self.frame.own_values(frame, &self.pictures.codecs)? {
+            let (lowest, highest) = self.values.unwrap_or((low, high));
+            let values = (lowest.min(low), highest.max(high));
+            self.frame.shade(values.0, values.1);
+            self.values = Some(values);
+        }
+        Ok(())
     }
 }
 
@@ -127,10 +148,15 @@ impl Pictures {
             Some(lent) => lent,
             None => self.room.lend(bytes).await?,
         };
-        // Black and white of each frame would flicker; of 8 bits those that there may be are what is looked at everywhere.
+        // Of 8 bits the values that there may be are what is looked at everywhere.
+        let is_deep = frame.opened().image.format.bits_stored > 8;
         let request = PictureRequest {
-            own_values: request.own_values && frame.opened().image.format.bits_stored > 8,
+            own_values: request.own_values && is_deep,
             ..request
+        };
+        let unmeasured = match request.own_values && !request.has_window() {
+            true => frames.clone(),
+            false => Vec::new(),
         };
         let times = FrameTimes::read(&frame.opened().image.data_set);
         Ok(MadeStream::new(Animation {
@@ -138,6 +164,8 @@ impl Pictures {
             frame,
             request,
             frames: frames.into_iter(),
+            unmeasured: unmeasured.into_iter(),
+            values: None,
             times,
             clock: Clock::default(),
             file: None,

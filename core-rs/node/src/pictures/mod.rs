@@ -9,6 +9,7 @@ mod animation;
 mod arrays;
 mod cache;
 pub(crate) mod headers;
+mod icons;
 mod matlab;
 mod npy;
 mod opened;
@@ -37,6 +38,7 @@ use room::Room;
 
 pub use arrays::{ArrayForm, ArrayRequest};
 pub(crate) use cache::ThumbnailCache;
+pub use icons::{IconRequest, icon};
 pub(crate) use opened::{absence, refuse_frames_elsewhere};
 pub use problem::PictureProblem;
 pub use raw::{StoredFrame, promised_frames};

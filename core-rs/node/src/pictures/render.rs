@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use vna_codec::{Codecs, Colour};
 use vna_dicom::ReadAt;
-use vna_image::{Fallback, Picture, PresentationState, RenderOptions, Window, icc_profile};
+use vna_image::{
+    Fallback, ImageError, Picture, PresentationState, RenderOptions, Window, icc_profile,
+};
 use vna_index::Located;
 
 use super::headers::{Headers, cost, form_of};
@@ -61,6 +63,8 @@ pub(super) struct Frame<S> {
     index: usize,
     request: PictureRequest,
     state: Option<PresentationState>,
+    /// What is black and what is white where nothing says so, if that is not decided by the frame itself.
+    shades: Option<(f64, f64)>,
 }
 
 impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
@@ -75,6 +79,7 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
             index,
             request,
             state,
+            shades: None,
         })
     }
 
@@ -88,6 +93,34 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
         self.index = self.opened.frame(request.frame)?;
         self.request = request;
         Ok(())
+    }
+
+    /// Shows the lower and the higher value as black and white where nothing says what is.
+    pub fn shade(&mut self, low: f64, high: f64) {
+        self.shades = Some((low, high));
+    }
+
+    /// The lowest and the highest value of frame `index`; `None` if something says what is black and what is white.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pictures::picture`].
+    pub fn own_values(
+        &self,
+        index: u64,
+        codecs: &Codecs,
+    ) -> Result<Option<(f64, f64)>, ArchiveError> {
+        let index = self.opened.frame(index)?;
+        if self.opened.description.has_voi(index) {
+            return Ok(None);
+        }
+        let mut lease = codecs.lease()?;
+        let decoded = self
+            .opened
+            .image
+            .decode_frame(index, Colour::Rgb, &mut lease)?;
+        let found = self.opened.description.own_values(index, &decoded);
+        Ok(found.map_err(PictureProblem::from)?)
     }
 
     /// Bytes that rendering and encoding take at most, beside what the codec has.
@@ -173,9 +206,10 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
             overlays: request.overlays,
             region: request.region.map(PictureRegion::to_region),
             annotation: &request.annotation,
-            fallback: match request.own_values {
-                true => Fallback::FrameValues,
-                false => Fallback::BitsStored,
+            fallback: match (self.shades, request.own_values) {
+                (Some((low, high)), _) => Fallback::Values(low, high),
+                (None, true) => Fallback::FrameValues,
+                (None, false) => Fallback::BitsStored,
             },
             presentation_state: self.state.as_ref(),
             ..RenderOptions::default()
@@ -197,12 +231,24 @@ impl<S: ReadAt<Error = ArchiveError>> Frame<S> {
         Ok(file.map_err(PictureProblem::from)?)
     }
 
+    /// The profile of a presentation state that is applied to the frame, in place of that of the image (PS3.4 §N.2.2.1).
+    fn state_profile(&self) -> Result<Option<&[u8]>, ImageError> {
+        let uid = &self.opened.description.sop_instance_uid;
+        let state = self.state.as_ref().filter(|state| {
+            self.request.mode == PictureMode::Rendered && state.refers_to(uid, self.index)
+        });
+        state.map_or(Ok(None), PresentationState::icc_profile)
+    }
+
     /// The picture in the colours asked for, with their profile.
     fn coloured(&self, picture: Picture) -> Result<(Picture, Option<Vec<u8>>), ArchiveError> {
         let Some(colours) = self.request.colours else {
             return Ok((picture, None));
         };
-        let own = icc_profile(&self.opened.image.data_set).map_err(PictureProblem::from)?;
+        let own = match self.state_profile().map_err(PictureProblem::from)? {
+            Some(profile) => Some(profile),
+            None => icc_profile(&self.opened.image.data_set).map_err(PictureProblem::from)?,
+        };
         let done = picture.into_colour_space(colours.to_space(), own);
         let (picture, profile) = done.map_err(PictureProblem::from)?;
         Ok((picture, Some(profile)))

@@ -149,6 +149,15 @@ pub struct PictureRequest {
     pub colours: Option<PictureColours>,
 }
 
+impl PictureRequest {
+    /// Whether it says something of the window.
+    pub(super) fn has_window(&self) -> bool {
+        self.window_center.is_some()
+            || self.window_width.is_some()
+            || self.window_function.is_some()
+    }
+}
+
 impl Default for PictureRequest {
     fn default() -> Self {
         PictureRequest {

@@ -114,6 +114,9 @@ impl Samples {
             match kind {
                 PictureKind::Png => {
                     let picture = read_png(file, max_bytes).map_err(refused)?;
+                    if picture.pictures > 1 {
+                        return Err(animated(picture.pictures));
+                    }
                     push(picture.format, &picture.samples)?;
                 }
                 PictureKind::Gif => {
@@ -320,6 +323,15 @@ fn number(data_set: &DataSet, tag: Tag) -> Option<u16> {
 }
 
 /// What the reader of a file says, of the instance that is not made.
+/// Frames of an animated PNG are parts of pictures that are drawn one upon the other, seen or not: to store the first alone
+/// would lose the others, and image/png is one picture (PS3.18 §8.7.3.3).
+fn animated(pictures: u32) -> ArchiveError {
+    let problem = format!(
+        "the PNG is an animation of {pictures} pictures; frames are PNG files of one picture each, or a GIF"
+    );
+    unjoined("pixel_data.picture", problem)
+}
+
 fn refused(error: CodecError) -> ArchiveError {
     match error {
         CodecError::Limit { limit, .. } => UploadError::ObjectBytes { limit }.into(),
