@@ -449,8 +449,8 @@ class Upload:
         return await self._archive._json(self._upload.finish_web(xml, studies_url))
 
     @property
-    def outcome(self) -> tuple[int, str]:
-        """The HTTP status of a Store request, and the first thing that went wrong with it."""
+    def outcome(self) -> tuple[int, str, str | None]:
+        """The HTTP status of a Store request, the first problem, and where what it stored is."""
         return self._upload.outcome
 
     async def finish(self, tell_all: bool = False) -> bytes:

@@ -367,12 +367,16 @@ impl CoreUpload {
         state.answer.as_ref().map_or(0, Answering::not_stored)
     }
 
-    /// The HTTP status of a Store request, and the first thing that went wrong in words.
+    /// The HTTP status of a Store request, the first thing that went wrong in words, and where what was stored is found.
     #[getter]
-    fn outcome(&self) -> (u16, String) {
+    fn outcome(&self) -> (u16, String, Option<String>) {
         match &self.state.lock().answer {
-            Some(Answering::Store(answer)) => (answer.status(), answer.problem().to_owned()),
-            Some(Answering::Report(_)) | None => (200, String::new()),
+            Some(Answering::Store(answer)) => (
+                answer.status(),
+                answer.problem().to_owned(),
+                answer.location(),
+            ),
+            Some(Answering::Report(_)) | None => (200, String::new(), None),
         }
     }
 }

@@ -1,6 +1,7 @@
 """Retrieve transaction of studies, series and instances as DICOM files (PS3.18 §10.4)."""
 
 import io
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import pydicom
@@ -253,6 +254,61 @@ def test_a_range_of_an_instance_is_answered(target, made):
 def test_the_length_of_an_instance_is_said(target, made):
     answer = target.ok(made.ct[0].path, DICOM, headers={"Accept-Encoding": "identity"})
     assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+@clause("Table 8.4.3-1")
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_length_of_parts_is_said(target, made, level):
+    answer = target.ok(path_of(made.ct[0], level), multipart(DICOM, ANY))
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+@clause("Table 8.5-1", optional=True)
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_range_of_parts_is_answered(target, made, level):
+    path, accept = path_of(made.ct[0], level), multipart(DICOM, ANY)
+    whole = target.ok(path, accept)
+    asked = {"Range": "bytes=700-999", "If-Range": whole.headers["etag"]}
+    answer = target.get(path, accept, headers=asked)
+    assert (answer.status_code, answer.content) == (206, whole.content[700:1000])
+    assert answer.headers["content-range"] == f"bytes 700-999/{len(whole.content)}"
+    assert answer.headers["content-type"] == whole.headers["content-type"]
+
+
+@clause("Table 8.4.2-1")
+@pytest.mark.parametrize(
+    "below", ["", "/metadata", "/rendered", "/thumbnail", "/frames/1", "/bulkdata", "/pixeldata"]
+)
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_answer_says_where_what_it_gives_is(target, made, level, below):
+    if below == "/frames/1" and level != "instance":
+        pytest.skip("frames are those of an instance")
+    answer = target.ok(f"{path_of(made.ct[0], level)}{below}")
+    place = urljoin(str(answer.url), answer.headers["content-location"])
+    assert urlsplit(place).path == urlsplit(str(answer.url)).path
+    again = target.http.get(place, headers={"Accept": "*/*"})
+    assert again.status_code == 200
+
+
+@clause("Table 8.6.1-1")
+@pytest.mark.parametrize(
+    ("below", "accept"),
+    [
+        ("", multipart(DICOM, ANY)),
+        ("/metadata", multipart("application/dicom+xml")),
+        ("/rendered", multipart("image/png")),
+        ("/pixeldata", multipart("application/octet-stream")),
+    ],
+)
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_part_says_where_it_is_from(target, made, level, below, accept):
+    answer = target.ok(f"{path_of(made.ct[0], level)}{below}", accept)
+    places = [part.headers["content-location"] for part in parts(answer)]
+    assert len(set(places)) == len(places)
+    for place in places:
+        kind = media_type(accept.partition('type="')[2].partition('"')[0])
+        again = target.get(urljoin(str(answer.url), place), f"{multipart(kind)}, {kind}")
+        assert again.status_code == 200, place
 
 
 @clause("§8.7.3", optional=True)

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from urllib.parse import urljoin
 
 import imagecodecs
 import numpy as np
@@ -362,6 +363,20 @@ def test_a_warning_has_a_reason(target, made):
     if answer.status_code == 202 and items(answer, "ReferencedSOPSequence"):
         (item,) = items(answer, "ReferencedSOPSequence")
         assert item[tag("WarningReason")]["Value"][0] in (0xB000, 0xB006, 0xB007)
+
+
+@clause("Table 10.5.3-2")
+@pytest.mark.parametrize("name", ["Location", "Content-Location"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_store_answer_says_where_what_it_stored_is(target, made, name, count):
+    first = made.new_ct()
+    sent = [first, *(made.new_ct(first.dataset.StudyInstanceUID) for _ in range(count - 1))]
+    answer = target.store([each.file for each in sent])
+    assert answer.status_code == 200
+    place = urljoin(str(answer.url), answer.headers[name])
+    found = parts(target.ok(place, multipart(DICOM)))
+    uids = {pydicom.dcmread(io.BytesIO(part.body)).SOPInstanceUID for part in found}
+    assert uids == {each.uid for each in sent}
 
 
 @clause("Table 10.6.1-1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vna.rest.describe import DICOM, GIF, JP2, JPEG, PDF, PNG, Answer, Entry, Parameter
-from vna.rest.workflow_routes import imported_on_use
+from vna.rest.dicomweb.retrieve_routes import retrieving
 
 ACCEPT = Parameter("accept", "text", "media types, as in the header Accept, before which it goes")
 CHARSET = Parameter("charset", "text", "character set of texts: UTF-8")
@@ -68,7 +68,7 @@ def table() -> list[Entry]:
             Entry(
                 "GET",
                 f"{path}/rendered",
-                imported_on_use("dicomweb.rendered.rendered"),
+                retrieving("dicomweb.rendered.rendered"),
                 f"Pictures of {what}",
                 PICTURES,
                 RENDERING,
@@ -77,7 +77,7 @@ def table() -> list[Entry]:
             Entry(
                 "GET",
                 f"{path}/thumbnail",
-                imported_on_use("dicomweb.rendered.thumbnail"),
+                retrieving("dicomweb.rendered.thumbnail"),
                 f"A small picture of {what}",
                 THUMBNAIL,
                 SMALL,
@@ -95,7 +95,7 @@ WADO_URI: list[Entry] = [
     Entry(
         "GET",
         "",
-        imported_on_use("dicomweb.uri.retrieve"),
+        retrieving("dicomweb.uri.retrieve"),
         "An instance as a file or as a picture (WADO-URI)",
         (
             Answer(200, "As asked", dict.fromkeys((DICOM, *FORMS, *REPORT, *AS_STORED), "Bytes")),

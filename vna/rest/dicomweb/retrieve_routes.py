@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vna.rest.describe import (
     BYTES,
     CONDITIONAL,
@@ -15,6 +17,11 @@ from vna.rest.describe import (
     Parameter,
 )
 from vna.rest.workflow_routes import imported_on_use
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from vna.rest.requests import Call, Handler
 
 RELATED = "multipart/related"
 ACCEPT = Parameter("accept", "text", "media types as in the Accept header, before which it goes")
@@ -44,10 +51,28 @@ SERIES = f"{STUDY}/series/{{series}}"
 INSTANCE = f"{SERIES}/instances/{{instance}}"
 LEVELS = ((STUDY, "a study"), (SERIES, "a series"), (INSTANCE, "an instance"))
 
-instances = imported_on_use("dicomweb.retrieve.instances")
-pixel_data = imported_on_use("dicomweb.retrieve.pixel_data")
-metadata = imported_on_use("dicomweb.metadata.metadata")
-all_bulk_data = imported_on_use("dicomweb.bulkdata.all_bulk_data")
+GIVEN = frozenset({200, 206, 304})
+
+
+def retrieving(function: str) -> Handler:
+    """Return a handler whose answers say where what they give is (PS3.18 §8.4.2, §8.6)."""
+    handler = imported_on_use(function)
+
+    async def located(call: Call) -> Response:
+        answer = await handler(call)
+        if answer.status_code in GIVEN:
+            from vna.rest.dicomweb.urls import target_uri
+
+            answer.headers["Content-Location"] = target_uri(call)
+        return answer
+
+    return located
+
+
+instances = retrieving("dicomweb.retrieve.instances")
+pixel_data = retrieving("dicomweb.retrieve.pixel_data")
+metadata = retrieving("dicomweb.metadata.metadata")
+all_bulk_data = retrieving("dicomweb.bulkdata.all_bulk_data")
 
 
 def of_level(path: str, what: str) -> list[Entry]:
@@ -93,7 +118,7 @@ ROUTES: list[Entry] = [
     Entry(
         "GET",
         f"{INSTANCE}/frames/{{frames}}",
-        imported_on_use("dicomweb.retrieve.frames"),
+        retrieving("dicomweb.retrieve.frames"),
         "Frames of an instance: numbers from 1 on, commas between them",
         FRAMES,
         ASKED,
@@ -103,7 +128,7 @@ ROUTES: list[Entry] = [
     Entry(
         "GET",
         f"{INSTANCE}/bulkdata/{{path:path}}",
-        imported_on_use("dicomweb.bulkdata.bulk_data"),
+        retrieving("dicomweb.bulkdata.bulk_data"),
         "The value that a BulkDataURI stands for",
         STORED_VALUE,
         ASKED,

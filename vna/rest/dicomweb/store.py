@@ -58,10 +58,13 @@ async def store(call: Call) -> Response:
 
 async def answer(arriving: Upload, first: bytes, offer: Offer, root: str) -> Response:
     """Return the Store Instances Response Module; a long one part by part."""
-    status, problem = arriving.outcome
+    status, problem, location = arriving.outcome
     headers = {}
     if problem:
         headers["Warning"] = answers.warning(root, problem)
+    if location is not None:
+        # PS3.18 Table 10.5.3-2: the address of what the request brought, and of what came of it.
+        headers |= {"Location": location, "Content-Location": location}
     media_type = offer.media_type
     if offer.multipart:
         while arriving.has_more:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from vna.errors import BadRequest
 from vna.rest.dicomweb.negotiation import unquoted
@@ -25,6 +26,8 @@ AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%-]+)*/?")
 # One pair of an element of Forwarded, and what is behind it (RFC 7239 §4).
 PAIR = re.compile(r'\s*([^\s=;,"]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)\s*(;|,|$)')
+# What is left as it is in an address that came.
+OF_ADDRESSES = "!#$%&'()*+,/:;=?@[]~"
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -35,6 +38,14 @@ def service_root(call: Call) -> str:
     """
     settings = call.archive.settings
     return server_root(call.request, settings) + settings.dicomweb.root
+
+
+def target_uri(call: Call) -> str:
+    """Return the address that a request is for, as the client has it."""
+    scope = call.request.scope
+    path, query = scope["raw_path"], scope["query_string"]
+    told = quote(path + b"?" * bool(query) + query, safe=OF_ADDRESSES)
+    return server_root(call.request, call.archive.settings) + told
 
 
 def server_root(request: Request, settings: Settings) -> str:

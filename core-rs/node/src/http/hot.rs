@@ -11,8 +11,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VARY,
+    CONTENT_LOCATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
@@ -323,6 +323,7 @@ impl Hot {
             None => called,
         };
         headers.insert(CONTENT_TYPE, text(called)?);
+        headers.insert(CONTENT_LOCATION, text(asked.location)?);
         headers.insert(ETAG, text(etag)?);
         if let Some(modified_s) = selection.modified_s(now_us()) {
             let since = Duration::from_secs(u64::try_from(modified_s).ok()?);

@@ -28,6 +28,8 @@ pub(super) struct RetrieveAsked {
     instance: Option<String>,
     of_it: OfIt,
     root: String,
+    /// Its address, as the client called us.
+    pub location: String,
     accept: Option<Accept>,
     gzip: bool,
 }
@@ -76,11 +78,13 @@ impl RetrieveAsked {
             None => None,
             Some(text) => Accept::read(text)?,
         };
+        let root = policy.service_root(headers)?;
         Some(RetrieveAsked {
             study,
             series,
             instance,
-            root: policy.service_root(headers)?,
+            location: format!("{root}{rest}"),
+            root,
             gzip: of_it == OfIt::Metadata && takes_gzip(headers)?,
             of_it,
             accept,
@@ -335,6 +339,8 @@ mod tests {
     fn plain_paths_are_taken() {
         let series = asked("/dicom-web/studies/1.2/series/1.3/metadata", &[]).unwrap();
         assert_eq!(series.root, "http://pacs:8042/dicom-web");
+        let called = "http://pacs:8042/dicom-web/studies/1.2/series/1.3/metadata";
+        assert_eq!(series.location, called);
         assert_eq!((series.of_it, series.gzip), (OfIt::Metadata, false));
         for path in [
             "/dicom-web/studies/1.2",

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    WARNING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, WARNING,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -146,6 +146,11 @@ impl StoreAsked {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.accepted));
         if !stored.problem().is_empty() {
             headers.insert(WARNING, warning(&self.root, stored.problem())?);
+        }
+        let location = stored.location().map(HeaderValue::try_from);
+        if let Some(Ok(location)) = location {
+            headers.insert(CONTENT_LOCATION, location.clone());
+            headers.insert(LOCATION, location);
         }
         let module = Bytes::from(stored.next_part(usize::MAX));
         let status = StatusCode::from_u16(stored.status()).ok()?;

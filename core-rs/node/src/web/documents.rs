@@ -112,6 +112,7 @@ impl Chunk {
                 }
                 Form::Xml(boundary) => {
                     let location = location(&style.root, series, &located.sop_instance_uid);
+                    let location = format!("{location}/metadata");
                     text.extend(boundary.part("application/dicom+xml", &location, None));
                     text.extend_from_slice(&document);
                     text.extend_from_slice(PART_END);

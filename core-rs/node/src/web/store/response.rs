@@ -145,6 +145,12 @@ impl StoreAnswer {
         self.problem.as_deref().unwrap_or_default()
     }
 
+    /// The address of what was stored, or of the least that all of it is in; none of what is in several studies.
+    #[must_use]
+    pub fn location(&self) -> Option<String> {
+        self.lines.location(&self.telling.studies_url)
+    }
+
     /// Tells the log if something went wrong.
     pub(super) fn log_problem(&self, address: &str) {
         if let Some(problem) = &self.problem {
@@ -240,6 +246,25 @@ impl Lines {
             .map(|line| &line.subject.study_instance_uid);
         let first = studies.next()?;
         studies.all(|study| study == first).then_some(first)
+    }
+
+    /// Where all instances are found together.
+    fn location(&self, studies_url: &str) -> Option<String> {
+        let mut url = format!("{studies_url}/{}", self.only_study()?);
+        let (first, others) = self.stored.split_first()?;
+        let (first, others) = (&first.subject, others.iter().map(|line| &line.subject));
+        let mut series = others.clone().map(|other| &other.series_instance_uid);
+        if series.all(|other| *other == first.series_instance_uid) {
+            url.push_str(&format!("/series/{}", first.series_instance_uid));
+            let mut instances = others.map(|other| &other.sop_instance_uid);
+            if instances.all(|other| *other == first.sop_instance_uid) {
+                url.push_str(&format!("/instances/{}", first.sop_instance_uid));
+            }
+        }
+        // What is no UID has no address that could be asked.
+        let uids = &url[studies_url.len()..];
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
+        uids.bytes().all(is_plain).then_some(url)
     }
 
     /// Writes a line of a sequence; tells whether it was the last.
