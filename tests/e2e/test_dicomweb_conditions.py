@@ -60,7 +60,15 @@ KINDS = {
     "an instance in other bytes": Kind(
         "ct", "", f"application/dicom; transfer-syntax={HTJ2K}", strong=False, ranges=False
     ),
-    "a study": Kind("study", "", PARTS.format("application/dicom"), ranges=False, dated=False),
+    "a study": Kind("study", "", PARTS.format("application/dicom"), dated=False),
+    "a study in other bytes": Kind(
+        "study",
+        "",
+        'multipart/related; type="application/dicom"',
+        strong=False,
+        ranges=False,
+        dated=False,
+    ),
     "a frame": Kind("multi", "/frames/2", f"application/octet-stream; {STORED}"),
     "a frame as a part": Kind("multi", "/frames/2", PARTS.format("application/octet-stream")),
     "frames": Kind("multi", "/frames/3,1,2", PARTS.format("application/octet-stream")),

@@ -684,6 +684,10 @@ pub struct PickedInstance {
     pub syntax: i64,
     /// Bytes of its file.
     pub file_size: u64,
+    /// See [`Located::data_set_offset`].
+    pub data_set_offset: u64,
+    /// Bytes of its SOP Instance UID.
+    pub uid_bytes: u32,
 }
 
 /// What more is said of an instance that is named itself.

@@ -25,6 +25,7 @@ mod labels;
 mod note_header;
 mod notes;
 mod offline;
+mod part10;
 mod pictures;
 mod policy;
 mod recompress;

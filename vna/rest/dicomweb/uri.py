@@ -30,12 +30,20 @@ from vna.rest.dicomweb.rendered import (
     Answering,
     of_instance,
 )
+from vna.rest.dicomweb.retrieve import selected
+from vna.rest.dicomweb.sending import answer
 from vna.rest.dicomweb.targets import Target, public_ids, uid
-from vna.rest.files import file_response, transcoded_response, written
+from vna.rest.dicomweb.urls import service_root
+from vna.rest.files import (
+    content_disposition,
+    file_response,
+    transcoded_response,
+    written,
+)
 from vna.rest.forms import DEFAULT_LOSSY_QUALITY
 from vna.services import changes, modifying, rewriting
 from vna.services.pictures import PictureRequest
-from vna.services.web import can_transcode
+from vna.services.web import Form, Wanted, can_transcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,9 +95,9 @@ async def retrieve(call: Call) -> Response:
     if wrong := [name for name in sorted(only) if query.get(name)]:
         raise BadRequest(f"{', '.join(wrong)} and {media_type} do not go together")
     if media_type == DICOM:
-        answer = await dicom_response(call, public_id, file)
-        answer.headers["Vary"] = "Accept"
-        return answer
+        given = await dicom_response(call, target, public_id, file)
+        given.headers["Vary"] = "Accept"
+        return given
     if media_type in own_types and is_report:
         return await reports.report_response(call, file, media_type)
     if media_type in own_types:
@@ -162,7 +170,7 @@ def content_types(call: Call) -> list[list[MediaRange]]:
     return [known] if known else []
 
 
-async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Response:
+async def dicom_response(call: Call, target: Target, public_id: str, file: StoredFile) -> Response:
     """Return the file, de-identified or in another transfer syntax if that is asked for."""
     query = call.request.query_params
     stored = file.transfer_syntax_uid
@@ -179,13 +187,24 @@ async def dicom_response(call: Call, public_id: str, file: StoredFile) -> Respon
     if anonymizes:
         return await anonymous_response(call, public_id, syntax)
     if syntax == file.transfer_syntax_uid:
-        return await file_response(call, file, DICOM, name, modified_s=file.modified_s)
+        return await whole_file(call, target, file, name)
     try:
         return await transcoded_response(
             call, file, syntax, DICOM, name, DEFAULT_LOSSY_QUALITY, modified_s=file.modified_s
         )
     except UnsupportedMediaType as error:
         raise NotAcceptable(str(error), error.code) from None
+
+
+async def whole_file(call: Call, target: Target, file: StoredFile, name: str) -> Response:
+    """Return the answer with a file of PS3.10 as it is stored, or what of it is asked for."""
+    selection = await selected(call, target)
+    if selection.facts.instances > 1:  # the UID came under two parents
+        return await file_response(call, file, DICOM, name, modified_s=file.modified_s)
+    forms = {uid: Form(DICOM) for uid in selection.facts.transfer_syntaxes}
+    wanted = Wanted(what="instances", root=service_root(call), forms=forms)
+    headers = {"Content-Disposition": content_disposition(name)}
+    return await answer(call, selection, wanted, DICOM, headers=headers)
 
 
 async def anonymous_response(call: Call, public_id: str, syntax: str) -> Response:

@@ -39,6 +39,8 @@ pub(crate) fn pick(
                 blob: row.get(2).doing(DOING)?,
                 syntax: row.get(3).doing(DOING)?,
                 file_size: row.get::<_, i64>(4).doing(DOING)?.unsigned(),
+                data_set_offset: row.get::<_, i64>(7).doing(DOING)?.unsigned(),
+                uid_bytes: row.get(8).doing(DOING)?,
             };
             let is_new = |last: &PickedSeries| last.series != instance.series;
             if picked.series.last().is_none_or(is_new) {
@@ -164,7 +166,8 @@ fn from(level: Level) -> String {
 fn statement(level: Level) -> String {
     let mut sql =
         "SELECT instance.id, series.id, instance.blob, instance.syntax, instance.file_size,
-                study.study_uid, series.series_uid"
+                study.study_uid, series.series_uid, instance.data_set_offset,
+                length(CAST(instance.sop_uid AS BLOB))"
             .to_owned();
     sql.push_str(&from(level));
     let below = Level::ALL.into_iter().filter(|at| *at > level);

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use flate2::Crc;
 use parking_lot::Mutex;
 use vna_codec::{Compression, pixel_syntax};
-use vna_dicom::{FileMetaFields, write_file_meta};
 use vna_index::Located;
 
 use super::buffers::{Buffer, Buffers};
@@ -15,6 +14,7 @@ use super::zip::Method;
 use super::{MakingProblem, Transcoding};
 use crate::archive::Archive;
 use crate::error::ArchiveError;
+use crate::part10::Head;
 use crate::stored_file::StoredFile;
 use crate::transcode::Transcoded;
 
@@ -89,8 +89,8 @@ impl Data {
 /// A file that is read on where it was left: one that was transcoded, or that could not be.
 pub(super) struct Rest {
     source: Source,
-    /// What comes before it.
-    lead: Vec<u8>,
+    /// How it begins.
+    head: Head,
     packs: bool,
 }
 
@@ -199,13 +199,14 @@ impl Making {
             }
         }
         let packs = instance.may_pack(&instance.located.transfer_syntax_uid);
-        let lead = match offset {
-            0 => self.lead(&instance.located, &file)?,
-            _ => Vec::new(),
+        let head = match offset {
+            // On a medium all are files of PS3.10 §7.1.
+            0 if self.media => Head::of(&instance.located, &file)?,
+            _ => Head::default(),
         };
         let rest = Rest {
             source: Source::Stored(Arc::clone(&file), offset),
-            lead,
+            head,
             packs,
         };
         let mut made = self.read_on(Box::new(rest), offset == 0)?;
@@ -236,33 +237,6 @@ impl Making {
         wanted.filter(|wanted| wanted.transfer_syntax_uid != *stored)
     }
 
-    /// What a file on a medium lacks before its beginning (PS3.10 §7.1): preamble and prefix, and of a bare data set the File
-    /// Meta Information.
-    fn lead(&self, located: &Located, file: &StoredFile) -> Result<Vec<u8>, ArchiveError> {
-        const PREAMBLE: usize = 128;
-        const PREFIX: &[u8; 4] = b"DICM";
-        if !self.media {
-            return Ok(Vec::new());
-        }
-        if located.data_set_offset == 0 {
-            return Ok(write_file_meta(&FileMetaFields {
-                media_storage_sop_class_uid: &located.sop_class_uid,
-                media_storage_sop_instance_uid: &located.sop_instance_uid,
-                transfer_syntax_uid: &located.transfer_syntax_uid,
-                source_application_entity_title: "",
-            }));
-        }
-        let mut beginning = [0; PREAMBLE + PREFIX.len()];
-        file.read_at(&mut beginning, 0)?;
-        let mut lead = vec![0; PREAMBLE];
-        if beginning.ends_with(PREFIX) {
-            lead.clear();
-        } else if !beginning.starts_with(PREFIX) {
-            lead.extend_from_slice(PREFIX);
-        }
-        Ok(lead)
-    }
-
     fn begin(
         &self,
         instance: &Instance,
@@ -279,7 +253,7 @@ impl Making {
         let mut made = self.read_on(
             Box::new(Rest {
                 source,
-                lead: Vec::new(),
+                head: Head::default(),
                 packs,
             }),
             true,
@@ -298,12 +272,14 @@ impl Making {
         let mut buffer = self.buffers.take(UNIT_BYTES);
         let (filled, is_last) = rest.source.fill(buffer.bytes_mut())?;
         buffer.truncate(filled);
-        let mut lead = std::mem::take(&mut rest.lead);
-        let plain = if lead.is_empty() {
+        let mut head = std::mem::take(&mut rest.head);
+        let plain = if head.written.is_empty() {
             Data::Read(buffer)
         } else {
-            lead.extend_from_slice(buffer.as_ref());
-            Data::Written(lead)
+            let stored = buffer.as_ref().iter();
+            let instead_of = usize::try_from(head.instead_of).unwrap_or(usize::MAX);
+            head.written.extend(stored.skip(instead_of));
+            Data::Written(head.written)
         };
         let mut made = self.pack(plain, rest.packs, is_first && is_last, is_last)?;
         made.rest = (!is_last).then_some(rest);

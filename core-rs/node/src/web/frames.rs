@@ -294,7 +294,7 @@ impl FrameParts {
         let length = match &body {
             Body::Stored(frame) => Some(frame.length()),
             Body::Held(bytes) => Some(bytes.len() as u64),
-            Body::File(_) | Body::Transcoded(_) | Body::Frames(_) => None,
+            Body::File(..) | Body::Transcoded(_) | Body::Frames(_) => None,
         };
         Ok(Some(Part {
             content_type: self.form.content_type.clone(),

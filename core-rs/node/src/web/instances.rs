@@ -1,20 +1,32 @@
-//! Instances as parts: as they are stored, or in the transfer syntax that was chosen for them.
+//! Instances as parts: as they are stored, or in the transfer syntax that was chosen for them. What is stored is a file of
+//! PS3.10 when it leaves, whatever it came as.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use vna_index::Located;
+use vna_index::{Located, PickedInstance};
 
 use super::Form;
+use super::multipart::{Boundary, PART_END};
 use super::parts::{Body, Part};
 use super::selection::{Selection, location};
+use crate::archives::MakingProblem;
 use crate::error::ArchiveError;
+use crate::part10::{Head, may_lack};
 use crate::pictures::blocking;
 use crate::transcode::{TranscodeOptions, Transcoded};
 
 /// Instances that are located at once: few before the first byte leaves.
 const FIRST_PAGE: usize = 8;
 const PAGE: usize = 256;
+
+/// How long a part is.
+pub(super) struct PartLength {
+    /// Which.
+    pub index: usize,
+    /// With its header and what ends it.
+    pub bytes: u64,
+}
 
 /// See the module.
 pub(super) struct InstanceParts {
@@ -25,6 +37,8 @@ pub(super) struct InstanceParts {
     next: usize,
     /// Where the next ones lie.
     located: HashMap<i64, Located>,
+    /// How many of them are located next.
+    page: usize,
 }
 
 impl InstanceParts {
@@ -41,12 +55,58 @@ impl InstanceParts {
             options,
             next: 0,
             located: HashMap::new(),
+            page: FIRST_PAGE,
         }
     }
 
     /// Whether it is one part at most.
     pub fn is_one(&self) -> bool {
         self.selection.len() == 1
+    }
+
+    /// The parts of a body and how long each is, from its delimiter on, if they all leave as they are stored. It is said by
+    /// the index: no file is opened, however many there are.
+    pub fn lengths(&self, boundary: &Boundary) -> Option<Vec<PartLength>> {
+        let selection = &self.selection;
+        let mut heads = HashMap::new();
+        for (uid, form) in self.forms.iter() {
+            let is_stored = form.transfer_syntax.is_none();
+            heads.insert(
+                uid.as_str(),
+                is_stored.then(|| boundary.part_bytes(&form.content_type))?,
+            );
+        }
+        let mut lengths = Vec::with_capacity(selection.len());
+        let mut above = (0, 0);
+        for (index, instance) in selection.instances().iter().enumerate() {
+            let stored_in = selection.transfer_syntax(instance);
+            let Some(head) = heads.get(stored_in) else {
+                continue;
+            };
+            let uid_bytes = u64::from(instance.uid_bytes);
+            if may_lack(instance.data_set_offset, uid_bytes + stored_in.len() as u64) {
+                return None;
+            }
+            if above.0 != instance.series {
+                let series = selection.series(instance)?;
+                above = (
+                    instance.series,
+                    location(&self.root, series, "").len() as u64,
+                );
+            }
+            let digits = u64::from(instance.file_size.checked_ilog10().unwrap_or(0)) + 1;
+            let place = above.1 + uid_bytes;
+            let bytes = head + place + digits + instance.file_size + PART_END.len() as u64;
+            lengths.push(PartLength { index, bytes });
+        }
+        Some(lengths)
+    }
+
+    /// Goes on with this part: those before it are left out.
+    pub fn go_to(&mut self, part: usize) {
+        self.next = part;
+        self.page = FIRST_PAGE;
+        self.located.clear();
     }
 
     /// The next part. Those whose transfer syntax nothing was chosen for are left out.
@@ -58,12 +118,16 @@ impl InstanceParts {
                 continue;
             };
             let number = instance.instance;
+            let stored_in = stored_in.to_owned();
             if !self.located.contains_key(&number) {
                 self.locate().await?;
             }
             // A row that is not there was deleted, and its time is over.
-            let gone = ArchiveError::Making(crate::archives::MakingProblem::RowGone);
+            let gone = ArchiveError::Making(MakingProblem::RowGone);
             let located = self.located.remove(&number).ok_or(gone)?;
+            if located.transfer_syntax_uid != stored_in {
+                return Err(another(&located));
+            }
             let series = self.selection.series(&instance);
             let location = series.map_or_else(String::new, |series| {
                 location(&self.root, series, &located.sop_instance_uid)
@@ -71,7 +135,7 @@ impl InstanceParts {
             let (selection, options) = (self.selection.clone(), self.options.clone());
             let may_stay = !self.is_one();
             let is_at_hand = !may_stay && form.transfer_syntax.is_none();
-            let part = move || part(&selection, number, &located, form, &options, may_stay);
+            let part = move || part(&selection, &instance, &located, form, &options, may_stay);
             // To open one file takes no thread that may wait.
             let mut part = match is_at_hand {
                 true => part()?,
@@ -85,14 +149,13 @@ impl InstanceParts {
 
     async fn locate(&mut self) -> Result<(), ArchiveError> {
         let selection = self.selection.clone();
-        let first = self.next - 1;
+        let (first, page) = (self.next - 1, std::mem::replace(&mut self.page, PAGE));
         if self.is_one() {
             self.located = selection.locate(selection.instances())?;
             return Ok(());
         }
         self.located = blocking(move || {
             let instances = selection.instances();
-            let page = if first == 0 { FIRST_PAGE } else { PAGE };
             selection.locate(&instances[first..instances.len().min(first + page)])
         })
         .await?;
@@ -102,21 +165,28 @@ impl InstanceParts {
 
 fn part(
     selection: &Selection,
-    number: i64,
+    instance: &PickedInstance,
     located: &Located,
     form: Form,
     options: &TranscodeOptions,
     may_stay: bool,
 ) -> Result<Part, ArchiveError> {
-    let file = Arc::new(selection.open(number, located)?);
-    let stored = |content_type| Part {
-        content_type,
-        location: String::new(),
-        length: Some(file.size()),
-        body: Body::File(Arc::clone(&file)),
+    let file = Arc::new(selection.open(instance.instance, located)?);
+    // Its length was told, and what takes the place of an original has another one.
+    if file.size() != instance.file_size {
+        return Err(another(located));
+    }
+    let stored = |content_type| -> Result<Part, ArchiveError> {
+        let head = Head::of(located, &file)?;
+        Ok(Part {
+            content_type,
+            location: String::new(),
+            length: Some(head.length(file.size())),
+            body: Body::File(Arc::clone(&file), head),
+        })
     };
     let Some(to) = &form.transfer_syntax else {
-        return Ok(stored(form.content_type));
+        return stored(form.content_type);
     };
     let mut options = options.clone();
     options.allow_new_uid = form.may_lose;
@@ -133,8 +203,14 @@ fn part(
             let instance = located.instance.to_string();
             tracing::warn!(error = %error, instance, "an instance cannot be transcoded");
             let uid = located.transfer_syntax_uid.trim_end_matches('\0');
-            Ok(stored(format!("application/dicom; transfer-syntax={uid}")))
+            stored(format!("application/dicom; transfer-syntax={uid}"))
         }
         Err(error) => Err(error),
     }
+}
+
+/// The instance is not what it was when the answer began.
+fn another(located: &Located) -> ArchiveError {
+    let id = located.instance;
+    ArchiveError::Making(MakingProblem::InstanceGone { id })
 }

@@ -159,8 +159,11 @@ impl Outline {
         let boundary = wanted.multipart.then(|| format!("{:032x}", web.keyed(of)));
         let mut forms: Vec<_> = wanted.forms.iter().collect();
         forms.sort_unstable();
+        // What writes the beginning of files is named in it.
+        let is_written = matches!(wanted.what, What::Instances) && selection.may_lack_beginning();
+        let writer = is_written.then_some(vna_dicom::IMPLEMENTATION_VERSION_NAME);
         let of = format!(
-            "{:?} {} {boundary:?} {forms:?} {}",
+            "{:?} {} {boundary:?} {forms:?} {} {writer:?}",
             wanted.what, wanted.root, wanted.gzip
         );
         let digest = u128::from_be_bytes(Digest::of_parts(&[&version, of.as_bytes()]).0);

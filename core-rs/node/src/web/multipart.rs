@@ -24,6 +24,11 @@ impl Boundary {
         head.into_bytes()
     }
 
+    /// How long [`Boundary::part`] is without the place and the digits of the length, which are both said.
+    pub fn part_bytes(&self, content_type: &str) -> u64 {
+        self.part(content_type, "x", Some(0)).len() as u64 - 2
+    }
+
     /// What ends the body.
     pub fn end(&self) -> Vec<u8> {
         format!("--{}--\r\n", self.0).into_bytes()
@@ -48,5 +53,11 @@ mod tests {
         let part = boundary.part("application/dicom", "", None);
         assert_eq!(part, b"--abc\r\nContent-Type: application/dicom\r\n\r\n");
         assert_eq!(boundary.end(), b"--abc--\r\n");
+        let part = boundary.part("image/jls", "http://h/frames/1", Some(12));
+        let said = "http://h/frames/1".len() + "12".len();
+        assert_eq!(
+            part.len() as u64,
+            boundary.part_bytes("image/jls") + said as u64
+        );
     }
 }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use super::bulk::BulkParts;
 use super::frames::FrameParts;
-use super::instances::InstanceParts;
+use super::instances::{InstanceParts, PartLength};
 use super::multipart::{Boundary, PART_END};
 use crate::archives::buffers::{Buffer, Buffers};
 use crate::error::ArchiveError;
+use crate::part10::Head;
 use crate::pictures::{StoredFrame, blocking};
 use crate::stored_file::StoredFile;
 use crate::transcode::{Abandoned, Transcoded};
@@ -38,8 +39,8 @@ impl Part {
 
 /// What is in a part.
 pub(super) enum Body {
-    /// A stored file.
-    File(Arc<StoredFile>),
+    /// A stored file, and how it begins.
+    File(Arc<StoredFile>, Head),
     /// One written anew.
     Transcoded(Box<Transcoded>),
     /// Bytes of a stored file.
@@ -69,13 +70,21 @@ impl Source {
         }
     }
 
-    /// Types, places and lengths of all parts that are to come, if they are known now.
-    async fn outline(&mut self) -> Result<Option<Vec<(String, String, u64)>>, ArchiveError> {
-        match self {
-            Source::Frames(parts) => Ok(parts.outline()),
-            Source::Bulk(parts) => parts.outline().await,
-            Source::Instances(_) => Ok(None),
-        }
+    /// The length of a body of all parts, if it is known now.
+    async fn length(&mut self, boundary: &Boundary) -> Result<Option<u64>, ArchiveError> {
+        let parts = match self {
+            Source::Frames(parts) => parts.outline(),
+            Source::Bulk(parts) => parts.outline().await?,
+            Source::Instances(parts) => {
+                let lengths = parts.lengths(boundary);
+                let bytes = |lengths: Vec<PartLength>| -> u64 {
+                    lengths.iter().map(|part| part.bytes).sum()
+                };
+                let end = boundary.end().len() as u64;
+                return Ok(lengths.map(|lengths| bytes(lengths) + end));
+            }
+        };
+        Ok(parts.map(|parts| outlined(boundary, &parts)))
     }
 }
 
@@ -140,19 +149,21 @@ impl PartsStream {
     ///
     /// As [`PartsStream::next`].
     pub async fn prepare(&mut self) -> Result<(), ArchiveError> {
-        let rest = self.source.outline().await?;
+        let length = match &self.boundary {
+            Some(boundary) => self.source.length(boundary).await?,
+            None => None,
+        };
         let Some(part) = self.source.next().await? else {
             self.is_empty = true;
             return Ok(());
         };
-        self.length = match (&self.boundary, rest) {
-            (None, _) => part.length,
-            (Some(boundary), Some(parts)) => Some(outlined(boundary, &parts)),
+        self.length = match &self.boundary {
+            None => part.length,
             // Nothing but this one, as the request has it.
-            (Some(boundary), None) if self.is_only() => {
+            Some(boundary) if length.is_none() && self.is_only() => {
                 part.outline().map(|only| outlined(boundary, &[only]))
             }
-            (Some(_), None) => None,
+            Some(_) => length,
         };
         self.begin(part).await
     }
@@ -186,6 +197,29 @@ impl PartsStream {
     pub fn restrict(&mut self, first: u64, end: u64) {
         self.skip = first;
         self.left = end.saturating_sub(first);
+        self.leave_out();
+    }
+
+    /// Leaves parts out that are before what is wanted, so that none of them is opened.
+    fn leave_out(&mut self) {
+        let (Source::Instances(parts), Some(boundary)) = (&mut self.source, &self.boundary) else {
+            return;
+        };
+        let lengths = parts.lengths(boundary).unwrap_or_default();
+        let mut before = 0;
+        let is_before = |part: &&PartLength| {
+            let end = before + part.bytes;
+            let is_before = end <= self.skip;
+            before = if is_before { end } else { before };
+            is_before
+        };
+        let count = lengths.iter().take_while(is_before).count();
+        if count > 0 {
+            parts.go_to(lengths.get(count).map_or(usize::MAX, |part| part.index));
+            self.skip -= before;
+            (self.open, self.in_part) = (None, false);
+            self.pending.clear();
+        }
     }
 
     async fn begin(&mut self, part: Part) -> Result<(), ArchiveError> {
@@ -195,7 +229,11 @@ impl PartsStream {
         }
         self.in_part = true;
         match part.body {
-            Body::File(file) => self.open = Some(Open::File { file, at: 0 }),
+            Body::File(file, head) => {
+                self.pending.extend(head.written);
+                let at = head.instead_of;
+                self.open = Some(Open::File { file, at });
+            }
             Body::Transcoded(transcoded) => self.open = Some(Open::Transcoded(transcoded)),
             Body::Stored(frame) => self.open = Some(Open::Stored { frame, at: 0 }),
             Body::Held(bytes) => self.open = Some(Open::Held(bytes)),
@@ -212,9 +250,10 @@ impl PartsStream {
             self.open = Some(match turn.open().await? {
                 Body::Held(bytes) => Open::Held(bytes),
                 Body::Stored(frame) => Open::Stored { frame, at: 0 },
-                Body::File(file) => Open::File { file, at: 0 },
-                Body::Transcoded(transcoded) => Open::Transcoded(transcoded),
-                Body::Frames(_) => return Err(ArchiveError::Stopped), // a frame is no list of them
+                // A frame is no file, and no list of frames.
+                Body::File(..) | Body::Transcoded(_) | Body::Frames(_) => {
+                    return Err(ArchiveError::Stopped);
+                }
             });
         }
         Ok(())

@@ -9,6 +9,7 @@ use vna_store::Digest;
 use crate::archive::Archive;
 use crate::archives::MakingProblem;
 use crate::error::ArchiveError;
+use crate::part10::may_lack;
 use crate::recompress::FIRST_INSTEAD;
 use crate::stored_file::StoredFile;
 
@@ -88,6 +89,14 @@ impl Selection {
         syntaxes
             .map(|(syntax, uid)| (uid.as_str(), of(*syntax)))
             .collect()
+    }
+
+    /// Whether files of it may lack their beginning, which is written as they leave.
+    pub(super) fn may_lack_beginning(&self) -> bool {
+        self.picked.instances.iter().any(|one| {
+            let uid_bytes = u64::from(one.uid_bytes) + self.transfer_syntax(one).len() as u64;
+            may_lack(one.data_set_offset, uid_bytes)
+        })
     }
 
     /// Bytes of the files.

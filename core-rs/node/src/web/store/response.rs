@@ -263,7 +263,7 @@ impl Lines {
         }
         // What is no UID has no address that could be asked.
         let uids = &url[studies_url.len()..];
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./-_".contains(&byte);
         uids.bytes().all(is_plain).then_some(url)
     }
 
