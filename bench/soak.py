@@ -216,6 +216,8 @@ class Client(threading.Thread):
         asks += [self.retrieve, self.bulk_data, self.zip, self.wado_uri, self.job]
         weights = [8, 8, 16, 4, 6, 2, 2, 1, 4, 1]
         for _ in range(MOST_REQUESTS):
+            if not self.soak.load.is_set():
+                self.connection.close()  # the server closes what rests
             self.soak.load.wait()
             if self.soak.has_ended:
                 return
