@@ -5,9 +5,10 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from support import START_S, VNA
+from support import START_S, VNA, make_instance
 from support_ports import free_port
 
 # Every package that an idle server may have loaded: another one is a decision about each server's
@@ -75,6 +76,22 @@ def test_idle_memory_stays_small(start_server):
     time.sleep(0.5)
     used = pss_kb(server.process.pid)
     assert used < IDLE_PSS_KB, f"{used} kB"
+
+
+def test_memory_for_pictures_goes_back_when_they_are_made(start_server):
+    server = start_server()
+    ids = [server.upload(make_instance(size=2 * 1500 * 1500))["ID"] for _ in range(8)]
+
+    def show(public_id):
+        assert len(server.http.get(f"/instances/{public_id}/rendered").content) > 100_000
+
+    before = pss_kb(server.process.pid)
+    with ThreadPoolExecutor(len(ids)) as threads:
+        list(threads.map(show, ids))
+    end = time.monotonic() + 60
+    while (used := pss_kb(server.process.pid)) > before + 20 * 1024:
+        assert time.monotonic() < end, f"{used} kB, {before} before"
+        time.sleep(0.5)
 
 
 def test_the_first_answer_comes_within_a_second(tmp_path):
