@@ -66,5 +66,5 @@ ROUTES: list[Entry] = [
         STARTED,
     ),
     asked("wado", "Fetch what is at a path of a server", "Uri, and those of jobs", STARTED),
-    asked("delete", "Delete at a server", "Level and the UIDs down to it", EMPTY),
+    asked("delete", "Delete at a server", "Level and the UIDs down to it"),
 ]
