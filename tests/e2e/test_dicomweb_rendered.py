@@ -352,7 +352,8 @@ def test_wado_uri_gives_files_without_the_patient(web):
     [
         ({"requestType": "OTHER"}, 400),
         ({"objectUID": ""}, 400),
-        ({"objectUID": "abc"}, 400),
+        ({"objectUID": "a/b"}, 400),
+        ({"objectUID": "abc"}, 404),
         ({"objectUID": "1.2.3.4"}, 404),
         ({"contentType": "image/webp"}, 406),
         ({"contentType": "image/png", "rows": "0"}, 400),

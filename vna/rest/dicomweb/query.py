@@ -42,6 +42,9 @@ async def search(call: Call, level: str) -> Response:
     """Answer a search at a level, in what the path names."""
     offer = negotiation.require(call.request, OFFERS).offer
     within = targets.of_path(call)
+    if not all(map(targets.is_uid, within.uids.values())):
+        # What is no UID may be stored all the same; if it is not, there is nothing to search.
+        await targets.public_ids(call, within)
     text = call.request.scope["query_string"].decode("latin-1")
     asked = query.WebSearch(level, within.study, within.series, text)
     root = urls.service_root(call)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # is stored is found where results say that it is. No part of it means another place of a path.
 UID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 MAX_UID = 128
+STANDARD_UID = re.compile(r"(?=.{1,64}$)[0-9]+(?:\.[0-9]+)*")
 # Of an enhanced object as large as any; each number is a read.
 MAX_FRAMES = 65_536
 MAX_FRAME_DIGITS = 9
@@ -61,6 +62,11 @@ def uid(text: str, name: str) -> str:
             "dicomweb.bad_uid",
         )
     return text
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID as PS3.5 §9.1 has it."""
+    return STANDARD_UID.fullmatch(text) is not None
 
 
 async def public_ids(call: Call, target: Target) -> list[str]:

@@ -32,7 +32,7 @@ from vna.rest.dicomweb.rendered import (
 )
 from vna.rest.dicomweb.retrieve import selected
 from vna.rest.dicomweb.sending import answer
-from vna.rest.dicomweb.targets import Target, public_ids, uid
+from vna.rest.dicomweb.targets import Target, is_uid, public_ids, uid
 from vna.rest.dicomweb.urls import service_root
 from vna.rest.files import (
     content_disposition,
@@ -182,7 +182,8 @@ async def dicom_response(call: Call, target: Target, public_id: str, file: Store
     anonymizes = query.get("anonymize")
     if anonymizes not in (None, "", "yes"):
         raise BadParameter(f"parameter anonymize is {anonymizes[:16]!r}; it takes yes")
-    uid(syntax, "transferSyntax")
+    if not is_uid(syntax):
+        raise BadParameter(f"parameter transferSyntax is {syntax[:64]!r}, no UID")
     name = f"{public_id}.dcm"
     if anonymizes:
         return await anonymous_response(call, public_id, syntax)
