@@ -110,6 +110,23 @@ async def test_a_request_says_who_we_are_and_goes_below_the_path_of_the_peer():
     assert recorder.connections == 1
 
 
+async def test_a_header_of_a_request_takes_the_place_of_the_usual_one():
+    """Two Authorization headers are none that a server reads (RFC 9110 §5.3, §11.6.2)."""
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+
+    asked = [("Accept", "a/b"), ("accept", "c/d"), ("AUTHORIZATION", "Bearer x")]
+    async with peer(serve) as port, client(port, username="ann", password="p") as one:
+        await one.ask("GET", "/", headers=asked)
+    names = [line.partition(b":")[0].lower() for line in heads[0].splitlines()[1:] if line]
+    assert len(names) == len(set(names))
+    assert b"accept: c/d\r\n" in heads[0]
+    assert b"AUTHORIZATION: Bearer x\r\n" in heads[0]
+
+
 async def test_a_body_whose_length_nobody_knows_is_chunked_and_gzip_is_undone():
     recorder = Recorder()
     data = bytes(range(256)) * 4000

@@ -239,7 +239,9 @@ class Client:
                 headers.append(("Transfer-Encoding", "chunked"))
             else:
                 headers.append(("Content-Length", str(body.length)))
-        return h11.Request(method=method, target=target, headers=headers)
+        # Of one that is given twice the last counts, however written: two would be a list.
+        distinct = {name.lower(): (name, value) for name, value in headers}
+        return h11.Request(method=method, target=target, headers=[*distinct.values()])
 
     async def _connect(self) -> Connection:
         place = self._proxy or self._server
