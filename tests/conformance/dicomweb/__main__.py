@@ -53,7 +53,7 @@ def results(url=None):
 
 def of_orthanc():
     """Run the suite against an Orthanc with its plugin; returns what it is, and its results."""
-    sys.path.insert(0, str(REPOSITORY / "tests/interop"))
+    sys.path[:0] = [str(REPOSITORY / "tests" / each) for each in ("interop", "e2e")]
     from support_orthanc import Orthanc, dicomweb_plugin, program
 
     with tempfile.TemporaryDirectory() as root:
