@@ -176,3 +176,25 @@ def test_a_store_answer_says_where_what_it_stored_is(web):
     answer = web.http.post("/dicom-web/studies", content=body, headers=headers)
     assert (answer.status_code, "location" in answer.headers) == (400, False)
     assert len(parts_of(get(web, f"/studies/{study}"))) == 3
+
+
+def test_places_begin_as_the_client_called_the_proxy_in_front(web):
+    study, series = generate_uid(), generate_uid()
+    file = make_instance(study, series)
+    uid = pydicom.dcmread(io.BytesIO(file)).SOPInstanceUID
+    path = f"/dicom-web/studies/{study}/series/{series}/instances/{uid}"
+    expected = f"https://outside.example/pacs{path}"
+    proxy = {
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "outside.example",
+        "x-forwarded-prefix": "/pacs",
+    }
+    body, content_type = bodies(file)
+    headers = {"content-type": content_type} | proxy
+    stored = web.http.post("/dicom-web/studies", content=body, headers=headers)
+    assert stored.headers["location"] == stored.headers["content-location"] == expected
+    for below in ("", "/metadata", "/rendered?viewport=9,9", "/thumbnail"):
+        answer = web.http.get(f"{path}{below}", headers=proxy)
+        assert answer.headers["content-location"] == f"{expected}{below}"
+    [part] = parts_of(web.http.get(path, headers={"accept": PARTS} | proxy))
+    assert part.headers["content-location"] == expected
