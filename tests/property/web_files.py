@@ -147,7 +147,8 @@ def pictures(draw):
         value = b"".join(native)
         pixels = Element(PIXEL_DATA, "OW", value + b"\0" * (len(value) % 2))
     else:
-        cut = draw(st.sampled_from([None, 20]))
+        # A frame of RLE is one fragment (PS3.5 §A.4.2).
+        cut = None if syntax == RLE_LOSSLESS else draw(st.sampled_from([None, 20]))
         coded = [pieces(codestream(syntax, frame), cut) for frame in frames]
         value = Fragments(tuple(coded), draw(st.booleans()) or cut is not None)
         pixels = Element(PIXEL_DATA, "OB", value, undefined_length=True)
