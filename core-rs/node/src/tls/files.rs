@@ -211,7 +211,7 @@ fn suite(name: &str) -> Result<CipherSuite, TlsProblem> {
     })
 }
 
-fn read(name: &str, path: &Path) -> Result<Vec<u8>, TlsProblem> {
+pub(super) fn read(name: &str, path: &Path) -> Result<Vec<u8>, TlsProblem> {
     let refused =
         |error: &dyn std::fmt::Display| problem(format!("{name}: {}: {error}", path.display()));
     let length = fs::metadata(path).map_err(|error| refused(&error))?.len();

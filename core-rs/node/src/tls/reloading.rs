@@ -1,14 +1,15 @@
 //! Configurations that follow their files: looked at when a connection begins, at most once a second. New files that do
 //! not do are told of in the log, and the old ones go on.
 
-use super::files::TlsSettings;
+use super::files::{TlsSettings, read};
 use super::verifying::{client_config, server_config};
 use super::{ClientCertificates, TlsProblem};
 use parking_lot::Mutex;
 use rustls::{ClientConfig, ServerConfig};
+use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How often the files are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -16,8 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Requestor configurations that are kept for the next association.
 const MAX_CLIENTS: usize = 64;
 
-/// When a file was changed and how long it is; `None` if it cannot be told.
-type Stamp = Vec<Option<(SystemTime, u64)>>;
+/// Of each file a hash of what is in it, since time and length may stay when it changes; `None` if it cannot be read.
+type Stamp = Vec<Option<u64>>;
 
 /// What is used until the files change.
 struct Current<C> {
@@ -68,8 +69,9 @@ impl<C> Current<C> {
 
 fn stamp(settings: &TlsSettings) -> Stamp {
     let stamp = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&read("", path).ok()?);
+        Some(hasher.finish())
     };
     settings.paths().map(stamp).collect()
 }
@@ -142,5 +144,34 @@ impl Client {
         }
         clients.push((settings.clone(), verify_host_name, current));
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    #[test]
+    fn a_file_that_changes_is_read_again_though_its_time_and_length_stay() {
+        let name = format!("vna-reloading-{}.pem", std::process::id());
+        let certificate = std::env::temp_dir().join(name);
+        fs::write(&certificate, "old").unwrap();
+        let time = fs::metadata(&certificate).unwrap().modified().unwrap();
+        let settings = TlsSettings {
+            certificate: certificate.clone(),
+            ..TlsSettings::default()
+        };
+        let load = || Ok(fs::read_to_string(&certificate).unwrap());
+        let mut current = Current::load(&settings, load).unwrap();
+        fs::write(&certificate, "new").unwrap();
+        let file = File::options().write(true).open(&certificate).unwrap();
+        file.set_modified(time).unwrap();
+        current.follow(&settings, load);
+        assert_eq!(*current.config, "old"); // it was looked at a moment ago
+        current.looked -= 2 * LOOK_EVERY;
+        current.follow(&settings, load);
+        assert_eq!(*current.config, "new");
+        fs::remove_file(&certificate).unwrap();
     }
 }
