@@ -22,6 +22,7 @@ EXAMPLES = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 PIXELS = f"{PIXEL_DATA:08X}"
+DOCUMENT, MIME_TYPE = f"{0x0042_0011:08X}", f"{0x0042_0012:08X}"
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,9 @@ def without_pixels(data):
     found = json.loads(_core.dicom_json(data, bulk_threshold=None))
     found.pop(PIXELS, None)
     found.pop("00080005", None)  # named where a text needs it
+    # A document that comes as a part has the media type of the part, if the metadata names none.
+    if DOCUMENT in found and not found.get(MIME_TYPE, {}).get("Value"):
+        found[MIME_TYPE] = {"vr": "LO", "Value": ["application/octet-stream"]}
     return found
 
 
