@@ -49,6 +49,7 @@ __all__ = [
     "frame_media_type",
     "frame_ranges",
     "given_up",
+    "icon",
     "keyword",
     "main_dicom_tags",
     "media_type_syntaxes",
