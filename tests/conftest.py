@@ -1,5 +1,6 @@
-"""Which tests share a process when several run them, and what all of them say at the end."""
+"""Which tests share a process when several run them, what they leave, and what all say at the end."""
 
+import os
 from pathlib import PurePath
 
 import pytest
@@ -39,6 +40,14 @@ def group_of(nodeid):
     if file.stem in {"test_orthanc", "test_orthanc_generated"}:
         return "comparison"  # they ask the same two servers
     return str(file)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_as_found():
+    """See that no module changes what all tests of a process share: which comes next is chance."""
+    before = os.environ["PATH"], os.getcwd()
+    yield
+    assert (os.environ["PATH"], os.getcwd()) == before
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -70,19 +71,10 @@ def test_the_wheel_imports_in_an_empty_environment(wheel, tmp_path):
 
 
 def test_the_sdist_holds_the_sources_of_every_part(tmp_path):
-    sys.path.insert(0, str(ROOT / "ext"))
-    try:
-        import build_backend
-    finally:
-        sys.path.remove(str(ROOT / "ext"))
-    here = Path.cwd()
-    os.chdir(ROOT)
-    try:
-        archive = tmp_path / build_backend.build_sdist(str(tmp_path))
-    finally:
-        os.chdir(here)
-    import tarfile
-
+    program = "import build_backend, sys; print(build_backend.build_sdist(sys.argv[1]))"
+    backend = os.environ | {"PYTHONPATH": str(ROOT / "ext")}
+    told = run(sys.executable, "-c", program, str(tmp_path), cwd=ROOT, env=backend)
+    archive = tmp_path / told.splitlines()[-1]
     with tarfile.open(archive) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {
