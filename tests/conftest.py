@@ -1,4 +1,4 @@
-"""Which tests share a process when several run them, what they leave, and what all say at the end."""
+"""Which tests share a process, what they leave to the next one, and what all say at the end."""
 
 import os
 from pathlib import PurePath
